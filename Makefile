@@ -1,0 +1,46 @@
+# make run      tune on ml-100k: from nothing but Python 3.11, make and a package index
+# make test     the whole suite
+# make check    lint, types, tests: what CI runs
+# make install  only the environment, in .venv
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+RUN := $(BIN)/python -m
+PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run install test check lint types screenshots clean
+
+run: .venv/installed
+	$(RUN) hpo.run --n-trials 50
+
+install: .venv/installed
+
+test: .venv/installed-test
+	$(RUN) pytest
+
+check: lint types test
+
+lint: .venv/installed-test
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: .venv/installed-test
+	$(RUN) mypy
+
+# The stamps say for which pyproject.toml and constraints.txt the environment was made.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; choose it with make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	$(BIN)/python -c "open('.venv/installed', 'w').close()"
+
+.venv/installed-test: .venv/installed
+	$(PIP) --editable ".[test]"
+	$(BIN)/python -c "open('.venv/installed-test', 'w').close()"
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(name, True) for name in ('.venv', 'artifacts')]"
