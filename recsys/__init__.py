@@ -1,0 +1,1 @@
+"""recsys: a two-tower recommender trained on whole users with causal windows."""

@@ -1,0 +1,28 @@
+"""What all commands share: how they end.
+
+Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 tracking incomplete, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from recsys.errors import RecsysError
+
+INTERRUPTED = 130
+
+
+def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run `command(argv)` and exit with its code; an expected error is a message, no traceback."""
+    try:
+        code = command(sys.argv[1:])
+    except RecsysError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.stdout.flush()
+    sys.exit(code)

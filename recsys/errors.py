@@ -1,0 +1,71 @@
+"""What can go wrong in recsys.
+
+RecsysError
+├── DataError        the given interactions cannot be used (exit code 2)
+├── ConfigError      a hyperparameter is out of its range (exit code 2)
+├── DivergedError    the training loss is not finite any more
+├── CheckpointError  a stored model is missing, damaged or of another version
+└── TrackingError    MLflow cannot be reached, or does not hold what it should (exit code 3)
+
+Every message says what was given, what is allowed and what to do next. Errors about input
+collect all problems first, so that a user mends a file once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RecsysError(Exception):
+    """Base of all errors that recsys raises on purpose; commands end with `exit_code`."""
+
+    exit_code = 1
+
+
+class Problems(RecsysError):
+    """An error with one line for everything that is wrong."""
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (
+            (problems,) if isinstance(problems, str) else tuple(problems)
+        )
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(Problems):
+    """The interactions, or a file that holds them, cannot be used."""
+
+
+class ConfigError(Problems):
+    """One or more hyperparameters are out of range."""
+
+
+class CheckpointError(RecsysError):
+    """A stored model cannot be read back."""
+
+
+class TrackingError(RecsysError):
+    """MLflow does not answer, refuses, or does not hold what it should."""
+
+    exit_code = 3
+
+
+class DivergedError(RecsysError):
+    """The training loss became NaN or infinite.
+
+    Attributes:
+        epoch: epoch (from 1) in which it happened.
+        step: optimizer step within that epoch (from 1).
+    """
+
+    def __init__(self, epoch: int, step: int, loss: float) -> None:
+        self.epoch, self.step, self.loss = epoch, step, loss
+        super().__init__(
+            f"training diverged: loss is {loss} at epoch {epoch}, step {step}; "
+            "try a smaller lr or a higher temperature"
+        )
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[int, int, float]]:
+        return DivergedError, (self.epoch, self.step, self.loss)

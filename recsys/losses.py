@@ -1,0 +1,72 @@
+"""Losses over the catalogue: pure functions of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _MaskedSoftmax(torch.autograd.Function):
+    """One (b, n) buffer for logits, probabilities and gradient; autograd would hold three."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        users: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        masked: Tensor,
+        rows: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        logits = torch.addmm(bias, users, items.T)  # (b, n)
+        flat = logits.view(-1)
+        flat.index_fill_(0, masked, -torch.inf)
+        log_total = torch.logsumexp(logits, 1)  # (b,)
+        position = rows * logits.shape[1] + targets
+        loss = (weights * (log_total[rows] - flat[position])).sum() / len(users)
+        ctx.save_for_backward(users, items, logits, log_total, rows, position, weights)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        users, items, logits, log_total, rows, position, weights = ctx.saved_tensors
+        mass = torch.zeros_like(log_total).index_add_(0, rows, weights)  # (b,)
+        gradient = logits.sub_(log_total[:, None]).exp_().mul_(mass[:, None])
+        gradient.view(-1).index_add_(0, position, weights, alpha=-1)
+        gradient.mul_(grads[0] / len(users))
+        return gradient @ items, gradient.T @ users, gradient.sum(0), None, None, None, None
+
+
+def full_softmax(
+    users: Tensor,
+    items: Tensor,
+    bias: Tensor,
+    masked: Tensor,
+    rows: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+) -> Tensor:
+    """Mean over users of sum_j weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
+
+    Args:
+        users: (b, dim) float32, already divided by the temperature.
+        items: (n, dim) float32.
+        bias: (n,) float32.
+        masked: (m,) int64 positions row * n + item that are no candidates. Must hold no target.
+        rows, targets: (t,) int64, which user and which item each target is.
+        weights: (t,) float32.
+
+    Returns:
+        () float32. May be differentiated once: the backward pass overwrites the logits.
+
+    Cost:
+        3 products of b * n * dim, one (b, n) float32 buffer.
+    """
+    result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
+        users, items, bias, masked, rows, targets, weights
+    )
+    return result

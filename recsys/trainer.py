@@ -1,0 +1,153 @@
+"""Training as an iterator of epochs: the caller owns the loop, this module the arithmetic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.config import TrainConfig
+from recsys.errors import DivergedError
+from recsys.evaluation import Evaluator, TowerScorer
+from recsys.interactions import Interactions
+from recsys.losses import full_softmax
+from recsys.metrics import Metrics
+from recsys.model import TwoTower
+from recsys.split import Holdout
+from recsys.windows import Batch, Windows
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch: trained, then scored on the relevant part of the holdout.
+
+    Attributes:
+        epoch: from 1; the step in Optuna and in MLflow.
+        train_loss: mean over the epoch's steps.
+        metrics: of the averaged weights.
+        seconds: wall time of training and evaluation.
+    """
+
+    epoch: int
+    train_loss: float
+    metrics: Metrics
+    seconds: float
+
+
+class Trainer:
+    """Optimizes a TwoTower on causal windows; `model` is the running average of its weights.
+
+    Args:
+        seen: what to learn from.
+        config: all hyperparameters; `epochs` and `patience` belong to `Fit`.
+        device: where; the random draws are the same on all.
+    """
+
+    def __init__(self, seen: Interactions, config: TrainConfig, device: torch.device) -> None:
+        self._config, self._device = config, device
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._windows = Windows(seen, config, device)
+        self._mask = seen.repeats == "drop"
+        self._fast = new_model(seen, config, device)
+        self._fast.initialize(self._generator)
+        self.model = new_model(seen, config, device)
+        self.model.load_state_dict(self._fast.state_dict())
+        self._optimizer = torch.optim.Adam(self._fast.parameters(), lr=config.lr, fused=True)
+        self._steps = 0
+        self.epoch = 0
+
+    def train_epoch(self) -> float:
+        """One pass over all users; the mean loss of its steps.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        self.epoch += 1
+        losses = []
+        for batch in self._windows.batches(self._generator):
+            loss = self._loss(batch)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimizer.step()
+            self._average()
+            losses.append(loss.detach())
+        total = torch.stack(losses)
+        if not torch.isfinite(total).all():
+            step = int(torch.nonzero(~torch.isfinite(total))[0])
+            raise DivergedError(self.epoch, step + 1, float(total[step]))
+        return float(total.mean())
+
+    def _loss(self, batch: Batch) -> Tensor:
+        keep = torch.rand(len(batch.history.items), generator=self._generator)
+        keep = (keep >= self._config.history_dropout).float().to(self._device)
+        users = self._fast.user_vectors(batch.users, batch.history, keep)
+        masked = batch.history_rows * self._fast.n_items + batch.history.items
+        return full_softmax(
+            users,
+            self._fast.item_vectors(),
+            self._fast.bias,
+            masked if self._mask else masked[:0],
+            batch.target_rows,
+            batch.target_items,
+            batch.target_weights,
+        )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights; early on by more, so that the start is forgotten."""
+        self._steps += 1
+        decay = min(self._config.average, self._steps / (self._steps + 10))
+        slow: list[Tensor] = list(self.model.parameters())
+        fast: list[Tensor] = list(self._fast.parameters())
+        torch._foreach_lerp_(slow, fast, 1 - decay)
+
+
+def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> TwoTower:
+    """An uninitialized model of the right shape for this data."""
+    model = TwoTower(seen.n_users, seen.n_items, config, ordered=seen.times is not None)
+    return model.to(device)
+
+
+class Fit:
+    """Trains on `holdout.seen`, scores each epoch on `holdout.relevant`, keeps the best.
+
+    Iterate it to train. Afterwards (or at any epoch) `model` has the best epoch's weights.
+
+    Example:
+        for result in (fit := Fit(split.tuning, TrainConfig())):
+            print(result.epoch, result.metrics.recall_at_10)
+    """
+
+    def __init__(self, holdout: Holdout, config: TrainConfig, device: torch.device) -> None:
+        self._config = config
+        self._seen = holdout.seen
+        self._trainer = Trainer(holdout.seen, config, device)
+        self._evaluator = Evaluator(holdout, device)
+        self.best: EpochResult | None = None
+        self._best_weights: dict[str, Tensor] = {}
+
+    def __iter__(self) -> Iterator[EpochResult]:
+        while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
+            start = time.perf_counter()
+            loss = self._trainer.train_epoch()
+            scorer = TowerScorer(self._trainer.model, self._seen)
+            metrics = self._evaluator.evaluate(scorer).mean()
+            result = EpochResult(self._trainer.epoch, loss, metrics, time.perf_counter() - start)
+            if self.best is None or metrics.recall_at_10 > self.best.metrics.recall_at_10:
+                self.best = result
+                state = self._trainer.model.state_dict()
+                self._best_weights = {name: value.clone() for name, value in state.items()}
+            yield result
+
+    def _patience_is_over(self) -> bool:
+        best = self.best.epoch if self.best else 0
+        return self._trainer.epoch - best >= self._config.patience
+
+    @property
+    def model(self) -> TwoTower:
+        """The model as it was at the best epoch so far."""
+        self._trainer.model.load_state_dict(self._best_weights)
+        return self._trainer.model

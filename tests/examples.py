@@ -1,0 +1,33 @@
+"""Small data sets that tests build models and studies on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.interactions import Interactions
+from recsys.split import Split, split
+
+SECOND = 1_000_000
+
+
+def conveyor(n_users: int = 60, n_items: int = 30, length: int = 12) -> Interactions:
+    """User u takes items u, u + 1, ... (mod n_items) in order: what comes next is certain."""
+    steps = np.arange(length)
+    users = np.repeat(np.arange(n_users), length)
+    items = (np.arange(n_users)[:, None] + steps).ravel() % n_items
+    times = np.tile(steps, n_users) * SECOND
+    return Interactions.from_ids([f"u{u}" for u in users], [f"i{i}" for i in items], times)
+
+
+def random_log(
+    rng: np.random.Generator, n_users: int = 40, n_items: int = 50, n: int = 800, *, timed: bool = True
+) -> Interactions:
+    """No structure, but popular items."""
+    users = rng.integers(0, n_users, n)
+    items = (rng.random(n) ** 2 * n_items).astype(int)
+    times = rng.integers(0, 10_000, n) * SECOND if timed else None
+    return Interactions.from_ids(users.tolist(), items.tolist(), times)
+
+
+def conveyor_split() -> Split:
+    return split(conveyor())

@@ -1,0 +1,51 @@
+"""The fused softmax against the textbook one, values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.losses import full_softmax
+
+
+def case(seed: int = 0) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        "users": torch.randn(4, 3, generator=draw, dtype=torch.float64),
+        "items": torch.randn(6, 3, generator=draw, dtype=torch.float64),
+        "bias": torch.randn(6, generator=draw, dtype=torch.float64),
+        "masked": torch.tensor([0 * 6 + 5, 2 * 6 + 0, 2 * 6 + 1]),
+        "rows": torch.tensor([0, 0, 1, 2, 2, 2]),
+        "targets": torch.tensor([0, 1, 5, 2, 3, 2]),
+        "weights": torch.rand(6, generator=draw, dtype=torch.float64),
+    }
+
+
+def textbook(values: dict[str, torch.Tensor]) -> torch.Tensor:
+    logits = values["users"] @ values["items"].T + values["bias"]
+    mask = torch.zeros(logits.numel(), dtype=torch.bool)
+    mask[values["masked"]] = True
+    logits = logits.masked_fill(mask.view_as(logits), -torch.inf)
+    log_probability = torch.log_softmax(logits, 1)[values["rows"], values["targets"]]
+    return -(values["weights"] * log_probability).sum() / len(values["users"])
+
+
+def test_value_and_gradients_equal_the_textbook() -> None:
+    ours, theirs = case(), case()
+    for values in (ours, theirs):
+        for name in ("users", "items", "bias"):
+            values[name].requires_grad_()
+    loss, expected = full_softmax(**ours), textbook(theirs)
+    torch.testing.assert_close(loss, expected)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    for name in ("users", "items", "bias"):
+        torch.testing.assert_close(ours[name].grad, theirs[name].grad)
+
+
+def test_it_can_be_differentiated_once() -> None:
+    values = case(1)
+    loss = full_softmax(**{**values, "users": values["users"].requires_grad_()})
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

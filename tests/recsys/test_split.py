@@ -1,0 +1,92 @@
+"""Who is held out: a partition, ordered in time, the same on every machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.errors import ConfigError, DataError
+from recsys.interactions import Interactions
+from recsys.split import split
+from tests.examples import SECOND, random_log
+
+
+def history_of(lengths: list[int]) -> Interactions:
+    users = [f"u{u}" for u, length in enumerate(lengths) for _ in range(length)]
+    items = [f"i{i}" for length in lengths for i in range(length)]
+    times = [i * SECOND for length in lengths for i in range(length)]
+    return Interactions.from_ids(users, items, times)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.sampled_from([0.1, 0.2, 0.5]))
+def test_temporal_split_is_a_partition_in_time_order(lengths: list[int], fraction: float) -> None:
+    log = history_of([*lengths, 10])
+    parts = split(log, fraction=fraction)
+    assert len(parts.train) + len(parts.validation) + len(parts.test) == len(log)
+    for user, length in enumerate([*lengths, 10]):
+        k = max(1, int(fraction * length + 1e-9)) if length >= 3 else 0
+        left = length - k
+        k2 = max(1, int(fraction * left + 1e-9)) if left >= 3 else 0
+        u = log.user_ids.index(f"u{user}")
+        times = [part.times[part.users == u] for part in (parts.train, parts.validation, parts.test)]
+        assert [len(part) for part in times] == [left - k2, k2, k]
+        joined = np.concatenate(times)
+        assert (np.diff(joined) >= 0).all()
+
+
+def test_ten_rows_at_a_fifth_hold_out_two_then_one() -> None:
+    parts = split(history_of([10]))
+    assert parts.parts.tolist() == [0] * 7 + [1] + [2] * 2
+
+
+def test_ties_in_time_keep_the_order_of_the_file() -> None:
+    log = Interactions.from_ids(["u"] * 5, list("edcba"), [7] * 5)
+    last = split(log).test
+    assert [log.item_ids[i] for i in last.items] == ["a"]
+
+
+@pytest.mark.parametrize("method", ["temporal", "random"])
+def test_without_times_the_draw_follows_the_seed_alone(method: str) -> None:
+    log = random_log(np.random.default_rng(3), timed=False)
+    first, again, other = (split(log, method, seed=seed) for seed in (1, 1, 2))
+    assert (first.parts == again.parts).all()
+    assert (first.parts != other.parts).any()
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_leave_one_out_holds_out_one_row_each() -> None:
+    parts = split(history_of([3, 5, 20]), "leave-one-out")
+    assert np.bincount(parts.test.users).tolist() == [1, 1, 1]
+    assert np.bincount(parts.validation.users, minlength=3).tolist() == [0, 1, 1]
+
+
+def test_global_time_shows_nobody_the_future() -> None:
+    log = random_log(np.random.default_rng(0))
+    parts = split(log, "global-time")
+    assert parts.train.times.max() <= parts.validation.times.min()
+    assert parts.validation.times.max() <= parts.test.times.min()
+
+
+def test_tuning_and_final_hold_what_they_promise() -> None:
+    parts = split(random_log(np.random.default_rng(1)))
+    assert parts.tuning.seen is not None
+    assert len(parts.tuning.seen) == len(parts.train)
+    assert len(parts.tuning.relevant) == len(parts.validation)
+    assert len(parts.final.seen) == len(parts.train) + len(parts.validation)
+    assert len(parts.final.relevant) == len(parts.test)
+
+
+def test_nothing_to_hold_out_is_an_error_with_the_cure() -> None:
+    with pytest.raises(DataError, match="At least one user needs 4 different items; .* is 2"):
+        split(history_of([2, 1]))
+
+
+def test_all_wrong_options_are_told_at_once() -> None:
+    log = random_log(np.random.default_rng(0), timed=False)
+    with pytest.raises(ConfigError) as caught:
+        split(log, "global-time", fraction=1.5)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(ConfigError, match="must be one of temporal, random"):
+        split(log, "newest")  # type: ignore[arg-type]

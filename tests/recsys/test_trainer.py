@@ -1,0 +1,83 @@
+"""Training: known answers, bit-equal repeats, best epoch, patience, divergence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.config import TrainConfig
+from recsys.errors import DivergedError
+from recsys.evaluation import Evaluator, TowerScorer
+from recsys.interactions import Interactions
+from recsys.split import split
+from recsys.trainer import EpochResult, Fit, Trainer
+from tests.examples import conveyor_split, random_log
+
+CPU = torch.device("cpu")
+SMALL = TrainConfig(dim=16, lr=0.03, epochs=30, batch_size=32, average=0.8, patience=30)
+
+
+def run(config: TrainConfig, *, timed: bool = True) -> tuple[list[EpochResult], Fit]:
+    log = split(random_log(np.random.default_rng(0), timed=timed))
+    fit = Fit(log.tuning, config, CPU)
+    return list(fit), fit
+
+
+def test_what_can_be_known_is_learned() -> None:
+    fit = Fit(conveyor_split().tuning, SMALL, CPU)
+    results = list(fit)
+    assert max(result.metrics.recall_at_10 for result in results) == 1.0
+    assert results[-1].train_loss < results[0].train_loss / 2
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_two_runs_are_equal_bit_for_bit(timed: bool) -> None:
+    config = SMALL.replace(epochs=3)
+    (one, first), (two, second) = run(config, timed=timed), run(config, timed=timed)
+    assert [r.metrics for r in one] == [r.metrics for r in two]
+    assert [r.train_loss for r in one] == [r.train_loss for r in two]
+    for name, weights in first.model.state_dict().items():
+        assert torch.equal(weights, second.model.state_dict()[name])
+
+
+def test_another_seed_is_another_training() -> None:
+    (one, _), (two, _) = run(SMALL.replace(epochs=1)), run(SMALL.replace(epochs=1, seed=1))
+    assert one[0].train_loss != two[0].train_loss
+
+
+def test_the_best_epoch_is_kept() -> None:
+    data = conveyor_split().tuning
+    fit = Fit(data, SMALL.replace(epochs=6), CPU)
+    results = list(fit)
+    best = max(results, key=lambda result: result.metrics.recall_at_10)
+    assert fit.best == best
+    again = Evaluator(data, CPU).evaluate(TowerScorer(fit.model, data.seen)).mean()
+    assert again == best.metrics
+
+
+def test_patience_ends_a_training_that_no_longer_improves() -> None:
+    results, fit = run(SMALL.replace(epochs=200, patience=3))
+    assert fit.best is not None
+    assert len(results) == fit.best.epoch + 3
+
+
+def test_epochs_count_from_one_to_their_bound() -> None:
+    results, _ = run(SMALL.replace(epochs=4))
+    assert [result.epoch for result in results] == [1, 2, 3, 4]
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
+    log = Interactions.from_ids(list("uuuuvvvv"), list("abcdabcd"), range(8), [3e38] * 8)
+    with pytest.raises(DivergedError, match="epoch 1, step 1") as caught:
+        Trainer(log, SMALL, CPU).train_epoch()
+    assert (caught.value.epoch, caught.value.step) == (1, 1)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_gpu_equals_cpu_within_tolerance() -> None:
+    data = conveyor_split().tuning
+    config = SMALL.replace(epochs=3)
+    ours = [list(Fit(data, config, torch.device(name)))[-1] for name in ("cpu", "cuda")]
+    assert ours[0].train_loss == pytest.approx(ours[1].train_loss, rel=1e-3)

@@ -1,0 +1,49 @@
+"""Rankings and metrics by brute force, written from the definitions with loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from recsys.split import Holdout
+
+
+def relevant_of(holdout: Holdout) -> dict[int, set[int]]:
+    """Relevant items of each user that has any."""
+    found: dict[int, set[int]] = {}
+    for user, item in zip(holdout.relevant.users, holdout.relevant.items, strict=True):
+        found.setdefault(int(user), set()).add(int(item))
+    return found
+
+
+def rank(scores: np.ndarray, item: int, seen: set[int]) -> int:
+    """How many candidates score at least as high as `item`."""
+    return sum(
+        scores[other] >= scores[item] for other in range(len(scores)) if other not in seen
+    )
+
+
+def user_metrics(scores: np.ndarray, relevant: set[int], seen: set[int]) -> dict[str, float]:
+    """All metrics of one user from the definitions."""
+    ranks = sorted(rank(scores, item, seen) for item in relevant)
+    values = {"mrr": 1 / ranks[0]}
+    for k in (5, 10, 20):
+        hits = [place for place in ranks if place <= k]
+        values[f"recall_at_{k}"] = len(hits) / len(relevant)
+        ideal = sum(1 / math.log2(place + 1) for place in range(1, min(k, len(relevant)) + 1))
+        values[f"ndcg_at_{k}"] = sum(1 / math.log2(place + 1) for place in hits) / ideal
+    return values
+
+
+def metrics(scores: np.ndarray, holdout: Holdout) -> dict[str, float]:
+    """Means over users with relevant items; scores: (n_users, n_items)."""
+    seen: dict[int, set[int]] = {}
+    if holdout.seen.repeats == "drop":
+        for user, item in zip(holdout.seen.users, holdout.seen.items, strict=True):
+            seen.setdefault(int(user), set()).add(int(item))
+    rows = [
+        user_metrics(scores[user], relevant, seen.get(user, set()))
+        for user, relevant in relevant_of(holdout).items()
+    ]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
