@@ -1,0 +1,1 @@
+"""hpo: tunes recsys with Optuna, shows it in MLflow, promotes the winner."""

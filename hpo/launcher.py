@@ -1,0 +1,167 @@
+"""The launcher: from a request to a finished study. Everything that hpo.run wires together."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import optuna
+import torch
+from optuna import Study
+from rich.console import Console
+
+from hpo import summary
+from hpo.data import load_data, with_absolute_source
+from hpo.errors import TrackingError
+from hpo.ledger import Ledger
+from hpo.locks import exclusive
+from hpo.progress import LineProgress, LiveProgress
+from hpo.records import StudyRecord
+from hpo.runners import Runner
+from hpo.runners.inline import InlineRunner
+from hpo.runners.process import ProcessRunner
+from hpo.scheduler import Ended, Scheduler
+from hpo.settings import Places, StudyConfig
+from hpo.study import environment, new_uid, open_storage, open_study
+from recsys.baselines import Popularity
+from recsys.cli import INTERRUPTED
+from recsys.evaluation import Evaluator
+from recsys.prepared import save_holdout
+from recsys.split import Holdout, Split
+
+TERMINATED = 143
+EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call of hpo.run asks for.
+
+    Attributes:
+        file_stem: of the study file; the default study name is `<file_stem>-<data>`.
+        device: torch device name; None: a GPU if there is one.
+        tracking: whether MLflow is kept up beside the study.
+        promote: whether the winner is registered at the end.
+    """
+
+    config: StudyConfig
+    file_stem: str
+    places: Places
+    workers: int
+    runner: Literal["process", "inline"]
+    device: str | None
+    tracking: bool
+    promote: bool
+
+
+def launch(request: Request) -> int:
+    """Run or continue the study until it has its trials; the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    data_name, split = load_data(request.config)
+    name = request.config.name or f"{request.file_stem}-{data_name}"
+    config = request.config.model_copy(update={"name": name})
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(request.places.storage)
+    with exclusive(request.places.storage, name):
+        study, record = open_study(storage, name, make_record(config, data_name, split))
+        ledger = Ledger(study, record.config)
+        if died := ledger.recover():
+            console.print(f"{died} trials were left by a launcher that died; they run again")
+        n_before = ledger.n_finished()
+        if n_before >= config.n_trials:
+            console.print(f"study {name} is already complete: {n_before} trials finished")
+            ended, tracking = Ended("complete", n_before), None
+        else:
+            console.print(summary.heading(record, config.n_trials, n_before, request.places))
+            ended, tracking = _run(request, config, ledger, split, study, console)
+    console.print(summary.table(study, record))
+    console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
+    code = EXIT_CODES[ended.reason]
+    if code == 0 and request.promote:
+        code = _promote(request.places, name)
+    return code or (tracking.exit_code if tracking else 0)
+
+
+def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:
+    """What the study would be if it were made now."""
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return StudyRecord(
+        uid=new_uid(),
+        config=with_absolute_source(config),
+        data_name=data_name,
+        split_fingerprint=split.fingerprint,
+        counts={
+            "n_users": split.interactions.n_users,
+            "n_items": split.interactions.n_items,
+            **{f"n_{part}": len(rows) for part, rows in parts.items()},
+        },
+        baselines={"popularity": _popularity(split.tuning)},
+        environment=environment(),
+    )
+
+
+def _popularity(holdout: Holdout) -> dict[str, float]:
+    device = torch.device("cpu")
+    evaluator = Evaluator(holdout, device)
+    return evaluator.evaluate(Popularity(holdout.seen, device)).mean().as_dict()
+
+
+def _run(
+    request: Request,
+    config: StudyConfig,
+    ledger: Ledger,
+    split: Split,
+    study: Study,
+    console: Console,
+) -> tuple[Ended, TrackingError | None]:
+    """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
+    mirror = None
+    if request.tracking:
+        from hpo.mirror import MirrorThread
+
+        mirror = MirrorThread(request.places, study.study_name)
+    with ExitStack() as stack:
+        runners = stack.enter_context(_runners(request, split.tuning))
+        best = ledger.best()
+        lines = LineProgress(
+            console, config.n_trials, ledger.n_finished(), best.value or 0.0 if best else 0.0
+        )
+        live = sys.stdout.isatty()
+        progress = stack.enter_context(LiveProgress(console, lines)) if live else lines
+        if mirror:
+            mirror.start()
+        try:
+            ended = Scheduler(ledger, runners, progress, config.n_trials, config.timeout).run()
+        finally:
+            tracking = mirror.stop() if mirror else None
+    return ended, tracking if isinstance(tracking, TrackingError) else None
+
+
+@contextmanager
+def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
+    """The slots, and the file that worker processes read; both go when the block ends."""
+    device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if request.runner == "inline":
+        yield [InlineRunner(holdout, torch.device(device))]
+        return
+    threads = max(1, torch.get_num_threads() // request.workers)
+    with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
+        data = Path(folder) / "holdout.safetensors"
+        save_holdout(data, holdout)
+        runners = [ProcessRunner(data, device, threads) for _ in range(request.workers)]
+        try:
+            yield runners
+        finally:
+            for runner in runners:
+                runner.close()
+
+
+def _promote(places: Places, name: str) -> int:
+    from hpo.promote import run_promotion
+
+    return run_promotion(places, name)

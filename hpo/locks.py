@@ -1,0 +1,107 @@
+"""One launcher owns a study. The lock is the operating system's, so it dies with its owner.
+
+Holding it proves that every trial left RUNNING is dead. SQLite studies are locked by a file
+beside the database, PostgreSQL studies by an advisory lock on a connection of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy
+from filelock import FileLock, Timeout
+from sqlalchemy.engine import make_url
+
+from hpo.errors import SettingsError, StudyError
+
+
+class LockHeld(StudyError):
+    """Somebody else holds the lock."""
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for a server's URL.
+
+    Raises:
+        SettingsError: not a URL, or SQLite in memory, which no second process can see.
+    """
+    try:
+        parsed = make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise SettingsError(
+            f"storage {url!r} is no database URL; give sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+        ) from None
+    if parsed.get_backend_name() == "postgresql":
+        return None
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise SettingsError(
+            f"storage {parsed.render_as_string(hide_password=True)!r}: "
+            "must be an SQLite file or a PostgreSQL database"
+        )
+    return Path(str(parsed.database))
+
+
+@contextmanager
+def exclusive(storage: str, name: str, *, role: str = "launcher") -> Iterator[None]:
+    """Hold the lock of one study while the block runs.
+
+    Args:
+        storage: URL of the Optuna storage.
+        name: of the study.
+        role: "launcher" for who runs trials, "sync" for who writes MLflow.
+
+    Raises:
+        LockHeld: somebody else has it; the message says who, as far as is known.
+    """
+    key = hashlib.sha256(f"{role}:{name}".encode()).digest()
+    path = sqlite_path(storage)
+    if path is None:
+        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), name):
+            yield
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _file_lock(path.with_name(f"{path.name}.{role}-{key.hex()[:8]}.lock"), name):
+            yield
+
+
+@contextmanager
+def _file_lock(path: Path, name: str) -> Iterator[None]:
+    owner = path.with_suffix(".owner")  # Windows lets nobody read the locked file itself
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockHeld(f"study {name!r} is run by {_read_owner(owner)}") from None
+    try:
+        owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        yield
+    finally:
+        lock.release()
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text())
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+@contextmanager
+def _advisory_lock(storage: str, key: int, name: str) -> Iterator[None]:
+    engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
+            if not connection.execute(taken, {"key": key}).scalar():
+                raise LockHeld(f"study {name!r} is run by another process on this database")
+            yield
+    finally:
+        engine.dispose()

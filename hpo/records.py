@@ -1,0 +1,136 @@
+"""What a study says about itself and its trials, and under which names the storage keeps it.
+
+The only module that knows the attribute names. The storage is the one record: MLflow, reports
+and promotion read it through here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpo.settings import StudyConfig
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+    from recsys.trainer import EpochResult
+
+STUDY = "hpo:study"  # StudyRecord, as JSON
+EPOCHS = "hpo:epochs"  # columns of numbers, one per epoch
+OUTCOME = "hpo:outcome"  # Outcome
+ATTEMPT = "hpo:attempt"  # Attempt
+
+Cause = Literal["worker-died", "diverged", "out-of-memory", "error", "launcher-died", "interrupted"]
+"""Why a trial FAILed. Tried again: worker-died, launcher-died, interrupted."""
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Written once, when the study is made.
+
+    Attributes:
+        uid: UUID; names of studies are unique only within one storage.
+        config: the whole StudyConfig.
+        data_name: for people; the data itself is config.data.
+        split_fingerprint: of the data and of every row's part in the split.
+        counts: n_users, n_items, n_train, n_validation, n_test.
+        baselines: name -> metric -> value on validation, e.g. popularity.
+        environment: versions of Python and packages, git commit, platform.
+    """
+
+    uid: str
+    config: StudyConfig
+    data_name: str
+    split_fingerprint: str
+    counts: Mapping[str, int]
+    baselines: Mapping[str, Mapping[str, float]]
+    environment: Mapping[str, str]
+
+    def to_json(self) -> str:
+        return json.dumps({**self.__dict__, "config": self.config.model_dump(mode="json")})
+
+    @classmethod
+    def of(cls, study: Study) -> StudyRecord:
+        """The record of a study made by hpo; KeyError for any other study."""
+        values = json.loads(study.user_attrs[STUDY])
+        return cls(**{**values, "config": StudyConfig.model_validate(values["config"])})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Written when a trial starts.
+
+    Attributes:
+        number: 1 for the first try of a config.
+        origin: number of the first trial with this config (its own, if this is the first).
+        seed: TrainConfig.seed of this training; the same in all attempts.
+        threads: torch threads of the worker.
+        runner: "inline" or "process".
+    """
+
+    number: int
+    origin: int
+    seed: int
+    threads: int
+    runner: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Attempt | None:
+        """None for a trial that never started."""
+        values = trial.user_attrs.get(ATTEMPT)
+        return None if values is None else cls(**values)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Written just before a trial gets its final state.
+
+    Attributes:
+        best_epoch: 0 if no epoch finished.
+        seconds: wall time of its epochs.
+        cause: why it FAILed; None for COMPLETE and PRUNED.
+        message: one sentence; the traceback follows where there is one.
+    """
+
+    best_epoch: int
+    seconds: float
+    cause: Cause | None = None
+    message: str = ""
+    traceback: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Outcome | None:
+        """None while the trial runs."""
+        values = trial.user_attrs.get(OUTCOME)
+        return None if values is None else cls(**values)
+
+
+def epochs_to_columns(results: list[EpochResult], times_ms: list[int]) -> dict[str, list[float]]:
+    """Columns `epoch`, `time_ms` (since 1970, when it ended), `train_loss` and all metrics.
+
+    Written now and then while the trial runs, and always before it ends.
+    """
+    columns: dict[str, list[float]] = {
+        "epoch": [result.epoch for result in results],
+        "time_ms": list(times_ms),
+        "train_loss": [result.train_loss for result in results],
+    }
+    for name in results[0].metrics.as_dict() if results else ():
+        columns[name] = [result.metrics.as_dict()[name] for result in results]
+    return columns
+
+
+def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
+    """The columns of `epochs_to_columns`; {} if none were written."""
+    columns: dict[str, list[float]] = trial.user_attrs.get(EPOCHS, {})
+    return columns

@@ -1,0 +1,103 @@
+"""Tune a two-tower on your interactions.
+
+python -m hpo.run --n-trials 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.arguments import add_place_arguments, command_parser
+from recsys.arguments import add_data_arguments
+from recsys.cli import run_command
+
+if TYPE_CHECKING:
+    from hpo.launcher import Request
+
+DEFAULT_STUDY = Path("studies/two_tower.toml")
+MAX_WORKERS = 8
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.run`."""
+    result = command_parser(
+        "hpo.run",
+        "Tune a two-tower recommender: sample, train, prune, compare. Run it again to continue.",
+        "python -m hpo.run --data ml-100k --n-trials 50 --workers 2",
+    )
+    result.add_argument("--n-trials", type=int, metavar="N", help="finished trials (default: 50)")
+    result.add_argument(
+        "--study",
+        type=Path,
+        default=DEFAULT_STUDY,
+        metavar="FILE.toml",
+        help=f"what to search (default: {DEFAULT_STUDY.as_posix()})",
+    )
+    add_data_arguments(result, source=None, where="the study file's")
+    add_place_arguments(result)
+    result.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"processes (default: cores, at most {MAX_WORKERS})",
+    )
+    result.add_argument(
+        "--runner", choices=("process", "inline"), default="process", help="where to train"
+    )
+    result.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
+    result.add_argument(
+        "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
+    )
+    result.add_argument("--seed", type=int, metavar="N", help="of the study (default: 0)")
+    result.add_argument("--promote", action="store_true", help="then register the winner")
+    result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the study; the exit code."""
+    options = parser().parse_args(argv)
+    from hpo.launcher import launch
+
+    return launch(_request(options))
+
+
+def _request(options: argparse.Namespace) -> Request:
+    from hpo.launcher import Request
+    from hpo.settings import Places, load_study_config
+
+    config = load_study_config(options.study, _overrides(options))
+    workers = config.workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    return Request(
+        config=config,
+        file_stem=options.study.stem,
+        places=Places.resolve(options.storage, options.tracking_uri, options.experiment_name),
+        workers=1 if options.runner == "inline" else workers,
+        runner=options.runner,
+        device=options.device,
+        promote=options.promote,
+        tracking=not options.no_tracking,
+    )
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """Options that replace keys of the study file; None where nothing was given."""
+    columns = {name: getattr(options, name) for name in ("user_col", "item_col", "time_col")}
+    given = {"source": options.data, **columns, "repeats": options.repeats}
+    data = {name: value for name, value in given.items() if value is not None}
+    return {
+        "name": options.study_name,
+        "data": data or None,
+        "n_trials": options.n_trials,
+        "workers": options.workers,
+        "timeout": options.timeout,
+        "seed": options.seed,
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)

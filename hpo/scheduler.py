@@ -1,0 +1,191 @@
+"""Slots, the exact budget, retries and the clean stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from hpo.errors import StudyStopped
+from hpo.ledger import RETRIED, Assignment, Ledger
+from hpo.objective import Objective
+from hpo.progress import Progress
+from hpo.records import Outcome
+from hpo.runners import Runner
+
+SAME_ERROR_LIMIT = 2  # the same exception twice is a bug, not bad luck
+FAILURES_IN_A_ROW = 10
+POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why the scheduler stopped: "complete", "timeout", "interrupted" or "terminated"."""
+
+    reason: str
+    n_finished: int
+
+
+class Scheduler:
+    """Runs trials on all runners until the study has `n_trials` finished ones.
+
+    A trial starts only while finished + running < n_trials, so the number is exact whatever
+    fails. The first Ctrl-C lets running trials finish, the second stops them; SIGTERM stops them
+    at once. A stopped trial is FAIL ("interrupted") and runs again when the study is continued.
+
+    Args:
+        timeout: seconds after which no new trial starts; running ones finish. None: no limit.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runners: Sequence[Runner],
+        progress: Progress,
+        n_trials: int,
+        timeout: float | None = None,
+    ) -> None:
+        self._ledger, self._runners, self._progress = ledger, runners, progress
+        self._n_trials, self._timeout = n_trials, timeout
+        self._changed = threading.Condition()
+        self._running = 0
+        self._reason: str | None = None
+        self._abort = threading.Event()
+        self._error: BaseException | None = None
+        self._errors: Counter[str] = Counter()
+        self._in_a_row = 0
+
+    def run(self) -> Ended:
+        """Block until the study is done or stopped; nothing stays RUNNING.
+
+        Raises:
+            StudyStopped: trials keep failing in a way that more of them would not mend.
+        """
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        objective = Objective(self._ledger, self._progress.epoch, self._abort.is_set)
+        slots = [
+            threading.Thread(target=self._slot, args=(objective, runner), name=f"slot-{i}")
+            for i, runner in enumerate(self._runners)
+        ]
+        with self._signals():
+            for slot in slots:
+                slot.start()
+            for slot in slots:
+                while slot.is_alive():
+                    slot.join(POLL_SECONDS)
+                    if deadline is not None and time.monotonic() > deadline:
+                        self._stop("timeout")
+        if self._error is not None:
+            raise self._error
+        n_finished = self._ledger.n_finished()
+        done = n_finished >= self._n_trials
+        return Ended("complete" if done else self._reason or "complete", n_finished)
+
+    def _slot(self, objective: Objective, runner: Runner) -> None:
+        try:
+            while (assignment := self._next(runner)) is not None:
+                try:
+                    self._run(objective, assignment, runner)
+                finally:
+                    with self._changed:
+                        self._running -= 1
+                        self._changed.notify_all()
+        except BaseException as error:
+            self._error = self._error or error  # raised again by run(), in the main thread
+            self.abort("failed")
+
+    def _next(self, runner: Runner) -> Assignment | None:
+        """The next trial; waits while the running ones might fill the budget."""
+        with self._changed:
+            while self._reason is None and self._error is None:
+                n_finished = self._ledger.n_finished()
+                if n_finished >= self._n_trials:
+                    return None
+                if n_finished + self._running < self._n_trials:
+                    assignment = self._ledger.start(runner.name, runner.threads)
+                    self._running += 1
+                    self._progress.started(assignment)
+                    return assignment
+                self._changed.wait()
+            return None
+
+    def _run(self, objective: Objective, assignment: Assignment, runner: Runner) -> None:
+        try:
+            state, outcome = objective(assignment, runner)
+        except UpdateFinishedTrialError:
+            self._progress.note(f"trial {assignment.number} was ended from outside; going on")
+            return
+        self._progress.ended(assignment, state, outcome)
+        if state is TrialState.FAIL:
+            self._after_failure(assignment, outcome)
+        else:
+            self._in_a_row = 0
+
+    def _after_failure(self, assignment: Assignment, outcome: Outcome) -> None:
+        if outcome.cause in RETRIED:
+            self._ledger.requeue()
+        if outcome.cause == "interrupted":
+            return
+        with self._changed:
+            self._in_a_row += 1
+            in_a_row = self._in_a_row
+            if outcome.cause == "error":
+                self._errors[outcome.message] += 1
+        if self._errors[outcome.message] >= SAME_ERROR_LIMIT:
+            raise StudyStopped(
+                f"stopped: the same error twice, last in trial {assignment.number}: "
+                f"{outcome.message}\n{outcome.traceback}".rstrip()
+            )
+        if in_a_row >= FAILURES_IN_A_ROW:
+            raise StudyStopped(
+                f"stopped: {in_a_row} trials failed in a row, last trial {assignment.number} "
+                f"({outcome.cause}): {outcome.message}"
+            )
+
+    def _stop(self, reason: str) -> None:
+        """Start no more trials."""
+        self._reason = self._reason or reason
+        if self._changed.acquire(blocking=False):  # a slot that holds it looks at _reason next
+            self._changed.notify_all()
+            self._changed.release()
+
+    def abort(self, reason: str) -> None:
+        """Stop the running trials too."""
+        self._stop(reason)
+        self._abort.set()
+        for runner in self._runners:
+            runner.kill()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the study, not the program; only in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_interrupt(self, *_: Any) -> None:
+        if self._reason == "interrupted":
+            self.abort("interrupted")
+        else:
+            self._stop("interrupted")
+            self._progress.note("finishing the running trials; press Ctrl-C again to stop at once")
+
+    def _on_terminate(self, *_: Any) -> None:
+        self.abort("terminated")

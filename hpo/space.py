@@ -1,0 +1,51 @@
+"""SearchSpace: from a trial to a TrainConfig, and the one way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hpo.settings import Parameter, StudyConfig
+from recsys.config import TrainConfig
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+
+class SearchSpace:
+    """The hyperparameters that a study samples; the others stay at the default configuration."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._parameters = dict(config.space)
+        self._base = config.train_config
+
+    def suggest(self, trial: Trial, seed: int) -> TrainConfig:
+        """Draw every parameter, in the order of the study file.
+
+        Args:
+            seed: TrainConfig.seed of this training.
+        """
+        drawn = {name: _suggest(trial, name, spec) for name, spec in self._parameters.items()}
+        return self._base.replace(**drawn, seed=seed)
+
+    def config(self, params: Mapping[str, float], seed: int) -> TrainConfig:
+        """The TrainConfig that `suggest` made from a stored trial's params."""
+        return self._base.replace(**params, seed=seed)
+
+    def params(self, config: TrainConfig) -> dict[str, float]:
+        """The inverse of `suggest`: what a trial must be given to become `config`."""
+        values = config.as_dict()
+        return {name: values[name] for name in self._parameters}
+
+
+def _suggest(trial: Trial, name: str, spec: Parameter) -> float:
+    whole = TrainConfig.is_integer(name)
+    if spec.choices is not None:
+        choices = [int(choice) if whole else choice for choice in spec.choices]
+        chosen: float = trial.suggest_categorical(name, choices)
+        return chosen
+    assert spec.low is not None and spec.high is not None
+    if whole:
+        step = int(spec.step or 1)
+        return trial.suggest_int(name, int(spec.low), int(spec.high), step=step, log=spec.log)
+    return trial.suggest_float(name, spec.low, spec.high, step=spec.step, log=spec.log)

@@ -1,0 +1,219 @@
+"""Opening studies: storage, identity, sampler, pruner."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import tempfile
+import uuid
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from optuna import Study
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from sqlalchemy import event
+
+from hpo.errors import SettingsError, StudyError
+from hpo.locks import sqlite_path
+from hpo.records import STUDY, StudyRecord
+from hpo.settings import StudyConfig
+from hpo.space import SearchSpace
+
+BUSY_SECONDS = 60
+PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
+
+    A new file is migrated under another name and moved into place, so that a kill in the middle
+    leaves no half-made database, and two first starters do not collide.
+
+    Raises:
+        SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
+    """
+    path = sqlite_path(url)
+    try:
+        if path is None:
+            return _connect(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".create.lock")):
+            if not path.exists():
+                _create_sqlite(path)
+        return _connect(url)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        OSError,
+    ) as error:
+        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise SettingsError(f"storage {shown} cannot be opened: {reason}") from error
+
+
+def _create_sqlite(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
+        draft = Path(folder) / path.name
+        storage = _connect(f"sqlite:///{draft.as_posix()}")
+        storage.remove_session()
+        storage.engine.dispose()  # the last connection folds the WAL into the file
+        draft.replace(path)
+
+
+def _connect(url: str) -> RDBStorage:
+    if sqlite_path(url) is None:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    event.listen(storage.engine, "connect", _set_pragmas)
+    storage.engine.dispose()  # the constructor has opened a connection without the pragmas
+    return storage
+
+
+def _set_pragmas(connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS}000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def load_study(storage: RDBStorage, name: str | None) -> Study:
+    """The study `name`, or the newest one that hpo made.
+
+    Raises:
+        StudyError: there is none; the message lists those there are.
+    """
+    names = [summary.study_name for summary in hpo_studies(storage)]
+    if not names:
+        raise StudyError("no study here yet; start one with: python -m hpo.run --n-trials 50")
+    if name is not None and name not in names:
+        raise StudyError(f"no study {name!r} here; there are: {', '.join(names)}")
+    return optuna.load_study(study_name=name or names[-1], storage=storage)
+
+
+def hpo_studies(storage: RDBStorage) -> list[optuna.study.StudySummary]:
+    """Summaries of the studies made by hpo, oldest first."""
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    ours = [summary for summary in summaries if STUDY in summary.user_attrs]
+    return sorted(ours, key=lambda summary: summary._study_id)
+
+
+def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Study, StudyRecord]:
+    """Make the study, or continue it if it is the same one.
+
+    Args:
+        record: what the study would be if it were made now.
+
+    Returns:
+        The study and its stored record: the uid and all else of the first time.
+
+    Raises:
+        StudyError: a study of that name differs in data, split, space or defaults, or was not
+            made by hpo.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=make_pruner(record.config),
+    )
+    if STUDY not in study.user_attrs:
+        if study.get_trials(deepcopy=False):
+            raise StudyError(
+                f"study {name!r} was made by another program; choose another --study-name"
+            )
+        study.set_user_attr(STUDY, record.to_json())
+    stored = StudyRecord.of(study)
+    if differences := _differences(stored, record):
+        raise StudyError(
+            [f"study {name!r} cannot be continued, it would not be one experiment:"]
+            + [f"  {difference}" for difference in differences]
+            + ["Start a new study with --study-name NEW, or go back to the old settings."]
+        )
+    if not study.get_trials(deepcopy=False):
+        config = stored.config
+        study.enqueue_trial(SearchSpace(config).params(config.train_config))
+    return study, stored
+
+
+def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
+    found = []
+    if stored.split_fingerprint != now.split_fingerprint:
+        then, here = dict(stored.counts), dict(now.counts)
+        found.append(
+            f"data or split: was {stored.split_fingerprint} {then}, "
+            f"is {now.split_fingerprint} {here}"
+        )
+    for part in ("base", "space", "seed"):
+        before, after = getattr(stored.config, part), getattr(now.config, part)
+        if before != after:
+            found.append(f"{part}: was {_shown(before)}, is {_shown(after)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_shown(item)}" for name, item in value.items()) + "}"
+    return str(value)
+
+
+def make_pruner(config: StudyConfig) -> BasePruner:
+    """The pruner of the study file. Optuna reads None as "median", so none is a class too."""
+    if config.pruner.name == "none":
+        return NopPruner()
+    return MedianPruner(config.pruner.startup, config.pruner.warmup, n_min_trials=5)
+
+
+def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
+    """A sampler for the next trial alone.
+
+    Its seed comes from the study's seed and the number of existing trials: a resumed study
+    neither repeats suggestions nor depends on where it was interrupted.
+    """
+    seed = derive_seed(config.seed, n_existing)
+    if config.sampler.name == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=config.sampler.startup)
+
+
+def derive_seed(base: int, number: int) -> int:
+    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common."""
+    digest = hashlib.sha256(f"{base}:{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def new_uid() -> str:
+    return str(uuid.uuid4())
+
+
+def environment() -> dict[str, str]:
+    """Versions of what decides a result, for the record."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        found[package] = metadata.version(package)
+    if commit := _git_commit():
+        found["git_commit"] = commit
+    return found
+
+
+def _git_commit() -> str | None:
+    """Of the checkout that this code runs from; None for an installed package."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,100 @@
+"""The words around a study: what starts, what came out, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.table import Table
+from sqlalchemy.engine import make_url
+
+from hpo.errors import TrackingError
+from hpo.records import Attempt, Outcome, StudyRecord
+from hpo.scheduler import Ended
+from hpo.settings import OBJECTIVE, Places
+
+SHOWN_TRIALS = 5
+
+
+def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
+    """Two lines: which data, and how far the study is."""
+    counts = record.counts
+    state = f"continues after {n_finished} of {n_trials}" if n_finished else f"{n_trials}"
+    return (
+        f"data {record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items; "
+        f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
+        f"{counts['n_test']:,} test rows\n"
+        f"study {record.config.name}: {state} trials, in {_shown(places.storage)}"
+    )
+
+
+def table(study: Study, record: StudyRecord) -> Table:
+    """The best trials, trial 0 (the defaults) and the baselines, on validation."""
+    names = list(record.config.space)
+    result = Table(title=f"study {study.study_name}: {OBJECTIVE} on validation")
+    for heading_ in ("trial", OBJECTIVE, "best epoch", "seconds", *names):
+        result.add_column(heading_, justify="right", no_wrap=True)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+    for trial in ranked[:SHOWN_TRIALS]:
+        result.add_row(*_row(trial, names), style="bold" if trial is ranked[0] else None)
+    for trial in ranked[SHOWN_TRIALS:]:
+        if (attempt := Attempt.of(trial)) and attempt.origin == 0:
+            result.add_section()
+            result.add_row(*_row(trial, names, " (defaults)"))
+    result.add_section()
+    for baseline, metrics in record.baselines.items():
+        result.add_row(baseline, f"{metrics[OBJECTIVE]:.4f}", *[""] * (2 + len(names)))
+    return result
+
+
+def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
+    outcome = Outcome.of(trial)
+    epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
+    params = [f"{trial.params[name]:.4g}" for name in names]
+    return [f"{trial.number}{mark}", f"{_value(trial):.4f}", str(epoch), f"{seconds:.1f}", *params]
+
+
+def _value(trial: FrozenTrial) -> float:
+    return trial.value if trial.value is not None else float("-inf")
+
+
+def ending(
+    study: Study, ended: Ended, n_trials: int, places: Places, tracking: TrackingError | None
+) -> str:
+    """How it ended, what failed, and the exact next commands."""
+    trials = study.get_trials(deepcopy=False)
+    states = Counter(trial.state.name.lower() for trial in trials)
+    counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    lines = [f"{ended.n_finished} of {n_trials} trials finished ({counts})"]
+    if ended.reason != "complete":
+        lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
+    causes = Counter(o.cause for trial in trials if (o := Outcome.of(trial)) and o.cause)
+    lines += [f"  failed {n} x {cause}" for cause, n in causes.most_common()]
+    if tracking:
+        lines += [f"MLflow is incomplete: {tracking}", f"  {_command('sync', study, places)}"]
+    lines += ["next:", f"  {_command('dashboard', study, places)}      watch and compare"]
+    if states["complete"]:
+        lines.append(f"  {_command('promote', study, places)}      register the winner")
+    return "\n".join(lines)
+
+
+def _command(command: str, study: Study, places: Places) -> str:
+    """With exactly the options that differ from the defaults."""
+    default = Places()
+    options = {
+        "--study-name": (study.study_name if command != "dashboard" else "", ""),
+        "--storage": (places.storage, default.storage),
+        "--tracking-uri": (places.tracking_uri, default.tracking_uri),
+        "--experiment-name": (places.experiment, default.experiment),
+    }
+    given = [
+        f"{name} {_shown(value)}" for name, (value, usual) in options.items() if value != usual
+    ]
+    return " ".join([f"python -m hpo.{command}", *given])
+
+
+def _shown(url: str) -> str:
+    """Without the password."""
+    return make_url(url).render_as_string(hide_password=True) if "://" in url else url

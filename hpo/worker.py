@@ -1,0 +1,126 @@
+"""The process that trains. Knows recsys and torch; no optuna, no mlflow, no database.
+
+    python -m hpo.worker --data HOLDOUT.safetensors --device cpu --threads 1
+
+Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when stdin closes, so a
+launcher that is killed leaves nobody behind.
+
+    in   {"task": 7, "train": {config}}      {"stop": 7}
+    out  {"ready": true}   {"alive": true}   {"task": 7, "epoch": {...}}
+         {"task": 7, "end": "done" | "diverged" | "out-of-memory" | "error", ...}
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from recsys.config import TrainConfig
+from recsys.errors import DivergedError
+from recsys.prepared import load_holdout
+from recsys.trainer import Fit
+
+ALIVE_SECONDS = 5.0
+
+
+class Channel:
+    """The two pipes to the launcher."""
+
+    def __init__(self, commands: TextIO, results: TextIO) -> None:
+        self._commands, self._results = commands, results
+        self._write_lock = threading.Lock()
+        self._tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._stopped: set[int] = set()
+
+    def start(self) -> None:
+        """Read commands and give signs of life beside the training."""
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._commands:
+            command = json.loads(line)
+            if "stop" in command:
+                self._stopped.add(command["stop"])
+            else:
+                self._tasks.put(command)
+        os._exit(0)  # the launcher is gone; the main thread may be deep in a matrix product
+
+    def _beat(self) -> None:
+        while not threading.Event().wait(ALIVE_SECONDS):
+            self.send(alive=True)
+
+    def send(self, **message: Any) -> None:
+        with self._write_lock:
+            self._results.write(json.dumps(message) + "\n")
+            self._results.flush()
+
+    def next_task(self) -> dict[str, Any]:
+        return self._tasks.get()
+
+    def is_stopped(self, task: int) -> bool:
+        return task in self._stopped
+
+
+def main() -> None:
+    """Serve tasks until stdin closes."""
+    options = _parse(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; we are told
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a stray print must not break the protocol
+    torch.set_num_threads(options.threads)
+    channel = Channel(sys.stdin, results)
+    channel.start()
+    holdout = load_holdout(options.data)
+    device = torch.device(options.device)
+    channel.send(ready=True)
+    while True:
+        command = channel.next_task()
+        task = command["task"]
+        try:
+            for result in Fit(holdout, TrainConfig.from_dict(command["train"]), device):
+                channel.send(task=task, epoch=dataclasses.asdict(result))
+                if channel.is_stopped(task):
+                    break
+            end: dict[str, Any] = {"end": "done"}
+        except Exception as error:
+            end = _describe(error)
+        channel.send(task=task, **end)
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    if isinstance(error, DivergedError):
+        return {"end": "diverged", "at": [error.epoch, error.step, error.loss]}
+    message = f"{type(error).__name__}: {error}"
+    kind = "out-of-memory" if _is_out_of_memory(error) else "error"
+    return {"end": kind, "message": message, "traceback": traceback.format_exc()}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    # torch raises a plain RuntimeError when the CPU allocator fails
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m hpo.worker")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()
