@@ -51,6 +51,7 @@ def open_storage(url: str) -> RDBStorage:
     except (
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
+        ImportError,  # the database driver
         OSError,
     ) as error:
         shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)

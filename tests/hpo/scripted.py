@@ -1,0 +1,115 @@
+"""Small real parts for tests of the study engine: a runner that follows a script, a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from hpo.ledger import Assignment, Ledger
+from hpo.records import Outcome, StudyRecord
+from hpo.settings import StudyConfig
+from hpo.study import new_uid, open_storage, open_study
+from recsys.config import TrainConfig
+from recsys.metrics import Metrics
+from recsys.trainer import EpochResult
+
+Script = Callable[[TrainConfig], Iterable[float | Exception]]
+
+SPACE = {
+    "dim": {"low": 4, "high": 64, "log": True},
+    "lr": {"low": 1e-3, "high": 1e-1, "log": True},
+    "epochs": {"low": 2, "high": 8},
+}
+
+
+def study_config(**values: Any) -> StudyConfig:
+    """A small study; keys as in a study file."""
+    base = {"dim": 8, "lr": 0.01, "epochs": 4}
+    return StudyConfig.model_validate(
+        {"name": "small", "data": "demo", "base": base, "space": SPACE, "n_trials": 6} | values
+    )
+
+
+def study_record(config: StudyConfig, fingerprint: str = "data-1") -> StudyRecord:
+    return StudyRecord(
+        uid=new_uid(),
+        config=config,
+        data_name="demo",
+        split_fingerprint=fingerprint,
+        counts={"n_users": 3, "n_items": 5, "n_train": 20, "n_validation": 5, "n_test": 6},
+        baselines={"popularity": {"recall_at_10": 0.05}},
+        environment={"python": "3.11"},
+    )
+
+
+def make_study(folder: Path, config: StudyConfig) -> optuna.Study:
+    """A real SQLite study as hpo.run makes it."""
+    storage = open_storage(f"sqlite:///{(folder / 'optuna.db').as_posix()}")
+    study, _ = open_study(storage, config.name or "small", study_record(config))
+    return study
+
+
+def make_ledger(folder: Path, config: StudyConfig) -> Ledger:
+    return Ledger(make_study(folder, config), config)
+
+
+def epoch_result(epoch: int, value: float) -> EpochResult:
+    metrics = Metrics(value / 2, value, value, value, value, value, value, n_users=10)
+    return EpochResult(epoch, 1 / epoch, metrics, seconds=0.5)
+
+
+def saturating(config: TrainConfig) -> list[float]:
+    """A plausible curve without training; best where dim is large."""
+    top = config.dim / (config.dim + 10)
+    return [top * (1 - 0.5**epoch) for epoch in range(1, config.epochs + 1)]
+
+
+class ScriptedRunner:
+    """Yields the values of `script(config)` as epochs; raises what it finds among them."""
+
+    name = "scripted"
+    threads = 1
+
+    def __init__(self, script: Script = saturating) -> None:
+        self._script = script
+        self.trained: list[TrainConfig] = []
+        self.killed = False
+
+    def epochs(self, config: TrainConfig) -> Generator[EpochResult]:
+        self.trained.append(config)
+        for epoch, value in enumerate(self._script(config), 1):
+            if isinstance(value, Exception):
+                raise value
+            yield epoch_result(epoch, value)
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryProgress:
+    """Remembers what it was told."""
+
+    def __init__(self, on_epoch: Callable[[Assignment], None] | None = None) -> None:
+        self.ends: list[tuple[int, TrialState, Outcome]] = []
+        self.notes: list[str] = []
+        self._on_epoch = on_epoch
+
+    def started(self, assignment: Assignment) -> None:
+        pass
+
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        if self._on_epoch:
+            self._on_epoch(assignment)
+
+    def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        self.ends.append((assignment.number, state, outcome))
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)

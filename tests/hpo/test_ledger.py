@@ -1,0 +1,112 @@
+"""The ledger: exact states, records before states, lost trials found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo.ledger import Assignment, Ledger
+from hpo.records import Attempt, Outcome, epochs_of
+from tests.hpo.scripted import epoch_result, make_study, study_config
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> tuple[Ledger, Path]:
+    config = study_config(pruner={"name": "none"})
+    return Ledger(make_study(tmp_path, config), config), tmp_path
+
+
+def trials(folder: Path) -> list:
+    return make_study(folder, study_config()).trials
+
+
+def report(ledger: Ledger, assignment: Assignment, *values: float) -> None:
+    for epoch, value in enumerate(values, 1):
+        ledger.report(assignment, epoch_result(epoch, value))
+
+
+def test_a_complete_trial_is_worth_its_best_epoch(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    assignment = ledger.start("scripted", 2)
+    report(ledger, assignment, 0.1, 0.3, 0.2)
+    ledger.complete(assignment)
+    (trial,) = trials(folder)
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.3)
+    assert trial.intermediate_values == {1: 0.1, 2: 0.3, 3: 0.2}
+    assert Outcome.of(trial) == Outcome(best_epoch=2, seconds=1.5)
+    assert Attempt.of(trial) == Attempt(1, 0, assignment.config.seed, 2, "scripted")
+    columns = epochs_of(trial)
+    assert columns["epoch"] == [1, 2, 3]
+    assert columns["recall_at_10"] == [0.1, 0.3, 0.2]
+    assert columns["train_loss"] == [1, 1 / 2, 1 / 3]
+    assert sorted(columns["time_ms"]) == columns["time_ms"]
+    assert ledger.n_finished() == 1
+    assert ledger.best() is not None
+
+
+def test_pruned_counts_and_failed_does_not(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    first, second = ledger.start("scripted", 1), ledger.start("scripted", 1)
+    report(ledger, first, 0.1)
+    ledger.prune(first)
+    ledger.fail(second, second.outcome("error", "it broke", "Traceback ..."))
+    assert [trial.state.name for trial in trials(folder)] == ["PRUNED", "FAIL"]
+    assert ledger.n_finished() == 1
+    assert ledger.best() is None
+
+
+def test_a_worker_that_died_is_tried_again_with_the_same_seed(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    first = ledger.start("scripted", 1)
+    for number in (2, 3):
+        ledger.fail(first, first.outcome("worker-died", "gone"))
+        ledger.requeue()
+        ledger.requeue()
+        assert len(trials(folder)) == number
+        again = ledger.start("scripted", 1)
+        assert again.config == first.config
+        assert (again.attempt.number, again.attempt.origin) == (number, 0)
+        first = again
+    ledger.fail(first, first.outcome("worker-died", "gone"))
+    ledger.requeue()
+    assert len(trials(folder)) == 3, "three attempts are enough"
+
+
+@pytest.mark.parametrize("cause", ["diverged", "out-of-memory", "error"])
+def test_what_would_fail_again_is_not_tried_again(
+    opened: tuple[Ledger, Path], cause: str
+) -> None:
+    ledger, folder = opened
+    first = ledger.start("scripted", 1)
+    ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
+    ledger.requeue()
+    assert len(trials(folder)) == 1
+
+
+def test_what_a_dead_launcher_left_runs_again(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    lost = [ledger.start("scripted", 1), ledger.start("scripted", 1)]
+    report(ledger, lost[0], 0.1, 0.2)
+    config = study_config()
+    survivor = Ledger(make_study(folder, config), config)
+    assert survivor.recover() == 2
+    assert survivor.recover() == 0
+    states = [trial.state.name for trial in trials(folder)]
+    assert states == ["FAIL", "FAIL", "WAITING", "WAITING"]
+    for number in range(2):
+        outcome = Outcome.of(trials(folder)[number])
+        assert outcome is not None
+        assert outcome.cause == "launcher-died"
+    again = [survivor.start("scripted", 1) for _ in lost]
+    assert {a.config for a in again} == {a.config for a in lost}
+
+
+def test_a_launcher_killed_before_queueing_loses_nothing(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    first = ledger.start("scripted", 1)
+    ledger.fail(first, first.outcome("interrupted", "stopped"))
+    config = study_config()
+    assert Ledger(make_study(folder, config), config).recover() == 0
+    assert [trial.state.name for trial in trials(folder)] == ["FAIL", "WAITING"]

@@ -1,0 +1,71 @@
+"""One owner a study; the lock dies with its owner."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import SettingsError
+from hpo.locks import LockHeld, exclusive, sqlite_path
+
+HOLD = """
+import sys
+from hpo.locks import exclusive
+with exclusive(sys.argv[1], "study"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}"
+
+
+def holder(storage: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, storage],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_owner_is_told_who_holds_it(tmp_path: Path) -> None:
+    process = holder(url(tmp_path))
+    try:
+        with (
+            pytest.raises(LockHeld, match=f"is run by process {process.pid} on "),
+            exclusive(url(tmp_path), "study"),
+        ):
+            pass
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_kill_9_frees_the_lock_and_other_studies_were_never_held(tmp_path: Path) -> None:
+    process = holder(url(tmp_path))
+    with exclusive(url(tmp_path), "another"), exclusive(url(tmp_path), "study", role="sync"):
+        pass
+    process.kill()
+    process.communicate()
+    with exclusive(url(tmp_path), "study"):
+        pass
+
+
+@pytest.mark.parametrize("bad", ["studies/optuna.db", "sqlite://", "mysql://h/d", "sqlite:///:memory:"])
+def test_other_storages_are_refused_with_the_cure(bad: str) -> None:
+    with pytest.raises(SettingsError, match="PostgreSQL|postgresql"):
+        sqlite_path(bad)
+
+
+def test_a_password_is_never_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        sqlite_path("mysql://user:secret@host/db")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,164 @@
+"""The exact budget, retries by cause, early stops; with scripted runners, no training."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
+from hpo.ledger import Assignment
+from hpo.records import Outcome
+from hpo.scheduler import Ended, Scheduler
+from hpo.settings import StudyConfig
+from recsys.config import TrainConfig
+from recsys.errors import DivergedError
+from tests.hpo.scripted import (
+    MemoryProgress,
+    Script,
+    ScriptedRunner,
+    make_ledger,
+    make_study,
+    saturating,
+    study_config,
+)
+
+
+def run(
+    folder: Path,
+    config: StudyConfig,
+    *scripts: Script,
+    progress: MemoryProgress | None = None,
+    timeout: float | None = None,
+) -> Ended:
+    runners = [ScriptedRunner(script) for script in scripts or (saturating, saturating)]
+    scheduler = Scheduler(
+        make_ledger(folder, config), runners, progress or MemoryProgress(), config.n_trials, timeout
+    )
+    return scheduler.run()
+
+
+def states(folder: Path) -> Counter[str]:
+    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5, 9])
+def test_the_study_ends_with_exactly_its_trials(tmp_path: Path, slots: int) -> None:
+    assert run(tmp_path, study_config(), *[saturating] * slots) == Ended("complete", 6)
+    counts = states(tmp_path)
+    assert counts["COMPLETE"] + counts["PRUNED"] == 6
+    assert sum(counts.values()) == 6
+
+
+def test_more_trials_later_are_just_the_difference(tmp_path: Path) -> None:
+    run(tmp_path, study_config())
+    assert run(tmp_path, study_config(n_trials=9)) == Ended("complete", 9)
+    assert run(tmp_path, study_config(n_trials=9)) == Ended("complete", 9)
+    params = [tuple(t.params.items()) for t in make_study(tmp_path, study_config()).trials]
+    assert len(set(params)) == 9
+
+
+def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
+    config = study_config(n_trials=20, pruner={"startup": 3, "warmup": 1})
+    run(tmp_path, config, saturating)
+    assert states(tmp_path)["PRUNED"] >= 3
+
+
+def test_failures_do_not_count(tmp_path: Path) -> None:
+    failures = iter([WorkerDied("gone"), DivergedError(1, 1, float("nan")), MemoryError()])
+
+    def script(config: TrainConfig) -> list[float | Exception]:
+        failure = next(failures, None)
+        return [0.1, failure] if failure else list(saturating(config))
+
+    progress = MemoryProgress()
+    assert run(tmp_path, study_config(), script, progress=progress).n_finished == 6
+    causes = [outcome.cause for _, state, outcome in progress.ends if state is TrialState.FAIL]
+    assert causes == ["worker-died", "diverged", "out-of-memory"]
+    assert states(tmp_path)["FAIL"] == 3
+
+
+def test_the_same_error_twice_stops_the_study(tmp_path: Path) -> None:
+    def script(_: TrainConfig) -> list[float | Exception]:
+        return [TrainingFailed("KeyError: 'x'", "Traceback: in line 7")]
+
+    with pytest.raises(StudyStopped, match=r"(?s)same error twice.*KeyError.*line 7"):
+        run(tmp_path, study_config(), script)
+    assert states(tmp_path) == Counter(FAIL=2)
+
+
+def test_endless_failures_of_any_kind_stop_the_study(tmp_path: Path) -> None:
+    def script(_: TrainConfig) -> list[float | Exception]:
+        return [DivergedError(1, 1, float("inf"))]
+
+    with pytest.raises(StudyStopped, match="10 trials failed in a row.*diverged"):
+        run(tmp_path, study_config(n_trials=50), script)
+
+
+def test_a_bug_of_ours_in_a_slot_is_raised_and_ends_the_others(tmp_path: Path) -> None:
+    def boom(_: Assignment) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, study_config(), progress=MemoryProgress(boom))
+
+
+def test_after_the_timeout_no_trial_starts(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def script(config: TrainConfig) -> list[float]:
+        gate.wait(1.0)  # longer than the timeout; nobody opens the gate
+        return saturating(config)
+
+    ended = run(tmp_path, study_config(), script, timeout=0.1)
+    assert ended == Ended("timeout", 1)
+    assert set(states(tmp_path)) == {"COMPLETE"}
+
+
+def test_abort_leaves_nothing_running_and_the_rest_runs_later(tmp_path: Path) -> None:
+    config = study_config()
+    runner = ScriptedRunner()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 2:
+            scheduler.abort("terminated")
+
+    scheduler = Scheduler(
+        make_ledger(tmp_path, config), [runner], MemoryProgress(stop), config.n_trials
+    )
+    assert scheduler.run() == Ended("terminated", 2)
+    assert runner.killed
+    trials = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
+    outcome = Outcome.of(trials[2])
+    assert outcome is not None
+    assert outcome.cause == "interrupted"
+    assert run(tmp_path, config).n_finished == 6
+
+
+def test_a_trial_ended_from_outside_is_passed_over(tmp_path: Path) -> None:
+    config = study_config()
+
+    def fail_from_outside(assignment: Assignment) -> None:
+        if assignment.number == 1:
+            make_study(tmp_path, config).tell(1, state=TrialState.FAIL)
+
+    progress = MemoryProgress(fail_from_outside)
+    assert run(tmp_path, config, saturating, progress=progress).n_finished == 6
+    assert progress.notes == ["trial 1 was ended from outside; going on"]
+
+
+def test_values_do_not_depend_on_where_the_study_was_interrupted(tmp_path: Path) -> None:
+    for name, stops in (("whole", [6]), ("parts", [2, 3, 6])):
+        (tmp_path / name).mkdir()
+        for n_trials in stops:
+            run(tmp_path / name, study_config(n_trials=n_trials), saturating)
+    tables = [
+        [(t.params, t.value, t.state) for t in make_study(tmp_path / name, study_config()).trials]
+        for name in ("whole", "parts")
+    ]
+    assert tables[0] == tables[1]
