@@ -1,0 +1,120 @@
+"""Which file of a folder is what: the naming conventions the reader knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.columns import listed
+from recsys.errors import DataError
+from recsys.tables import MOVIELENS_DATA, READABLE, extension_of, unreadable
+
+_STEMS = {
+    "interactions": ("interactions", "interacciones", "ratings"),
+    "users": ("users", "usuarios"),
+    "items": ("items", "productos", "movies"),
+}
+_PLAIN = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one data set; users and items are optional.
+
+    Attributes:
+        name: folder name, or the file's name without extensions.
+    """
+
+    name: str
+    interactions: Path
+    users: Path | None = None
+    items: Path | None = None
+
+
+def locate(path: Path) -> Layout:
+    """Find the files under a folder, or beside a file whose name follows a convention.
+
+    A file with a name of its own (`events.csv`) is read alone; `interactions.csv`, `NAME.inter`
+    and `u.data` bring their users and items along, as their folder would.
+
+    Raises:
+        DataError: nothing there, no interactions, or more than one candidate.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: not found; {_what_is_near(path)}")
+    folder = path if path.is_dir() else path.parent
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    if path.is_dir():
+        chosen = _only(path, [file for file in files if _is_interactions(file)], files)
+        name = path.resolve().name or "data"
+    else:
+        chosen, name = path, _stem(path)
+        if not _is_interactions(path):
+            return Layout(name, path)
+    users, items = (_sibling(chosen, role, files) for role in ("users", "items"))
+    return Layout(name, chosen, users, items)
+
+
+def _is_interactions(file: Path) -> bool:
+    extension = extension_of(file)
+    return (
+        file.name.casefold() == MOVIELENS_DATA
+        or extension == ".inter"
+        or (extension in _PLAIN and _stem(file).casefold() in _STEMS["interactions"])
+    )
+
+
+def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(
+            f"{folder}: several interactions files: {_names(found)}; pass the one you mean, "
+            f"such as {found[0]}"
+        )
+    dat = next((file for file in files if file.name.casefold() == "ratings.dat"), None)
+    if dat:
+        raise DataError(f"{dat}: {unreadable(dat)}")
+    usable = next((file for file in files if extension_of(file) in (*_PLAIN, ".inter")), None)
+    cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE}"
+    raise DataError(
+        f"{folder}: no interactions file; looked for interactions.csv, .tsv, .parquet (or .gz), "
+        f"interacciones.csv, ratings.csv, NAME.inter, u.data; found {_names(files) or 'nothing'}; "
+        f"{cure}"
+    )
+
+
+def _sibling(interactions: Path, role: str, files: list[Path]) -> Path | None:
+    if interactions.name.casefold() == MOVIELENS_DATA:
+        wanted = {"u.user" if role == "users" else "u.item"}
+        found = [file for file in files if file.name.casefold() in wanted]
+    elif extension_of(interactions) == ".inter":
+        extension = ".user" if role == "users" else ".item"
+        same = [file for file in files if _stem(file) == _stem(interactions)]
+        found = [file for file in same if extension_of(file) == extension]
+    else:
+        plain = [file for file in files if extension_of(file) in _PLAIN]
+        found = [file for file in plain if _stem(file).casefold() in _STEMS[role]]
+    if len(found) > 1:
+        raise DataError(
+            f"{interactions.parent}: several files for {role}: {_names(found)}; keep one"
+        )
+    return found[0] if found else None
+
+
+def _stem(file: Path) -> str:
+    return file.name[: file.name.casefold().rindex(extension_of(file))] if "." in file.name else (
+        file.name
+    )  # fmt: skip
+
+
+def _names(files: Iterable[Path]) -> str:
+    return listed([file.name for file in files])
+
+
+def _what_is_near(path: Path) -> str:
+    parent = path.parent
+    if not parent.is_dir():
+        return f"there is no folder {parent} either"
+    return f"{parent} holds {_names(sorted(parent.iterdir())) or 'nothing'}"
