@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -67,7 +68,7 @@ def launch(request: Request) -> int:
     config = request.config.model_copy(update={"name": name})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.places.storage)
-    with exclusive(request.places.storage, name):
+    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
         study, record = open_study(storage, name, make_record(config, data_name, split))
         ledger = Ledger(study, record.config)
         if died := ledger.recover():
@@ -85,6 +86,10 @@ def launch(request: Request) -> int:
     if code == 0 and request.promote:
         code = _promote(request.places, name)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _wait(console: Console, held: str) -> None:
+    console.print(f"{held}; waiting until it ends (Ctrl-C to leave)")
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 
 from hpo.errors import SettingsError, StudyError
+
+POLL_SECONDS = 0.5
 
 
 class LockHeld(StudyError):
@@ -49,36 +51,49 @@ def sqlite_path(url: str) -> Path | None:
 
 
 @contextmanager
-def exclusive(storage: str, name: str, *, role: str = "launcher") -> Iterator[None]:
+def exclusive(
+    storage: str,
+    name: str,
+    *,
+    role: str = "launcher",
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[None]:
     """Hold the lock of one study while the block runs.
 
     Args:
         storage: URL of the Optuna storage.
         name: of the study.
-        role: "launcher" for who runs trials, "sync" for who writes MLflow.
+        role: "launcher" for who runs trials, "sync" for who writes MLflow, "create" for who
+            makes the tables.
+        on_wait: if given, wait until the lock is free, after telling this who has it.
 
     Raises:
-        LockHeld: somebody else has it; the message says who, as far as is known.
+        LockHeld: somebody else has it, and `on_wait` is None.
     """
     key = hashlib.sha256(f"{role}:{name}".encode()).digest()
     path = sqlite_path(storage)
     if path is None:
-        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), name):
+        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), name, on_wait):
             yield
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _file_lock(path.with_name(f"{path.name}.{role}-{key.hex()[:8]}.lock"), name):
+        lock = path.with_name(f"{path.name}.{role}-{key.hex()[:8]}.lock")
+        with _file_lock(lock, name, on_wait):
             yield
 
 
 @contextmanager
-def _file_lock(path: Path, name: str) -> Iterator[None]:
+def _file_lock(path: Path, name: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
     owner = path.with_suffix(".owner")  # Windows lets nobody read the locked file itself
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise LockHeld(f"study {name!r} is run by {_read_owner(owner)}") from None
+        held = f"study {name!r} is run by {_read_owner(owner)}"
+        if on_wait is None:
+            raise LockHeld(held) from None
+        on_wait(held)
+        lock.acquire(poll_interval=POLL_SECONDS)
     try:
         owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         yield
@@ -95,13 +110,19 @@ def _read_owner(path: Path) -> str:
 
 
 @contextmanager
-def _advisory_lock(storage: str, key: int, name: str) -> Iterator[None]:
+def _advisory_lock(
+    storage: str, key: int, name: str, on_wait: Callable[[str], None] | None
+) -> Iterator[None]:
     engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
             if not connection.execute(taken, {"key": key}).scalar():
-                raise LockHeld(f"study {name!r} is run by another process on this database")
+                held = f"study {name!r} is run by another process on this database"
+                if on_wait is None:
+                    raise LockHeld(held)
+                on_wait(held)
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
             yield
     finally:
         engine.dispose()

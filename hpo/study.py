@@ -13,7 +13,6 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from filelock import FileLock
 from optuna import Study
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -21,7 +20,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import event
 
 from hpo.errors import SettingsError, StudyError
-from hpo.locks import sqlite_path
+from hpo.locks import exclusive, sqlite_path
 from hpo.records import STUDY, StudyRecord
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
@@ -33,21 +32,19 @@ PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
 def open_storage(url: str) -> RDBStorage:
     """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
 
-    A new file is migrated under another name and moved into place, so that a kill in the middle
-    leaves no half-made database, and two first starters do not collide.
+    First starters take turns, since Optuna's own creation of tables collides. A new SQLite file
+    is migrated under another name and moved into place, so that a kill in the middle leaves no
+    half-made database.
 
     Raises:
         SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
     """
     path = sqlite_path(url)
     try:
-        if path is None:
-            return _connect(url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".create.lock")):
-            if not path.exists():
+        with exclusive(url, "tables", role="create", on_wait=lambda _: None):
+            if path is not None and not path.exists():
                 _create_sqlite(path)
-        return _connect(url)
+            return _connect(url)
     except (
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,

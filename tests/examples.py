@@ -20,7 +20,12 @@ def conveyor(n_users: int = 60, n_items: int = 30, length: int = 12) -> Interact
 
 
 def random_log(
-    rng: np.random.Generator, n_users: int = 40, n_items: int = 50, n: int = 800, *, timed: bool = True
+    rng: np.random.Generator,
+    n_users: int = 40,
+    n_items: int = 50,
+    n: int = 800,
+    *,
+    timed: bool = True,
 ) -> Interactions:
     """No structure, but popular items."""
     users = rng.integers(0, n_users, n)

@@ -19,9 +19,7 @@ def relevant_of(holdout: Holdout) -> dict[int, set[int]]:
 
 def rank(scores: np.ndarray, item: int, seen: set[int]) -> int:
     """How many candidates score at least as high as `item`."""
-    return sum(
-        scores[other] >= scores[item] for other in range(len(scores)) if other not in seen
-    )
+    return sum(scores[other] >= scores[item] for other in range(len(scores)) if other not in seen)
 
 
 def user_metrics(scores: np.ndarray, relevant: set[int], seen: set[int]) -> dict[str, float]:

@@ -75,9 +75,7 @@ def test_a_worker_that_died_is_tried_again_with_the_same_seed(opened: tuple[Ledg
 
 
 @pytest.mark.parametrize("cause", ["diverged", "out-of-memory", "error"])
-def test_what_would_fail_again_is_not_tried_again(
-    opened: tuple[Ledger, Path], cause: str
-) -> None:
+def test_what_would_fail_again_is_not_tried_again(opened: tuple[Ledger, Path], cause: str) -> None:
     ledger, folder = opened
     first = ledger.start("scripted", 1)
     ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]

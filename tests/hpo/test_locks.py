@@ -59,7 +59,9 @@ def test_kill_9_frees_the_lock_and_other_studies_were_never_held(tmp_path: Path)
         pass
 
 
-@pytest.mark.parametrize("bad", ["studies/optuna.db", "sqlite://", "mysql://h/d", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "bad", ["studies/optuna.db", "sqlite://", "mysql://h/d", "sqlite:///:memory:"]
+)
 def test_other_storages_are_refused_with_the_cure(bad: str) -> None:
     with pytest.raises(SettingsError, match="PostgreSQL|postgresql"):
         sqlite_path(bad)

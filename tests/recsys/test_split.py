@@ -30,7 +30,9 @@ def test_temporal_split_is_a_partition_in_time_order(lengths: list[int], fractio
         left = length - k
         k2 = max(1, int(fraction * left + 1e-9)) if left >= 3 else 0
         u = log.user_ids.index(f"u{user}")
-        times = [part.times[part.users == u] for part in (parts.train, parts.validation, parts.test)]
+        times = [
+            part.times[part.users == u] for part in (parts.train, parts.validation, parts.test)
+        ]
         assert [len(part) for part in times] == [left - k2, k2, k]
         joined = np.concatenate(times)
         assert (np.diff(joined) >= 0).all()

@@ -1,0 +1,104 @@
+"""Running the real commands in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+
+from hpo.errors import StudyError
+from hpo.study import load_study, open_storage
+from tests.examples import conveyor
+
+ROOT = Path(__file__).parent.parent.parent
+TICK_SECONDS = 0.05
+
+
+def shop(folder: Path) -> Path:
+    """A small CSV with structure: 60 users, 30 items."""
+    log = conveyor()
+    rows = zip(log.users, log.items, log.times if log.times is not None else [], strict=True)
+    lines = [f"{log.user_ids[u]},{log.item_ids[i]},{time // 1_000_000}" for u, i, time in rows]
+    path = folder / "interactions.csv"
+    path.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def study_file(folder: Path, *, epochs: int = 5, n_trials: int = 4, pruner: str = "none") -> Path:
+    """Trials of exactly `epochs` epochs."""
+    path = folder / "tiny.toml"
+    path.write_text(
+        f"n_trials = {n_trials}\n"
+        f"[base]\ndim = 8\nepochs = {epochs}\npatience = {epochs}\n"
+        "[space]\n"
+        "dim = { low = 4, high = 16, log = true }\n"
+        "lr = { low = 0.001, high = 0.1, log = true }\n"
+        f'[pruner]\nname = "{pruner}"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def environment(**values: str) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return {**env, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **values}
+
+
+def start(module: str, *arguments: object, cwd: Path, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def run(module: str, *arguments: object, cwd: Path, **env: str) -> tuple[int, str, str]:
+    return finish(start(module, *arguments, cwd=cwd, **env))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Poll; the deadline only ends a broken test."""
+    pause = threading.Event()
+    for _ in range(int(seconds / TICK_SECONDS)):
+        if condition():
+            return
+        pause.wait(TICK_SECONDS)
+    raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The living worker processes of a launcher."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "hpo.worker" in child.cmdline()]
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
+def study_in(folder: Path, name: str | None = None) -> optuna.Study:
+    return load_study(open_storage(f"sqlite:///{(folder / 'studies/optuna.db').as_posix()}"), name)
+
+
+def has_reports(folder: Path) -> bool:
+    """Whether some trial is in the middle of its training."""
+    if not (folder / "studies/optuna.db").exists():
+        return False
+    try:
+        return any(trial.intermediate_values for trial in study_in(folder).trials)
+    except StudyError:
+        return False  # the file is there, the study not yet

@@ -1,0 +1,174 @@
+"""hpo.run from the outside: real processes, real files, real kills."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpo.records import Attempt, Outcome, StudyRecord
+from tests.hpo.commands import (
+    finish,
+    has_reports,
+    run,
+    shop,
+    start,
+    study_file,
+    study_in,
+    wait_until,
+    workers_of,
+)
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def states(folder: Path) -> Counter[str]:
+    return Counter(trial.state.name for trial in study_in(folder).trials)
+
+
+def arguments(folder: Path, *extra: object, **study: object) -> list[object]:
+    data, study_toml = shop(folder), study_file(folder, **study)  # type: ignore[arg-type]
+    return ["--data", data, "--study", study_toml, "--no-tracking", *extra]
+
+
+def test_run_again_and_more(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 2, n_trials=4)
+    code, out, err = run("hpo.run", *call, cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "4 of 4 trials finished (4 complete)" in out
+    assert "python -m hpo.promote --study-name tiny-interactions" in out
+    assert "popularity" in out
+    assert states(tmp_path) == Counter(COMPLETE=4)
+    record = StudyRecord.of(study_in(tmp_path))
+    assert record.counts["n_items"] == 30
+    assert Path(record.config.data.source).is_absolute()
+
+    code, out, err = run("hpo.run", *call, cwd=tmp_path)
+    assert code == 0
+    assert "already complete: 4 trials" in out
+
+    code, out, err = run("hpo.run", *call, "--n-trials", 6, cwd=tmp_path)
+    assert code == 0
+    assert "continues after 4 of 6" in out
+    assert states(tmp_path) == Counter(COMPLETE=6)
+
+
+def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:
+    tables = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        call = arguments(tmp_path / name, "--workers", 1, "--seed", 7)
+        assert run("hpo.run", *call, cwd=tmp_path / name)[0] == 0
+        trials = study_in(tmp_path / name).trials
+        tables.append([(t.params, t.value, t.intermediate_values) for t in trials])
+    assert tables[0] == tables[1]
+
+
+def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 2, epochs=150, n_trials=4)
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    workers_of(process)[0].kill()
+    code, out, _ = finish(process)
+    assert code == 0
+    assert states(tmp_path) == Counter(COMPLETE=4, FAIL=1)
+    (failed,) = [t for t in study_in(tmp_path).trials if t.state.name == "FAIL"]
+    outcome = Outcome.of(failed)
+    assert outcome is not None
+    assert outcome.cause == "worker-died"
+    assert "1 x worker-died" in out
+    again = [t for t in study_in(tmp_path).trials if (a := Attempt.of(t)) and a.number == 2]
+    assert [trial.params for trial in again] == [failed.params]
+
+
+def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 2, epochs=150, n_trials=4)
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    workers = workers_of(process)
+    assert workers
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    assert states(tmp_path)["RUNNING"] >= 1
+
+    code, out, _ = run("hpo.run", *call, cwd=tmp_path)
+    assert code == 0
+    assert "left by a launcher that died" in out
+    counts = states(tmp_path)
+    assert counts["COMPLETE"] == 4
+    assert set(counts) == {"COMPLETE", "FAIL"}
+
+
+@posix
+def test_ctrl_c_finishes_the_running_trials(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 2, epochs=100, n_trials=50)
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    process.send_signal(signal.SIGINT)
+    code, out, _ = finish(process)
+    assert code == 130
+    assert "press Ctrl-C again" in out
+    assert "stopped: interrupted. Run the same command again" in out
+    assert set(states(tmp_path)) == {"COMPLETE"}
+
+
+@posix
+@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_a_hard_stop_leaves_nothing_running(tmp_path: Path, signals: tuple[int, ...]) -> None:
+    call = arguments(tmp_path, "--workers", 2, epochs=5000, n_trials=50)
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    for number in signals:
+        process.send_signal(number)
+    code, _, _ = finish(process)
+    assert code == (143 if signals == (signal.SIGTERM,) else 130)
+    assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
+    causes = {o.cause for t in study_in(tmp_path).trials if (o := Outcome.of(t))}
+    assert causes == {"interrupted"}
+
+
+def test_six_launchers_at_once_make_one_exact_study(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 1, n_trials=5)
+    launchers = [start("hpo.run", *call, cwd=tmp_path) for _ in range(6)]
+    ends = [finish(launcher) for launcher in launchers]
+    assert [end[0] for end in ends] == [0] * 6, ends
+    assert states(tmp_path) == Counter(COMPLETE=5)
+    assert sum("already complete" in end[1] for end in ends) == 5
+
+
+def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    call = arguments(tmp_path, n_trials=2)
+    assert run("hpo.run", *call, cwd=tmp_path)[0] == 0
+    path = tmp_path / "interactions.csv"
+    path.write_text(path.read_text() + "u1,i29,99\n")
+    code, _, err = run("hpo.run", *call, cwd=tmp_path)
+    assert code == 2
+    assert "cannot be continued" in err
+    assert "--study-name NEW" in err
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["--n-trials", "0"], "n_trials"),
+        (["--data", "nowhere/"], "nowhere"),
+        (["--study", "none.toml"], "no such study file"),
+        (["--storage", "optuna.db"], "no database URL"),
+        (["--user-col", "buyer"], "buyer"),
+        (["--device", "tpu9"], "tpu9"),
+        (["--workers", "0"], "workers"),
+    ],
+)
+def test_bad_input_is_a_message_and_code_2(
+    tmp_path: Path, extra: list[str], expected: str
+) -> None:
+    code, out, err = run("hpo.run", *arguments(tmp_path), *extra, cwd=tmp_path)
+    assert code == 2, out + err
+    assert expected in err
+    assert "Traceback" not in err
