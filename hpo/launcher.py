@@ -18,7 +18,7 @@ from rich.console import Console
 
 from hpo import summary
 from hpo.data import load_data, with_absolute_source
-from hpo.errors import TrackingError
+from hpo.errors import SettingsError, TrackingError
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.progress import LineProgress, LiveProgress
@@ -45,7 +45,7 @@ class Request:
 
     Attributes:
         file_stem: of the study file; the default study name is `<file_stem>-<data>`.
-        device: torch device name; None: a GPU if there is one.
+        device: torch device name.
         tracking: whether MLflow is kept up beside the study.
         promote: whether the winner is registered at the end.
     """
@@ -55,7 +55,7 @@ class Request:
     places: Places
     workers: int
     runner: Literal["process", "inline"]
-    device: str | None
+    device: str
     tracking: bool
     promote: bool
 
@@ -63,6 +63,7 @@ class Request:
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
     console = Console(highlight=False, soft_wrap=True)
+    _check_device(request.device)
     data_name, split = load_data(request.config)
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
@@ -147,18 +148,31 @@ def _run(
     return ended, tracking if isinstance(tracking, TrackingError) else None
 
 
+def default_device() -> str:
+    """A GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _check_device(name: str) -> None:
+    """Raise SettingsError if torch cannot use it here."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
+
+
 @contextmanager
 def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
     """The slots, and the file that worker processes read; both go when the block ends."""
-    device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if request.runner == "inline":
-        yield [InlineRunner(holdout, torch.device(device))]
+        yield [InlineRunner(holdout, torch.device(request.device))]
         return
     threads = max(1, torch.get_num_threads() // request.workers)
     with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "holdout.safetensors"
         save_holdout(data, holdout)
-        runners = [ProcessRunner(data, device, threads) for _ in range(request.workers)]
+        runners = [ProcessRunner(data, request.device, threads) for _ in range(request.workers)]
         try:
             yield runners
         finally:

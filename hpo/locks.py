@@ -1,7 +1,7 @@
 """One launcher owns a study. The lock is the operating system's, so it dies with its owner.
 
-Holding it proves that every trial left RUNNING is dead. SQLite studies are locked by a file
-beside the database, PostgreSQL studies by an advisory lock on a connection of their own.
+Holding it proves that every trial left RUNNING is dead. SQLite studies are locked by a file in
+`.locks` beside the database, PostgreSQL studies by an advisory lock on a connection of their own.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def exclusive(
         with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), name, on_wait):
             yield
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f"{path.name}.{role}-{key.hex()[:8]}.lock")
+        lock = path.parent / ".locks" / f"{path.name}-{role}-{key.hex()[:8]}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(lock, name, on_wait):
             yield
 

@@ -17,6 +17,7 @@ from recsys.cli import run_command
 
 if TYPE_CHECKING:
     from hpo.launcher import Request
+    from hpo.settings import StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
 MAX_WORKERS = 8
@@ -61,16 +62,18 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.launcher import launch
-
-    return launch(_request(options))
-
-
-def _request(options: argparse.Namespace) -> Request:
-    from hpo.launcher import Request
-    from hpo.settings import Places, load_study_config
+    from hpo.settings import load_study_config
 
     config = load_study_config(options.study, _overrides(options))
+    from hpo.launcher import launch  # torch and optuna, only after the settings are found good
+
+    return launch(_request(options, config))
+
+
+def _request(options: argparse.Namespace, config: StudyConfig) -> Request:
+    from hpo.launcher import Request, default_device
+    from hpo.settings import Places
+
     workers = config.workers or min(os.cpu_count() or 1, MAX_WORKERS)
     return Request(
         config=config,
@@ -78,7 +81,7 @@ def _request(options: argparse.Namespace) -> Request:
         places=Places.resolve(options.storage, options.tracking_uri, options.experiment_name),
         workers=1 if options.runner == "inline" else workers,
         runner=options.runner,
-        device=options.device,
+        device=options.device or default_device(),
         promote=options.promote,
         tracking=not options.no_tracking,
     )

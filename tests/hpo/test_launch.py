@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 from hpo.records import Attempt, Outcome, StudyRecord
+from hpo.run import main
+from recsys.errors import RecsysError
 from tests.hpo.commands import (
     finish,
     has_reports,
@@ -124,8 +126,12 @@ def test_a_hard_stop_leaves_nothing_running(tmp_path: Path, signals: tuple[int, 
     call = arguments(tmp_path, "--workers", 2, epochs=5000, n_trials=50)
     process = start("hpo.run", *call, cwd=tmp_path)
     wait_until(lambda: has_reports(tmp_path))
-    for number in signals:
+    assert process.stdout is not None
+    for number in signals:  # the second only after the first was heard: equal signals merge
         process.send_signal(number)
+        if number == signal.SIGINT:
+            heard = iter(process.stdout.readline, "")
+            next((line for line in heard if "press Ctrl-C again" in line), None)
     code, _, _ = finish(process)
     assert code == (143 if signals == (signal.SIGTERM,) else 130)
     assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
@@ -165,10 +171,21 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (["--workers", "0"], "workers"),
     ],
 )
-def test_bad_input_is_a_message_and_code_2(
-    tmp_path: Path, extra: list[str], expected: str
+def test_bad_input_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str], expected: str
 ) -> None:
-    code, out, err = run("hpo.run", *arguments(tmp_path), *extra, cwd=tmp_path)
-    assert code == 2, out + err
-    assert expected in err
+    call = [str(argument) for argument in (*arguments(tmp_path), *extra)]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecsysError) as caught:
+        main(call)
+    assert caught.value.exit_code == 2
+    assert expected in str(caught.value)
+    assert not (tmp_path / "studies").exists()
+
+
+def test_bad_input_ends_with_a_message_and_code_2(tmp_path: Path) -> None:
+    code, out, err = run("hpo.run", *arguments(tmp_path), "--data", "none.csv", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "none.csv" in err
     assert "Traceback" not in err
