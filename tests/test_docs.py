@@ -1,0 +1,92 @@
+"""The README is true: its commands exist, its options are real, its table of commands runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo.settings import load_study_config
+from tests.hpo.commands import ROOT, environment, shop, study_file
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = ("hpo.run", "hpo.sync", "hpo.dashboard", "hpo.promote", "recsys.train", "recsys.evaluate")
+SERVERS = ("hpo.dashboard", "models serve")  # run until stopped; they have tests of their own
+
+
+def help_of(module: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+    )
+    return result.stdout
+
+
+def todays_commands() -> list[str]:
+    table = README.split("| original command | today's command |\n|---|---|\n")[1].split("\n\n")[0]
+    return [row.split("|")[2].strip(" `") for row in table.splitlines()]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_explains_itself_with_an_example(module: str) -> None:
+    text = help_of(module)
+    assert f"python -m {module}" in text.split("example")[1]
+    assert f"`python -m {module}`" in README
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_options_in_the_readme_exist(module: str) -> None:
+    options = set()
+    for match in re.finditer(rf"python -m {re.escape(module)}([^`\n#]*)", README):
+        options |= set(re.findall(r"--[a-z][a-z-]*", match[1]))
+    known = set(re.findall(r"--[a-z][a-z-]*", help_of(module)))
+    assert options <= known
+
+
+def test_shared_options_are_in_every_hpo_command() -> None:
+    for module in COMMANDS[:4]:
+        text = help_of(module)
+        for option in ("--study-name", "--storage", "--tracking-uri", "--experiment-name"):
+            assert option in text
+
+
+def test_the_study_file_in_the_readme_loads(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    assert load_study_config(path, {}).train_config.temperature == 0.15
+
+
+def test_todays_commands_run(tmp_path: Path) -> None:
+    shop(tmp_path)
+    for command in todays_commands():
+        if any(server in command for server in SERVERS):
+            continue
+        words = shlex.split(command)
+        if "hpo.run" in words:  # the same on a small study
+            words[words.index("--n-trials") + 1] = "2"
+            words += ["--data", "interactions.csv", "--study", str(study_file(tmp_path))]
+        program = {"python": [sys.executable], "mlflow": [sys.executable, "-m", "mlflow"]}
+        result = subprocess.run(
+            [*program[words[0]], *words[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(MLFLOW_TRACKING_URI="sqlite:///studies/mlflow.db"),
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        if "search_runs" in command:
+            assert "recall_at_10" in result.stdout
+    assert {path.name for path in (tmp_path / "artifacts").iterdir()} >= {
+        "user_vecs.npy",
+        "item_vecs.npy",
+        "model_meta.json",
+    }
