@@ -1,0 +1,82 @@
+"""What the recsys commands share: options, and how figures are printed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from recsys.metrics import Metrics
+    from recsys.split import Split
+
+DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
+
+
+def command_parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser for `python -m module` whose help ends with an example."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """--device."""
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda or cuda:N (default: cuda if there is one)"
+    )
+
+
+def device_from(args: argparse.Namespace) -> torch.device:
+    """The device that --device names.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    import torch
+
+    name = args.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name}: cannot be used here ({reason}); try cpu") from None
+
+
+def data_flags(args: argparse.Namespace) -> list[str]:
+    """The data options as they were given, for the next command."""
+    names = {"--user-col": "user_col", "--item-col": "item_col", "--time-col": "time_col"}
+    given = ["--data", args.data]
+    for flag, name in names.items():
+        if (value := getattr(args, name)) is not None:
+            given += [flag, value]
+    if args.repeats != "drop":
+        given += ["--repeats", args.repeats]
+    return [f'"{word}"' if " " in word else word for word in given]
+
+
+def counts_line(split: Split) -> str:
+    """How much data there is, and how it is split."""
+    data = split.interactions
+    train, validation, test = (len(part) for part in (split.train, split.validation, split.test))
+    return (
+        f"{data.n_users:,} users, {data.n_items:,} items, {len(data):,} rows: "
+        f"{train:,} train, {validation:,} validation, {test:,} test ({split.method} split)"
+    )
+
+
+def metrics_line(metrics: Metrics) -> str:
+    """The figures that people compare."""
+    return (
+        f"recall@10 {metrics.recall_at_10:.4f}  ndcg@10 {metrics.ndcg_at_10:.4f}  "
+        f"mrr {metrics.mrr:.4f}"
+    )

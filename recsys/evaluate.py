@@ -1,0 +1,73 @@
+"""Score a stored model on validation again: python -m recsys.evaluate --artifacts DIR --data D
+
+The figures equal those of the training that wrote it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from recsys.arguments import add_data_arguments, dataset_from
+from recsys.cli import run_command
+from recsys.console import add_device_argument, command_parser, device_from
+from recsys.errors import CheckpointError, DataError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Score and print; returns the exit code."""
+    args = parser().parse_args(argv)
+
+    from recsys.baselines import Popularity
+    from recsys.checkpoint import load
+    from recsys.evaluation import Evaluator, TowerScorer
+    from recsys.split import split
+
+    device = device_from(args)
+    stored = load(args.artifacts, device)
+    if stored.meta.get("trained_on") != "train":
+        raise CheckpointError(
+            f"{args.artifacts}: was not trained on train alone, so validation says nothing about "
+            "it; its own test figures are in model_meta.json"
+        )
+    how = stored.meta["split"]
+    dataset = dataset_from(args)
+    parts = split(dataset.interactions, how["method"], fraction=how["fraction"], seed=how["seed"])
+    if parts.fingerprint != how["fingerprint"]:
+        trained = stored.meta["data"]
+        raise DataError(
+            f"{args.data}: not the data of {args.artifacts}, which was trained on "
+            f"{trained['name']} (fingerprint {trained['fingerprint']}, here "
+            f"{parts.interactions.fingerprint}); give --data and its options as in training"
+        )
+    evaluator = Evaluator(parts.tuning, device)
+    found = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
+    popular = evaluator.evaluate(Popularity(parts.train, device)).mean()
+    print(f"validation of {args.artifacts} on {dataset.name}, {found.n_users:,} users")
+    for name, value in found.as_dict().items():
+        print(f"  {name:13} {value:.6f}   popularity {popular.as_dict()[name]:.6f}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m recsys.evaluate`."""
+    result = command_parser(
+        "recsys.evaluate",
+        "Score a stored model on the validation part of its data.",
+        "python -m recsys.evaluate --artifacts artifacts --data ml-100k",
+    )
+    add_data_arguments(result)
+    result.add_argument(
+        "--artifacts",
+        type=Path,
+        default=Path("artifacts"),
+        metavar="DIR",
+        help="folder that recsys.train wrote (default: %(default)s)",
+    )
+    add_device_argument(result)
+    return result
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,194 @@
+"""Train one model: python -m recsys.train --data ml-100k --artifacts artifacts
+
+Learns from train, scores validation after every epoch, keeps the best epoch. Test is not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from recsys.arguments import add_data_arguments, dataset_from
+from recsys.cli import run_command
+from recsys.config import TrainConfig
+from recsys.console import (
+    DEFAULT_TRACKING_URI,
+    add_device_argument,
+    command_parser,
+    counts_line,
+    data_flags,
+    device_from,
+    metrics_line,
+)
+from recsys.split import Method
+
+if TYPE_CHECKING:
+    from recsys.split import Split
+    from recsys.trainer import EpochResult, Fit
+
+EXPERIMENT = "two-tower-baseline"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, store and, if asked to, log; returns the exit code."""
+    args = parser().parse_args(argv)
+    config = TrainConfig.from_dict({name: getattr(args, name) for name in TrainConfig.names()})
+
+    from recsys.checkpoint import make_folder
+    from recsys.split import split
+    from recsys.trainer import Fit
+
+    make_folder(args.artifacts)
+    device = device_from(args)
+    tracker = _Tracker(args) if args.mlflow_tracking else None
+    dataset = dataset_from(args)
+    parts = split(dataset.interactions, args.split)
+    print(f"data        {dataset.name}: {counts_line(parts)}")
+    _print_popularity(parts)
+    fit = Fit(parts.tuning, config, device)
+    results, times_ms = _train(fit, config)
+    _save(args.artifacts, fit, dataset.name, parts)
+    if tracker is not None:
+        tracker.log(fit, config, results, times_ms, parts)
+    again = " ".join(["--artifacts", str(args.artifacts), *data_flags(args)])
+    print(f"next        python -m recsys.evaluate {again}")
+    return 0
+
+
+def _print_popularity(parts: Split) -> None:
+    import torch
+
+    from recsys.baselines import Popularity
+    from recsys.evaluation import Evaluator
+
+    cpu = torch.device("cpu")
+    popular = Evaluator(parts.tuning, cpu).evaluate(Popularity(parts.train, cpu)).mean()
+    print(f"popularity  {metrics_line(popular)}", flush=True)
+
+
+def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]:
+    """All epochs, a line for each; returns them with the times at which they ended."""
+    results, times_ms = [], []
+    for result in fit:
+        results.append(result)
+        times_ms.append(time.time_ns() // 1_000_000)
+        print(
+            f"epoch {result.epoch:3}/{config.epochs}  loss {result.train_loss:.4f}  "
+            f"{metrics_line(result.metrics)}  {result.seconds:.2f} s",
+            flush=True,
+        )
+    return results, times_ms
+
+
+def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
+    from recsys.checkpoint import origin, save
+
+    assert fit.best is not None, "a training ended without an epoch"
+    about = {
+        **origin(data_name, parts),
+        "trained_on": "train",
+        "best_epoch": fit.best.epoch,
+        "validation": fit.best.metrics.as_dict(),
+    }
+    save(folder, fit.model, parts.train, about)
+    print(f"best        epoch {fit.best.epoch}: {metrics_line(fit.best.metrics)}")
+    print(f"written     {folder}", flush=True)
+
+
+class _Tracker:
+    """MLflow, opened before the training so that a wrong address costs no training."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from recsys.mlflow_client import experiment_id, open_client
+
+        given = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        self._uri: str = given or DEFAULT_TRACKING_URI
+        self._folder: Path = args.artifacts
+        self._client = open_client(self._uri)
+        self._experiment = experiment_id(self._client, args.experiment_name)
+
+    def log(
+        self,
+        fit: Fit,
+        config: TrainConfig,
+        results: Sequence[EpochResult],
+        times_ms: Sequence[int],
+        parts: Split,
+    ) -> None:
+        from recsys.mlflow_client import public_uri, tracking_errors
+        from recsys.pair_scorer import PairScorer
+        from recsys.tracking import Training, log_training
+
+        scorer = PairScorer.of(fit.model, parts.train)
+        training = Training(config, results, times_ms, self._folder, scorer)
+        tags = {"hpo.kind": "baseline", "hpo.data_fingerprint": parts.interactions.fingerprint}
+        with tracking_errors(self._uri):
+            run_id = log_training(self._client, self._experiment, training, "baseline", tags)
+        print(f"mlflow      run {run_id} at {public_uri(self._uri)}")
+        print(f'            mlflow.pytorch.load_model("runs:/{run_id}/model")')
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m recsys.train`."""
+    result = command_parser(
+        "recsys.train",
+        "Train one two-tower model and store it.",
+        "python -m recsys.train --data ml-100k --epochs 20 --dim 64 --mlflow-tracking",
+    )
+    add_data_arguments(result)
+    result.add_argument(
+        "--artifacts",
+        type=Path,
+        default=Path("artifacts"),
+        metavar="DIR",
+        help="where the model goes (default: %(default)s)",
+    )
+    result.add_argument(
+        "--split",
+        choices=get_args(Method),
+        default="temporal",
+        help="how validation and test are held out (default: %(default)s)",
+    )
+    add_device_argument(result)
+    _add_tracking_arguments(result)
+    _add_hyperparameters(result)
+    return result
+
+
+def _add_tracking_arguments(result: argparse.ArgumentParser) -> None:
+    group = result.add_argument_group("tracking")
+    group.add_argument("--mlflow-tracking", action="store_true", help="log the training to MLflow")
+    group.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help=f"MLflow (default: $MLFLOW_TRACKING_URI, else {DEFAULT_TRACKING_URI})",
+    )
+    group.add_argument(
+        "--experiment-name",
+        metavar="NAME",
+        default=EXPERIMENT,
+        help="MLflow experiment (default: %(default)s)",
+    )
+
+
+def _add_hyperparameters(result: argparse.ArgumentParser) -> None:
+    group = result.add_argument_group("hyperparameters")
+    defaults = TrainConfig()
+    for name in TrainConfig.names():
+        low, high = TrainConfig.bounds(name)
+        whole = TrainConfig.is_integer(name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if whole else float,
+            default=getattr(defaults, name),
+            metavar="N" if whole else "X",
+            help=f"{low:,} to {high:,} (default: %(default)s)",
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,55 @@
+"""A real, finished study on a small CSV: trained, reported and told as hpo.run does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import torch
+
+from hpo.data import load_data
+from hpo.launcher import make_record
+from hpo.ledger import Ledger
+from hpo.settings import Places, StudyConfig
+from hpo.study import open_storage, open_study
+from recsys.interactions import Interactions
+from recsys.trainer import Fit
+from tests.examples import conveyor
+from tests.mlflow_store import fresh_store
+
+SPACE = {"lr": {"low": 0.01, "high": 0.2, "log": True}, "epochs": {"low": 1, "high": 4}}
+BASE = {"dim": 8, "lr": 0.05, "epochs": 3}
+
+
+def write_csv(path: Path, data: Interactions) -> None:
+    assert data.times is not None
+    rows = zip(data.users, data.items, data.times, strict=True)
+    lines = [f"{data.user_ids[user]},{data.item_ids[item]},{time}" for user, item, time in rows]
+    path.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n")
+
+
+class RealStudy:
+    """Everything in one folder: data, Optuna and MLflow."""
+
+    def __init__(self, folder: Path) -> None:
+        root = folder.as_posix()
+        self.data = folder / "shop.csv"
+        if not self.data.exists():
+            write_csv(self.data, conveyor())
+        self.places = Places(f"sqlite:///{root}/optuna.db", fresh_store(folder))
+
+    def train(self, name: str, n_trials: int = 2, seed: int = 0) -> optuna.Study:
+        """Make the study, or go on with it."""
+        config = StudyConfig.model_validate({
+            "name": name, "data": str(self.data), "base": BASE, "space": SPACE, "seed": seed,
+        })  # fmt: skip
+        data_name, split = load_data(config)
+        storage = open_storage(self.places.storage)
+        study, record = open_study(storage, name, make_record(config, data_name, split))
+        ledger = Ledger(study, record.config)
+        for _ in range(n_trials):
+            assignment = ledger.start("inline", 1)
+            for result in Fit(split.tuning, assignment.config, torch.device("cpu")):
+                ledger.report(assignment, result)
+            ledger.complete(assignment)
+        return study

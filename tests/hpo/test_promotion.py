@@ -1,0 +1,276 @@
+"""Promotion in a real registry: measured honestly, registered once, whatever gets killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from hpo import promotion as promotion_module
+from hpo.candidate import best_candidate
+from hpo.errors import PromotionError
+from hpo.promote import run_promotion
+from hpo.promotion import load_split, promote
+from hpo.records import StudyRecord
+from recsys.checkpoint import load
+from recsys.evaluation import TowerScorer
+from recsys.mlflow_client import experiment_id, open_client
+from recsys.recommender import Recommender
+from tests import reference
+from tests.hpo.real_study import RealStudy
+
+
+@pytest.fixture
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
+    study = RealStudy(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.places.tracking_uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    return study
+
+
+def versions(client: MlflowClient) -> list[Any]:
+    return list(client.search_model_versions("name = 'two-tower'"))
+
+
+def alias(client: MlflowClient, name: str) -> int:
+    return int(client.get_model_version_by_alias("two-tower", name).version)
+
+
+def runs(client: MlflowClient) -> list[Any]:
+    found = client.search_runs([experiment_id(client, "two-tower-hpo")])
+    return [run for run in found if run.data.tags.get("hpo.kind") == "promotion"]
+
+
+def test_the_winner_is_measured_registered_and_served(
+    real: RealStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = real.train("shop")
+    client = open_client(real.places.tracking_uri)
+    tags = {"hpo.study_uid": StudyRecord.of(study).uid, "hpo.kind": "study"}
+    experiment = experiment_id(client, "two-tower-hpo")
+    parent = client.create_run(experiment, tags=tags).info.run_id
+
+    promotion = promote(real.places, "shop")
+
+    assert (promotion.version, promotion.is_new) == (1, True)
+    assert (promotion.trial, promotion.config) == (
+        study.best_trial.number,
+        best_candidate(study).config,
+    )
+    assert promotion.validation["recall_at_10"] == study.best_value
+    (version,) = versions(client)
+    assert alias(client, "champion") == 1
+    (run,) = runs(client)
+    assert (run.info.run_id, run.info.status) == (version.run_id, "FINISHED")
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert run.data.params["refit_epochs"] == str(promotion.epochs)
+    assert run.data.metrics["test_recall_at_10"] == promotion.test["recall_at_10"]
+    assert f"| recall_at_10 | {promotion.test['recall_at_10']:.6f} |" in version.description
+
+    folder = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
+    stored = load(folder)
+    split = load_split(StudyRecord.of(study), None)
+    for name, digest in stored.meta["files"].items():
+        assert version.tags[f"sha256.{name}"] == digest
+    assert stored.history.fingerprint == split.interactions.fingerprint
+    assert stored.measured.fingerprint == split.final.seen.fingerprint
+    scores = TowerScorer(stored.model, stored.measured).scores(torch.arange(60)).numpy()
+    assert promotion.test == pytest.approx(reference.metrics(scores, split.final), abs=1e-12)
+
+    check_pyfunc(stored)
+    check_pytorch(stored, run.info.run_id)
+
+    assert run_promotion(real.places, None) == 0
+    out = capsys.readouterr().out
+    assert "promoted before: nothing to do. It is two-tower version 1" in out
+    assert "mlflow models serve -m models:/two-tower@champion" in out
+    assert len(versions(client)) == len(runs(client)) == 1
+
+
+def check_pyfunc(stored: Any) -> None:
+    """The registered model answers from the full history, without pickles."""
+    import mlflow.pyfunc
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model("models:/two-tower@champion")
+    users = list(stored.history.user_ids[:7])
+    found = model.predict(pd.DataFrame({"user_id": [*users, "nobody"]}), params={"k": 4})
+    assert list(found.columns) == ["user_id", "rank", "item_id", "score"]
+    answers = Recommender(stored.model, stored.history).recommend([*users, "nobody"], 4)
+    expected = [
+        (user, rank, item, pytest.approx(score))
+        for user, answer in zip([*users, "nobody"], answers, strict=True)
+        for rank, (item, score) in enumerate(answer.items, 1)
+    ]
+    assert list(found.itertuples(index=False, name=None)) == expected
+    assert len(model.predict(pd.DataFrame({"user_id": users[:1]}))) == 10
+    with pytest.raises(Exception, match=r"k=0: must be an integer in 1\.\.1000"):
+        model.predict(pd.DataFrame({"user_id": users}), params={"k": 0})
+
+
+def check_pytorch(stored: Any, run_id: str) -> None:
+    import mlflow.pytorch
+
+    model = mlflow.pytorch.load_model(f"runs:/{run_id}/model")
+    pairs = torch.tensor([[0, 1], [3, 2]])
+    scores = TowerScorer(stored.model, stored.history).scores(torch.tensor([0, 3]))
+    torch.testing.assert_close(model(pairs), scores[[0, 1], [1, 2]])
+
+
+@pytest.mark.slow
+def test_the_champion_of_before_becomes_previous(real: RealStudy) -> None:
+    real.train("first")
+    real.train("second", seed=5)
+    client = open_client(real.places.tracking_uri)
+    assert promote(real.places, "first").version == 1
+    assert promote(real.places, "second").version == 2
+    assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
+    assert not promote(real.places, "first").is_new
+    assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
+
+
+class Dying:
+    """An MlflowClient that is cut off right after (or before) the first call of one method."""
+
+    def __init__(self, client: MlflowClient, method: str, *, before: bool) -> None:
+        self._client, self._method, self._before, self._dead = client, method, before, False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not callable(method):
+            return method
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._dead |= self._before and name == self._method
+            if self._dead:
+                raise KeyboardInterrupt
+            result = method(*args, **kwargs)
+            self._dead = name == self._method
+            return result
+
+        return call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "before"),
+    [
+        ("create_run", False),
+        ("log_artifact", False),
+        ("create_logged_model", False),
+        ("create_model_version", True),
+        ("create_model_version", False),
+        ("set_registered_model_alias", False),
+        ("set_model_version_tag", True),
+    ],
+)
+def test_killed_and_run_again_makes_one_version(
+    real: RealStudy, monkeypatch: pytest.MonkeyPatch, method: str, before: bool
+) -> None:
+    real.train("shop", n_trials=1)
+
+    def cut_off(uri: str) -> Dying:
+        return Dying(open_client(uri), method, before=before)
+
+    monkeypatch.setattr(promotion_module, "open_client", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        promote(real.places, "shop")
+    monkeypatch.setattr(promotion_module, "open_client", open_client)
+    client = open_client(real.places.tracking_uri)
+    promotion = promote(real.places, "shop")
+    assert [int(version.version) for version in versions(client)] == [1]
+    assert alias(client, "champion") == promotion.version == 1
+    finished = [run.info.run_id for run in runs(client) if run.info.status == "FINISHED"]
+    assert finished == [promotion.run_id]
+    assert "RUNNING" not in {run.info.status for run in runs(client)}
+    models = client.search_logged_models([experiment_id(client, "two-tower-hpo")])
+    assert "PENDING" not in {model.status for model in models}
+    assert promotion.test.keys() == promotion.popularity.keys() == promotion.validation.keys()
+
+
+def test_nothing_to_promote(real: RealStudy) -> None:
+    real.train("shop", n_trials=0)
+    with pytest.raises(PromotionError, match="no complete trial yet"):
+        promote(real.places, "shop")
+
+
+def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_path: Path) -> None:
+    real.train("shop", n_trials=1)
+    moved = tmp_path / "moved.csv"
+    real.data.rename(moved)
+    with moved.open("a") as file:
+        file.write("new,i1,1\n")
+    with pytest.raises(PromotionError, match=r"moved\.csv is not the data .*--data"):
+        promote(real.places, "shop", data=str(moved))
+    client = open_client(real.places.tracking_uri)
+    assert not versions(client)
+    assert not runs(client)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the server's process group")
+def test_mlflow_serves_the_champion(real: RealStudy) -> None:
+    study = real.train("shop", n_trials=1)
+    promote(real.places, "shop")
+    history = load_split(StudyRecord.of(study), None).interactions
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m"]
+    command += ["models:/two-tower@champion", "--env-manager", "local", "-p", str(port)]
+    programs = Path(sys.executable).parent  # mlflow looks for uvicorn on the PATH
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=real.data.parent,
+    )
+    try:
+        assert server.stderr is not None
+        assert any("Uvicorn running" in line for line in server.stderr), "it never came up"
+        users = list(history.user_ids[:5])
+        found = ask(
+            port, {"dataframe_split": {"columns": ["user_id"], "data": [[u] for u in users]}}
+        )
+        for user in users:
+            items = [row["item_id"] for row in found if row["user_id"] == user]
+            seen = history.items[history.users == history.user_ids.index(user)]
+            assert len(set(items)) == 10
+            assert not set(items) & {history.item_ids[item] for item in np.unique(seen)}
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.communicate()
+
+
+def ask(port: int, question: dict[str, Any]) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        json.dumps({**question, "params": {"k": 10}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        predictions: list[dict[str, Any]] = json.load(answer)["predictions"]
+    return predictions
+
+
+def test_the_printed_request_is_valid(real: RealStudy, capsys: pytest.CaptureFixture[str]) -> None:
+    real.train("shop", n_trials=1)
+    assert run_promotion(real.places, "shop") == 0
+    bodies = re.findall(r"'(\{.*\})'", capsys.readouterr().out)
+    assert len(bodies) == 2
+    for body in bodies:
+        assert json.loads(body)["dataframe_records"] == [{"user_id": "u0"}]

@@ -1,0 +1,113 @@
+"""python -m recsys.train and recsys.evaluate, as people call them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys import evaluate, train
+from recsys.config import TrainConfig
+from recsys.errors import CheckpointError, ConfigError, DataError, TrackingError
+from recsys.mlflow_client import open_client
+from tests.examples import conveyor
+from tests.mlflow_store import fresh_store
+
+ROOT = Path(__file__).parents[2]
+ORIGINAL = ROOT.parent / "shared" / "data" / "original"
+TINY = ["--epochs", "2", "--dim", "4", "--lr", "0.05"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = conveyor()
+    lines = [
+        f"{rows.user_ids[user]},{rows.item_ids[item]},{time}"
+        for user, item, time in zip(rows.users, rows.items, rows.times, strict=True)
+    ]
+    path = tmp_path / "shop.csv"
+    path.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n")
+    return path
+
+
+@pytest.mark.skipif(not ORIGINAL.is_dir(), reason="the original system's CSVs are not here")
+def test_the_original_system_with_its_own_flags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = fresh_store(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    artifacts = tmp_path / "artifacts"
+    argv = ["--data-root", str(ORIGINAL), "--artifacts", str(artifacts), "--epochs", "5"]
+    argv += ["--dim", "32", "--lr", "0.01", "--mlflow-tracking", "--experiment-name", "mine"]
+    assert train.main(argv) == 0
+    meta = json.loads((artifacts / "model_meta.json").read_text())
+    assert (meta["n_users"], meta["n_items"]) == (100, 50)
+    assert len(meta["item_ids"]) == 50
+    assert np.load(artifacts / "item_vecs.npy").shape == (50, 32)
+    assert np.load(artifacts / "user_vecs.npy").shape == (100, 32)
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name("mine").experiment_id
+    (run,) = client.search_runs([experiment], "metrics.recall_at_10 > 0.01")
+    assert run.data.params["dim"] == "32"
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 5
+    assert "example.com" not in capsys.readouterr().out
+
+
+def test_evaluate_gives_the_same_figures(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts = tmp_path / "model"
+    assert train.main(["--data", str(data), "--artifacts", str(artifacts), *TINY]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^epoch +2/2  loss \d", out, re.MULTILINE)
+    assert re.search(r"^popularity  recall@10 0\.\d{4}", out, re.MULTILINE)
+    command = re.search(r"^next +python -m recsys\.evaluate (.*)$", out, re.MULTILINE)
+    assert command
+    assert evaluate.main(command[1].split()) == 0
+    shown = dict(re.findall(r"^  (\w+) +(\S+) ", capsys.readouterr().out, re.MULTILINE))
+    stored = json.loads((artifacts / "model_meta.json").read_text())["validation"]
+    assert shown == {name: f"{value:.6f}" for name, value in stored.items()}
+
+
+def test_evaluate_refuses_other_data(data: Path, tmp_path: Path) -> None:
+    artifacts = tmp_path / "model"
+    train.main(["--data", str(data), "--artifacts", str(artifacts), *TINY])
+    data.write_text(data.read_text() + "new,i1,1\n")
+    with pytest.raises(DataError, match="not the data of .*trained on shop"):
+        evaluate.main(["--data", str(data), "--artifacts", str(artifacts)])
+
+
+def test_bad_options_cost_no_training(data: Path, tmp_path: Path) -> None:
+    base = ["--data", str(data), "--artifacts"]
+    with pytest.raises(ConfigError, match=r"dim=0: must be 1\.\.4096"):
+        train.main([*base, str(tmp_path / "a"), "--dim", "0"])
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        train.main([*base, str(data / "a")])
+    with pytest.raises(ConfigError, match="--device tpu9: cannot be used here"):
+        train.main([*base, str(tmp_path / "a"), "--device", "tpu9"])
+    with pytest.raises(TrackingError):
+        train.main([*base, str(tmp_path / "a"), "--mlflow-tracking", "--tracking-uri", "mlruns"])
+    assert not list((tmp_path / "a").glob("*"))
+
+
+def test_every_hyperparameter_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    shown = capsys.readouterr().out
+    for name, default in TrainConfig().as_dict().items():
+        option = f"--{name.replace('_', '-')}"
+        assert re.search(
+            rf"{option} [NX] .*\(default:\s+{re.escape(str(default))}\)", shown, re.DOTALL
+        )
+
+
+def test_as_a_command_errors_are_one_line(data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recsys.train", "--data", str(data), "--lr", "-1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: lr=-1.0: must be 1e-07..10\n"
