@@ -5,17 +5,6 @@ from __future__ import annotations
 import argparse
 
 
-def command_parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A parser for `python -m module` whose help ends with an example."""
-    return argparse.ArgumentParser(
-        prog=f"python -m {module}",
-        description=description,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """--study-name, --storage, --tracking-uri, --experiment-name; see `hpo.settings.Places`."""
     parser.add_argument(

@@ -18,7 +18,6 @@ from rich.console import Console
 
 from hpo import summary
 from hpo.data import load_data, with_absolute_source
-from hpo.errors import SettingsError, TrackingError
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.progress import LineProgress, LiveProgress
@@ -31,9 +30,11 @@ from hpo.settings import Places, StudyConfig
 from hpo.study import environment, new_uid, open_storage, open_study
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
+from recsys.errors import TrackingError
 from recsys.evaluation import Evaluator
 from recsys.prepared import save_holdout
 from recsys.split import Holdout, Split
+from recsys.threads import useful_threads
 
 TERMINATED = 143
 EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
@@ -63,7 +64,6 @@ class Request:
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    _check_device(request.device)
     data_name, split = load_data(request.config)
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
@@ -148,27 +148,14 @@ def _run(
     return ended, tracking if isinstance(tracking, TrackingError) else None
 
 
-def default_device() -> str:
-    """A GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _check_device(name: str) -> None:
-    """Raise SettingsError if torch cannot use it here."""
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
-
-
 @contextmanager
 def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
     """The slots, and the file that worker processes read; both go when the block ends."""
     if request.runner == "inline":
         yield [InlineRunner(holdout, torch.device(request.device))]
         return
-    threads = max(1, torch.get_num_threads() // request.workers)
+    available = max(1, torch.get_num_threads() // request.workers)
+    threads = useful_threads(holdout.seen.n_items, request.config.train_config, available)
     with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "holdout.safetensors"
         save_holdout(data, holdout)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_place_arguments, command_parser
+from hpo.arguments import add_place_arguments
 from recsys.cli import run_command
+from recsys.console import command_parser
 
 if TYPE_CHECKING:
     from hpo.promotion import Promotion

@@ -35,6 +35,7 @@ from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 from recsys.model import TwoTower
 from recsys.pair_scorer import PairScorer
 from recsys.split import Split
+from recsys.threads import useful_threads
 from recsys.tracking import (
     log_checkpoint,
     log_metrics,
@@ -142,6 +143,7 @@ def refit(split: Split, config: TrainConfig, epochs: int) -> Refit:
     """Train on train + validation for a fixed number of epochs, then look at test once."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen = split.final.seen
+    torch.set_num_threads(useful_threads(seen.n_items, config, torch.get_num_threads()))
     trainer = Trainer(seen, config, device)
     for _ in range(epochs):
         trainer.train_epoch()

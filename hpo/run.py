@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.arguments import add_place_arguments, command_parser
+from hpo.arguments import add_place_arguments
 from recsys.arguments import add_data_arguments
 from recsys.cli import run_command
+from recsys.console import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
     from hpo.launcher import Request
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--runner", choices=("process", "inline"), default="process", help="where to train"
     )
-    result.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
+    add_device_argument(result)
     result.add_argument(
         "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
     )
@@ -71,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _request(options: argparse.Namespace, config: StudyConfig) -> Request:
-    from hpo.launcher import Request, default_device
+    from hpo.launcher import Request
     from hpo.settings import Places
 
     workers = config.workers or min(os.cpu_count() or 1, MAX_WORKERS)
@@ -81,7 +82,7 @@ def _request(options: argparse.Namespace, config: StudyConfig) -> Request:
         places=Places.resolve(options.storage, options.tracking_uri, options.experiment_name),
         workers=1 if options.runner == "inline" else workers,
         runner=options.runner,
-        device=options.device or default_device(),
+        device=str(device_from(options)),
         promote=options.promote,
         tracking=not options.no_tracking,
     )

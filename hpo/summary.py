@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
-from hpo.errors import TrackingError
 from hpo.records import Attempt, Outcome, StudyRecord
 from hpo.scheduler import Ended
 from hpo.settings import OBJECTIVE, Places
+from recsys.errors import TrackingError
 
 SHOWN_TRIALS = 5
 

@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 tracking incomplete, 130 int
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -18,11 +19,14 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `command(argv)` and exit with its code; an expected error is a message, no traceback."""
     try:
         code = command(sys.argv[1:])
+        sys.stdout.flush()
     except RecsysError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
+    except BrokenPipeError:  # `| head` has read enough; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
-    sys.stdout.flush()
     sys.exit(code)

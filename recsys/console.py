@@ -35,7 +35,7 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def device_from(args: argparse.Namespace) -> torch.device:
-    """The device that --device names.
+    """The device that --device names; "auto" is a GPU if there is one.
 
     Raises:
         ConfigError: there is no such device here.

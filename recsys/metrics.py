@@ -78,7 +78,8 @@ def ndcg(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
     gain = np.where(ranks <= k, 1 / np.log2(1.0 + ranks), 0.0)
     ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))
     found = np.bincount(rows, gain, minlength=len(n_relevant))
-    return np.divide(found, ideal[np.minimum(k, n_relevant) - 1], dtype=np.float64)
+    values: Floats = np.divide(found, ideal[np.minimum(k, n_relevant) - 1], dtype=np.float64)
+    return values
 
 
 def user_metrics(users: Ints, ranks: Ints, rows: Ints, best: Ints) -> UserMetrics:

@@ -38,8 +38,11 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     config = TrainConfig.from_dict({name: getattr(args, name) for name in TrainConfig.names()})
 
+    import torch
+
     from recsys.checkpoint import make_folder
     from recsys.split import split
+    from recsys.threads import useful_threads
     from recsys.trainer import Fit
 
     make_folder(args.artifacts)
@@ -49,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     parts = split(dataset.interactions, args.split)
     print(f"data        {dataset.name}: {counts_line(parts)}")
     _print_popularity(parts)
+    threads = useful_threads(dataset.interactions.n_items, config, torch.get_num_threads())
+    torch.set_num_threads(threads)
     fit = Fit(parts.tuning, config, device)
     results, times_ms = _train(fit, config)
     _save(args.artifacts, fit, dataset.name, parts)
