@@ -33,11 +33,13 @@ class TrainConfig:
     """Stop after this many epochs without a better validation recall_at_10."""
     batch_size: int = _in(128, 1, 1_000_000)
     """Users per optimizer step."""
-    cuts: int = _in(2, 1, 64)
+    cuts: int = _in(1, 1, 64)
     """Cuts drawn in each user's history per epoch."""
-    window: int = _in(40, 1, 10_000)
-    """Items after the cut that are predicted."""
-    target_decay: float = _in(15.0, 0.1, 1e6)
+    window: int = _in(100, 1, 10_000)
+    """At most so many items after the cut are predicted."""
+    window_share: float = _in(0.5, 0.0, 1e6)
+    """After a history of n items at most 1 + window_share * n are predicted."""
+    target_decay: float = _in(30.0, 0.1, 1e6)
     """A target at distance d weighs exp(-d / target_decay)."""
     user_power: float = _in(0.2, 0.0, 1.0)
     """A user's window of k targets weighs k ** -user_power in the loss."""
@@ -53,8 +55,9 @@ class TrainConfig:
     """Weight of the user's own embedding; 0 serves everybody from history alone."""
     history_dropout: float = _in(0.2, 0.0, 0.99)
     """Share of history items left out of the pools, drawn anew for each cut."""
-    average: float = _in(0.98, 0.0, 0.9999)
-    """Decay of the running average of the weights that is evaluated and kept; 0: none."""
+    average: float = _in(0.999, 0.0, 0.9999)
+    """Largest decay of the running average of the weights that is evaluated and kept; 0: none.
+    Up to there the average reaches over the last fifth of all steps."""
     seed: int = _in(0, 0, 2**31 - 1)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class _MaskedSoftmax(torch.autograd.Function):
-    """One (b, n) buffer for logits, probabilities and gradient; autograd would hold three."""
+    """One (b, n) buffer for logits, exponentials and gradient; autograd would hold three."""
 
     @staticmethod
     def forward(
@@ -22,22 +22,24 @@ class _MaskedSoftmax(torch.autograd.Function):
         targets: Tensor,
         weights: Tensor,
     ) -> Tensor:
-        logits = torch.addmm(bias, users, items.T)  # (b, n)
-        flat = logits.view(-1)
+        buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
+        flat = buffer.view(-1)
         flat.index_fill_(0, masked, -torch.inf)
-        log_total = torch.logsumexp(logits, 1)  # (b,)
-        position = rows * logits.shape[1] + targets
-        loss = (weights * (log_total[rows] - flat[position])).sum() / len(users)
-        ctx.save_for_backward(users, items, logits, log_total, rows, position, weights)
+        highest = buffer.amax(1, keepdim=True)  # (b, 1)
+        position = rows * buffer.shape[1] + targets
+        chosen = flat[position] - highest[rows, 0]  # (t,)
+        total = buffer.sub_(highest).exp_().sum(1)  # (b,); the buffer now holds exponentials
+        loss = (weights * (total.log()[rows] - chosen)).sum() / len(users)
+        ctx.save_for_backward(users, items, buffer, total, rows, position, weights)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        users, items, logits, log_total, rows, position, weights = ctx.saved_tensors
-        mass = torch.zeros_like(log_total).index_add_(0, rows, weights)  # (b,)
-        gradient = logits.sub_(log_total[:, None]).exp_().mul_(mass[:, None])
-        gradient.view(-1).index_add_(0, position, weights, alpha=-1)
-        gradient.mul_(grads[0] / len(users))
+        users, items, buffer, total, rows, position, weights = ctx.saved_tensors
+        scale = grads[0] / len(users)
+        mass = torch.zeros_like(total).index_add_(0, rows, weights)  # (b,)
+        gradient = buffer.mul_((mass / total * scale)[:, None])
+        gradient.view(-1).index_add_(0, position, weights * -scale)
         return gradient @ items, gradient.T @ users, gradient.sum(0), None, None, None, None
 
 

@@ -2,12 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.config import TrainConfig
 from recsys.windows import History
+
+# Item vectors have length 1 whatever their weights' scale, so a small start only makes the first
+# steps turn them faster: items point where their users are before noise can settle.
+ITEM_SCALE = 0.1
+
+
+class _Pool(torch.autograd.Function):
+    """Weighted sums of history items over two tables; the backward pass sorts the items once."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        recent: Tensor,
+        whole: Tensor,
+        weights: Tensor,
+        items: Tensor,
+        starts: Tensor,
+        owner: Tensor,
+    ) -> Tensor:
+        """(b, dim) from tables (n, dim), weights (2, h), items (h,), starts (b,), owner (h,)."""
+        ctx.save_for_backward(weights, items, owner)
+        ctx.n_items = len(recent)
+        return _bags(items, recent, starts, weights[0]) + _bags(items, whole, starts, weights[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        weights, items, owner = ctx.saved_tensors
+        # The transpose of a bag of items per user is a bag of users per item.
+        order = torch.argsort(items)
+        counts = torch.bincount(items, minlength=ctx.n_items)
+        starts, users, weights = torch.cumsum(counts, 0) - counts, owner[order], weights[:, order]
+        recent, whole = (_bags(users, grads[0], starts, weight) for weight in weights)
+        return recent, whole, None, None, None, None
+
+
+class _UnitRows(torch.autograd.Function):
+    """Rows of length 1. Autograd's own chain walks the table a dozen times, this one four."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12)
+        unit: Tensor = rows / length
+        ctx.save_for_backward(unit, length)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        unit, length = ctx.saved_tensors
+        along = torch.linalg.vecdot(grads[0], unit)[:, None]
+        across: Tensor = torch.addcmul(grads[0], unit, along, value=-1) / length
+        return across
+
+
+def _bags(rows: Tensor, table: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    return functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights)
 
 
 class TwoTower(nn.Module):
@@ -39,10 +96,11 @@ class TwoTower(nn.Module):
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw the weights; `generator` lives on the CPU, so every device starts the same."""
+        tables = ((self.recent_items, 1.0), (self.whole_items, 1.0), (self.users, 1.0))
         with torch.no_grad():
-            for table in (self.recent_items, self.whole_items, self.users, self.items):
+            for table, scale in (*tables, (self.items, ITEM_SCALE)):
                 noise = torch.randn(table.shape, generator=generator)
-                table.copy_(noise * self.config.dim**-0.5)
+                table.copy_(noise * (scale * self.config.dim**-0.5))
 
     def user_vectors(
         self, users: Tensor | None, history: History, keep: Tensor | None = None
@@ -54,30 +112,29 @@ class TwoTower(nn.Module):
             history: their items.
             keep: (h,) float32 of 0 and 1, history items that survive dropout; None: all.
         """
-        whole_weights = torch.ones_like(history.ages) if keep is None else keep
-        recent_weights = whole_weights
-        if self.ordered:
-            recent_weights = torch.exp(history.ages / -self.config.recency) * whole_weights
-        recent, recent_total = self._pool(self.recent_items, history, recent_weights)
-        whole, n_kept = self._pool(self.whole_items, history, whole_weights)
-        vectors = recent / recent_total.clamp_min(1e-6)[:, None]
-        power = n_kept.clamp_min(1).pow(-self.config.history_power)
-        vectors = vectors + whole * (self.config.mix * power)[:, None]
+        owner = torch.repeat_interleave(history.lengths)
+        weights = self._pool_weights(history, owner, keep)
+        vectors: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]
+            self.recent_items, self.whole_items, weights, history.items, history.starts, owner
+        )
         if users is not None:
             own = functional.embedding(users, self.users)
-            vectors = vectors + self.config.user_weight * own
-        return functional.normalize(vectors, dim=1) / self.config.temperature
+            vectors = torch.add(vectors, own, alpha=self.config.user_weight)
+        unit: Tensor = _UnitRows.apply(vectors)  # type: ignore[no-untyped-call]
+        return unit / self.config.temperature
+
+    def _pool_weights(self, history: History, owner: Tensor, keep: Tensor | None) -> Tensor:
+        """(2, h): what each history item counts in the recent and in the whole pool."""
+        whole = torch.ones_like(history.ages) if keep is None else keep
+        recent = torch.exp(history.ages / -self.config.recency) * whole if self.ordered else whole
+        weights = torch.stack([recent, whole])
+        empty = torch.zeros(2, len(history.lengths), device=weights.device)
+        total, n_kept = empty.index_add_(1, owner, weights)
+        power = n_kept.clamp_min(1).pow(-self.config.history_power)
+        scale = torch.stack([total.clamp_min(1e-6).reciprocal(), self.config.mix * power])
+        return weights * scale[:, owner]
 
     def item_vectors(self) -> Tensor:
         """(n_items, dim) float32 of length 1."""
-        return functional.normalize(self.items, dim=1)
-
-    @staticmethod
-    def _pool(table: Tensor, history: History, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """(b, dim) weighted sums of rows of `table`, and the (b,) sums of weights."""
-        pooled = functional.embedding_bag(
-            history.items, table, history.starts, mode="sum", per_sample_weights=weights
-        )
-        owner = torch.repeat_interleave(history.lengths)
-        total = torch.zeros(len(history.lengths), device=weights.device)
-        return pooled, total.index_add_(0, owner, weights)
+        unit: Tensor = _UnitRows.apply(self.items)  # type: ignore[no-untyped-call]
+        return unit

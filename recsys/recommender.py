@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,19 +52,22 @@ class Recommender:
     ) -> None:
         device = model.bias.device
         self._scorer = TowerScorer(model, history)
-        self._bias = model.bias.detach().clone()
+        self._device = device
         self._mask = history.repeats == "drop"
         self._items = torch.as_tensor(history.items, dtype=torch.int64, device=device)
         self._offsets = torch.as_tensor(history.offsets, device=device)
         self._item_ids = history.item_ids
         self._positions = {user_id: i for i, user_id in enumerate(history.user_ids)}
+        counts = np.bincount(history.items, minlength=history.n_items)
+        best = np.argsort(-counts, kind="stable")[:MAX_K]
+        self._popular = self._named(counts[best].tolist(), best.tolist())
         self._chunk = max(1, chunk_bytes // (4 * history.n_items))
 
     def recommend(self, user_ids: Sequence[str], k: int = 10) -> list[Answer]:
         """The k best new items of each user, in the order of `user_ids`.
 
-        Unknown users get the items that are best for nobody in particular: those with the
-        highest bias, which is popularity as the loss learned it.
+        Unknown users get the items with the most rows in the history, ties in the order of the
+        vocabulary; their scores are these counts.
 
         Raises:
             RequestError: k is no integer in 1..1000.
@@ -73,12 +77,12 @@ class Recommender:
         positions = [self._positions.get(user_id) for user_id in user_ids]
         known = torch.tensor([p for p in positions if p is not None], dtype=torch.int64)
         answers = iter(self._answers(known, k))
-        popular = self._popular(k)
+        popular = Answer(self._popular[:k], "popular")
         return [popular if position is None else next(answers) for position in positions]
 
     def _answers(self, users: Tensor, k: int) -> list[Answer]:
         found: list[Answer] = []
-        for chunk in users.to(self._bias.device).split(self._chunk):
+        for chunk in users.to(self._device).split(self._chunk):
             scores = self._scorer.scores(chunk)  # (b, n_items)
             if self._mask:
                 start = self._offsets[chunk]
@@ -89,10 +93,6 @@ class Recommender:
             rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
             found += [Answer(self._named(values, items), "model") for values, items in rows]
         return found
-
-    def _popular(self, k: int) -> Answer:
-        best = torch.topk(self._bias, min(k, len(self._bias)))
-        return Answer(self._named(best.values.tolist(), best.indices.tolist()), "popular")
 
     def _named(self, values: list[float], items: list[int]) -> tuple[tuple[str, float], ...]:
         pairs = zip(items, values, strict=True)

@@ -99,7 +99,7 @@ class Trainer:
     def _average(self) -> None:
         """Move the averaged weights; early on by more, so that the start is forgotten."""
         self._steps += 1
-        decay = min(self._config.average, self._steps / (self._steps + 10))
+        decay = min(self._config.average, self._steps / (self._steps + 5))
         slow: list[Tensor] = list(self.model.parameters())
         fast: list[Tensor] = list(self._fast.parameters())
         torch._foreach_lerp_(slow, fast, 1 - decay)

@@ -1,9 +1,10 @@
 """Causal windows of whole users, as flat tensors on the device. No DataLoader, no Python per row.
 
 One pass draws `cuts` places in every user's time-ordered history: what lies before a cut is the
-history that the user tower sees, the next `window` items are the targets. So training asks what
-evaluation asks: what comes next? Without times the order means nothing, so the history is a
-random part of the user's items and the rest are the targets (random masking).
+history that the user tower sees, the next items are the targets. So training asks what
+evaluation asks: what comes next? How many are asked for grows with the history, because a
+holdout is a share of each user's items too. Without times the order means nothing, so the
+history is a random part of the user's items and targets come from the rest (random masking).
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ class Batch:
 def ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """All positions of b ranges, end to end: (owner (h,), position (h,)), both int64."""
     owner = torch.repeat_interleave(lengths)
-    first = torch.cumsum(lengths, 0) - lengths
-    within = torch.arange(len(owner), device=owner.device) - first[owner]
-    return owner, starts[owner] + within
+    shift = starts + lengths - torch.cumsum(lengths, 0)
+    return owner, shift[owner] + torch.arange(len(owner), device=owner.device)
 
 
 def histories(items: Tensor, starts: Tensor, lengths: Tensor) -> tuple[History, Tensor]:
@@ -109,7 +109,8 @@ class Windows:
         draw = torch.rand(len(users), generator=generator).to(users.device)
         cut = 1 + (draw * (lengths - 1)).long()  # 1..n-1
         history, history_rows = histories(items, starts, cut)
-        ahead = (lengths - cut).clamp_max(self._config.window)
+        share = 1 + (self._config.window_share * cut).long()
+        ahead = torch.minimum(lengths - cut, share).clamp_max(self._config.window)
         rows, position = ranges(starts + cut, ahead)
         target_weights = self._target_weights(position - (starts + cut)[rows], ahead[rows])
         if weights is not None:

@@ -85,7 +85,8 @@ def test_inline_and_process_agree_bit_for_bit(process: ProcessRunner) -> None:
 
 @pytest.mark.parametrize("kind", ["inline", "process"])
 def test_divergence_keeps_its_epoch_and_step(tmp_path: Path, kind: str) -> None:
-    log = Interactions.from_ids(list("uuuuvvvv"), list("abcdabcd"), range(8), [3e38] * 8)
+    users, items = list("ttttuuuuvvvvwwww"), list("abcd" * 4)
+    log = Interactions.from_ids(users, items, range(16), [3e38] * 16)
     holdout = split(log).tuning
     save_holdout(tmp_path / "data", holdout)
     made: Runner = (

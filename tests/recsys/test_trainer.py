@@ -68,7 +68,8 @@ def test_epochs_count_from_one_to_their_bound() -> None:
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
-    log = Interactions.from_ids(list("uuuuvvvv"), list("abcdabcd"), range(8), [3e38] * 8)
+    users, items = list("tttuuuvvvwww"), list("abc" * 4)
+    log = Interactions.from_ids(users, items, range(12), [3e38] * 12)
     with pytest.raises(DivergedError, match="epoch 1, step 1") as caught:
         Trainer(log, SMALL, CPU).train_epoch()
     assert (caught.value.epoch, caught.value.step) == (1, 1)
