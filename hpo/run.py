@@ -55,6 +55,15 @@ def parser() -> argparse.ArgumentParser:
         "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
     )
     result.add_argument("--seed", type=int, metavar="N", help="of the study (default: 0)")
+    result.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        type=_tag,
+        metavar="KEY=VALUE",
+        help="tag of the study's run in MLflow; may be repeated",
+    )
+    result.add_argument("--description", metavar="TEXT", help="of the study, shown in MLflow")
     result.add_argument("--promote", action="store_true", help="then register the winner")
     result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
     return result
@@ -100,7 +109,16 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "workers": options.workers,
         "timeout": options.timeout,
         "seed": options.seed,
+        "description": options.description,
+        "tags": dict(options.tag) or None,
     }
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE")
+    return key, value
 
 
 if __name__ == "__main__":

@@ -119,6 +119,8 @@ class StudyConfig(_Section):
     seed: int = Field(0, ge=0, lt=2**31)
     workers: int | None = Field(None, ge=1, le=256)
     timeout: float | None = Field(None, gt=0)
+    description: str = ""
+    tags: dict[str, str] = {}
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
 
@@ -185,7 +187,7 @@ def load_study_config(path: Path, overrides: dict[str, Any]) -> StudyConfig:
     """
     values = _read_toml(path)
     for name, value in overrides.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict):  # its keys go over those of the file
             before = values.get(name, {})
             values[name] = {**({"source": before} if isinstance(before, str) else before), **value}
         elif value is not None:

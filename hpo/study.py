@@ -7,6 +7,7 @@ import platform
 import subprocess
 import tempfile
 import uuid
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,22 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
             + [f"  {difference}" for difference in differences]
             + ["Start a new study with --study-name NEW, or go back to the old settings."]
         )
+    stored = _with_new_labels(study, stored, record)
     if not study.get_trials(deepcopy=False):
         config = stored.config
         study.enqueue_trial(SearchSpace(config).params(config.train_config))
     return study, stored
+
+
+def _with_new_labels(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
+    """The stored record; tags and description given since then are put over it and kept."""
+    tags = {**stored.config.tags, **now.config.tags}
+    description = now.config.description or stored.config.description
+    config = stored.config.model_copy(update={"tags": tags, "description": description})
+    if config != stored.config:
+        stored = replace(stored, config=config)
+        study.set_user_attr(STUDY, stored.to_json())
+    return stored
 
 
 def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:

@@ -58,6 +58,15 @@ def test_continuing_gives_the_first_record_back(tmp_path: Path) -> None:
     assert len(study.trials) == 1
 
 
+def test_tags_and_description_can_be_added_later(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    open_study(storage, "s", study_record(study_config(tags={"team": "a", "x": "1"})))
+    later = study_config(tags={"team": "b"}, description="why")
+    study, record = open_study(storage, "s", study_record(later))
+    assert record.config.tags == {"team": "b", "x": "1"}
+    assert StudyRecord.of(study).config.description == "why"
+
+
 def test_everything_that_differs_is_told_at_once(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     open_study(storage, "s", study_record(study_config()))
