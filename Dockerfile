@@ -1,0 +1,22 @@
+# One image for all services of docker-compose.yml.
+# A machine without a GPU saves gigabytes with: --build-arg PIP_EXTRA_INDEX_URL=<CPU wheels of torch>
+FROM python:3.11-slim
+
+ARG PIP_EXTRA_INDEX_URL=""
+ENV PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL} \
+    PYTHONUNBUFFERED=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY recsys recsys
+COPY hpo hpo
+RUN pip install --no-cache-dir --constraint constraints.txt .
+COPY studies studies
+
+# /data holds everything that is made at run time; a new volume takes its owner from here
+RUN useradd --create-home --uid 1000 app && mkdir /data && chown app:app /data
+USER app
+VOLUME /data
+CMD ["python", "-m", "hpo.run", "--help"]

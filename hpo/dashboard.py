@@ -1,0 +1,139 @@
+"""Watch studies: optuna-dashboard and the MLflow UI on this machine, on the same two stores.
+
+python -m hpo.dashboard
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from hpo.arguments import add_place_arguments
+from hpo.links import DASHBOARD_PORT, MLFLOW_PORT, dashboard_path
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+    from hpo.servers import Server
+    from hpo.settings import Places
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.dashboard`."""
+    result = command_parser(
+        "hpo.dashboard",
+        "Serve optuna-dashboard (read-only) and the MLflow UI until Ctrl-C.",
+        "python -m hpo.dashboard --port 8080 --mlflow-port 5000",
+    )
+    result.add_argument(
+        "--port", type=int, default=DASHBOARD_PORT, help=f"default: {DASHBOARD_PORT}"
+    )
+    result.add_argument(
+        "--mlflow-port",
+        type=int,
+        default=MLFLOW_PORT,
+        metavar="PORT",
+        help=f"default: {MLFLOW_PORT}",
+    )
+    result.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
+    )
+    result.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer under this host name, too; may be repeated",
+    )
+    result.add_argument(
+        "--allow-writes",
+        action="store_true",
+        help="let anyone who reaches optuna-dashboard change and delete studies",
+    )
+    add_place_arguments(result)
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until Ctrl-C or SIGTERM, which is how this is meant to end: exit code 0.
+
+    Raises:
+        HpoError: there is no storage, a port is taken, or a server ended by itself.
+    """
+    options = parser().parse_args(argv)
+    from hpo.errors import HpoError
+    from hpo.servers import wait_until_ready
+    from hpo.settings import Places
+    from hpo.study import load_study
+    from recsys.mlflow_client import public_uri
+
+    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    storage = _existing_storage(places.storage)
+    study = load_study(storage, options.study_name)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    with ExitStack() as stack:
+        servers = _start(options, places, storage, stack)
+        if not all(wait_until_ready(server, stopping.wait) for server in servers):
+            return 0
+        mode = "can be changed by anyone" if options.allow_writes else "read-only"
+        mlflow = servers[1].address if len(servers) > 1 else public_uri(places.tracking_uri)
+        print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
+        print(f"MLflow            {mlflow}\nCtrl-C stops this", flush=True)
+        while not stopping.wait(0.5):
+            if problems := [problem for server in servers if (problem := server.problem())]:
+                raise HpoError(problems[0])
+    print("stopped")
+    return 0
+
+
+def _existing_storage(url: str) -> RDBStorage:
+    from hpo.errors import StudyError
+    from hpo.locks import sqlite_path
+    from hpo.study import open_storage
+
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise StudyError(
+            f"{path}: no study storage there; start a study with python -m hpo.run, "
+            "or say where it is with --storage"
+        )
+    return open_storage(url)
+
+
+def _start(
+    options: argparse.Namespace, places: Places, storage: RDBStorage, stack: ExitStack
+) -> list[Server]:
+    """Both servers, or optuna-dashboard alone where MLflow is a server already."""
+    import optuna_dashboard
+
+    from hpo.guard import LOCAL_HOSTS, Guard
+    from hpo.servers import EVERYWHERE, DashboardServer, MlflowServer
+    from recsys.mlflow_client import is_server, open_client, sqlite_file
+
+    names = {*LOCAL_HOSTS, *options.allowed_host, options.host} - {*EVERYWHERE}
+    hosts = sorted(name.lower() for name in names)
+    app = Guard(optuna_dashboard.wsgi(storage), hosts, allow_writes=options.allow_writes)
+    servers: list[Server] = [DashboardServer(app, options.host, options.port, "--port")]
+    stack.callback(servers[0].stop)
+    uri = places.tracking_uri
+    if not is_server(uri):
+        print("starting the MLflow UI; this takes some seconds", flush=True)
+        file = sqlite_file(uri)
+        if file is None or not file.exists():
+            open_client(uri)
+        ui = MlflowServer(uri, options.host, options.mlflow_port, hosts, "--mlflow-port")
+        stack.callback(ui.stop)
+        servers.append(ui)
+    return servers
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,245 @@
+"""Mirror: makes MLflow equal to what the Optuna storage says. MirrorThread does it beside a study.
+
+The storage is the one record. MLflow may be slow, down or wiped: that costs no trial, and the
+next sync repairs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optuna.trial import FrozenTrial
+
+from hpo.links import mlflow_address
+from hpo.locks import LockHeld, exclusive
+from hpo.notes import link_notes
+from hpo.projection import Content, StudyView, project_trial
+from hpo.records import StudyRecord
+from hpo.runs import Calls, Runs
+from hpo.settings import Places
+from hpo.study import load_study, open_storage
+from hpo.study_projection import project_study
+from recsys.errors import TrackingError
+from recsys.mlflow_client import experiment_id, open_client, tracking_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOCK_SECONDS = 20.0
+MAX_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What one sync did.
+
+    Attributes:
+        n_trials: trials that have a run.
+        created, updated: runs; a created one is not counted as updated.
+        calls: requests to MLflow.
+        seconds: wall time.
+        address: of the study's run in the MLflow UI; None before the first trial starts.
+        status: of the study's run, e.g. FINISHED; None before the first trial starts.
+    """
+
+    n_trials: int
+    created: int
+    updated: int
+    calls: int
+    seconds: float
+    address: str | None
+    status: str | None
+
+
+class Mirror:
+    """Keeps the MLflow runs of one study. Use it from one thread.
+
+    Args:
+        study_name: of a study that exists; None: the newest.
+        connect: opens the MLflow client.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        study_name: str | None,
+        connect: Callable[[str], MlflowClient] = open_client,
+    ) -> None:
+        self._places, self._connect = places, connect
+        self._storage = open_storage(places.storage)
+        self._study = load_study(self._storage, study_name)
+        record = StudyRecord.of(self._study)
+        self._view = StudyView(self._study.study_name, self._study._study_id, record)
+        self._runs: Runs | None = None
+
+    @property
+    def study_name(self) -> str:
+        return self._view.name
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def sync(self, *, fresh: bool = True) -> SyncReport:
+        """Write what MLflow lacks. Run again, it writes nothing.
+
+        Args:
+            fresh: ask MLflow what it holds; else trust the memory of the last sync.
+
+        Raises:
+            TrackingError: MLflow is out of reach, or another sync does not end. What was written
+                so far stays, and the next sync goes on from there.
+        """
+        started = time.monotonic()
+        with self._lock():
+            trials = self._study.get_trials(deepcopy=False)
+            whole = project_study(self._view, trials)
+            runs, self._runs = self._runs, None  # after an error, memory is not to be trusted
+            with tracking_errors(self._places.tracking_uri):
+                if runs is None or fresh:
+                    runs = self._open()
+                else:
+                    runs.reset_counts()
+                if whole:
+                    self._write(runs, whole, trials)
+                if fresh and runs.created:
+                    runs.read()  # a request that was repeated on its way may have made two
+            self._link(runs, trials)
+            self._runs = runs
+        return SyncReport(
+            n_trials=len(runs.held.keys() - {None}),
+            created=runs.created,
+            updated=runs.updated,
+            calls=runs.calls,
+            seconds=time.monotonic() - started,
+            address=self._linked.get(None),
+            status=whole.status if whole else None,
+        )
+
+    def _open(self) -> Runs:
+        client = Calls(self._connect(self._places.tracking_uri))
+        self._experiment_id = experiment_id(client, self._places.experiment)
+        self._settled: set[tuple[int, str]] = set()  # ended trials, with their parent's run
+        self._linked: dict[int | None, str] = {}  # addresses that stand in notes
+        runs = Runs(client, self._experiment_id, self._view.record.uid)
+        runs.read()
+        return runs
+
+    def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> None:
+        parent = runs.ensure(whole).run_id
+        for trial in trials:
+            if (trial.number, parent) in self._settled:
+                continue
+            if content := project_trial(self._view, trial, parent):
+                runs.bring_up(content)
+            if trial.state.is_finished():
+                self._settled.add((trial.number, parent))
+        runs.bring_up(whole)  # last, so that FINISHED means that all is there
+
+    def _link(self, runs: Runs, trials: Sequence[FrozenTrial]) -> None:
+        """Put the addresses of new runs into the notes of optuna-dashboard."""
+        ids: dict[int | None, int | None] = {trial.number: trial._trial_id for trial in trials}
+        ids[None] = None
+        uri = self._places.tracking_uri
+        addresses = {
+            ids[number]: mlflow_address(uri, self._experiment_id, held.run_id)
+            for number, held in runs.held.items()
+            if number in ids
+        }
+        new = {key: value for key, value in addresses.items() if self._linked.get(key) != value}
+        if new:
+            link_notes(self._study, new)
+        self._linked = addresses
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Wait for other syncs of this study, but not for ever."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(
+                        exclusive(self._places.storage, self.study_name, role="sync")
+                    )
+                    break
+                except LockHeld as error:
+                    if time.monotonic() > deadline:
+                        raise TrackingError(f"another sync does not end: {error}") from error
+                threading.Event().wait(0.05)
+            yield
+
+
+class MirrorThread:
+    """Syncs a study every few seconds beside the launcher, which it never disturbs.
+
+    Args:
+        study_name: of a study that exists.
+        seconds: from the end of one sync to the next; doubled while MLflow is out of reach.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        study_name: str,
+        *,
+        seconds: float = 3.0,
+        connect: Callable[[str], MlflowClient] = open_client,
+    ) -> None:
+        self._places, self._study_name, self._connect = places, study_name, connect
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hpo-mirror", daemon=True)
+        self.result: SyncReport | TrackingError = TrackingError("MLflow was not asked yet")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> SyncReport | TrackingError:
+        """End with one last, fresh sync, and wait for it.
+
+        A server that is gone or hangs costs one time-out: no last sync follows a failure.
+        """
+        self._stopping.set()
+        while self._thread.is_alive():  # in steps: Windows hears Ctrl-C between them
+            self._thread.join(0.5)
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            mirror = Mirror(self._places, self._study_name, self._connect)
+        except Exception as error:
+            self._keep(error)
+            return
+        wait = self._seconds
+        while not self._stopping.wait(wait):
+            if self._sync(mirror, fresh=False):
+                wait = self._seconds
+            elif self._stopping.is_set():
+                break
+            else:
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
+        else:
+            self._sync(mirror, fresh=True)
+        mirror.close()
+
+    def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
+        try:
+            self.result = mirror.sync(fresh=fresh)
+        except Exception as error:
+            self._keep(error)
+            return False
+        return True
+
+    def _keep(self, error: Exception) -> None:
+        """Remember what went wrong; what nobody expects is logged with its traceback."""
+        if not isinstance(error, TrackingError):
+            logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
+            error = TrackingError(f"{type(error).__name__}: {error}")
+        self.result = error

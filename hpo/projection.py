@@ -1,0 +1,199 @@
+"""From a trial in the Optuna storage to what its MLflow run must hold. Pure functions.
+
+Values and times come from the storage only. MLflow drops a repeated point only if its time is
+equal too, so a single "now" would make every further sync add points.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.links import dashboard_address
+from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
+from hpo.settings import OBJECTIVE
+from hpo.space import SearchSpace
+
+BEST = f"best_{OBJECTIVE}"
+STATUS = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+    TrialState.RUNNING: "RUNNING",
+    TrialState.WAITING: "SCHEDULED",  # parked; one that never started has no run
+}
+MAX_VALUE = 5900  # characters; MLflow takes 6000 in a param, 8000 in a tag
+
+
+class Row(NamedTuple):
+    """Values of some metrics at one step and time. Rows, since a study has 100,000s of values."""
+
+    step: int
+    time_ms: int
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, step: int, time_ms: int, **values: float) -> Row:
+        return cls(step, time_ms, tuple(values), tuple(values.values()))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What one run must hold.
+
+    Attributes:
+        trial: its number; None for the run of the study itself.
+        params: never change once given; {} while they are not all known.
+        rows: of metrics; only ever grow at the end while a study goes on.
+        tags: may change.
+        description: given when the run is made, and left to its readers from then on.
+    """
+
+    trial: int | None
+    name: str
+    start_ms: int
+    status: str
+    end_ms: int | None
+    params: Mapping[str, str]
+    rows: Sequence[Row]
+    tags: Mapping[str, str]
+    description: str
+
+    def digest(self, n_rows: int, *, params: bool) -> str:
+        """Of what cannot be taken back: the first n rows, and the params if asked for."""
+        state = hashlib.sha256(repr(sorted(self.params.items()) if params else []).encode())
+        names: tuple[str, ...] = ()
+        for step, time_ms, row_names, values in self.rows[:n_rows]:
+            if row_names != names:
+                state.update(repr(names := row_names).encode())
+            state.update(array("d", (step, time_ms, *values)).tobytes())
+        return state.hexdigest()[:16]
+
+    def tags_digest(self) -> str:
+        return hashlib.sha256(repr(sorted(self.tags.items())).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """What the projection of a trial needs to know about its study.
+
+    Attributes:
+        study_id: of the storage, for addresses in optuna-dashboard.
+    """
+
+    name: str
+    study_id: int
+    record: StudyRecord
+    space: SearchSpace = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", SearchSpace(self.record.config))
+
+    def identity(self, kind: str) -> dict[str, str]:
+        """The tags by which a run is found again. Names of studies are not unique; uids are."""
+        return {"hpo.study_uid": self.record.uid, "hpo.kind": kind, "optuna.study": self.name}
+
+    def dashboard(self, trial: int | None = None) -> str:
+        """Address of the study, or of one trial, in optuna-dashboard."""
+        return dashboard_address(self.study_id, trial)
+
+
+def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
+    """The run of one trial, nested under the run `parent`; None if it never started."""
+    if trial.datetime_start is None:
+        return None
+    times = epochs_of(trial).get("time_ms", [])
+    # a parked trial starts twice, and Optuna keeps the second time only
+    start = min([milliseconds(trial.datetime_start), *map(int, times[:1])])
+    rows = list(_epoch_rows(trial))
+    if trial.state.is_finished():
+        rows += [*_lost_rows(trial, start), *_summary_rows(trial)]
+    return Content(
+        trial=trial.number,
+        name=f"trial-{trial.number:03}",
+        start_ms=start,
+        status=STATUS[trial.state],
+        end_ms=milliseconds(trial.datetime_complete) if trial.datetime_complete else None,
+        params=_trial_params(view, trial),
+        rows=rows,
+        tags={"mlflow.parentRunId": parent, **_trial_tags(view, trial)},
+        description=f"[Trial {trial.number} in optuna-dashboard]({view.dashboard(trial.number)})",
+    )
+
+
+def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
+    """The whole TrainConfig; nothing while the trial still draws its params."""
+    attempt = Attempt.of(trial)
+    if attempt is None or set(trial.params) != set(view.record.config.space):
+        return {}
+    values = view.space.config(trial.params, attempt.seed).as_dict()
+    return {name: str(value) for name, value in values.items()}
+
+
+def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
+    attempt, outcome = Attempt.of(trial), Outcome.of(trial)
+    tags = {
+        "optuna.trial": str(trial.number),
+        "optuna.state": trial.state.name,
+        "hpo.dashboard": view.dashboard(trial.number),
+    }
+    if attempt:
+        tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
+        tags["hpo.attempt"] = tags.pop("hpo.number")
+    if outcome and trial.state == TrialState.FAIL:
+        tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
+        tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
+    return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
+
+
+def cut(value: str) -> str:
+    """A value that MLflow takes."""
+    return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
+
+
+def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
+    columns = dict(epochs_of(trial))
+    epochs, times = columns.pop("epoch", []), columns.pop("time_ms", [])
+    names = tuple(columns)
+    for epoch, time_ms, *values in zip(epochs, times, *columns.values(), strict=True):
+        yield Row(int(epoch), int(time_ms), names, tuple(values))
+
+
+def _lost_rows(trial: FrozenTrial, start_ms: int) -> Iterator[Row]:
+    """Epochs that the pruner saw but whose times died with their launcher.
+
+    Their times go on at the pace of the epochs before; without any, they divide the trial's life.
+    """
+    columns = epochs_of(trial)
+    known, times = columns.get("epoch", []), columns.get("time_ms", [])
+    lost = sorted(set(trial.intermediate_values) - {int(epoch) for epoch in known})
+    if not lost or trial.datetime_complete is None:
+        return
+    end_ms = milliseconds(trial.datetime_complete)
+    pace = (times[-1] - start_ms) / known[-1] if known else (end_ms - start_ms) / lost[-1]
+    for step in lost:
+        time_ms = min(int(start_ms + pace * step), end_ms)
+        yield Row(step, time_ms, (OBJECTIVE,), (trial.intermediate_values[step],))
+
+
+def _summary_rows(trial: FrozenTrial) -> Iterator[Row]:
+    outcome = Outcome.of(trial)
+    if outcome is None or trial.datetime_complete is None:
+        return
+    values = {"seconds": outcome.seconds}
+    if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
+        assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
+        values |= {"best_epoch": outcome.best_epoch, BEST: trial.value}
+    yield Row.of(outcome.best_epoch, milliseconds(trial.datetime_complete), **values)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970. Optuna keeps local time without a zone."""
+    return round(moment.timestamp() * 1000)

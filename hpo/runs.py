@@ -1,0 +1,196 @@
+"""The runs of one study in MLflow: what they hold, and writing what they lack.
+
+Each run says in a tag how much of its content it holds. The tag is written after all else, so a
+write that broke off is repeated, and MLflow drops the values that it had already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpo.projection import Content
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+MARK = "hpo.synced"
+MAX_BATCH = 1000  # metrics, params and tags together
+PAGE = 5000  # runs
+
+
+class Mark(NamedTuple):
+    """How much of a Content a run holds: n rows, whether the params, which tags."""
+
+    rows: int
+    params: bool
+    digest: str
+    tags: str
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{int(self.params)}:{self.digest}:{self.tags}"
+
+    @classmethod
+    def of(cls, content: Content) -> Mark:
+        """Of a run that holds all of it."""
+        n, params = len(content.rows), bool(content.params)
+        return cls(n, params, content.digest(n, params=params), content.tags_digest())
+
+    @classmethod
+    def parse(cls, text: str | None) -> Mark | None:
+        """None if there is no mark, or not one of ours."""
+        parts = (text or "").split(":")
+        if len(parts) != len(cls._fields) or not parts[0].isdecimal():
+            return None
+        return cls(int(parts[0]), parts[1] == "1", parts[2], parts[3])
+
+    def is_part_of(self, content: Content) -> bool:
+        """Whether the run can still grow into the content: nothing in MLflow can be taken back."""
+        if self.rows > len(content.rows) or (self.params and not content.params):
+            return False
+        return self.digest == content.digest(self.rows, params=self.params)
+
+
+@dataclass
+class Held:
+    """A run as MLflow has it."""
+
+    run_id: str
+    status: str
+    end_ms: int | None
+    mark: Mark | None
+    is_new: bool = False
+
+    def has_status(self, content: Content) -> bool:
+        return self.status == content.status and content.end_ms in (None, self.end_ms)
+
+
+class Calls:
+    """An MlflowClient that counts what it is asked."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.n = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not callable(method):
+            return method
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.n += 1
+            return method(*args, **kwargs)
+
+        return call
+
+
+class Runs:
+    """Reads and writes the runs of one study. MLflow's exceptions pass through.
+
+    Attributes:
+        held: trial number (None: the study itself) to its run.
+        created, updated: runs since the last `reset_counts`; the created ones are not updated.
+    """
+
+    def __init__(self, client: Calls, experiment_id: str, uid: str) -> None:
+        self._client, self._experiment_id, self._uid = client, experiment_id, uid
+        self.held: dict[int | None, Held] = {}
+        self.created = self.updated = 0
+
+    @property
+    def calls(self) -> int:
+        """Requests since the last `reset_counts`."""
+        return self._client.n
+
+    def reset_counts(self) -> None:
+        self.created = self.updated = self._client.n = 0
+
+    def read(self) -> None:
+        """Learn what MLflow holds; surplus runs are deleted.
+
+        A run can be doubled by two syncs that no common lock held apart, or by a request that
+        was repeated because its answer got lost. The smallest (start, id) stays, for everybody.
+        """
+        self.held = {}
+        for run in sorted(self._search(), key=lambda run: (run.info.start_time, run.info.run_id)):
+            number = run.data.tags.get("optuna.trial")
+            key = None if number is None else int(number)
+            info, mark = run.info, Mark.parse(run.data.tags.get(MARK))
+            if key in self.held:
+                self._client.delete_run(info.run_id)
+            else:
+                self.held[key] = Held(info.run_id, info.status, info.end_time, mark)
+
+    def _search(self) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.`hpo.study_uid` = '{self._uid}'",
+                max_results=PAGE,
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def ensure(self, content: Content) -> Held:
+        """The run of this content, made if missing. One that holds anything else is replaced."""
+        held = self.held.get(content.trial)
+        if held and held.mark and not held.mark.is_part_of(content):
+            self._client.delete_run(held.run_id)
+            held = None
+        if held is None:
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=content.start_ms,
+                tags={**content.tags, "mlflow.note.content": content.description},
+                run_name=content.name,
+            )
+            held = Held(run.info.run_id, run.info.status, None, None, is_new=True)
+            self.held[content.trial] = held
+            self.created += 1
+        return held
+
+    def bring_up(self, content: Content) -> None:
+        """Give the run of this content what it lacks."""
+        held, mark = self.held.get(content.trial), Mark.of(content)
+        if held and held.mark == mark and held.has_status(content):
+            return
+        held = self.ensure(content)
+        if held.mark != mark:
+            self._log(content, held, mark)
+            held.mark = mark
+        if not held.has_status(content):
+            self._set_status(content, held)
+        self.updated += not held.is_new
+        held.is_new = False
+
+    def _log(self, content: Content, held: Held, mark: Mark) -> None:
+        """In as few requests as MLflow's limits allow; the one with the mark comes last."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        had = held.mark
+        metrics = [
+            Metric(name, value, row.time_ms, row.step)
+            for row in content.rows[had.rows if had else 0 :]
+            for name, value in zip(row.names, row.values, strict=True)
+        ]
+        given = {} if had and had.params else content.params
+        params = [Param(name, value) for name, value in given.items()]
+        named = {} if had and had.tags == mark.tags else content.tags
+        tags = [RunTag(name, value) for name, value in {**named, MARK: str(mark)}.items()]
+        while len(metrics) > MAX_BATCH - len(params) - len(tags):
+            self._client.log_batch(held.run_id, metrics[:MAX_BATCH])
+            metrics = metrics[MAX_BATCH:]
+        self._client.log_batch(held.run_id, metrics, params, tags)
+
+    def _set_status(self, content: Content, held: Held) -> None:
+        if content.end_ms is None:
+            self._client.update_run(held.run_id, content.status)
+        else:
+            self._client.set_terminated(held.run_id, content.status, content.end_ms)
+            held.end_ms = content.end_ms
+        held.status = content.status

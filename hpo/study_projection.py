@@ -1,0 +1,109 @@
+"""From a whole study to what its parent run in MLflow must hold. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.projection import BEST, Content, Row, StudyView, cut, milliseconds
+from hpo.records import StudyRecord
+from hpo.settings import Parameter, StudyConfig
+
+COUNTERS = {
+    TrialState.COMPLETE: "n_complete",
+    TrialState.PRUNED: "n_pruned",
+    TrialState.FAIL: "n_failed",
+}
+
+
+def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | None:
+    """The parent run; None before the first trial starts, which is when the study starts."""
+    starts = [milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start]
+    if not starts:
+        return None
+    ended = sorted((trial for trial in trials if trial.state.is_finished()), key=_by_end)
+    status = _study_status(view.record.config, trials)
+    return Content(
+        trial=None,
+        name=view.name,
+        start_ms=min(starts),
+        status=status,
+        end_ms=_by_end(ended[-1])[0] if status == "FINISHED" else None,
+        params=_study_params(view.record),
+        rows=[*_baseline_rows(view.record, min(starts)), *_progress_rows(ended)],
+        tags=_study_tags(view, ended),
+        description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})",
+    )
+
+
+def _by_end(trial: FrozenTrial) -> tuple[int, int]:
+    assert trial.datetime_complete is not None, f"trial {trial.number} ended, but when?"
+    return milliseconds(trial.datetime_complete), trial.number
+
+
+def _study_status(config: StudyConfig, trials: Sequence[FrozenTrial]) -> str:
+    """SCHEDULED: interrupted, to be continued."""
+    states = [trial.state for trial in trials]
+    if TrialState.RUNNING in states:
+        return "RUNNING"
+    n_finished = states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED)
+    return "FINISHED" if n_finished >= config.n_trials else "SCHEDULED"
+
+
+def _baseline_rows(record: StudyRecord, time_ms: int) -> Iterator[Row]:
+    for baseline, metrics in record.baselines.items():
+        values = {f"{baseline}_{name}": value for name, value in metrics.items()}
+        yield Row.of(0, time_ms, **values)
+
+
+def _progress_rows(ended: Sequence[FrozenTrial]) -> Iterator[Row]:
+    """Counts by state, and the best value so far, after each trial that ended.
+
+    The step is the highest number among the trials ended so far, not the trial's own: MLflow
+    shows the value of the highest step, and with several workers the last trial to end is not
+    always the one with the highest number.
+    """
+    counts = dict.fromkeys(COUNTERS, 0)
+    step, best = 0, float("-inf")
+    for trial in ended:
+        time_ms, number = _by_end(trial)
+        step = max(step, number)
+        counts[trial.state] += 1
+        values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
+        if trial.state == TrialState.COMPLETE:
+            best = values[BEST] = max(best, trial.value if trial.value is not None else best)
+        yield Row.of(step, time_ms, **values)
+
+
+def _study_params(record: StudyRecord) -> dict[str, str]:
+    config = record.config
+    values: dict[str, object] = {"data": record.data_name, **record.counts}
+    values |= {f"split.{name}": value for name, value in config.split}
+    values |= {"split.fingerprint": record.split_fingerprint, "n_trials": config.n_trials}
+    values["seed"] = config.seed
+    for part in ("sampler", "pruner"):
+        settings = dict(getattr(config, part))
+        values[part] = settings.pop("name")
+        values |= {f"{part}.{name}": value for name, value in settings.items()}
+    base = config.train_config.as_dict()
+    values |= {f"base.{name}": base[name] for name in base if name != "seed"}
+    values |= {f"space.{name}": _range(parameter) for name, parameter in config.space.items()}
+    return {name: cut(str(value)) for name, value in values.items()}
+
+
+def _range(parameter: Parameter) -> str:
+    if parameter.choices is not None:
+        return ", ".join(f"{choice:g}" for choice in parameter.choices)
+    scale = " log" if parameter.log else f" step {parameter.step:g}" if parameter.step else ""
+    return f"{parameter.low:g}..{parameter.high:g}{scale}"
+
+
+def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]:
+    tags = {f"env.{name}": value for name, value in view.record.environment.items()}
+    tags["hpo.dashboard"] = view.dashboard()
+    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    if complete:
+        best = max(complete, key=lambda trial: (trial.value, -trial.number))
+        tags["hpo.best_trial"] = str(best.number)
+    return view.identity("study") | {name: cut(value) for name, value in tags.items() if value}

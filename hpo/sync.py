@@ -1,0 +1,99 @@
+"""Make MLflow equal to what the Optuna storage says, also after an outage or a deletion.
+
+python -m hpo.sync
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpo.arguments import add_place_arguments
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+if TYPE_CHECKING:
+    from hpo.mirror import Mirror, SyncReport
+    from hpo.settings import Places
+
+FOLLOW_SECONDS = 3.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.sync`."""
+    result = command_parser(
+        "hpo.sync",
+        "Write into MLflow what it lacks of a study. Nothing is written twice.",
+        "python -m hpo.sync --follow",
+    )
+    add_place_arguments(result)
+    result.add_argument(
+        "--follow", action="store_true", help="go on until the study has all its trials, or Ctrl-C"
+    )
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Sync one study; the exit code."""
+    options = parser().parse_args(argv)
+    from hpo.mirror import Mirror
+    from hpo.settings import Places
+    from recsys.mlflow_client import check_tracking_uri
+
+    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    check_tracking_uri(places.tracking_uri)
+    mirror = Mirror(places, options.study_name)
+    try:
+        if options.follow:
+            _follow(mirror)
+        report = mirror.sync()
+    finally:
+        mirror.close()
+    print(_line(mirror, report))
+    print(_where(places, report))
+    return 0
+
+
+def _follow(mirror: Mirror) -> None:
+    """Sync again and again until the study is complete; an outage is reported and waited out."""
+    from recsys.errors import TrackingError
+
+    problem = ""
+    while True:
+        try:
+            report = mirror.sync(fresh=False)
+        except TrackingError as error:
+            if str(error) != problem:
+                print(f"{error}; trying again", file=sys.stderr)
+            problem = str(error)
+        else:
+            problem = ""
+            if report.created or report.updated:
+                print(_line(mirror, report), flush=True)
+            if report.status == "FINISHED":
+                return
+        threading.Event().wait(FOLLOW_SECONDS)
+
+
+def _line(mirror: Mirror, report: SyncReport) -> str:
+    return (
+        f"study {mirror.study_name}: {report.n_trials} trials in MLflow, {report.created} runs "
+        f"created, {report.updated} updated ({report.calls} calls, {report.seconds:.1f} s)"
+    )
+
+
+def _where(places: Places, report: SyncReport) -> str:
+    from recsys.mlflow_client import is_server, public_uri
+
+    if report.address is None:
+        return "no trial has started yet"
+    uri = public_uri(places.tracking_uri)
+    start = "" if is_server(uri) else f"mlflow server --backend-store-uri {uri} --workers 1\n  "
+    return f"see it:\n  {start}{report.address}"
+
+
+if __name__ == "__main__":
+    run_command(main)

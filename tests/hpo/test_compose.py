@@ -1,0 +1,57 @@
+"""The containers' commands exist, and nothing is published beyond this machine."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+
+
+def command(name: str) -> list[str]:
+    given = SERVICES[name]["command"]
+    return given if isinstance(given, list) else shlex.split(given)
+
+
+def test_the_services() -> None:
+    assert set(SERVICES) == {"prepare", "hpo", "optuna-dashboard", "mlflow"}
+    for service in SERVICES.values():
+        assert service["volumes"] == ["data:/data"]
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", ["hpo", "optuna-dashboard"])
+def test_the_options_exist(name: str) -> None:
+    python, _, module, *options = command(name)
+    assert python == "python"
+    parsed = importlib.import_module(module).parser().parse_args(options)
+    assert parsed.storage == "sqlite:////data/optuna.db"
+
+
+def test_mlflow_answers_under_the_name_of_its_service() -> None:
+    options = command("mlflow")
+    hosts = options[options.index("--allowed-hosts") + 1].split(",")
+    assert {"mlflow:5000", "127.0.0.1:5000", "localhost:5000"} <= set(hosts)
+    assert "sqlite:////data/mlflow.db" in options
+
+
+def test_the_preparation_is_valid_python() -> None:
+    compile(command("prepare")[2], "docker-compose.yml", "exec")
+
+
+def test_the_image_runs_as_a_user_and_holds_what_it_copies() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER app" in lines
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY "):
+            for source in line.split()[1:-1]:
+                assert any(rule.startswith(f"!{source}") for rule in ignored), source

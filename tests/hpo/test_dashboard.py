@@ -1,0 +1,225 @@
+"""Both user interfaces: they come up, they cannot be written to, they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError
+
+import optuna_dashboard
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from hpo import dashboard
+from hpo.errors import HpoError, SettingsError, StudyError
+from hpo.guard import LOCAL_HOSTS, Guard
+from hpo.mirror import Mirror
+from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
+from hpo.settings import Places
+from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.mlflow_server import TrackingServer, free_port
+
+
+@dataclass
+class Answer:
+    status: int
+    body: str
+
+
+def ask(url: str, method: str = "GET", **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = b'{"study_name": "x"}' if method in ("POST", "PUT") else None
+    request = urllib.request.Request(url, method=method, headers=named, data=body)
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, answer.read().decode())
+    except HTTPError as error:
+        return Answer(error.code, error.read().decode())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> FakeStudy:
+    """A study with one trial, beside an empty MLflow database. Nothing here may change it."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    shutil.copy(mlflow_template, folder / "mlflow.db")
+    made = FakeStudy(places(folder))
+    made.run(TrialState.COMPLETE)
+    return made
+
+
+def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
+    app = optuna_dashboard.wsgi(study.storage)
+    guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
+    return DashboardServer(guard, "127.0.0.1", free_port(), "--port")
+
+
+@pytest.fixture(scope="module")
+def read_only(study: FakeStudy) -> Iterator[str]:
+    server = serve(study, allow_writes=False)
+    yield server.address
+    server.stop()
+
+
+def test_reading_works(read_only: str) -> None:
+    studies = json.loads(ask(f"{read_only}/api/studies").body)
+    assert [summary["study_name"] for summary in studies["study_summaries"]] == ["fake-demo"]
+    page = ask(f"{read_only}/dashboard/studies/1/trials?numbers=0", Host="localhost:1")
+    assert (page.status, "<html" in page.body) == (200, True)
+    assert ask(f"{read_only}/api/studies", "HEAD").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/api/studies/1"),
+        ("POST", "/api/studies"),
+        ("POST", "/api/studies/1/rename"),
+        ("POST", "/api/trials/1/tell"),
+        ("POST", "/api/trials/1/user-attrs"),
+        ("PUT", "/api/studies/1/note"),
+        ("PUT", "/api/studies/1/1/note"),
+        ("PATCH", "/api/studies/1"),
+        ("OPTIONS", "/api/studies/1"),
+    ],
+)
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": "http://evil.example"}, {"Host": "evil.example"}]
+)
+def test_writing_is_refused_and_changes_nothing(
+    study: FakeStudy, read_only: str, method: str, path: str, headers: dict[str, str]
+) -> None:
+    before = study.study.get_trials(), study.storage.get_all_studies()
+    assert ask(read_only + path, method, **headers).status == (403 if headers else 405)
+    now = study.study.get_trials(), study.storage.get_all_studies()
+    assert [vars(item) for item in now[1]] == [vars(item) for item in before[1]]
+    assert now[0] == before[0]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+def test_a_foreign_host_is_refused(read_only: str, host: str) -> None:
+    assert ask(f"{read_only}/api/studies", Host=host).status == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST:99", "[::1]:8080", "known"])
+def test_a_known_host_is_served(read_only: str, host: str) -> None:
+    assert ask(f"{read_only}/api/studies", Host=host).status == 200
+
+
+def test_writes_when_allowed_but_not_for_other_sites(tmp_path: Path) -> None:
+    study = FakeStudy(places(tmp_path))
+    server = serve(study, allow_writes=True)
+    url = f"{server.address}/api/studies/1"
+    assert ask(url, "DELETE", Origin="http://evil.example").status == 403
+    assert ask(url, "DELETE", Origin=server.address).status == 204
+    assert study.storage.get_all_studies() == []
+    server.stop()
+
+
+def test_a_taken_port_says_which_option_chooses_another(study: FakeStudy) -> None:
+    nobody = Guard(lambda *_: [], [], allow_writes=False)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"127.0.0.1:{port} .*--port"):
+            DashboardServer(nobody, "127.0.0.1", port, "--port")
+        with pytest.raises(SettingsError, match="--mlflow-port"):
+            MlflowServer(study.places.tracking_uri, "127.0.0.1", port, [], "--mlflow-port")
+
+
+def test_no_storage_no_dashboard(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"nothing.db: no study storage .* hpo.run") as error:
+        dashboard.main(["--storage", f"sqlite:///{(tmp_path / 'nothing.db').as_posix()}"])
+    assert error.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+class Dead:
+    """A server that has ended."""
+
+    address, health = "http://127.0.0.1:9", "/"
+
+    def problem(self) -> str:
+        return "it has ended with exit code 5"
+
+    def stop(self) -> None:
+        pass
+
+
+def test_nobody_waits_for_a_server_that_has_ended() -> None:
+    with pytest.raises(HpoError, match="exit code 5"):
+        wait_until_ready(Dead(), threading.Event().wait)
+
+
+@contextmanager
+def running(places: Places, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """The command; whatever is left of it when the block ends is killed."""
+    stores = ["--storage", places.storage, "--tracking-uri", places.tracking_uri]
+    command = [sys.executable, "-m", "hpo.dashboard", *stores, *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for child in family:
+                child.kill()
+            process.wait()
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if text in line:
+            return lines
+    raise AssertionError(f"it ended after {lines}")
+
+
+@pytest.mark.slow
+def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> None:
+    Mirror(study.places, None).sync()
+    ports = free_port(), free_port()
+    options = ["--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    with running(study.places, *options) as process:
+        family = [psutil.Process(process.pid)]
+        lines = read_until(process, "Ctrl-C")
+        family += family[0].children(recursive=True)
+        assert lines[-3:] == [
+            f"optuna-dashboard  http://127.0.0.1:{ports[0]}/dashboard/studies/1  (read-only)",
+            f"MLflow            http://127.0.0.1:{ports[1]}",
+            "Ctrl-C stops this",
+        ]
+        mlflow = f"http://127.0.0.1:{ports[1]}"
+        search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=5"
+        assert "two-tower-hpo" in ask(search).body
+        assert ask(search, Host=f"10.evil.example:{ports[1]}").status == 403
+        assert ask(mlflow).status == 200
+        assert "fake-demo" in ask(f"http://127.0.0.1:{ports[0]}/api/studies").body
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+@pytest.mark.slow
+def test_a_tracking_server_is_not_started_twice(
+    study: FakeStudy, tracking_server: TrackingServer
+) -> None:
+    target = Places(study.places.storage, tracking_server.uri.replace("//", "//user:secret@"))
+    with running(target, "--port", str(free_port())) as process:
+        lines = read_until(process, "Ctrl-C")
+        assert f"MLflow            {tracking_server.uri}" in lines
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0

@@ -1,0 +1,457 @@
+"""MLflow equals the storage: exactly, once, and again after anything that can happen to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna_dashboard
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from optuna.trial import TrialState
+
+from hpo.locks import exclusive
+from hpo.mirror import Mirror, MirrorThread, SyncReport
+from hpo.projection import Content, project_trial
+from hpo.settings import Places
+from hpo.study_projection import project_study
+from recsys.errors import TrackingError
+from recsys.mlflow_client import experiment_id, open_client
+from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.mlflow_server import (
+    EXPERIMENT,
+    StoredRun,
+    TrackingServer,
+    by_trial,
+    comparable,
+    eventually,
+    stored_runs,
+)
+
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+
+@pytest.fixture
+def study(tmp_path: Path, mlflow_uri: str) -> FakeStudy:
+    """An empty study beside an empty MLflow database."""
+    return FakeStudy(places(tmp_path))
+
+
+@pytest.fixture
+def mirror(study: FakeStudy) -> Iterator[Mirror]:
+    made = Mirror(study.places, None)
+    yield made
+    made.close()
+
+
+def all_states(study: FakeStudy, longest: int = 3) -> None:
+    """Eight trials: in each state, and one that never starts. `longest`: epochs of trial 5."""
+    study.run(COMPLETE)
+    study.run(PRUNED)
+    study.run(FAIL, cause="error")
+    killed = study.start()
+    study.train(killed, 2)
+    study.train(killed, 2, flush=False)
+    study.end(killed, FAIL, "launcher-died")
+    running = study.start()
+    study.train(running, 2)
+    study.run(COMPLETE, longest)
+    parked = study.start()
+    study.train(parked, 1)
+    study.park(parked)  # the next one to ask would get it back
+    study.study.enqueue_trial({"dim": 20, "lr": 0.002})
+
+
+def expected(mirror: Mirror, runs: dict[int | None, StoredRun]) -> dict[int | None, Content]:
+    trials = mirror._study.get_trials(deepcopy=False)
+    parent = runs[None].run_id
+    contents = [project_trial(mirror._view, trial, parent) for trial in trials]
+    found = [content for content in [*contents, project_study(mirror._view, trials)] if content]
+    return {content.trial: content for content in found}
+
+
+def assert_holds(run: StoredRun, content: Content) -> None:
+    """Exactly this content: no value more, none less, none twice."""
+    assert (run.name, run.status, run.start_ms) == (content.name, content.status, content.start_ms)
+    assert run.end_ms == content.end_ms
+    assert run.params == content.params
+    assert {name: run.tags[name] for name in content.tags} == content.tags
+    own = {"hpo.synced", "mlflow.runName", "mlflow.note.content"}
+    assert set(run.tags) - set(content.tags) == own
+    points = [
+        (name, row.step, row.time_ms, float(value))
+        for row in content.rows
+        for name, value in zip(row.names, row.values, strict=True)
+    ]
+    assert run.points == sorted(points)
+
+
+def assert_mirrored(mirror: Mirror, tracking: str | Path, experiment: str = EXPERIMENT) -> None:
+    runs = by_trial(tracking, experiment)
+    contents = expected(mirror, runs)
+    assert set(runs) == set(contents)
+    for key, content in contents.items():
+        assert_holds(runs[key], content)
+
+
+def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
+    all_states(study, longest=130)  # 1040 values: more than one request takes
+    report = mirror.sync()
+    assert (report.n_trials, report.created, report.updated) == (7, 8, 0)
+    assert_mirrored(mirror, study.places.tracking_uri)
+    runs = by_trial(study.places.tracking_uri)
+    assert [runs[number].status for number in range(7)] == [
+        "FINISHED", "KILLED", "FAILED", "FAILED", "RUNNING", "FINISHED", "SCHEDULED",
+    ]  # fmt: skip
+    assert report.address
+    assert report.address.endswith(f"/runs/{runs[None].run_id}")
+
+
+def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
+    all_states(study)
+    mirror.sync()
+    before = comparable(study.places.tracking_uri)
+    again, remembered = mirror.sync(), mirror.sync(fresh=False)
+    assert (again.created, again.updated, again.calls) == (0, 0, 2)
+    assert (remembered.created, remembered.updated, remembered.calls) == (0, 0, 0)
+    assert comparable(study.places.tracking_uri) == before
+
+
+def test_a_study_without_trials_has_no_run(study: FakeStudy, mirror: Mirror) -> None:
+    assert mirror.sync().address is None
+    assert stored_runs(study.places.tracking_uri) == []
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_trial_is_followed_while_it_runs(study: FakeStudy, mirror: Mirror, fresh: bool) -> None:
+    uri = study.places.tracking_uri
+    trial = study.study.ask()  # no params yet
+    mirror.sync(fresh=fresh)
+    assert by_trial(uri)[0].params == {}
+    study.study.tell(trial, state=FAIL)
+    trial = study.start()
+    ids = set()
+    for n_epochs in (2, 4):
+        study.train(trial, 2)
+        mirror.sync(fresh=fresh)
+        run = by_trial(uri)[1]
+        assert [step for step, *_ in run.series("recall_at_10")] == list(range(1, n_epochs + 1))
+        assert run.status == "RUNNING"
+        ids.add(run.run_id)
+    study.train(trial, 1)
+    study.end(trial, COMPLETE)
+    report = mirror.sync(fresh=fresh)
+    assert report.created == 0
+    assert_mirrored(mirror, uri)
+    assert ids == {by_trial(uri)[1].run_id}
+
+
+def test_a_parked_trial_goes_on_in_its_run(study: FakeStudy, mirror: Mirror) -> None:
+    trial = study.start()
+    study.train(trial, 2)
+    mirror.sync()
+    study.park(trial)
+    mirror.sync()
+    run = by_trial(study.places.tracking_uri)[0]
+    assert run.status == "SCHEDULED"
+    assert study.study.ask().number == trial.number
+    study.train(trial, 2)
+    mirror.sync()
+    study.end(trial, COMPLETE)
+    mirror.sync()
+    after = by_trial(study.places.tracking_uri)[0]
+    assert (after.run_id, after.status) == (run.run_id, "FINISHED")
+    assert len(after.series("recall_at_10")) == 4
+
+
+def test_a_study_that_goes_on_runs_again(tmp_path: Path, mlflow_uri: str) -> None:
+    study = FakeStudy(places(tmp_path), n_trials=2)
+    mirror = Mirror(study.places, None)
+    study.run(PRUNED, 1)
+    assert mirror.sync().status == "SCHEDULED"
+    study.run(PRUNED, 1)
+    assert mirror.sync().status == "FINISHED"
+    study.start()
+    assert mirror.sync().status == "RUNNING"
+    assert by_trial(mlflow_uri)[None].status == "RUNNING"
+
+
+def test_two_studies_of_one_name_stay_apart(tmp_path: Path, mlflow_uri: str) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        study = FakeStudy(places(tmp_path / folder, mlflow_uri))
+        study.run(COMPLETE)
+        Mirror(study.places, None).sync()
+    runs = stored_runs(mlflow_uri)
+    assert len(runs) == 4
+    assert len({run.tags["hpo.study_uid"] for run in runs}) == 2
+
+
+def delete_experiment(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    client.delete_experiment(experiment_id(client, EXPERIMENT))
+
+
+def delete_all_runs(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    for run in stored_runs(study.places.tracking_uri):
+        client.delete_run(run.run_id)
+
+
+def delete_the_parent(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    client.delete_run(by_trial(study.places.tracking_uri)[None].run_id)
+
+
+def delete_one_trial(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    client.delete_run(by_trial(study.places.tracking_uri)[1].run_id)
+
+
+def delete_the_database(study: FakeStudy) -> None:
+    path = Path(study.places.tracking_uri.removeprefix("sqlite:///"))
+    path.unlink()
+    path.with_name(path.name + "-wal").write_bytes(b"left by a process that was killed")
+
+
+def double_some_runs(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    for run in stored_runs(study.places.tracking_uri)[:3]:
+        tags = {name: value for name, value in run.tags.items() if name != "hpo.synced"}
+        experiment = experiment_id(client, EXPERIMENT)
+        client.create_run(experiment, run.start_ms, tags=tags, run_name=run.name)
+
+
+def spoil_marks(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    runs = by_trial(study.places.tracking_uri)
+    client.delete_tag(runs[0].run_id, "hpo.synced")
+    client.set_tag(runs[1].run_id, "hpo.synced", "1:1:feed:beef")
+
+
+def change_statuses(study: FakeStudy) -> None:
+    client = open_client(study.places.tracking_uri)
+    for run in stored_runs(study.places.tracking_uri):
+        client.set_terminated(run.run_id, "FAILED")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        delete_experiment,
+        delete_all_runs,
+        delete_the_parent,
+        delete_one_trial,
+        delete_the_database,
+        double_some_runs,
+        spoil_marks,
+    ],
+)
+def test_damage_is_repaired(
+    study: FakeStudy, mirror: Mirror, damage: Callable[[FakeStudy], None]
+) -> None:
+    all_states(study)
+    mirror.sync()
+    damage(study)
+    mirror.sync()
+    assert_mirrored(mirror, study.places.tracking_uri)
+    assert mirror.sync().calls == 2
+
+
+def test_statuses_set_by_hand_are_put_right(study: FakeStudy, mirror: Mirror) -> None:
+    study.run(COMPLETE)
+    study.run(PRUNED)
+    running = study.start()
+    mirror.sync()
+    change_statuses(study)
+    mirror.sync()
+    statuses = {key: run.status for key, run in by_trial(study.places.tracking_uri).items()}
+    assert statuses == {None: "RUNNING", 0: "FINISHED", 1: "KILLED", running.number: "RUNNING"}
+
+
+def test_a_deleted_run_comes_back_while_a_study_is_followed(
+    study: FakeStudy, mirror: Mirror
+) -> None:
+    trial = study.start()
+    mirror.sync()
+    open_client(study.places.tracking_uri).delete_run(by_trial(study.places.tracking_uri)[0].run_id)
+    study.train(trial, 1)
+    with pytest.raises(TrackingError, match="deleted"):
+        mirror.sync(fresh=False)
+    mirror.sync(fresh=False)
+    assert_mirrored(mirror, study.places.tracking_uri)
+
+
+def test_notes_link_to_mlflow_and_keep_what_people_wrote(study: FakeStudy, mirror: Mirror) -> None:
+    trial = study.run(COMPLETE)
+    study.run(COMPLETE)
+    optuna_dashboard.save_note(trial, "looks odd\n\nsecond line")
+    mirror.sync()
+    ids = {key: run.run_id for key, run in by_trial(study.places.tracking_uri).items()}
+    base = "[See it in MLflow](http://127.0.0.1:5000/#/experiments/1/runs"
+    assert optuna_dashboard.get_note(study.study) == f"{base}/{ids[None]})"
+    assert optuna_dashboard.get_note(trial) == f"{base}/{ids[0]})\n\nlooks odd\n\nsecond line"
+    delete_all_runs(study)
+    mirror.sync()
+    moved = by_trial(study.places.tracking_uri)[0].run_id
+    assert optuna_dashboard.get_note(trial) == f"{base}/{moved})\n\nlooks odd\n\nsecond line"
+
+
+class Faulty:
+    """A client whose k-th request (from 1) breaks off: `torn` in the middle, else after its end.
+
+    What was asked first is done in both cases, so this is also a fault before request k + 1.
+    """
+
+    def __init__(self, uri: str, k: int, *, torn: bool = False) -> None:
+        self._client, self._left, self._torn = open_client(uri), k, torn
+        self.tracking_uri = uri
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.names.append(name)
+            self._left -= 1
+            if self._left:
+                return method(*args, **kwargs)
+            if self._torn and name == "log_batch" and len(args) > 2:
+                run_id, metrics, params, _ = args
+                method(run_id, metrics[: len(metrics) // 2], params)
+            else:
+                method(*args, **kwargs)
+            raise MlflowException("the connection broke off")
+
+        return call
+
+
+def twelve_trials(study: FakeStudy) -> None:
+    for _ in range(2):
+        for state, cause in [(COMPLETE, None), (PRUNED, None), (FAIL, "worker-died")]:
+            study.run(state, 2, cause)
+    study.run(COMPLETE, 2)
+    study.run(COMPLETE, 2)
+    for n_epochs in range(3):
+        study.train(study.start(), n_epochs)
+    parked = study.start()
+    study.train(parked, 2)
+    study.park(parked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_fault_at_every_request(study: FakeStudy, torn: bool) -> None:
+    twelve_trials(study)
+    uri = study.places.tracking_uri
+    clients: list[Any] = [whole := Faulty(uri, 0)]
+    mirror = Mirror(study.places, None, lambda uri: clients.pop() if clients else open_client(uri))
+    mirror.sync()
+    wanted = comparable(uri)
+    assert len(wanted) == 13
+    client = open_client(uri)
+    for k, name in enumerate(whole.names, 1):
+        if torn and name != "log_batch":
+            continue
+        client.rename_experiment(experiment_id(client, EXPERIMENT), f"before {k}")
+        clients.append(Faulty(uri, k, torn=torn))
+        with pytest.raises(TrackingError, match="broke off"):
+            mirror.sync()
+        mirror.sync()
+        assert comparable(uri) == wanted, f"request {k}: {name}"
+    mirror.close()
+
+
+def test_over_http_it_is_the_same(study: FakeStudy, tracking_server: TrackingServer) -> None:
+    all_states(study)
+    over_http = Places(study.places.storage, tracking_server.uri, "over-http")
+    for target in (study.places, over_http):
+        Mirror(target, None).sync()
+    there = comparable(tracking_server.database, "over-http")
+    assert there == comparable(study.places.tracking_uri)
+    again = Mirror(over_http, None).sync()
+    assert (again.created, again.updated, again.calls) == (0, 0, 2)
+    client = MlflowClient(tracking_server.uri)
+    best = client.search_runs(
+        [experiment_id(client, "over-http")], "metrics.best_recall_at_10 > 0.005"
+    )
+    assert [run.info.run_name for run in best if run.data.tags["hpo.kind"] == "trial"] == [
+        "trial-005"
+    ]
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_and_comes_back(
+    study: FakeStudy, tracking_server: TrackingServer
+) -> None:
+    target = Places(study.places.storage, tracking_server.uri, "outage")
+    trial = study.start()
+    thread = MirrorThread(target, study.study.study_name, seconds=0.05)
+    thread.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    tracking_server.stop()
+    study.train(trial, 3)
+    eventually(lambda: isinstance(thread.result, TrackingError))
+    study.end(trial, COMPLETE)
+    study.run(PRUNED)
+    tracking_server.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    assert isinstance(thread.stop(), SyncReport)
+    mirror = Mirror(target, None)
+    assert_mirrored(mirror, tracking_server.database, "outage")
+    mirror.close()
+
+
+def test_a_server_that_hangs_is_given_up(study: FakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # 10 without it
+    study.run(COMPLETE)
+    with closing(socket.create_server(("127.0.0.1", 0))) as hung:
+        uri = f"http://user:secret@127.0.0.1:{hung.getsockname()[1]}"
+        with pytest.raises(TrackingError, match="timed out") as error:
+            Mirror(Places(study.places.storage, uri), None).sync()
+    assert "secret" not in str(error.value)
+
+
+def test_the_thread_of_a_server_that_is_gone_says_so(study: FakeStudy) -> None:
+    study.run(COMPLETE)
+    target = Places(study.places.storage, "http://127.0.0.1:9")
+    thread = MirrorThread(target, study.study.study_name, seconds=0.01)
+    thread.start()
+    eventually(lambda: "refused" in str(thread.result))
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert result.exit_code == 3
+
+
+def test_the_thread_ends_with_everything_mirrored(study: FakeStudy, mirror: Mirror) -> None:
+    thread = MirrorThread(study.places, study.study.study_name)
+    thread.start()
+    all_states(study)
+    report = thread.stop()
+    assert isinstance(report, SyncReport)
+    assert report.n_trials == 7
+    assert_mirrored(mirror, study.places.tracking_uri)
+
+
+def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
+    thread = MirrorThread(places(tmp_path), "no-such-study")
+    thread.start()
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "no study" in str(result)
+
+
+def test_a_sync_that_waits_in_vain_says_for_whom(
+    study: FakeStudy, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.mirror.LOCK_SECONDS", 0.1)
+    with (
+        exclusive(study.places.storage, study.study.study_name, role="sync"),
+        pytest.raises(TrackingError, match=f"process {os.getpid()}"),
+    ):
+        mirror.sync()

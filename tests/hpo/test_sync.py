@@ -1,0 +1,103 @@
+"""`python -m hpo.sync`, as it is called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo import sync
+from recsys.errors import TrackingError
+from recsys.mlflow_client import TrackingUriError
+from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.mlflow_server import by_trial, eventually, stored_runs
+
+
+@pytest.fixture
+def study(tmp_path: Path, mlflow_uri: str) -> FakeStudy:
+    made = FakeStudy(places(tmp_path, mlflow_uri), n_trials=2)
+    made.run(TrialState.COMPLETE)
+    return made
+
+
+def options(study: FakeStudy, *more: str) -> list[str]:
+    stores = ["--storage", study.places.storage, "--tracking-uri", study.places.tracking_uri]
+    return [*stores, *more]
+
+
+def test_it_says_what_it_did_and_where_to_look(
+    study: FakeStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sync.main(options(study)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("study fake-demo: 1 trials in MLflow, 2 runs created, 0 updated")
+    uri, run_id = study.places.tracking_uri, by_trial(study.places.tracking_uri)[None].run_id
+    assert lines[1:] == [
+        "see it:",
+        f"  mlflow server --backend-store-uri {uri} --workers 1",
+        f"  http://127.0.0.1:5000/#/experiments/1/runs/{run_id}",
+    ]
+
+
+def test_an_experiment_of_ones_own(study: FakeStudy) -> None:
+    sync.main(options(study, "--experiment-name", "mine", "--study-name", "fake-demo"))
+    assert len(stored_runs(study.places.tracking_uri, "mine")) == 2
+
+
+def test_before_the_first_trial(
+    tmp_path: Path, mlflow_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sync.main(options(FakeStudy(places(tmp_path, mlflow_uri))))
+    assert capsys.readouterr().out.splitlines()[-1] == "no trial has started yet"
+
+
+def test_no_server_is_exit_code_3(study: FakeStudy) -> None:
+    stores = ["--storage", study.places.storage, "--tracking-uri", "http://127.0.0.1:9"]
+    with pytest.raises(TrackingError, match="refused") as error:
+        sync.main(stores)
+    assert error.value.exit_code == 3
+
+
+def test_a_folder_is_exit_code_2(study: FakeStudy) -> None:
+    with pytest.raises(TrackingUriError, match="migrate-filestore") as error:
+        sync.main(["--storage", study.places.storage, "--tracking-uri", "./mlruns"])
+    assert error.value.exit_code == 2
+
+
+def test_follow_ends_with_the_study(
+    study: FakeStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sync, "FOLLOW_SECONDS", 0.05)
+    follower = threading.Thread(target=sync.main, args=(options(study, "--follow"),))
+    follower.start()
+    eventually(lambda: len(stored_runs(study.places.tracking_uri)) == 2)
+    assert follower.is_alive()
+    study.run(TrialState.PRUNED)
+    follower.join(60)
+    assert not follower.is_alive()
+    assert by_trial(study.places.tracking_uri)[None].status == "FINISHED"
+    assert "1 runs created, 1 updated" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_at_once_make_one_run_a_trial(study: FakeStudy) -> None:
+    study.add_finished(10, 5)
+    command = [sys.executable, "-m", "hpo.sync", *options(study)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(by_trial(study.places.tracking_uri)) == 12
+    created = [int(text.split(" in MLflow, ")[1].split()[0]) for text in said]
+    assert sum(created) == 12
+
+
+def test_help_needs_neither_optuna_nor_mlflow() -> None:
+    code = (
+        "import hpo.sync, hpo.dashboard, sys; print({'mlflow', 'optuna', 'torch'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
