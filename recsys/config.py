@@ -38,10 +38,10 @@ class TrainConfig:
     window: int = _in(100, 1, 10_000)
     """At most so many items after the cut are predicted."""
     window_share: float = _in(0.5, 0.0, 1e6)
-    """After a history of n items at most 1 + window_share * n are predicted."""
+    """After a history of n items at most 1 + window_share * n are predicted (data with times)."""
     target_decay: float = _in(30.0, 0.1, 1e6)
     """A target at distance d weighs exp(-d / target_decay)."""
-    user_power: float = _in(0.2, 0.0, 1.0)
+    user_power: float = _in(0.0, 0.0, 1.0)
     """A user's window of k targets weighs k ** -user_power in the loss."""
     temperature: float = _in(0.16, 0.01, 10.0)
     """logit = cosine / temperature + item bias."""
@@ -51,7 +51,7 @@ class TrainConfig:
     """Weight of the whole-history pool beside the recent one."""
     history_power: float = _in(0.4, 0.0, 2.0)
     """The whole-history pool is the sum over n items divided by n ** history_power."""
-    user_weight: float = _in(0.6, 0.0, 100.0)
+    user_weight: float = _in(0.3, 0.0, 100.0)
     """Weight of the user's own embedding; 0 serves everybody from history alone."""
     history_dropout: float = _in(0.2, 0.0, 0.99)
     """Share of history items left out of the pools, drawn anew for each cut."""

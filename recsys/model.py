@@ -81,24 +81,30 @@ class TwoTower(nn.Module):
     Args:
         n_users, n_items: sizes of the vocabularies.
         config: dim and the shape of the pools.
-        ordered: whether histories have an order. If not, every age counts as 0.
+        ordered: whether histories have an order. If not, every age counts as 0 and A serves for
+            B too: two pools of equal weights need no two tables, one generalises better.
     """
+
+    whole_items: nn.Parameter | None
 
     def __init__(self, n_users: int, n_items: int, config: TrainConfig, *, ordered: bool) -> None:
         super().__init__()
         self.config, self.ordered = config, ordered
         self.n_users, self.n_items = n_users, n_items
         self.recent_items = nn.Parameter(torch.empty(n_items, config.dim))
-        self.whole_items = nn.Parameter(torch.empty(n_items, config.dim))
+        whole_items = nn.Parameter(torch.empty(n_items, config.dim)) if ordered else None
+        self.register_parameter("whole_items", whole_items)
         self.users = nn.Parameter(torch.empty(n_users, config.dim))
         self.items = nn.Parameter(torch.empty(n_items, config.dim))
         self.bias = nn.Parameter(torch.zeros(n_items))
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw the weights; `generator` lives on the CPU, so every device starts the same."""
-        tables = ((self.recent_items, 1.0), (self.whole_items, 1.0), (self.users, 1.0))
+        tables = [(self.recent_items, 1.0), (self.users, 1.0), (self.items, ITEM_SCALE)]
+        if self.whole_items is not None:
+            tables.insert(1, (self.whole_items, 1.0))
         with torch.no_grad():
-            for table, scale in (*tables, (self.items, ITEM_SCALE)):
+            for table, scale in tables:
                 noise = torch.randn(table.shape, generator=generator)
                 table.copy_(noise * (scale * self.config.dim**-0.5))
 
@@ -114,8 +120,9 @@ class TwoTower(nn.Module):
         """
         owner = torch.repeat_interleave(history.lengths)
         weights = self._pool_weights(history, owner, keep)
+        whole_items = self.recent_items if self.whole_items is None else self.whole_items
         vectors: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]
-            self.recent_items, self.whole_items, weights, history.items, history.starts, owner
+            self.recent_items, whole_items, weights, history.items, history.starts, owner
         )
         if users is not None:
             own = functional.embedding(users, self.users)

@@ -109,8 +109,9 @@ class Windows:
         draw = torch.rand(len(users), generator=generator).to(users.device)
         cut = 1 + (draw * (lengths - 1)).long()  # 1..n-1
         history, history_rows = histories(items, starts, cut)
-        share = 1 + (self._config.window_share * cut).long()
-        ahead = torch.minimum(lengths - cut, share).clamp_max(self._config.window)
+        ahead = (lengths - cut).clamp_max(self._config.window)
+        if self._ordered:  # without times nothing is too far away to be asked for
+            ahead = torch.minimum(ahead, 1 + (self._config.window_share * cut).long())
         rows, position = ranges(starts + cut, ahead)
         target_weights = self._target_weights(position - (starts + cut)[rows], ahead[rows])
         if weights is not None:
