@@ -10,12 +10,19 @@ from recsys.readers import Columns
 from recsys.split import Split, split
 
 
-def with_absolute_source(config: StudyConfig) -> StudyConfig:
-    """The config as it is stored: a path of data means the same from every folder."""
-    if config.data.source in NAMES:
-        return config
-    source = str(Path(config.data.source).resolve())
-    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+def as_stored(config: StudyConfig) -> StudyConfig:
+    """The config with nothing left to chance: it means the same in any folder and any version.
+
+    Paths of data are absolute, and the base holds every hyperparameter, so that another default
+    in a later version changes no old study.
+    """
+    base = config.train_config.as_dict()
+    del base["seed"]  # every trial has its own
+    source = config.data.source
+    if source not in NAMES:
+        source = str(Path(source).expanduser().resolve())
+    data = config.data.model_copy(update={"source": source})
+    return config.model_copy(update={"data": data, "base": base})
 
 
 def load_data(config: StudyConfig) -> tuple[str, Split]:

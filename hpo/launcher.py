@@ -17,7 +17,7 @@ from optuna import Study
 from rich.console import Console
 
 from hpo import summary
-from hpo.data import load_data, with_absolute_source
+from hpo.data import as_stored, load_data
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.progress import LineProgress, LiveProgress
@@ -98,7 +98,7 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return StudyRecord(
         uid=new_uid(),
-        config=with_absolute_source(config),
+        config=as_stored(config),
         data_name=data_name,
         split_fingerprint=split.fingerprint,
         counts={
@@ -128,7 +128,7 @@ def _run(
     """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
     mirror = None
     if request.tracking:
-        from hpo.mirror import MirrorThread
+        from hpo.mirror_thread import MirrorThread
 
         mirror = MirrorThread(request.places, study.study_name)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Mirror: makes MLflow equal to what the Optuna storage says. MirrorThread does it beside a study.
+"""Mirror: makes MLflow equal to what the Optuna storage says.
 
 The storage is the one record. MLflow may be slow, down or wiped: that costs no trial, and the
 next sync repairs it.
@@ -6,7 +6,6 @@ next sync repairs it.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 20.0
-MAX_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -174,72 +172,3 @@ class Mirror:
                         raise TrackingError(f"another sync does not end: {error}") from error
                 threading.Event().wait(0.05)
             yield
-
-
-class MirrorThread:
-    """Syncs a study every few seconds beside the launcher, which it never disturbs.
-
-    Args:
-        study_name: of a study that exists.
-        seconds: from the end of one sync to the next; doubled while MLflow is out of reach.
-    """
-
-    def __init__(
-        self,
-        places: Places,
-        study_name: str,
-        *,
-        seconds: float = 3.0,
-        connect: Callable[[str], MlflowClient] = open_client,
-    ) -> None:
-        self._places, self._study_name, self._connect = places, study_name, connect
-        self._seconds = seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hpo-mirror", daemon=True)
-        self.result: SyncReport | TrackingError = TrackingError("MLflow was not asked yet")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> SyncReport | TrackingError:
-        """End with one last, fresh sync, and wait for it.
-
-        A server that is gone or hangs costs one time-out: no last sync follows a failure.
-        """
-        self._stopping.set()
-        while self._thread.is_alive():  # in steps: Windows hears Ctrl-C between them
-            self._thread.join(0.5)
-        return self.result
-
-    def _run(self) -> None:
-        try:
-            mirror = Mirror(self._places, self._study_name, self._connect)
-        except Exception as error:
-            self._keep(error)
-            return
-        wait = self._seconds
-        while not self._stopping.wait(wait):
-            if self._sync(mirror, fresh=False):
-                wait = self._seconds
-            elif self._stopping.is_set():
-                break
-            else:
-                wait = min(2 * wait, MAX_WAIT_SECONDS)
-        else:
-            self._sync(mirror, fresh=True)
-        mirror.close()
-
-    def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
-        try:
-            self.result = mirror.sync(fresh=fresh)
-        except Exception as error:
-            self._keep(error)
-            return False
-        return True
-
-    def _keep(self, error: Exception) -> None:
-        """Remember what went wrong; what nobody expects is logged with its traceback."""
-        if not isinstance(error, TrackingError):
-            logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
-            error = TrackingError(f"{type(error).__name__}: {error}")
-        self.result = error

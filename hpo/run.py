@@ -18,7 +18,7 @@ from recsys.console import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
     from hpo.launcher import Request
-    from hpo.settings import StudyConfig
+    from hpo.settings import Places, StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
 MAX_WORKERS = 8
@@ -72,23 +72,25 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.settings import load_study_config
+    from hpo.settings import Places, load_study_config
+    from recsys.mlflow_client import check_tracking_uri
 
     config = load_study_config(options.study, _overrides(options))
+    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    check_tracking_uri(places.tracking_uri)
     from hpo.launcher import launch  # torch and optuna, only after the settings are found good
 
-    return launch(_request(options, config))
+    return launch(_request(options, config, places))
 
 
-def _request(options: argparse.Namespace, config: StudyConfig) -> Request:
+def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -> Request:
     from hpo.launcher import Request
-    from hpo.settings import Places
 
     workers = config.workers or min(os.cpu_count() or 1, MAX_WORKERS)
     return Request(
         config=config,
         file_stem=options.study.stem,
-        places=Places.resolve(options.storage, options.tracking_uri, options.experiment_name),
+        places=places,
         workers=1 if options.runner == "inline" else workers,
         runner=options.runner,
         device=str(device_from(options)),

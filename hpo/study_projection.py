@@ -33,7 +33,8 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         params=_study_params(view.record),
         rows=[*_baseline_rows(view.record, min(starts)), *_progress_rows(ended)],
         tags=_study_tags(view, ended),
-        description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})",
+        description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
+        f"{view.record.config.description}".rstrip(),
     )
 
 
@@ -80,8 +81,7 @@ def _study_params(record: StudyRecord) -> dict[str, str]:
     config = record.config
     values: dict[str, object] = {"data": record.data_name, **record.counts}
     values |= {f"split.{name}": value for name, value in config.split}
-    values |= {"split.fingerprint": record.split_fingerprint, "n_trials": config.n_trials}
-    values["seed"] = config.seed
+    values |= {"split.fingerprint": record.split_fingerprint, "seed": config.seed}
     for part in ("sampler", "pruner"):
         settings = dict(getattr(config, part))
         values[part] = settings.pop("name")
@@ -100,8 +100,9 @@ def _range(parameter: Parameter) -> str:
 
 
 def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]:
-    tags = {f"env.{name}": value for name, value in view.record.environment.items()}
-    tags["hpo.dashboard"] = view.dashboard()
+    config = view.record.config
+    tags = {**config.tags, "hpo.n_trials": str(config.n_trials), "hpo.dashboard": view.dashboard()}
+    tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
     if complete:
         best = max(complete, key=lambda trial: (trial.value, -trial.number))

@@ -166,6 +166,7 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (["--data", "nowhere/"], "nowhere"),
         (["--study", "none.toml"], "no such study file"),
         (["--storage", "optuna.db"], "no database URL"),
+        (["--tracking-uri", "./mlruns"], "keeps no runs in folders"),
         (["--user-col", "buyer"], "buyer"),
         (["--device", "tpu9"], "tpu9"),
         (["--workers", "0"], "workers"),

@@ -16,7 +16,8 @@ from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 
 from hpo.locks import exclusive
-from hpo.mirror import Mirror, MirrorThread, SyncReport
+from hpo.mirror import Mirror, SyncReport
+from hpo.mirror_thread import MirrorThread
 from hpo.projection import Content, project_trial
 from hpo.settings import Places
 from hpo.study_projection import project_study

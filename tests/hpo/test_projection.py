@@ -238,7 +238,7 @@ def test_the_params_of_a_study() -> None:
     params = study([trial(TrialState.RUNNING)]).params
     assert params["data"] == "demo"
     assert params["n_items"] == "20"
-    assert (params["n_trials"], params["seed"], params["base.epochs"]) == ("50", "0", "40")
+    assert (params["seed"], params["base.epochs"]) == ("0", "40")
     assert (params["sampler"], params["sampler.startup"]) == ("tpe", "10")
     assert (params["pruner"], params["pruner.warmup"]) == ("median", "5")
     assert params["space.lr"] == "0.001..0.01 log"
