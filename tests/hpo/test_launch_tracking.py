@@ -1,0 +1,86 @@
+"""hpo.run with MLflow beside it: real trials, a killed worker, a server that goes away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.projection import STATUS
+from hpo.records import epochs_of
+from tests.hpo.commands import (
+    finish,
+    has_reports,
+    run,
+    shop,
+    start,
+    study_file,
+    study_in,
+    wait_until,
+    workers_of,
+)
+from tests.hpo.mlflow_server import TrackingServer, by_trial
+
+
+@pytest.fixture
+def server(tmp_path: Path, mlflow_template: Path) -> Iterator[TrackingServer]:
+    """A server of this test's own, so that it may be stopped."""
+    made = TrackingServer(Path(shutil.copy(mlflow_template, tmp_path / "server.db")))
+    yield made
+    made.stop()
+
+
+def check_runs(folder: Path, database: Path) -> None:
+    """MLflow says exactly what the study says: states, parents, every point of every epoch."""
+    trials = study_in(folder).trials
+    runs = by_trial(database)
+    assert set(runs) == {None, *(trial.number for trial in trials)}
+    for trial in trials:
+        mirrored, columns = runs[trial.number], epochs_of(trial)
+        assert mirrored.status == STATUS[trial.state]
+        assert mirrored.tags["mlflow.parentRunId"] == runs[None].run_id
+        points = [(step, value) for step, _, value in mirrored.series("recall_at_10")]
+        known = zip(columns["epoch"], columns["recall_at_10"], strict=True)
+        assert points[: len(columns["epoch"])] == list(known)
+
+
+def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template: Path) -> None:
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
+    call += ["--workers", "2", "--tracking-uri", "sqlite:///mlflow.db"]
+    call += ["--tag", "team=shop", "--description", "a test"]
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    workers_of(process)[0].kill()
+    code, out, err = finish(process)
+    assert code == 0, out + err
+    check_runs(tmp_path, tmp_path / "mlflow.db")
+    runs = by_trial(tmp_path / "mlflow.db")
+    assert runs[None].status == "FINISHED"
+    assert runs[None].tags["team"] == "shop"
+    (failed,) = [mirrored for mirrored in runs.values() if mirrored.status == "FAILED"]
+    assert failed.tags["hpo.cause"] == "worker-died"
+    assert "died" in failed.tags["hpo.message"]
+
+
+def test_a_server_that_stops_in_mid_study_costs_no_trial(
+    tmp_path: Path, server: TrackingServer
+) -> None:
+    server.start()
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
+    call += ["--workers", "2", "--tracking-uri", server.uri]
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    server.stop()
+    code, out, err = finish(process)
+    assert code == 3, out + err
+    assert "4 of 4 trials finished (4 complete)" in out
+    assert "MLflow is incomplete" in out
+    assert f"python -m hpo.sync --study-name tiny-interactions --tracking-uri {server.uri}" in out
+
+    server.start()
+    code, out, err = run("hpo.sync", "--tracking-uri", server.uri, cwd=tmp_path)
+    assert code == 0, out + err
+    check_runs(tmp_path, server.database)
