@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.pruning import MedianRule
 from hpo.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Cause, Outcome, epochs_to_columns
 from hpo.settings import OBJECTIVE, StudyConfig
 from hpo.space import SearchSpace
@@ -66,6 +67,9 @@ class Ledger:
         self._study, self._config = study, config
         self._space = SearchSpace(config)
         self._lock = threading.Lock()
+        self._rule = MedianRule(config.pruner)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            self._rule.add(trial.intermediate_values)
 
     def n_finished(self) -> int:
         """Trials that count: COMPLETE and PRUNED."""
@@ -131,14 +135,15 @@ class Ledger:
             return Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
-        """Record one epoch; True if the pruner gives the trial up."""
+        """Record one epoch; True if the trial is hopeless."""
         assignment.results.append(result)
         assignment.times_ms.append(time.time_ns() // 1_000_000)
         with self._lock:
             assignment.trial.report(objective_value(result), result.epoch)
             if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
                 self._flush(assignment)
-            return assignment.trial.should_prune()
+            best = max(map(objective_value, assignment.results))
+            return self._rule.is_hopeless(result.epoch, best)
 
     def _flush(self, assignment: Assignment) -> None:
         columns = epochs_to_columns(assignment.results, assignment.times_ms)
@@ -168,3 +173,7 @@ class Ledger:
             self._flush(assignment)
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             self._study.tell(assignment.trial, value, state=state)
+            if state is TrialState.COMPLETE:
+                self._rule.add(
+                    {result.epoch: objective_value(result) for result in assignment.results}
+                )

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna import Study
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from sqlalchemy import event
@@ -121,7 +121,7 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        pruner=make_pruner(record.config),
+        pruner=NopPruner(),  # the launcher prunes, see hpo/pruning.py; None would mean median
     )
     if STUDY not in study.user_attrs:
         if study.get_trials(deepcopy=False):
@@ -175,13 +175,6 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
             if before.get(name) != after.get(name)
         ]
     return found
-
-
-def make_pruner(config: StudyConfig) -> BasePruner:
-    """The pruner of the study file. Optuna reads None as "median", so none is a class too."""
-    if config.pruner.name == "none":
-        return NopPruner()
-    return MedianPruner(config.pruner.startup, config.pruner.warmup, n_min_trials=5)
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
