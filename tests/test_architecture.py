@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(
-    path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py")
-)
+MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
 OPTUNA = {
     "dashboard", "launcher", "ledger", "mirror", "notes", "objective", "progress", "projection",
     "promotion", "records", "scheduler", "space", "study", "study_projection", "summary", "sync",

@@ -14,7 +14,14 @@ from hpo.settings import load_study_config
 from tests.hpo.commands import ROOT, environment, shop, study_file
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("hpo.run", "hpo.sync", "hpo.dashboard", "hpo.promote", "recsys.train", "recsys.evaluate")
+COMMANDS = (
+    "hpo.run",
+    "hpo.sync",
+    "hpo.dashboard",
+    "hpo.promote",
+    "recsys.train",
+    "recsys.evaluate",
+)
 SERVERS = ("hpo.dashboard", "models serve")  # run until stopped; they have tests of their own
 
 
