@@ -99,11 +99,16 @@ class TwoTower(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_items))
 
     def initialize(self, generator: torch.Generator) -> None:
-        """Draw the weights; `generator` lives on the CPU, so every device starts the same."""
-        tables = [(self.recent_items, 1.0), (self.users, 1.0), (self.items, ITEM_SCALE)]
+        """Draw the weights; `generator` lives on the CPU, so every device starts the same.
+
+        User embeddings start at zero and stay there for users that nobody trains on: noise in
+        their place would be all that a user without history is served from.
+        """
+        tables = [(self.recent_items, 1.0), (self.items, ITEM_SCALE)]
         if self.whole_items is not None:
             tables.insert(1, (self.whole_items, 1.0))
         with torch.no_grad():
+            self.users.zero_()
             for table, scale in tables:
                 noise = torch.randn(table.shape, generator=generator)
                 table.copy_(noise * (scale * self.config.dim**-0.5))

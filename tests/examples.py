@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from recsys.interactions import Interactions
-from recsys.split import Split, split
+from recsys.split import Holdout, Split, split
 
 SECOND = 1_000_000
 
@@ -36,3 +38,10 @@ def random_log(
 
 def conveyor_split() -> Split:
     return split(conveyor())
+
+
+def exploding() -> Holdout:
+    """Event weights so large that the loss of the first step is infinite."""
+    holdout = conveyor_split().tuning
+    weights = np.full(len(holdout.seen), 3e38, np.float32)
+    return Holdout(replace(holdout.seen, weights=weights), holdout.relevant)

@@ -19,10 +19,9 @@ from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
-from recsys.interactions import Interactions
 from recsys.prepared import save_holdout
-from recsys.split import Holdout, split
-from tests.examples import conveyor_split
+from recsys.split import Holdout
+from tests.examples import conveyor_split, exploding
 
 CONFIG = TrainConfig(dim=8, epochs=3, batch_size=32)
 
@@ -85,9 +84,7 @@ def test_inline_and_process_agree_bit_for_bit(process: ProcessRunner) -> None:
 
 @pytest.mark.parametrize("kind", ["inline", "process"])
 def test_divergence_keeps_its_epoch_and_step(tmp_path: Path, kind: str) -> None:
-    users, items = list("ttttuuuuvvvvwwww"), list("abcd" * 4)
-    log = Interactions.from_ids(users, items, range(16), [3e38] * 16)
-    holdout = split(log).tuning
+    holdout = exploding()
     save_holdout(tmp_path / "data", holdout)
     made: Runner = (
         InlineRunner(holdout, torch.device("cpu"))

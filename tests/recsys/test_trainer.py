@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,9 @@ import torch
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
-from recsys.interactions import Interactions
 from recsys.split import split
 from recsys.trainer import EpochResult, Fit, Trainer
-from tests.examples import conveyor_split, random_log
+from tests.examples import conveyor_split, exploding, random_log
 
 CPU = torch.device("cpu")
 SMALL = TrainConfig(dim=16, lr=0.03, epochs=30, batch_size=32, average=0.8, patience=30)
@@ -68,11 +69,18 @@ def test_epochs_count_from_one_to_their_bound() -> None:
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
-    users, items = list("tttuuuvvvwww"), list("abc" * 4)
-    log = Interactions.from_ids(users, items, range(12), [3e38] * 12)
     with pytest.raises(DivergedError, match="epoch 1, step 1") as caught:
-        Trainer(log, SMALL, CPU).train_epoch()
+        Trainer(exploding().seen, SMALL, CPU).train_epoch()
     assert (caught.value.epoch, caught.value.step) == (1, 1)
+
+
+def test_users_without_rows_are_scored_by_the_item_biases_alone() -> None:
+    log = conveyor_split().train
+    lonely = replace(log, user_ids=(*log.user_ids, "nobody"))
+    trainer = Trainer(lonely, SMALL, CPU)
+    trainer.train_epoch()
+    scores = TowerScorer(trainer.model, lonely).scores(torch.tensor([log.n_users]))
+    assert torch.equal(scores[0], trainer.model.bias)
 
 
 @pytest.mark.cuda
