@@ -14,9 +14,12 @@ MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder
 OPTUNA = {
     "dashboard", "launcher", "ledger", "mirror", "notes", "objective", "progress", "projection",
     "promotion", "records", "scheduler", "space", "study", "study_projection", "summary", "sync",
-    "candidate", "storage",
+    "candidate", "storage", "advice", "comparison", "trials",
 }  # fmt: skip
-LIGHT = ("hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "recsys.train", "recsys.evaluate")
+LIGHT = (
+    "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
+    "hpo.compare", "hpo.serve", "hpo.recommend", "recsys.train", "recsys.evaluate",
+)  # fmt: skip
 
 
 def name_of(path: Path) -> str:

@@ -19,6 +19,10 @@ COMMANDS = (
     "hpo.sync",
     "hpo.dashboard",
     "hpo.promote",
+    "hpo.serve",
+    "hpo.recommend",
+    "hpo.report",
+    "hpo.compare",
     "recsys.train",
     "recsys.evaluate",
 )

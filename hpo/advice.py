@@ -1,0 +1,112 @@
+"""What a finished study says about its own search space: what mattered, and where to look next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna import Study
+
+from hpo.settings import Parameter, StudyConfig
+from hpo.trials import TrialRow, complete
+from recsys.config import TrainConfig
+
+MIN_COMPLETE = 10  # below, importances and bounds are noise
+BEST_SHARE = 0.2  # of the COMPLETE trials
+NEAR = 0.1  # of the range
+UNIMPORTANT = 0.05
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One sentence on what to try next. `parameter`: which it is about."""
+
+    parameter: str
+    text: str
+
+
+def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
+    """Share of the values' variance that each parameter explains (fANOVA), largest first.
+
+    {} for fewer than 10 COMPLETE trials, or if all have the same value. PRUNED trials do not
+    count, so a parameter that only decides between hopeless and fair looks smaller than it is.
+    """
+    finished = complete(trials)
+    if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}
+
+
+def hints(
+    config: StudyConfig, trials: Sequence[TrialRow], importance: Mapping[str, float]
+) -> list[Hint]:
+    """Bounds that the best trials press against, then parameters that do not matter."""
+    finished = complete(trials)
+    if len(finished) < MIN_COMPLETE:
+        return []
+    best = finished[: math.ceil(BEST_SHARE * len(finished))]
+    pressed = [
+        hint
+        for name, parameter in config.space.items()
+        if parameter.choices is None and (hint := _pressed(name, parameter, best))
+    ]
+    top = best[0].params
+    idle = [
+        Hint(
+            name,
+            f"{name} hardly matters (importance {share:.2f}): fix it, for instance at "
+            f"{top[name]:.4g}, and spend the trials on other parameters.",
+        )
+        for name, share in importance.items()
+        if share < UNIMPORTANT
+    ]
+    return pressed + idle
+
+
+def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
+    """A hint if more than half of the best trials are in the last tenth of one end.
+
+    `epochs` is an upper bound, so what it is measured by is the best epoch.
+    """
+    low, high = parameter.values
+    used = [trial.best_epoch if name == "epochs" else trial.params[name] for trial in best]
+    places = [position(parameter, value) for value in used]
+    legal_low, legal_high = TrainConfig.bounds(name)
+    wider_low, wider_high = _wider(parameter)
+    ends = (
+        ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in places)),
+        ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in places)),
+    )
+    for end, bound, wider, n in ends:
+        if 2 * n > len(best) and wider != bound:
+            what = f"best epochs of {n}" if name == "epochs" else f"{n}"
+            return Hint(
+                name,
+                f"{name}: {what} of the {len(best)} best trials lie less than a tenth of the range "
+                f"from its end {end} = {bound:g}. Try {end} = {_shown(name, wider)}.",
+            )
+    return None
+
+
+def position(parameter: Parameter, value: float) -> float:
+    """Where a value lies between low (0) and high (1), in the logarithm where the range is log."""
+    low, high = parameter.values
+    if parameter.log:
+        return math.log(value / low) / math.log(high / low) if value > 0 else 0.0
+    return (value - low) / (high - low)
+
+
+def _wider(parameter: Parameter) -> tuple[float, float]:
+    """Both ends moved out: by a factor of two in log scale, else by half the range."""
+    low, high = parameter.values
+    if parameter.log:
+        return low / 2, high * 2
+    return low - (high - low) / 2, high + (high - low) / 2
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{max(1, round(value))}" if TrainConfig.is_integer(name) else f"{value:.3g}"

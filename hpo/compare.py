@@ -1,0 +1,52 @@
+"""Two studies side by side, in the terminal. Nothing is trained.
+
+python -m hpo.compare STUDY_A STUDY_B
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from hpo.arguments import add_place_arguments
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the comparison; the exit code."""
+    options = parser().parse_args(argv)
+    if options.study_name is not None:
+        parser().error("name both studies as STUDY_A STUDY_B, without --study-name")
+    from rich.console import Console
+
+    from hpo.comparison import read_side, tables, warnings
+    from hpo.settings import Places
+    from hpo.study import open_storage
+
+    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    storage = open_storage(places.storage)
+    first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
+    console = Console(highlight=False)
+    for warning in warnings(first, second):
+        console.print(f"warning: {warning}", style="bold yellow", markup=False)
+    for table in tables(first, second):
+        console.print(table)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.compare`."""
+    result = command_parser(
+        "hpo.compare",
+        "Compare two studies: data, best values and configs, and the search at equal cost.",
+        "python -m hpo.compare two_tower-ml-100k wide-ml-100k",
+    )
+    for name in ("STUDY_A", "STUDY_B"):
+        result.add_argument(name.lower(), metavar=name, help="name of a study in --storage")
+    add_place_arguments(result)
+    return result
+
+
+if __name__ == "__main__":
+    run_command(main)

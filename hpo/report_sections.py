@@ -1,0 +1,181 @@
+"""The report's sections, top to bottom: which figure and table stand under which heading."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hpo import report_tables as tables
+from hpo.advice import MIN_COMPLETE, hints
+from hpo.contenders import Comparison
+from hpo.records import StudyRecord
+from hpo.report_figures import durations, history, learning_curves
+from hpo.report_model_figures import segments, values
+from hpo.report_parts import Picture, Report, Section
+from hpo.report_space_figures import importance_bars, parallel_coordinates, slices
+from hpo.settings import OBJECTIVE
+from hpo.trials import TrialRow, complete, default_trial
+
+NOTHING = (
+    "Nothing stands out: the best trials press against no bound of the search space, and every "
+    "parameter matters."
+)
+GROUPS = (
+    "Users in thirds by the length of their history in train; items in thirds of all rows of "
+    "train. The lines on the bars are 95% intervals over users."
+)
+LATER = (
+    "The study's split holds out rows of each user, so a model knows what others did later. Here "
+    "it learns from the oldest rows of train and validation and is asked for the newest, with the "
+    "same hyperparameters. A user without a history gets a vector that nothing was learned for."
+)
+AROUND = (
+    "Around the epochs: from a trial's start to its end, less its epochs. Set-up, bookkeeping, "
+    "waiting."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that a report shows.
+
+    Attributes:
+        study: its name.
+        importance: parameter -> share, see `hpo.advice.importances`.
+        compared: the models on the study's own validation split.
+        later: the same on a split by global time; None if there is none.
+    """
+
+    study: str
+    record: StudyRecord
+    trials: Sequence[TrialRow]
+    importance: Mapping[str, float]
+    compared: Comparison
+    later: Comparison | None
+
+
+def build(findings: Findings) -> Report:
+    """The report. Its figures look right inside `hpo.report_style.style()` only."""
+    best = complete(findings.trials)[0]
+    sections = [
+        _next(findings),
+        *_search(findings),
+        *_space(findings),
+        *_models(findings),
+        *_rest(findings),
+    ]
+    head = tables.headline(findings.record, best, default_trial(findings.trials), findings.compared)
+    return Report(findings.study, _facts(findings), head, sections)
+
+
+def _facts(findings: Findings) -> str:
+    counts, trials = findings.record.counts, findings.trials
+    states = Counter(trial.became for trial in trials)
+    shown = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    starts = [trial.started for trial in trials if trial.started]
+    return (
+        f"{findings.record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items, "
+        f"{counts['n_train']:,} train and {counts['n_validation']:,} validation rows. "
+        f"{len(trials)} trials: {shown}. Started {min(starts):%Y-%m-%d %H:%M}."
+    )
+
+
+def _next(findings: Findings) -> Section:
+    found = hints(findings.record.config, findings.trials, findings.importance)
+    n = len(complete(findings.trials))
+    if n < MIN_COMPLETE:
+        text = [f"{n} complete trials say too little: run at least {MIN_COMPLETE}."]
+    elif not found:
+        text = [NOTHING]
+    else:
+        text = [hint.text for hint in found]
+    return Section("next", "What to try next", text)
+
+
+def _search(findings: Findings) -> Iterator[Section]:
+    trials = findings.trials
+    default = default_trial(trials)
+    lines = {c.name: c.recall.mean for c in findings.compared.found if c.stored is None}
+    if default is not None:
+        lines["default"] = default.score
+    yield Section(
+        "history",
+        "Optimization history",
+        picture=Picture(
+            "history",
+            history(trials, lines),
+            f"{OBJECTIVE} of each trial by number with the best so far; dashed lines for the "
+            "default configuration and the baselines; pruned trials are crosses",
+        ),
+    )
+    yield Section(
+        "curves",
+        "Learning curves",
+        picture=Picture(
+            "learning_curves",
+            learning_curves(trials),
+            f"{OBJECTIVE} by epoch for every trial; pruned curves end in a cross",
+        ),
+    )
+
+
+def _space(findings: Findings) -> Iterator[Section]:
+    trials, space = findings.trials, findings.record.config.space
+    n = len(complete(trials))
+    if findings.importance:
+        text = [f"From the {n} complete trials; pruned ones have no value to explain."]
+        alt = "bars: " + ", ".join(f"{name} {v:.2f}" for name, v in findings.importance.items())
+        picture = Picture("importances", importance_bars(findings.importance), alt)
+        yield Section("importances", "Parameter importances", text, picture)
+    else:
+        why = f"Needs {MIN_COMPLETE} complete trials with different values; there are {n}."
+        yield Section("importances", "Parameter importances", [why])
+    alt = "one line per trial through its parameters to its value, the best trial in orange"
+    picture = Picture("parallel_coordinates", parallel_coordinates(trials, space), alt)
+    text = ["Orange: the best trial; the darker, the better; dashed: pruned."]
+    yield Section("parallel", "Parallel coordinates", text, picture)
+    picture = Picture("slices", slices(trials, space), f"{OBJECTIVE} against each parameter")
+    yield Section("slices", "Slices", picture=picture)
+
+
+def _models(findings: Findings) -> Iterator[Section]:
+    compared = findings.compared
+    found = compared.found
+    alt = ", ".join(f"{c.name} {c.recall.mean:.4f}" for c in found)
+    yield Section(
+        "models",
+        "Against the default configuration and the baselines",
+        [tables.how_measured(compared)],
+        Picture("models", values(found), f"{OBJECTIVE} with 95% intervals: {alt}"),
+        tables.models(compared),
+    )
+    yield Section(
+        "segments",
+        "Who is served well, and with what",
+        [GROUPS],
+        Picture("segments", segments(compared), "recall by user activity and item popularity"),
+        tables.segments(compared),
+    )
+    if findings.later:
+        yield Section(
+            "later",
+            "Without other users' future",
+            [LATER],
+            table=tables.without_the_future(findings.later),
+        )
+
+
+def _rest(findings: Findings) -> Iterator[Section]:
+    trials, record = findings.trials, findings.record
+    yield Section(
+        "time",
+        "Time per trial and per stage",
+        [AROUND],
+        Picture("durations", durations(trials), "stacked bars: seconds of each trial"),
+        tables.stages(trials),
+    )
+    yield Section("trials", "Best trials", table=tables.best_trials(record, trials))
+    made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    yield Section("about", "About this report", table=tables.about(record, made))

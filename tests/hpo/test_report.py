@@ -1,0 +1,324 @@
+"""The report of real studies: its figures are the storage's, and it needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hpo.contenders import DEFAULT
+from hpo.errors import StudyError
+from hpo.ledger import Ledger
+from hpo.records import Outcome, StudyRecord
+from hpo.report import folder_name, main
+from hpo.report_figures import durations, history, learning_curves
+from hpo.report_parts import with_bounds
+from hpo.report_sections import Findings
+from hpo.reporting import FILES, PICTURES, find_out, log_report, report_files, write_report
+from hpo.settings import Places
+from hpo.trials import best_so_far, read_trials
+from recsys.bootstrap import mean_interval
+from recsys.interactions import Interactions
+from recsys.mlflow_client import experiment_id, open_client
+from recsys.split import TEST, Split
+from recsys.trainer import Fit
+from tests.hpo.real_study import RealStudy
+from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
+
+SECTIONS = (
+    "best", "next", "history", "curves", "importances", "parallel", "slices", "models", "segments",
+    "later", "time", "trials", "about",
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Tables, ids, images and every address of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+        self.alts: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.addresses += [given[name] or "" for name in ("src", "href", "data") if name in given]
+        self.alts += [given["alt"] or ""] if "alt" in given else []
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self.in_cell:
+            self.tables[-1][-1][-1] += data.strip()
+
+    def rows(self, name: str) -> list[list[str]]:
+        """All rows that begin so, in the order of the page, without the name."""
+        return [row[1:] for table in self.tables for row in table if row and row[0] == name]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> RealStudy:
+    """Eleven complete trials, one pruned, one failed."""
+    real = RealStudy(tmp_path_factory.mktemp("report"))
+    study = real.train("shop", 11)
+    config = StudyRecord.of(study).config
+    ledger, runner = Ledger(study, config), ScriptedRunner(lambda _: [0.1, 0.3, 0.2])
+    for ending in ("prune", "fail"):
+        assignment = ledger.start("inline", 1)
+        for result in runner.epochs(assignment.config):
+            ledger.report(assignment, result)
+        if ending == "fail":
+            ledger.fail(assignment, assignment.outcome("diverged", "loss is <nan>"))
+        else:
+            ledger.prune(assignment)
+    return real
+
+
+@pytest.fixture(scope="module")
+def findings(real: RealStudy) -> Findings:
+    """Made while nobody can read the test rows."""
+
+    def guard(split: Split) -> Interactions:
+        assert split.method == "global-time", "the report reads test data"  # of tuning rows alone
+        return split.interactions.take(split.parts == TEST)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Split, "test", property(guard))
+        return find_out(real.places, "shop")
+
+
+@pytest.fixture(scope="module")
+def files(findings: Findings) -> dict[str, bytes]:
+    return report_files(findings)
+
+
+@pytest.fixture(scope="module")
+def page(files: dict[str, bytes]) -> Page:
+    return Page(files["report.html"].decode())
+
+
+def test_needs_no_network_and_has_every_section(files: dict[str, bytes], page: Page) -> None:
+    text = files["report.html"].decode()
+    assert tuple(key for key in page.ids if key in SECTIONS) == SECTIONS
+    assert not {"script", "link", "iframe", "object", "embed"} & page.tags
+    assert "@import" not in text and "url(" not in text
+    inner = {f"#{key}" for key in SECTIONS}
+    assert inner >= {address for address in page.addresses if not address.startswith("data:image")}
+    assert not re.search(r"https?:", text)
+    images = [address.partition(",")[2] for address in page.addresses if address[:5] == "data:"]
+    assert {base64.b64decode(image) for image in images} == {files[f"{n}.png"] for n in PICTURES}
+    assert all(page.alts) and len(page.alts) == len(PICTURES)
+    assert set(files) == set(FILES)
+
+
+def test_the_first_screen_is_what_the_storage_says(
+    real: RealStudy, findings: Findings, page: Page, files: dict[str, bytes]
+) -> None:
+    study, text = real.train("shop", 0), files["report.html"].decode()
+    best, default = study.best_trial, study.trials[0]
+    assert best.number != 0, "the fixture needs a gain"
+    assert f"Best: trial {best.number}<" in text
+    assert f'<div class="value">{best.value:.4f}</div>' in text
+    assert page.rows("lr")[0] == [f"{best.params['lr']:.4g}", f"{default.params['lr']:.4g}"]
+    epochs = [str(Outcome(**t.user_attrs["hpo:outcome"]).best_epoch) for t in (best, default)]
+    assert page.rows("best epoch")[0] == epochs
+
+    theirs, gain, _ = page.rows(DEFAULT)[0]
+    assert float(theirs) == pytest.approx(default.value, abs=5e-5)
+    assert float(gain.split()[0]) == pytest.approx(best.value - default.value, abs=1e-4)
+    popularity = StudyRecord.of(study).baselines["popularity"]["recall_at_10"]
+    assert float(page.rows("popularity")[0][0]) == pytest.approx(popularity, abs=5e-5)
+    for name in ("EASE", "item-kNN"):
+        assert page.rows(name)
+    assert "Trained again with their stored seeds, which gave exactly the stored values." in text
+
+
+def test_the_models_are_those_that_the_study_trained(
+    real: RealStudy, findings: Findings, page: Page
+) -> None:
+    """Trained here by the trainer's own loop, user by user."""
+    from hpo.promotion import load_split
+    from hpo.space import SearchSpace
+
+    study = real.train("shop", 0)
+    best = study.best_trial
+    split = load_split(findings.record, None)
+    seed = best.user_attrs["hpo:attempt"]["seed"]
+    config = SearchSpace(findings.record.config).config(best.params, seed)
+    import torch
+
+    fit = Fit(split.tuning, config, torch.device("cpu"))
+    results = list(fit)
+    assert max(result.metrics.recall_at_10 for result in results) == best.value
+    winner, default = findings.compared.found[:2]
+    assert winner.is_as_stored and default.is_as_stored
+    assert winner.users.mean().as_dict() == fit.best.metrics.as_dict() if fit.best else False
+
+    difference = winner.users.values["recall_at_10"] - default.users.values["recall_at_10"]
+    assert page.rows(DEFAULT)[0][1] == with_bounds(mean_interval(difference), "+")
+    for group, cells in zip(findings.compared.bench.user_groups, page.tables[3][1:], strict=False):
+        values = winner.users.values["recall_at_10"][group.members]
+        assert float(cells[1]) == pytest.approx(float(values.mean()), abs=5e-5)
+
+
+def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> None:
+    study = real.train("shop", 0)
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    ranked = sorted(complete, key=lambda trial: (-trial.value, trial.number))
+    for place, trial in enumerate(ranked[:10]):
+        mark = " (default)" if trial.number == 0 else ""
+        (cells,) = page.rows(f"trial {trial.number}{mark}")
+        outcome = Outcome(**trial.user_attrs["hpo:outcome"])
+        assert cells == [
+            f"{trial.value:.4f}", f"{trial.params['lr']:.4g}", f"{trial.params['epochs']:.4g}",
+            f"{outcome.best_epoch}", f"{outcome.seconds:.1f}",
+        ], place  # fmt: skip
+    (row,) = page.rows("complete")
+    seconds = [Outcome(**trial.user_attrs["hpo:outcome"]).seconds for trial in complete]
+    whole = [(t.datetime_complete - t.datetime_start).total_seconds() for t in complete]
+    assert row[0] == "11"
+    assert row[1] == str(sum(len(trial.intermediate_values) for trial in complete))
+    assert float(row[2]) == pytest.approx(sum(seconds), abs=0.051)
+    assert float(row[3]) == pytest.approx(sum(whole) - sum(seconds), abs=0.051)
+    assert float(row[4]) == pytest.approx(median(whole), abs=0.051)
+    assert page.rows("pruned")[0][0] == page.rows("failed (diverged)")[0][0] == "1"
+
+
+def test_pictures_draw_what_the_storage_says(real: RealStudy) -> None:
+    trials = read_trials(real.train("shop", 0))
+    drawn = history(trials, {"popularity": 0.1}).axes[0]
+    pruned, complete, failed = (collection.get_offsets() for collection in drawn.collections)
+    assert np.allclose(complete, [(t.number, t.value) for t in trials if t.state == "COMPLETE"])
+    assert np.allclose(pruned, [(11, 0.3)])
+    assert np.allclose(failed[:, 0], [12])
+    assert np.allclose(drawn.lines[0].get_ydata(), best_so_far(trials))
+    assert np.allclose(drawn.lines[1].get_ydata(), 0.1)
+
+    curves = {tuple(line.get_ydata()) for line in learning_curves(trials).axes[0].lines}
+    assert curves == {tuple(trial.curve.values()) for trial in trials}
+
+    bars = {patch.get_x() + 0.4: 0.0 for patch in durations(trials).axes[0].patches}
+    for patch in durations(trials).axes[0].patches:
+        bars[patch.get_x() + 0.4] += patch.get_height()
+    assert bars == pytest.approx({t.number: t.seconds + t.other_seconds for t in trials})
+
+
+def test_a_model_that_comes_out_differently_is_said(findings: Findings) -> None:
+    compared = findings.compared
+    odd = dataclasses.replace(compared.winner, stored=0.123)
+    compared = dataclasses.replace(compared, found=[odd, *compared.found[1:]])
+    text = report_files(dataclasses.replace(findings, compared=compared))["summary.md"].decode()
+    assert f"best trial {odd.recall.mean:.6f}, not 0.123000" in text
+    assert "exactly the stored values" not in text
+
+
+def test_the_command_writes_files_and_logs_them(
+    real: RealStudy, files: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = real.train("shop", 0)
+    client = open_client(real.places.tracking_uri)
+    tags = {"hpo.study_uid": StudyRecord.of(study).uid, "hpo.kind": "study"}
+    run = client.create_run(experiment_id(client, "two-tower-hpo"), tags=tags).info.run_id
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert log_report(real.places, "shop", tmp_path) == run
+    assert {Path(f.path).name for f in client.list_artifacts(run, "report")} == set(FILES)
+
+    elsewhere = Places(real.places.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
+    assert log_report(elsewhere, "shop", tmp_path) is None
+    assert not (tmp_path / "none.db").exists()
+    assert "not in MLflow" not in capsys.readouterr().out
+
+
+def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, out = RealStudy(tmp_path), tmp_path / "out"
+    real.train("../one", 1)
+    out.mkdir()
+    (out / "importances.png").write_bytes(b"of an earlier study")
+    (out / "mine.txt").write_text("stays")
+    places = ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
+    assert main([*places, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert f"report of study ../one: {out / 'report.html'}" in printed
+    assert "not in MLflow: the study has no run there" in printed
+    found = {path.name for path in out.iterdir()}
+    assert found == {*FILES, "mine.txt"} - {"importances.png"}
+    text = (out / "report.html").read_text()
+    assert "No trial did better than the default configuration." in text
+    assert "1 complete trials say too little" in text
+    assert {path.name for path in tmp_path.iterdir()} >= {"out"}
+    assert not list(tmp_path.glob(".report-*"))
+
+
+def test_nothing_complete(tmp_path: Path) -> None:
+    ledger = make_ledger(tmp_path, study_config())
+    storage = f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}"
+    assignment = ledger.start("inline", 1)
+    ledger.fail(assignment, assignment.outcome("diverged", "loss is nan"))
+    with pytest.raises(StudyError, match="no complete trial yet") as caught:
+        main(["--storage", storage, "--out", str(tmp_path / "out")])
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+    assert main(["--storage", storage, "--csv", str(tmp_path / "all.csv")]) == 0
+    assert pl.read_csv(tmp_path / "all.csv").row(0, named=True)["cause"] == "diverged"
+
+
+def test_export_round_trip(
+    real: RealStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = real.train("shop", 0)
+    csv, parquet = tmp_path / "deep" / "trials.csv", tmp_path / "trials.parquet"
+    code = main(["--storage", real.places.storage, "--csv", str(csv), "--parquet", str(parquet)])
+    assert code == 0
+    assert capsys.readouterr().out.count("13 trials of study shop") == 2
+    frame = pl.read_parquet(parquet)
+    assert frame.equals(pl.read_csv(csv, schema_overrides=frame.schema))
+    assert frame.columns == [
+        "number", "state", "value", "lr", "epochs", "best_epoch", "seconds", "cause", "attempt",
+        "origin", "seed", "started", "ended",
+    ]  # fmt: skip
+    for row, trial in zip(frame.iter_rows(named=True), study.trials, strict=True):
+        outcome, attempt = (trial.user_attrs[f"hpo:{name}"] for name in ("outcome", "attempt"))
+        assert {name: row[name] for name in trial.params} == trial.params
+        assert row["state"] == trial.state.name
+        assert row["value"] == {"COMPLETE": trial.value, "PRUNED": 0.3, "FAIL": None}[row["state"]]
+        assert (row["best_epoch"], row["seconds"]) == (outcome["best_epoch"], outcome["seconds"])
+        assert (row["attempt"], row["seed"]) == (attempt["number"], attempt["seed"])
+        assert (row["started"], row["ended"]) == (trial.datetime_start, trial.datetime_complete)
+
+
+@pytest.mark.parametrize(
+    ("study", "folder"), [("two_tower-ml-100k", "two_tower-ml-100k"), ("../a b", "___a_b")]
+)
+def test_a_study_has_one_folder(study: str, folder: str) -> None:
+    assert folder_name(study) == folder
+
+
+def test_a_folder_that_cannot_be_written(real: RealStudy, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="cannot be written"):
+        main(["--storage", real.places.storage, "--csv", str(tmp_path / "file" / "all.csv")])
+    with pytest.raises(StudyError, match="cannot be written"):
+        write_report(real.places, "shop", tmp_path / "file" / "out")
