@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
         parser().error("name both studies as STUDY_A STUDY_B, without --study-name")
     from rich.console import Console
 
-    from hpo.comparison import read_side, tables, warnings
+    from hpo.reports.comparison import read_side, tables, warnings
     from hpo.settings import Places
     from hpo.study import open_storage
 

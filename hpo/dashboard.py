@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hpo.arguments import add_place_arguments
-from hpo.links import DASHBOARD_PORT, MLFLOW_PORT, dashboard_path
+from hpo.tracking.links import DASHBOARD_PORT, MLFLOW_PORT, dashboard_path
 from recsys.cli import run_command
 from recsys.console import command_parser
 

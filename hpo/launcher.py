@@ -128,7 +128,7 @@ def _run(
     """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
     mirror = None
     if request.tracking:
-        from hpo.mirror_thread import MirrorThread
+        from hpo.tracking.thread import MirrorThread
 
         mirror = MirrorThread(request.places, study.study_name)
     with ExitStack() as stack:

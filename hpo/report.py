@@ -34,10 +34,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _export(places: Places, study_name: str | None, csv: Path | None, parquet: Path | None) -> None:
-    from hpo.export import trial_frame, write_frame
     from hpo.records import StudyRecord
+    from hpo.reports.export import trial_frame, write_frame
+    from hpo.reports.trials import read_trials
     from hpo.study import load_study, open_storage
-    from hpo.trials import read_trials
 
     study = load_study(open_storage(places.storage), study_name)
     space = StudyRecord.of(study).config.space
@@ -50,7 +50,7 @@ def run_report(
     places: Places, study_name: str | None, out: Path | None = None, *, data: str | None = None
 ) -> int:
     """Write the report, put it into MLflow if the study is there, say where it is."""
-    from hpo.reporting import write_report
+    from hpo.reports.reporting import write_report
     from hpo.study import load_study, open_storage
 
     name = load_study(open_storage(places.storage), study_name).study_name
@@ -62,7 +62,7 @@ def run_report(
 
 def _log(places: Places, study_name: str, folder: Path) -> str:
     """A report that is not in MLflow is still a report: one line, no failure."""
-    from hpo.reporting import ARTIFACTS, log_report
+    from hpo.reports.reporting import ARTIFACTS, log_report
     from recsys.errors import TrackingError
 
     try:

@@ -16,8 +16,8 @@ from recsys.cli import run_command
 from recsys.console import command_parser
 
 if TYPE_CHECKING:
-    from hpo.mirror import Mirror, SyncReport
     from hpo.settings import Places
+    from hpo.tracking.mirror import Mirror, SyncReport
 
 FOLLOW_SECONDS = 3.0
 
@@ -39,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.mirror import Mirror
     from hpo.settings import Places
+    from hpo.tracking.mirror import Mirror
     from recsys.mlflow_client import check_tracking_uri
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)

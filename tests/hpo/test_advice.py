@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.advice import hints, importances, position
+from hpo.reports.advice import hints, importances, position
+from hpo.reports.trials import TrialRow, read_trials
 from hpo.settings import Parameter, StudyConfig
-from hpo.trials import TrialRow, read_trials
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
 CONFIG = study_config(

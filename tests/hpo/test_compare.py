@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hpo.compare import main
-from hpo.comparison import read_side, warnings
 from hpo.errors import StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
+from hpo.reports.comparison import read_side, warnings
 from hpo.study import open_storage
 from tests.examples import conveyor
 from tests.hpo.real_study import RealStudy, write_csv

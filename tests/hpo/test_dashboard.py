@@ -24,9 +24,9 @@ from optuna.trial import TrialState
 from hpo import dashboard
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.guard import LOCAL_HOSTS, Guard
-from hpo.mirror import Mirror
 from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
 from hpo.settings import Places
+from hpo.tracking.mirror import Mirror
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import TrackingServer, free_port
 

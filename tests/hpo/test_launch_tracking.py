@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.projection import STATUS
 from hpo.records import epochs_of
+from hpo.tracking.projection import STATUS
 from tests.hpo.commands import (
     finish,
     has_reports,

@@ -16,11 +16,11 @@ from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 
 from hpo.locks import exclusive
-from hpo.mirror import Mirror, SyncReport
-from hpo.mirror_thread import MirrorThread
-from hpo.projection import Content, project_trial
 from hpo.settings import Places
-from hpo.study_projection import project_study
+from hpo.tracking.mirror import Mirror, SyncReport
+from hpo.tracking.projection import Content, project_trial
+from hpo.tracking.study_projection import project_study
+from hpo.tracking.thread import MirrorThread
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
@@ -450,7 +450,7 @@ def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
 def test_a_sync_that_waits_in_vain_says_for_whom(
     study: FakeStudy, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.mirror.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.tracking.mirror.LOCK_SECONDS", 0.1)
     with (
         exclusive(study.places.storage, study.study.study_name, role="sync"),
         pytest.raises(TrackingError, match=f"process {os.getpid()}"),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.projection import MAX_VALUE, Content, StudyView, project_trial
 from hpo.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Outcome, epochs_to_columns
-from hpo.runs import Mark
-from hpo.study_projection import project_study
+from hpo.tracking.projection import MAX_VALUE, Content, StudyView, project_trial
+from hpo.tracking.runs import Mark
+from hpo.tracking.study_projection import project_study
 from recsys.config import TrainConfig
 from tests.hpo.fake_study import DISTRIBUTIONS, START, fake_record, result
 

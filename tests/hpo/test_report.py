@@ -13,17 +13,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hpo.contenders import DEFAULT
 from hpo.errors import StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.report import folder_name, main
-from hpo.report_figures import durations, history, learning_curves
-from hpo.report_parts import with_bounds
-from hpo.report_sections import Findings
-from hpo.reporting import FILES, PICTURES, find_out, log_report, report_files, write_report
+from hpo.reports.contenders import DEFAULT
+from hpo.reports.figures import durations, history, learning_curves
+from hpo.reports.parts import with_bounds
+from hpo.reports.reporting import FILES, PICTURES, find_out, log_report, report_files, write_report
+from hpo.reports.sections import Findings
+from hpo.reports.trials import best_so_far, read_trials
 from hpo.settings import Places
-from hpo.trials import best_so_far, read_trials
 from recsys.bootstrap import mean_interval
 from recsys.interactions import Interactions
 from recsys.mlflow_client import experiment_id, open_client

@@ -17,9 +17,9 @@ import torch
 
 from hpo.errors import StudyError
 from hpo.records import StudyRecord
+from hpo.reports.trials import TrialRow
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
-from hpo.trials import TrialRow
 from recsys.baselines import Popularity, ease, item_knn
 from recsys.bootstrap import Interval, mean_interval
 from recsys.config import TrainConfig

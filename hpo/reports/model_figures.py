@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hpo.contenders import (
+from hpo.reports.contenders import (
     BEST,
     DEFAULT,
     Comparison,
     Contender,
 )
-from hpo.report_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure
+from hpo.reports.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure
 from hpo.settings import OBJECTIVE
 
 if TYPE_CHECKING:

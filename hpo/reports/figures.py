@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.report_style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, label_lines, new_figure
+from hpo.reports.style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, label_lines, new_figure
+from hpo.reports.trials import TrialRow, best_so_far, complete
 from hpo.settings import OBJECTIVE
-from hpo.trials import TrialRow, best_so_far, complete
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.links import dashboard_address
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
+from hpo.tracking.links import dashboard_address
 
 BEST = f"best_{OBJECTIVE}"
 STATUS = {

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.records import StudyRecord
+from hpo.reports.trials import TrialRow, best_so_far, complete, default_trial, read_trials
 from hpo.settings import OBJECTIVE
 from hpo.study import load_study
-from hpo.trials import TrialRow, best_so_far, complete, default_trial, read_trials
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared
 

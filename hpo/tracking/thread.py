@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.mirror import Mirror, SyncReport
 from hpo.settings import Places
+from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from recsys.mlflow_client import open_client
 

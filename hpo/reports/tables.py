@@ -8,17 +8,17 @@ from statistics import median
 
 import numpy as np
 
-from hpo.contenders import (
+from hpo.records import StudyRecord
+from hpo.reports.contenders import (
     BEST,
     DEFAULT,
     Comparison,
     Contender,
 )
-from hpo.records import StudyRecord
-from hpo.report_parts import Gain, Headline, Table, with_bounds
+from hpo.reports.parts import Gain, Headline, Table, with_bounds
+from hpo.reports.trials import TrialRow, complete
 from hpo.settings import OBJECTIVE
 from hpo.study import environment
-from hpo.trials import TrialRow, complete
 from recsys.bootstrap import RESAMPLES, mean_interval
 
 SHOWN_TRIALS = 10

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.links import mlflow_address
 from hpo.locks import LockHeld, exclusive
-from hpo.notes import link_notes
-from hpo.projection import Content, StudyView, project_trial
 from hpo.records import StudyRecord
-from hpo.runs import Calls, Runs
 from hpo.settings import Places
 from hpo.study import load_study, open_storage
-from hpo.study_projection import project_study
+from hpo.tracking.links import mlflow_address
+from hpo.tracking.notes import link_notes
+from hpo.tracking.projection import Content, StudyView, project_trial
+from hpo.tracking.runs import Calls, Runs
+from hpo.tracking.study_projection import project_study
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 

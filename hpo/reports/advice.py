@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import optuna
 from optuna import Study
 
+from hpo.reports.trials import TrialRow, complete
 from hpo.settings import Parameter, StudyConfig
-from hpo.trials import TrialRow, complete
 from recsys.config import TrainConfig
 
 MIN_COMPLETE = 10  # below, importances and bounds are noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.report_parts import Headline, Report, Section, Table, with_bounds
+from hpo.reports.parts import Headline, Report, Section, Table, with_bounds
 from hpo.settings import OBJECTIVE
 
 

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Mapping
 from html import escape
 
-from hpo.report_parts import Gain, Headline, Report, Section, Table, with_bounds
-from hpo.report_style import BLUE, GREY, RED
+from hpo.reports.parts import Gain, Headline, Report, Section, Table, with_bounds
+from hpo.reports.style import BLUE, GREY, RED
 from hpo.settings import OBJECTIVE
 
 BAR_WIDTH, BAR_HEIGHT = 170, 22  # px

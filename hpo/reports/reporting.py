@@ -14,18 +14,18 @@ from pathlib import Path
 import torch
 
 from hpo import registry
-from hpo.advice import importances
-from hpo.contenders import Comparison, compare_elsewhere, compare_models
 from hpo.errors import StudyError
 from hpo.promotion import load_split
 from hpo.records import StudyRecord
-from hpo.report_html import render_html
-from hpo.report_markdown import render_markdown
-from hpo.report_sections import Findings, build
-from hpo.report_style import style
+from hpo.reports.advice import importances
+from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
+from hpo.reports.html import render_html
+from hpo.reports.markdown import render_markdown
+from hpo.reports.sections import Findings, build
+from hpo.reports.style import style
+from hpo.reports.trials import TrialRow, complete, default_trial, read_trials
 from hpo.settings import Places
 from hpo.study import load_study, open_storage
-from hpo.trials import TrialRow, complete, default_trial, read_trials
 from recsys.errors import DataError
 from recsys.interactions import Interactions
 from recsys.mlflow_client import open_client, sqlite_file, tracking_errors

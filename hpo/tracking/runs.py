@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpo.projection import Content
+from hpo.tracking.projection import Content
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.projection import BEST, Content, Row, StudyView, cut, milliseconds
 from hpo.records import StudyRecord
 from hpo.settings import Parameter, StudyConfig
+from hpo.tracking.projection import BEST, Content, Row, StudyView, cut, milliseconds
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",

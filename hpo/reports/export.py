@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.errors import StudyError
-from hpo.trials import TrialRow
+from hpo.reports.trials import TrialRow
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hpo import report_tables as tables
-from hpo.advice import MIN_COMPLETE, hints
-from hpo.contenders import Comparison
 from hpo.records import StudyRecord
-from hpo.report_figures import durations, history, learning_curves
-from hpo.report_model_figures import segments, values
-from hpo.report_parts import Picture, Report, Section
-from hpo.report_space_figures import importance_bars, parallel_coordinates, slices
+from hpo.reports import tables
+from hpo.reports.advice import MIN_COMPLETE, hints
+from hpo.reports.contenders import Comparison
+from hpo.reports.figures import durations, history, learning_curves
+from hpo.reports.model_figures import segments, values
+from hpo.reports.parts import Picture, Report, Section
+from hpo.reports.space_figures import importance_bars, parallel_coordinates, slices
+from hpo.reports.trials import TrialRow, complete, default_trial
 from hpo.settings import OBJECTIVE
-from hpo.trials import TrialRow, complete, default_trial
 
 NOTHING = (
     "Nothing stands out: the best trials press against no bound of the search space, and every "
@@ -43,7 +43,7 @@ class Findings:
 
     Attributes:
         study: its name.
-        importance: parameter -> share, see `hpo.advice.importances`.
+        importance: parameter -> share, see `hpo.reports.advice.importances`.
         compared: the models on the study's own validation split.
         later: the same on a split by global time; None if there is none.
     """
@@ -57,7 +57,7 @@ class Findings:
 
 
 def build(findings: Findings) -> Report:
-    """The report. Its figures look right inside `hpo.report_style.style()` only."""
+    """The report. Its figures look right inside `hpo.reports.style.style()` only."""
     best = complete(findings.trials)[0]
     sections = [
         _next(findings),

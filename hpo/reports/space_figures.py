@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.advice import position
-from hpo.report_figures import scatter
-from hpo.report_style import BLUE, INK, LIGHT, ORANGE, new_figure
+from hpo.reports.advice import position
+from hpo.reports.figures import scatter
+from hpo.reports.style import BLUE, INK, LIGHT, ORANGE, new_figure
+from hpo.reports.trials import TrialRow, complete
 from hpo.settings import OBJECTIVE, Parameter
-from hpo.trials import TrialRow, complete
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

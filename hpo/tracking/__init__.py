@@ -1,0 +1,1 @@
+"""The MLflow mirror: what runs must hold, and writing what they lack."""
