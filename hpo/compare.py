@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
 
     from hpo.reports.comparison import read_side, tables, warnings
     from hpo.settings import Places
-    from hpo.study import open_storage
+    from hpo.storage import open_storage
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = open_storage(places.storage)

@@ -97,7 +97,7 @@ def main(argv: Sequence[str]) -> int:
 def _existing_storage(url: str) -> RDBStorage:
     from hpo.errors import StudyError
     from hpo.locks import sqlite_path
-    from hpo.study import open_storage
+    from hpo.storage import open_storage
 
     path = sqlite_path(url)
     if path is not None and not path.exists():

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from hpo import summary
 from hpo.data import as_stored, load_data
+from hpo.environment import environment
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.progress import LineProgress, LiveProgress
@@ -27,7 +28,8 @@ from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import Places, StudyConfig
-from hpo.study import environment, new_uid, open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import new_uid, open_study
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
 from recsys.errors import TrackingError

@@ -20,13 +20,15 @@ import torch
 from hpo import registry
 from hpo.candidate import Candidate, best_candidate
 from hpo.data import load_data
+from hpo.environment import environment
 from hpo.errors import PromotionError
 from hpo.locks import exclusive
 from hpo.model_card import model_card
 from hpo.packaging import save_pyfunc
 from hpo.records import StudyRecord
 from hpo.settings import Places
-from hpo.study import environment, load_study, open_storage
+from hpo.storage import open_storage
+from hpo.study import load_study
 from recsys import checkpoint
 from recsys.baselines import Popularity
 from recsys.config import TrainConfig

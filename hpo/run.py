@@ -72,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.settings import Places, load_study_config
+    from hpo.settings import Places
+    from hpo.study_file import load_study_config
     from recsys.mlflow_client import check_tracking_uri
 
     config = load_study_config(options.study, _overrides(options))

@@ -1,19 +1,16 @@
-"""StudyConfig: all that defines a study, from TOML and options; and Places, where things live.
+"""StudyConfig: all that defines a study; and Places, where it lives.
 
-Nothing else reads study files or the environment. All problems are reported at once.
+Only Places reads the environment, only hpo/study_file.py reads study files.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.interactions import Repeats
@@ -172,57 +169,6 @@ def _space_problems(name: str, parameter: Parameter, base: TrainConfig) -> list[
             f"widen the range or set [base] {name}"
         )
     return problems
-
-
-def load_study_config(path: Path, overrides: dict[str, Any]) -> StudyConfig:
-    """Read a study file, then put the options given on the command line over it.
-
-    Args:
-        path: a TOML file.
-        overrides: top-level keys of StudyConfig; None means "not given".
-
-    Raises:
-        SettingsError: the file is missing or not TOML, or anything in it is unknown, out of
-            range or contradictory; one line for every problem.
-    """
-    values = _read_toml(path)
-    for name, value in overrides.items():
-        if isinstance(value, dict):  # its keys go over those of the file
-            before = values.get(name, {})
-            values[name] = {**({"source": before} if isinstance(before, str) else before), **value}
-        elif value is not None:
-            values[name] = value
-    try:
-        config = StudyConfig.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(
-            [f"{path}: {_describe(problem)}" for problem in error.errors()]
-        ) from None
-    if problems := config.problems():
-        raise SettingsError([f"{path}: {problem}" for problem in problems])
-    return config
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        near = ", ".join(sorted(str(found) for found in path.parent.glob("*.toml"))) or "none"
-        raise SettingsError(
-            f"{path}: no such study file; found in that folder: {near}. Give one with --study."
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None
-
-
-def _describe(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"]) or "file"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown key; see StudyConfig in hpo/settings.py for the known ones"
-    given = problem.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
-    return f"{place}: {message}{shown}"
 
 
 @dataclass(frozen=True)

@@ -1,85 +1,21 @@
-"""Opening studies: storage, identity, sampler, pruner."""
+"""Opening studies: made once, continued only if it is the same one; its sampler and its seeds."""
 
 from __future__ import annotations
 
 import hashlib
-import platform
-import subprocess
-import tempfile
 import uuid
 from dataclasses import replace
-from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna import Study
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
-from sqlalchemy import event
 
-from hpo.errors import SettingsError, StudyError
-from hpo.locks import exclusive, sqlite_path
+from hpo.errors import StudyError
 from hpo.records import STUDY, StudyRecord
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-
-BUSY_SECONDS = 60
-PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
-
-
-def open_storage(url: str) -> RDBStorage:
-    """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
-
-    First starters take turns, since Optuna's own creation of tables collides. A new SQLite file
-    is migrated under another name and moved into place, so that a kill in the middle leaves no
-    half-made database.
-
-    Raises:
-        SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
-    """
-    path = sqlite_path(url)
-    try:
-        with exclusive(url, "tables", role="create", on_wait=lambda _: None):
-            if path is not None and not path.exists():
-                _create_sqlite(path)
-            return _connect(url)
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        ImportError,  # the database driver
-        OSError,
-    ) as error:
-        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise SettingsError(f"storage {shown} cannot be opened: {reason}") from error
-
-
-def _create_sqlite(path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
-        draft = Path(folder) / path.name
-        storage = _connect(f"sqlite:///{draft.as_posix()}")
-        storage.remove_session()
-        storage.engine.dispose()  # the last connection folds the WAL into the file
-        for suffix in ("-wal", "-shm"):  # of a file deleted since: SQLite would play them back
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        draft.replace(path)
-
-
-def _connect(url: str) -> RDBStorage:
-    if sqlite_path(url) is None:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
-    event.listen(storage.engine, "connect", _set_pragmas)
-    storage.engine.dispose()  # the constructor has opened a connection without the pragmas
-    return storage
-
-
-def _set_pragmas(connection: Any, _: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS}000"):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def load_study(storage: RDBStorage, name: str | None) -> Study:
@@ -197,31 +133,3 @@ def derive_seed(base: int, number: int) -> int:
 
 def new_uid() -> str:
     return str(uuid.uuid4())
-
-
-def environment() -> dict[str, str]:
-    """Versions of what decides a result, for the record."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        found[package] = metadata.version(package)
-    if commit := _git_commit():
-        found["git_commit"] = commit
-    return found
-
-
-def _git_commit() -> str | None:
-    """Of the checkout that this code runs from; None for an installed package."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
-        return None
-    try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()

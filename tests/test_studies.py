@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.settings import load_study_config
+from hpo.study_file import load_study_config
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 

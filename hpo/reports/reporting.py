@@ -25,7 +25,8 @@ from hpo.reports.sections import Findings, build
 from hpo.reports.style import style
 from hpo.reports.trials import TrialRow, complete, default_trial, read_trials
 from hpo.settings import Places
-from hpo.study import load_study, open_storage
+from hpo.storage import open_storage
+from hpo.study import load_study
 from recsys.errors import DataError
 from recsys.interactions import Interactions
 from recsys.mlflow_client import open_client, sqlite_file, tracking_errors

@@ -8,6 +8,7 @@ from statistics import median
 
 import numpy as np
 
+from hpo.environment import environment
 from hpo.records import StudyRecord
 from hpo.reports.contenders import (
     BEST,
@@ -18,7 +19,6 @@ from hpo.reports.contenders import (
 from hpo.reports.parts import Gain, Headline, Table, with_bounds
 from hpo.reports.trials import TrialRow, complete
 from hpo.settings import OBJECTIVE
-from hpo.study import environment
 from recsys.bootstrap import RESAMPLES, mean_interval
 
 SHOWN_TRIALS = 10

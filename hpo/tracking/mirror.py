@@ -18,7 +18,8 @@ from optuna.trial import FrozenTrial
 from hpo.locks import LockHeld, exclusive
 from hpo.records import StudyRecord
 from hpo.settings import Places
-from hpo.study import load_study, open_storage
+from hpo.storage import open_storage
+from hpo.study import load_study
 from hpo.tracking.links import mlflow_address
 from hpo.tracking.notes import link_notes
 from hpo.tracking.projection import Content, StudyView, project_trial

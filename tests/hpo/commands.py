@@ -13,7 +13,8 @@ import optuna
 import psutil
 
 from hpo.errors import StudyError
-from hpo.study import load_study, open_storage
+from hpo.storage import open_storage
+from hpo.study import load_study
 from tests.examples import conveyor
 
 ROOT = Path(__file__).parent.parent.parent

@@ -20,7 +20,8 @@ from hpo.records import (
     epochs_to_columns,
 )
 from hpo.settings import Places, StudyConfig
-from hpo.study import new_uid, open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import new_uid, open_study
 from recsys.metrics import Metrics
 from recsys.trainer import EpochResult
 

@@ -11,7 +11,8 @@ from hpo.data import load_data
 from hpo.launcher import make_record
 from hpo.ledger import Ledger
 from hpo.settings import Places, StudyConfig
-from hpo.study import open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import open_study
 from recsys.interactions import Interactions
 from recsys.trainer import Fit
 from tests.examples import conveyor

@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from hpo.ledger import Assignment, Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.settings import StudyConfig
-from hpo.study import new_uid, open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import new_uid, open_study
 from recsys.config import TrainConfig
 from recsys.metrics import Metrics
 from recsys.trainer import EpochResult

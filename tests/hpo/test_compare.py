@@ -11,7 +11,7 @@ from hpo.errors import StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.reports.comparison import read_side, warnings
-from hpo.study import open_storage
+from hpo.storage import open_storage
 from tests.examples import conveyor
 from tests.hpo.real_study import RealStudy, write_csv
 from tests.hpo.scripted import ScriptedRunner, make_study, study_config

@@ -10,13 +10,14 @@ import pytest
 from hpo.ledger import Ledger
 from hpo.locks import LockHeld, exclusive
 from hpo.scheduler import Ended, Scheduler
-from hpo.study import open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import open_study
 from tests.hpo.postgresql import postgresql_url
 from tests.hpo.scripted import MemoryProgress, ScriptedRunner, study_config, study_record
 
 __all__ = ["postgresql_url"]
 
-START = "import sys; from hpo.study import open_storage; open_storage(sys.argv[1])"
+START = "import sys; from hpo.storage import open_storage; open_storage(sys.argv[1])"
 
 
 def test_six_first_starters_then_one_owner_and_an_exact_study(postgresql_url: str) -> None:

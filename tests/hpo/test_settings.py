@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.settings import Places, load_study_config
+from hpo.settings import Places
+from hpo.study_file import load_study_config
 
 GOOD = """
 data = "demo"
@@ -51,7 +52,7 @@ def test_five_mistakes_are_five_lines(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 5
     for part in (
         "n_trials",
-        "trials: unknown key",
+        "trials: unknown key; known: name, data,",
         "sampler.name",
         "'tpe'",
         "space.dim: low=16 must be below high=8",

@@ -12,12 +12,13 @@ from sqlalchemy import text
 
 from hpo.errors import SettingsError, StudyError
 from hpo.records import StudyRecord
-from hpo.study import load_study, make_sampler, open_storage, open_study
+from hpo.storage import open_storage
+from hpo.study import load_study, make_sampler, open_study
 from tests.hpo.scripted import study_config, study_record
 
 START = """
 import sys
-from hpo.study import open_storage
+from hpo.storage import open_storage
 open_storage(sys.argv[1])
 """
 

@@ -1,0 +1,69 @@
+"""The Optuna storage: SQLite files made safely, PostgreSQL as it is."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy import event
+
+from hpo.errors import SettingsError
+from hpo.locks import exclusive, sqlite_path
+
+BUSY_SECONDS = 60
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
+
+    First starters take turns, since Optuna's own creation of tables collides. A new SQLite file
+    is migrated under another name and moved into place, so that a kill in the middle leaves no
+    half-made database.
+
+    Raises:
+        SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
+    """
+    path = sqlite_path(url)
+    try:
+        with exclusive(url, "tables", role="create", on_wait=lambda _: None):
+            if path is not None and not path.exists():
+                _create_sqlite(path)
+            return _connect(url)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        ImportError,  # the database driver
+        OSError,
+    ) as error:
+        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise SettingsError(f"storage {shown} cannot be opened: {reason}") from error
+
+
+def _create_sqlite(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
+        draft = Path(folder) / path.name
+        storage = _connect(f"sqlite:///{draft.as_posix()}")
+        storage.remove_session()
+        storage.engine.dispose()  # the last connection folds the WAL into the file
+        for suffix in ("-wal", "-shm"):  # of a file deleted since: SQLite would play them back
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        draft.replace(path)
+
+
+def _connect(url: str) -> RDBStorage:
+    if sqlite_path(url) is None:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    event.listen(storage.engine, "connect", _set_pragmas)
+    storage.engine.dispose()  # the constructor has opened a connection without the pragmas
+    return storage
+
+
+def _set_pragmas(connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS}000"):
+        connection.execute(f"PRAGMA {pragma}")
