@@ -74,9 +74,12 @@ def ending(
     lines += [f"  failed {n} x {cause}" for cause, n in causes.most_common()]
     if tracking:
         lines += [f"MLflow is incomplete: {tracking}", f"  {_command('sync', study, places)}"]
-    lines += ["next:", f"  {_command('dashboard', study, places)}      watch and compare"]
+    commands = {"dashboard": "watch and compare"}
     if states["complete"]:
-        lines.append(f"  {_command('promote', study, places)}      register the winner")
+        commands |= {"report": "what the study found", "promote": "register the winner"}
+    nexts = {_command(name, study, places): purpose for name, purpose in commands.items()}
+    width = max(map(len, nexts))
+    lines += ["next:", *(f"  {line:{width}}  {purpose}" for line, purpose in nexts.items())]
     return "\n".join(lines)
 
 
@@ -84,15 +87,22 @@ def _command(command: str, study: Study, places: Places) -> str:
     """With exactly the options that differ from the defaults."""
     default = Places()
     options = {
-        "--study-name": (study.study_name if command != "dashboard" else "", ""),
+        "--study-name": (study.study_name, ""),
         "--storage": (places.storage, default.storage),
         "--tracking-uri": (places.tracking_uri, default.tracking_uri),
         "--experiment-name": (places.experiment, default.experiment),
     }
     given = [
-        f"{name} {_shown(value)}" for name, (value, usual) in options.items() if value != usual
+        f"{name} {_quoted(_shown(value))}"
+        for name, (value, usual) in options.items()
+        if value != usual
     ]
     return " ".join([f"python -m hpo.{command}", *given])
+
+
+def _quoted(value: str) -> str:
+    """In double quotes where a shell would split; POSIX shells and PowerShell both read them."""
+    return f'"{value}"' if " " in value else value
 
 
 def _shown(url: str) -> str:
