@@ -1,0 +1,259 @@
+"""How fast hpo.serve answers, beside `mlflow models serve` on the same model.
+
+    python benchmarks/serve_load.py --tracking-uri sqlite:///studies/mlflow.db
+    python benchmarks/serve_load.py --generate 1000000
+
+Prints one table: requests/s, p50 and p99 latency and the server's CPU time a request, at 1, 8 and
+64 clients that ask again as soon as they have an answer. The server has one core for itself where
+the system can say so, the clients (this process) another. On a machine that others use, the CPU
+time is the figure to compare: it does not count the time that others took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIENTS = (1, 8, 64)
+DIM = 64
+GENERATED_USERS = 2000
+
+
+@dataclass
+class Target:
+    """A server, and how to ask it: `body(user_id)` is posted to `path`."""
+
+    name: str
+    command: list[str]
+    path: str
+    health: str
+    body: Callable[[str], bytes]
+
+
+@dataclass
+class Row:
+    """One line of the table; seconds."""
+
+    name: str
+    clients: int
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+def targets(model: str, tracking_uri: str, port: int) -> list[Target]:
+    ours = [sys.executable, "-m", "hpo.serve", "--port", str(port), "--model", model]
+    theirs = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model]
+    return [
+        Target(
+            "hpo.serve",
+            [*ours, "--tracking-uri", tracking_uri],
+            "/recommend",
+            "/health",
+            lambda user_id: json.dumps({"user_id": user_id, "k": 10}).encode(),
+        ),
+        Target(
+            "mlflow models serve",
+            [*theirs, "--env-manager", "local", "--port", str(port), "--host", "127.0.0.1"],
+            "/invocations",
+            "/ping",
+            lambda user_id: json.dumps({
+                "dataframe_split": {"columns": ["user_id"], "data": [[user_id]]},
+                "params": {"k": 10},
+            }).encode(),
+        ),
+    ]  # fmt: skip
+
+
+@contextmanager
+def started(target: Target, port: int, env: dict[str, str], cores: list[int]) -> Iterator[int]:
+    """The server on its core, ready; its process id."""
+    process = subprocess.Popen(
+        target.command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not asyncio.run(is_ready(port, target.health)):
+            if process.poll() is not None:
+                raise SystemExit(f"{target.name} ended with {process.returncode}")
+            time.sleep(0.2)
+        for each in family(process.pid):
+            if len(cores) > 1 and hasattr(each, "cpu_affinity"):
+                each.cpu_affinity(cores[:1])
+        yield process.pid
+    finally:
+        for each in reversed(family(process.pid)):
+            each.terminate()
+        process.wait()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def cpu_seconds(pid: int) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in family(pid))
+
+
+async def is_ready(port: int, path: str) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    with closing(writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        return b" 200 " in await reader.readline()
+
+
+async def client(port: int, path: str, bodies: Sequence[bytes], until: float) -> list[float]:
+    """Ask one after the other on one connection; the seconds of each answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    seconds, n = [], 0
+    with closing(writer):
+        while (begin := time.perf_counter()) < until:
+            body = bodies[n % len(bodies)]
+            n += 1
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            (length,) = re.findall(rb"(?i)content-length: (\d+)", answer)
+            content = await reader.readexactly(int(length))
+            seconds.append(time.perf_counter() - begin)
+            if b" 200 " not in answer[:20]:
+                raise SystemExit(f"{path}: {answer.decode()}{content.decode()}")
+    return seconds
+
+
+async def load(
+    port: int, target: Target, users: Sequence[str], clients: int, duration: float
+) -> tuple[list[float], float]:
+    rng = random.Random(clients)
+    mixed = [[target.body(rng.choice(users)) for _ in range(200)] for _ in range(clients)]
+    begin = time.perf_counter()
+    until = begin + duration
+    answers = await asyncio.gather(*(client(port, target.path, each, until) for each in mixed))
+    return sorted(chain.from_iterable(answers)), time.perf_counter() - begin
+
+
+def measure(target: Target, port: int, pid: int, users: Sequence[str], options: Any) -> list[Row]:
+    rows = []
+    asyncio.run(load(port, target, users, 8, 1.0))  # warm
+    for clients in CLIENTS:
+        before = cpu_seconds(pid)
+        seconds, wall = asyncio.run(load(port, target, users, clients, options.seconds))
+        n = len(seconds)
+        cpu = (cpu_seconds(pid) - before) / n
+        rows.append(
+            Row(target.name, clients, n / wall, seconds[n // 2], seconds[int(n * 0.99)], cpu)
+        )
+    return rows
+
+
+def generate(folder: Path, n_items: int) -> tuple[str, str]:
+    """Register an untrained model of this size; tracking URI and model URI."""
+    import numpy as np
+    import torch
+
+    from recsys import checkpoint
+    from recsys.checkpoint import stored_files
+    from recsys.config import TrainConfig
+    from recsys.interactions import Interactions
+    from recsys.mlflow_client import experiment_id, open_client
+    from recsys.split import split
+    from recsys.tracking import log_checkpoint, open_run
+    from recsys.trainer import new_model
+
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(GENERATED_USERS), 50)
+    items = rng.integers(0, n_items, len(users))
+    ids = [str(i) for i in range(GENERATED_USERS)], [str(i) for i in range(n_items)]
+    data = Interactions.from_codes(users, items, np.arange(len(users)), None, *ids)
+    model = new_model(data, TrainConfig(dim=DIM), torch.device("cpu"))
+    checkpoint.save(folder / "model", model, data, checkpoint.origin("generated", split(data)))
+    uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+    mlflow = open_client(uri)
+    with open_run(mlflow, experiment_id(mlflow, "generated"), "generated", {}) as run:
+        log_checkpoint(mlflow, run, folder / "model")
+    tags = {f"sha256.{name}": text for name, text in stored_files(folder / "model").items()}
+    mlflow.create_registered_model("generated")
+    mlflow.create_model_version("generated", "unused", run, tags)
+    return uri, "models:/generated/1"
+
+
+def user_ids(model: str, tracking_uri: str) -> list[str]:
+    from hpo.model_store import ModelStore, Reference
+
+    store = ModelStore(tracking_uri)
+    return list(store.load(store.resolve(Reference.parse(model))).history.user_ids)
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [f"{'':20} clients  requests/s   p50 ms   p99 ms  CPU us/request"]
+    lines += [
+        f"{row.name:20} {row.clients:7}  {row.rate:10.0f} {row.p50 * 1e3:8.2f} "
+        f"{row.p99 * 1e3:8.2f} {row.cpu * 1e6:15.0f}"
+        for row in rows
+    ]
+    by = {(row.name, row.clients): row for row in rows}
+    for clients in CLIENTS:
+        if theirs := by.get(("mlflow models serve", clients)):
+            ours = by["hpo.serve", clients]
+            lines.append(
+                f"{clients:3} clients: {ours.rate / theirs.rate:.1f} times the requests/s, "
+                f"1/{theirs.cpu / ours.cpu:.1f} of the CPU time"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tracking-uri", default="sqlite:///studies/mlflow.db")
+    parser.add_argument("--model", default="models:/two-tower@champion")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of load for each line")
+    parser.add_argument("--generate", type=int, metavar="ITEMS", help="hpo.serve alone, on this")
+    options = parser.parse_args()
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("RECSYS_CACHE", folder)
+        uri, model = options.tracking_uri, options.model
+        if options.generate:
+            uri, model = generate(Path(folder), options.generate)
+        users = user_ids(model, uri)
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": programs, "OMP_NUM_THREADS": "1"}
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores[1:])
+        rows = []
+        for target in targets(model, uri, port)[: 1 if options.generate else 2]:
+            with started(target, port, env, cores) as pid:
+                rows += measure(target, port, pid, users, options)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Top-k for many users in one pass, written as a table while it is computed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from hpo.errors import HpoError, SettingsError
+from recsys.questions import check_k
+from recsys.recommender import Recommender
+
+CHUNK = 4096  # users between two looks at the clock
+SCHEMA = {
+    "user_id": pl.String,
+    "rank": pl.Int32,
+    "item_id": pl.String,
+    "score": pl.Float32,
+    "source": pl.String,
+}
+WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv"}
+HEADER = "user_id"
+
+
+@dataclass(frozen=True)
+class Users:
+    """Whom to recommend to.
+
+    Attributes:
+        known: (b,) int64 positions in the model's `user_ids`.
+        unknown: ids that the model does not know; they get what is popular.
+    """
+
+    known: np.ndarray[tuple[int], np.dtype[np.int64]]
+    unknown: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.unknown)
+
+
+def check_out(path: Path) -> None:
+    """Raise SettingsError unless the table can be written there."""
+    if path.suffix.lower() not in WRITERS:
+        raise SettingsError(f"--out {path}: must end in {' or '.join(WRITERS)}")
+    if not path.parent.is_dir():
+        raise SettingsError(f"--out {path}: the folder {path.parent} does not exist")
+
+
+def read_users(source: str, recommender: Recommender) -> Users:
+    """All users that the model knows, or those of a file; each once, in the order given.
+
+    Args:
+        source: "all"; a Parquet file with a column user_id; or a text file with one id a line,
+            whose first line may be "user_id".
+
+    Raises:
+        SettingsError: there is no such file, or nobody in it.
+    """
+    if source == "all":
+        return Users(np.arange(len(recommender.user_ids)), ())
+    path = Path(source)
+    try:
+        if path.suffix.lower() == ".parquet":
+            ids = pl.read_parquet(path, columns=[HEADER])[HEADER].cast(pl.String).to_list()
+        else:
+            ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+            ids = ids[1:] if ids[:1] == [HEADER] else ids
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise SettingsError(
+            f"--users {source}: cannot be read ({error}); give `all`, a text file with one user "
+            "id a line, or a Parquet file with a column user_id"
+        ) from None
+    ids = [user_id for user_id in dict.fromkeys(ids) if user_id]
+    if not ids:
+        raise SettingsError(f"--users {source}: names nobody")
+    positions = [recommender.position(user_id) for user_id in ids]
+    known = np.array([position for position in positions if position is not None], np.int64)
+    unknown = [each for each, position in zip(ids, positions, strict=True) if position is None]
+    return Users(known, tuple(unknown))
+
+
+def write_top(
+    recommender: Recommender, users: Users, k: int, path: Path, progress: Callable[[int], None]
+) -> None:
+    """Write columns user_id, rank (from 1), item_id, score, source; known users come first.
+
+    Memory does not grow with the number of users. A file appears only when it is complete.
+
+    Args:
+        recommender: answers.
+        users: whom.
+        k: items each, fewer where the catalogue ends.
+        path: .parquet or .csv.
+        progress: is told how many users are done, from a thread of Polars.
+
+    Raises:
+        HpoError: the file cannot be written.
+    """
+    check_k(k)
+
+    def rows(
+        with_columns: Sequence[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        del with_columns, predicate, n_rows, batch_size  # a sink wants everything
+        yield from _tables(recommender, users, k, progress)
+
+    table = register_io_source(rows, schema=SCHEMA)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".recommend-") as temporary:
+            draft = Path(temporary) / path.name
+            getattr(table, WRITERS[path.suffix.lower()])(draft)
+            draft.replace(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise HpoError(f"--out {path}: cannot be written ({error})") from None
+
+
+def _tables(
+    recommender: Recommender, users: Users, k: int, progress: Callable[[int], None]
+) -> Iterator[pl.DataFrame]:
+    user_ids = pl.Series(recommender.user_ids, dtype=pl.String)
+    item_ids = pl.Series(recommender.item_ids, dtype=pl.String)
+    for start in range(0, len(users.known), CHUNK):
+        chunk = users.known[start : start + CHUNK]
+        scores, items = (each.numpy() for each in recommender.top(chunk, k))
+        row, column = np.nonzero(scores > -np.inf)
+        yield pl.DataFrame({
+            "user_id": user_ids.gather(chunk[row]),
+            "rank": (column + 1).astype(np.int32),
+            "item_id": item_ids.gather(items[row, column]),
+            "score": scores[row, column],
+            "source": pl.repeat("model", len(row), eager=True),
+        })  # fmt: skip
+        progress(start + len(chunk))
+    popular = recommender.recommend([""], k)[0].items if users.unknown else ()
+    for start in range(0, len(users.unknown), CHUNK):
+        ids = users.unknown[start : start + CHUNK]
+        yield pl.DataFrame(
+            {
+                "user_id": np.repeat(np.array(ids, object), len(popular)).tolist(),
+                "rank": list(range(1, len(popular) + 1)) * len(ids),
+                "item_id": [item for item, _ in popular] * len(ids),
+                "score": [score for _, score in popular] * len(ids),
+                "source": ["popular"] * (len(ids) * len(popular)),
+            },
+            schema=SCHEMA,
+        )
+        progress(len(users.known) + start + len(ids))

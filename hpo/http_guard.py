@@ -1,0 +1,93 @@
+"""Before the application: which Host names are ours, what is counted, what goes straight on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hpo.serving_metrics import ServingMetrics
+
+
+class HostGuard:
+    """Lets only requests through whose Host is ours; the port does not matter.
+
+    A foreign Host means DNS rebinding: a web page that had its own name point here, and could
+    read the answers. (Starlette's TrustedHostMiddleware refuses in plain text, not in JSON.)
+
+    Args:
+        hosts: names in lower case; IPv6 addresses in brackets.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_ours(scope):
+            reason = "this host name is not allowed here; start hpo.serve with --allowed-host NAME"
+            await send_json(send, 403, json.dumps({"detail": reason}).encode())
+            return
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        addresses = [value for name, value in scope["headers"] if name == b"host"]
+        if len(addresses) != 1:
+            return False
+        address: str = addresses[0].decode("latin-1")
+        name, colon, port = address.rpartition(":")
+        return (name if colon and port.isdecimal() else address).lower() in self._hosts
+
+
+class Counted:
+    """Counts requests and their seconds by path and status; unknown paths are one."""
+
+    def __init__(self, app: ASGIApp, metrics: ServingMetrics, paths: Collection[str]) -> None:
+        self._app, self._metrics, self._paths = app, metrics, frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        path = scope["path"] if scope["path"] in self._paths else "other"
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.observe(path, message["status"], time.perf_counter() - start)
+            await send(message)
+
+        await self._app(scope, receive, count)
+
+
+class Shortcut:
+    """Hands a POST to these paths straight to their routes, and everything else to `app`.
+
+    FastAPI's middleware and its search for the route take 60 us of CPU time, a quarter of a
+    request to the model of ml-100k.
+
+    Args:
+        routes: by path, without parameters.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Mapping[str, ASGIApp]) -> None:
+        self._app, self._routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            route = self._routes.get(scope["path"])
+        await (route or self._app)(scope, receive, send)
+
+
+async def send_json(send: Send, status: int, body: bytes, *, close: bool = False) -> None:
+    """A whole response; `close` ends the connection after it."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

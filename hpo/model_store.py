@@ -1,0 +1,191 @@
+"""Registered models, read as data: verified files and installed code, nothing that could run.
+
+What MLflow calls loading a model runs a .py out of the registry. Here only the files that the
+version's tags list are fetched, each must have the sha256 that its tag states, and safetensors
+and JSON are all that is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from hpo.errors import HpoError, SettingsError
+from recsys.checkpoint import Checkpoint, load
+from recsys.checkpoint_files import sha256
+from recsys.datasets import cache_folder
+from recsys.mlflow_client import open_client, public_uri, sqlite_file, tracking_errors
+from recsys.recommender import Recommender
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+DIGEST = "sha256."  # + file name: tags of a version
+FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
+REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
+
+
+class ModelRefused(HpoError):
+    """The registry has no such model, or its files are not what the version says."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Which registered model: by an alias, which may move, or by a number, which may not."""
+
+    name: str
+    alias: str | None
+    number: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From models:/NAME@ALIAS or models:/NAME/VERSION.
+
+        Raises:
+            SettingsError: it is neither.
+        """
+        found = REFERENCE.fullmatch(text)
+        if found is None:
+            raise SettingsError(
+                f"--model {text!r}: must be models:/NAME@ALIAS or models:/NAME/VERSION, "
+                "for instance models:/two-tower@champion"
+            )
+        return cls(**found.groupdict())
+
+    def __str__(self) -> str:
+        return f"models:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.number}")
+
+
+class ModelStore:
+    """The registry behind a tracking URI, with a cache of verified files.
+
+    Args:
+        tracking_uri: of MLflow.
+        cache: files are kept there by their content, and verified at each use; it may be
+            deleted at any time. None: `models` in the user's cache folder.
+
+    Raises:
+        TrackingError: no MLflow store there.
+    """
+
+    def __init__(self, tracking_uri: str, cache: Path | None = None) -> None:
+        file = sqlite_file(tracking_uri)
+        if file is not None and not file.exists():
+            raise ModelRefused(
+                f"{file}: no MLflow store there; promote a model with python -m hpo.promote, "
+                "or say where it is with --tracking-uri"
+            )
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        self._uri = tracking_uri
+        self._client: MlflowClient = open_client(tracking_uri)
+        self._cache = cache or cache_folder() / "models"
+
+    def resolve(self, reference: Reference) -> ModelVersion:
+        """The version that a reference means now.
+
+        Raises:
+            ModelRefused: there is none.
+            TrackingError: MLflow does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with tracking_errors(self._uri):
+            try:
+                if reference.alias:
+                    return self._client.get_model_version_by_alias(reference.name, reference.alias)
+                return self._client.get_model_version(reference.name, reference.number)
+            except MlflowException as error:
+                if error.error_code not in _ABSENT:
+                    raise
+        raise ModelRefused(
+            f"{reference}: not in MLflow at {public_uri(self._uri)}; promote a model with "
+            "python -m hpo.promote, or give another --model or --tracking-uri"
+        )
+
+    def load(self, version: ModelVersion) -> Checkpoint:
+        """The stored model of a version, from files that are exactly what was registered.
+
+        Raises:
+            ModelRefused: files are missing or are not the registered ones.
+            CheckpointError: they are, but this version of recsys cannot read them.
+            TrackingError: MLflow does not answer.
+        """
+        return load(self.fetch(version))
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """Folder with the verified files of a version; raises as `load` does."""
+        digests = listed_files(version)
+        content = "\n".join(f"{digest} {name}" for name, digest in sorted(digests.items()))
+        folder = self._cache / hashlib.sha256(content.encode()).hexdigest()[:32]
+        if _problem(folder, digests) is None:
+            return folder
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cache, prefix=".fetching-") as temporary:
+                draft = Path(temporary) / "model"
+                self._download(version, digests, draft)
+                shutil.rmtree(folder, ignore_errors=True)  # damaged, or not there
+                with suppress(OSError):  # another process was faster
+                    draft.rename(folder)
+        except OSError as error:
+            raise ModelRefused(
+                f"{self._cache}: cannot be written ({error.strerror}); set RECSYS_CACHE to a "
+                "folder that can"
+            ) from None
+        if problem := _problem(folder, digests):
+            raise ModelRefused(f"{folder}: {problem}, just after it was written")
+        return folder
+
+    def _download(self, version: ModelVersion, digests: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir()
+        with tracking_errors(self._uri):
+            for name in digests:
+                self._client.download_artifacts(version.run_id, name, str(folder))
+        if problem := _problem(folder, digests):
+            raise ModelRefused(
+                f"{version.name} version {version.version}, run {version.run_id}: {problem}; "
+                "promote again, or find out who changed it"
+            )
+
+
+def listed_files(version: ModelVersion) -> dict[str, str]:
+    """sha256 by file name, from the version's tags: all that may be fetched.
+
+    Raises:
+        ModelRefused: no files are listed, or one that no checkpoint has.
+    """
+    tags = version.tags.items()
+    files = {tag.removeprefix(DIGEST): text for tag, text in tags if tag.startswith(DIGEST)}
+    which = f"{version.name} version {version.version}"
+    if not files:
+        raise ModelRefused(f"{which}: has no {DIGEST}* tags, so hpo.promote has not made it")
+    for name in files:
+        if not FILE.fullmatch(name):
+            raise ModelRefused(f"{which}: lists {name!r}, which is no file of a stored model")
+    return files
+
+
+def open_recommender(stored: Checkpoint, *, as_measured: bool) -> Recommender:
+    """What answers, from all of the data or from what the test figures were measured with."""
+    return Recommender(stored.model, stored.measured if as_measured else stored.history)
+
+
+def _problem(folder: Path, digests: Mapping[str, str]) -> str | None:
+    """What is wrong with the files; None if each is there and has its digest."""
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is not there"
+        if sha256(path) != digest:
+            return f"{name} is not the file that was registered (its sha256 differs from the tag)"
+    return None

@@ -1,0 +1,88 @@
+"""Recommendations for everybody, as a table: python -m hpo.recommend --users all --out FILE"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hpo.model_arguments import add_model_arguments
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.recommend`."""
+    result = command_parser(
+        "hpo.recommend",
+        "Write the top items of many users, by a registered model, as Parquet or CSV with the "
+        "columns user_id, rank, item_id, score, source.",
+        "python -m hpo.recommend --users all --out top.parquet --k 20",
+    )
+    result.add_argument(
+        "--users",
+        required=True,
+        metavar="FILE|all",
+        help="one user id a line, or Parquet with a column user_id; all: all that the model knows",
+    )
+    result.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="ends in .parquet or .csv"
+    )
+    result.add_argument("--k", type=int, default=10, help="items each (default: %(default)s)")
+    add_model_arguments(result)
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Load, write, print users/s; the exit code.
+
+    Raises:
+        SettingsError, RequestError: an option is wrong.
+        ModelRefused, CheckpointError: there is no model, or not the one that was registered.
+        TrackingError: MLflow does not answer.
+    """
+    options = parser().parse_args(argv)
+    from hpo.bulk import check_out, read_users, write_top
+    from hpo.errors import SettingsError
+    from hpo.model_store import ModelStore, Reference, open_recommender
+    from hpo.settings import Places
+    from recsys.questions import RequestError, check_k
+
+    try:
+        check_k(options.k)
+    except RequestError as error:
+        raise SettingsError(f"--{error}") from None
+    check_out(options.out)
+    reference = Reference.parse(options.model)
+    store = ModelStore(Places.resolve(None, options.tracking_uri).tracking_uri)
+    version = store.resolve(reference)
+    recommender = open_recommender(store.load(version), as_measured=options.as_measured)
+    users = read_users(options.users, recommender)
+    start = time.perf_counter()
+    write_top(recommender, users, options.k, options.out, progress_line(len(users), start))
+    seconds = time.perf_counter() - start
+    unknown = f", {len(users.unknown):,} of them unknown (popular items)" if users.unknown else ""
+    print(
+        f"{options.out}: top {options.k} of {reference} (version {version.version}) for "
+        f"{len(users):,} users{unknown}; {len(users) / seconds:,.0f} users/s"
+    )
+    return 0
+
+
+def progress_line(n_users: int, start: float) -> Callable[[int], None]:
+    """Takes how many users are done; rewrites one line of a terminal, else says nothing."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+
+    def show(done: int) -> None:
+        rate = done / (time.perf_counter() - start)
+        end = "\n" if done == n_users else ""
+        print(f"\r{done:,} of {n_users:,} users, {rate:,.0f} users/s ", end=end, file=sys.stderr)
+
+    return show
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,131 @@
+"""Answer over HTTP with the champion of the registry: python -m hpo.serve"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+from collections.abc import Sequence
+
+from hpo.model_arguments import add_model_arguments
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+PORT = 8000
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (as --host, not as our default)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.serve`."""
+    result = command_parser(
+        "hpo.serve",
+        "Serve recommendations of a registered model until Ctrl-C. A new champion is picked up "
+        "within seconds.",
+        "python -m hpo.serve --port 8000 --model models:/two-tower@champion",
+    )
+    result.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
+    )
+    result.add_argument("--port", type=int, default=PORT, help="default: %(default)s; 0: any")
+    result.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer under this host name, too; may be repeated",
+    )
+    add_model_arguments(result)
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until Ctrl-C or SIGTERM, which is how this is meant to end: exit code 0.
+
+    Raises:
+        SettingsError: the port is taken, or --model is no model URI.
+        ModelRefused, CheckpointError: there is no model, or not the one that was registered.
+        TrackingError: MLflow does not answer.
+    """
+    options = parser().parse_args(argv)
+    import logging
+
+    import torch
+
+    from hpo.guard import LOCAL_HOSTS
+    from hpo.live_model import LiveModel
+    from hpo.model_store import ModelStore, Reference
+    from hpo.server import make_app, make_server
+    from hpo.settings import Places
+    from recsys.threads import FLOP_PER_THREAD
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("hpo.serve").setLevel(logging.INFO)
+    reference = Reference.parse(options.model)
+    with listen(options.host, options.port) as listener:
+        store = ModelStore(Places.resolve(None, options.tracking_uri).tracking_uri)
+        live = LiveModel(store, reference, as_measured=options.as_measured)
+        recommender = live.current().recommender
+        useful = int(2 * recommender.dim * recommender.n_items / FLOP_PER_THREAD)
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), useful)))
+        names = {*LOCAL_HOSTS, *options.allowed_host, bracketed(options.host)} - {*EVERYWHERE}
+        app = make_app(live, {name.lower() for name in names})
+        host = "127.0.0.1" if options.host in EVERYWHERE else bracketed(options.host)
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        served = live.current().version
+        print(greeting(address, f"{reference} (version {served})", recommender.user_ids[0]))
+        print("Ctrl-C stops this", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops, then raises it once more
+            signal.signal(number, lambda *_: None)
+        live.watch()
+        make_server(app).run(sockets=[listener])
+        live.stop()
+    print("stopped")
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections: a taken port is told before a model is loaded.
+
+    Raises:
+        SettingsError: the port cannot be used.
+    """
+    from hpo.errors import SettingsError
+    from hpo.servers import REUSE_ADDRESS
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only where the protocol is named; without, each answer waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if REUSE_ADDRESS:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        message = f"{host}:{port} cannot be used: {reason}; choose another with --port"
+        raise SettingsError(message) from None
+    return listener
+
+
+def bracketed(host: str) -> str:
+    """As it stands in a URL and in a Host header."""
+    return f"[{host}]" if ":" in host else host
+
+
+def greeting(address: str, model: str, user_id: str) -> str:
+    """Where it is and how to ask, in a POSIX shell and in PowerShell."""
+    body = json.dumps({"user_id": user_id, "k": 10}).replace("'", r"\u0027")
+    url = f"{address}/recommend"
+    return "\n".join(
+        [
+            f"serving {model} at {address}",
+            f"  curl {url} -d '{body}'",
+            f"  Invoke-RestMethod {url} -Method Post -ContentType application/json -Body '{body}'",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
