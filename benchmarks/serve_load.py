@@ -203,7 +203,7 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
 
 
 def user_ids(model: str, tracking_uri: str) -> list[str]:
-    from hpo.model_store import ModelStore, Reference
+    from hpo.serving.model_store import ModelStore, Reference
 
     store = ModelStore(tracking_uri)
     return list(store.load(store.resolve(Reference.parse(model))).history.user_ids)

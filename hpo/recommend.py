@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hpo.model_arguments import add_model_arguments
+from hpo.serving.model_arguments import add_model_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
 
@@ -44,9 +44,9 @@ def main(argv: Sequence[str]) -> int:
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
-    from hpo.bulk import check_out, read_users, write_top
     from hpo.errors import SettingsError
-    from hpo.model_store import ModelStore, Reference, open_recommender
+    from hpo.serving.bulk import check_out, read_users, write_top
+    from hpo.serving.model_store import ModelStore, Reference, open_recommender
     from hpo.settings import Places
     from recsys.questions import RequestError, check_k
 

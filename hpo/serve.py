@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Sequence
 
-from hpo.model_arguments import add_model_arguments
+from hpo.serving.model_arguments import add_model_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
 
@@ -53,9 +53,9 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from hpo.guard import LOCAL_HOSTS
-    from hpo.live_model import LiveModel
-    from hpo.model_store import ModelStore, Reference
-    from hpo.server import make_app, make_server
+    from hpo.serving.live_model import LiveModel
+    from hpo.serving.model_store import ModelStore, Reference
+    from hpo.serving.server import make_app, make_server
     from hpo.settings import Places
     from recsys.threads import FLOP_PER_THREAD
 

@@ -16,11 +16,11 @@ from urllib.request import url2pathname
 import numpy as np
 
 from hpo.guard import LOCAL_HOSTS
-from hpo.live_model import LiveModel
-from hpo.model_store import ModelStore, Reference
 from hpo.registry import CHAMPION, MODEL
 from hpo.serve import listen
-from hpo.server import make_app, make_server
+from hpo.serving.live_model import LiveModel
+from hpo.serving.model_store import ModelStore, Reference
+from hpo.serving.server import make_app, make_server
 from recsys import checkpoint
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.tracking import log_checkpoint, open_run

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpo.errors import SettingsError
-from hpo.model_store import ModelRefused, ModelStore, Reference
+from hpo.serving.model_store import ModelRefused, ModelStore, Reference
 from recsys.errors import TrackingError
 from tests.hpo.registered import Registered, another
 from tests.recsys.trained import trained

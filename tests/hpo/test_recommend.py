@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from hpo import bulk
 from hpo.errors import HpoError, SettingsError
 from hpo.recommend import main
+from hpo.serving import bulk
 from recsys.recommender import Recommender
 from tests.hpo.registered import Registered
 from tests.recsys.trained import trained

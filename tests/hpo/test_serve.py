@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import torch
 
-from hpo import batching
-from hpo.api import MAX_BODY_BYTES
 from hpo.errors import SettingsError
 from hpo.promotion import load_split, promote
 from hpo.records import StudyRecord
 from hpo.serve import listen
+from hpo.serving import batching
+from hpo.serving.api import MAX_BODY_BYTES
 from recsys.evaluation import TowerScorer
 from recsys.questions import Question
 from recsys.recommender import Recommender

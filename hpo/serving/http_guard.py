@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hpo.serving_metrics import ServingMetrics
+from hpo.serving.metrics import ServingMetrics
 
 
 class HostGuard:

@@ -14,11 +14,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hpo.api import MAX_BODY_BYTES, Ask, AskMany, Found, FoundMany, Health, Problem, Ready
-from hpo.batching import Batcher
-from hpo.http_guard import Counted, HostGuard, Shortcut, send_json
-from hpo.live_model import LiveModel
-from hpo.serving_metrics import CONTENT_TYPE, ServingMetrics
+from hpo.serving.api import MAX_BODY_BYTES, Ask, AskMany, Found, FoundMany, Health, Problem, Ready
+from hpo.serving.batching import Batcher
+from hpo.serving.http_guard import Counted, HostGuard, Shortcut, send_json
+from hpo.serving.live_model import LiveModel
+from hpo.serving.metrics import CONTENT_TYPE, ServingMetrics
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "bad input, with the reason"}
