@@ -71,7 +71,9 @@ def _how_to_serve(places: Places, user: str) -> list[str]:
     programs = Path(sys.executable).parent
     hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
     return [
-        "serve it, in a POSIX shell:",
+        "serve it:",
+        f"  python -m hpo.serve{_tracking_option(places)}",
+        "or with MLflow's own server, in a POSIX shell:",
         *([f'  export PATH="{programs}:$PATH"'] if hidden else []),
         f"  export MLFLOW_TRACKING_URI='{uri}'",
         f"  {serve}",
@@ -82,6 +84,13 @@ def _how_to_serve(places: Places, user: str) -> list[str]:
         f"  {serve}",
         f"  Invoke-RestMethod {url} -Method Post -ContentType application/json -Body '{body}'",
     ]
+
+
+def _tracking_option(places: Places) -> str:
+    from recsys.mlflow_client import public_uri
+
+    uri = places.tracking_uri
+    return "" if uri == type(places).tracking_uri else f" --tracking-uri {public_uri(uri)}"
 
 
 def parser() -> argparse.ArgumentParser:
