@@ -1,4 +1,4 @@
-"""Options that every hpo command takes, with the same defaults everywhere."""
+"""Options that several hpo commands take, with the same defaults everywhere."""
 
 from __future__ import annotations
 
@@ -22,4 +22,29 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
         "--experiment-name",
         metavar="NAME",
         help="MLflow experiment of the study's runs (default: two-tower-hpo)",
+    )
+
+
+def add_moved_data_argument(parser: argparse.ArgumentParser) -> None:
+    """--data (or --data-root) of commands that take a study's data from where it was."""
+    parser.add_argument(
+        "--data",
+        "--data-root",
+        dest="data",
+        metavar="NAME|PATH",
+        help="the study's data, if it has moved (default: where it was)",
+    )
+
+
+def add_host_arguments(parser: argparse.ArgumentParser) -> None:
+    """--host and --allowed-host of commands that serve."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer under this host name, too; may be repeated",
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_host_arguments, add_place_arguments
 from hpo.tracking.links import DASHBOARD_PORT, MLFLOW_PORT, dashboard_path
 from recsys.cli import run_command
 from recsys.console import command_parser
@@ -41,16 +41,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help=f"default: {MLFLOW_PORT}",
     )
-    result.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
-    )
-    result.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="answer under this host name, too; may be repeated",
-    )
+    add_host_arguments(result)
     result.add_argument(
         "--allow-writes",
         action="store_true",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_moved_data_argument, add_place_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
 
@@ -101,13 +101,7 @@ def parser() -> argparse.ArgumentParser:
         "python -m hpo.promote --study-name two_tower-ml-100k",
     )
     add_place_arguments(result)
-    result.add_argument(
-        "--data",
-        "--data-root",
-        dest="data",
-        metavar="NAME|PATH",
-        help="the study's data, if it has moved (default: where it was)",
-    )
+    add_moved_data_argument(result)
     return result
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Sequence
 
+from hpo.arguments import add_host_arguments
 from hpo.serving.model_arguments import add_model_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
@@ -24,17 +25,8 @@ def parser() -> argparse.ArgumentParser:
         "within seconds.",
         "python -m hpo.serve --port 8000 --model models:/two-tower@champion",
     )
-    result.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
-    )
+    add_host_arguments(result)
     result.add_argument("--port", type=int, default=PORT, help="default: %(default)s; 0: any")
-    result.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="answer under this host name, too; may be repeated",
-    )
     add_model_arguments(result)
     return result
 
