@@ -42,8 +42,8 @@ def check_runs(folder: Path, database: Path) -> None:
         assert mirrored.status == STATUS[trial.state]
         assert mirrored.tags["mlflow.parentRunId"] == runs[None].run_id
         points = [(step, value) for step, _, value in mirrored.series("recall_at_10")]
-        known = zip(columns["epoch"], columns["recall_at_10"], strict=True)
-        assert points[: len(columns["epoch"])] == list(known)
+        known = list(zip(columns["epoch"], columns.get("recall_at_10", []), strict=True))
+        assert points[: len(known)] == known  # none, if its worker was killed in the first epoch
 
 
 def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template: Path) -> None:

@@ -12,7 +12,7 @@ from tests.hpo.scripted import study_config
 
 SPACE = {
     "dim": {"low": 4, "high": 64, "log": True},
-    "window": {"low": 10, "high": 60, "step": 10},
+    "window": {"low": 10, "high": 110, "step": 10},
     "lr": {"low": 1e-4, "high": 1e-1, "log": True},
     "batch_size": {"choices": [32, 128]},
     "mix": {"choices": [0.0, 0.35]},
