@@ -12,7 +12,7 @@ endif
 RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run install test check lint types screenshots clean
+.PHONY: run install test check lint types clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50

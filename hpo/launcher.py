@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ from recsys.split import Holdout, Split
 from recsys.threads import useful_threads
 
 TERMINATED = 143
+TERMINATED_SECONDS = 3.0  # for the last sync; containers are killed after ten
 EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
 
 
@@ -75,7 +77,7 @@ def launch(request: Request) -> int:
         study, record = open_study(storage, name, make_record(config, data_name, split))
         ledger = Ledger(study, record.config)
         if died := ledger.recover():
-            console.print(f"{died} trials were left by a launcher that died; they run again")
+            console.print(f"found {died} running when a launcher died; running them again")
         n_before = ledger.n_finished()
         if n_before >= config.n_trials:
             console.print(f"study {name} is already complete: {n_before} trials finished")
@@ -143,10 +145,13 @@ def _run(
         progress = stack.enter_context(LiveProgress(console, lines)) if live else lines
         if mirror:
             mirror.start()
+        patience = math.inf
         try:
             ended = Scheduler(ledger, runners, progress, config.n_trials, config.timeout).run()
+            if ended.reason == "terminated":
+                patience = TERMINATED_SECONDS
         finally:
-            tracking = mirror.stop() if mirror else None
+            tracking = mirror.stop(patience) if mirror else None
     return ended, tracking if isinstance(tracking, TrackingError) else None
 
 

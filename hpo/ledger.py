@@ -24,7 +24,7 @@ from recsys.config import TrainConfig
 from recsys.trainer import EpochResult
 
 RETRIED: frozenset[Cause] = frozenset({"worker-died", "launcher-died", "interrupted"})
-MAX_ATTEMPTS = 3
+MAX_DEATHS = 3  # of workers, by one config; interruptions are not its fault
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -60,6 +60,11 @@ def objective_value(result: EpochResult) -> float:
     return float(getattr(result.metrics, OBJECTIVE))
 
 
+def _cause(trial: FrozenTrial) -> Cause | None:
+    outcome = Outcome.of(trial)
+    return outcome.cause if outcome else None
+
+
 class Ledger:
     """The launcher's side of a study. **Thread-safe.** The caller holds the study's lock."""
 
@@ -83,7 +88,10 @@ class Ledger:
         return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
     def recover(self) -> int:
-        """FAIL what an earlier launcher left RUNNING and queue what was lost; how many died."""
+        """FAIL what an earlier launcher left RUNNING and queue what was lost; how many died.
+
+        The caller holds the study's lock, so whatever is RUNNING is dead.
+        """
         with self._lock:
             dead = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             message = "the launcher died while this trial ran"
@@ -113,7 +121,8 @@ class Ledger:
             params = last.system_attrs.get("fixed_params") or last.params
             lost = last.state == TrialState.FAIL and outcome and outcome.cause in RETRIED
             complete = set(params) == set(self._config.space)  # killed amid the suggestions: no
-            if lost and complete and attempt.number < MAX_ATTEMPTS:
+            deaths = sum(_cause(trial) == "worker-died" for trial in trials)
+            if lost and complete and deaths < MAX_DEATHS:
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
                 self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
 

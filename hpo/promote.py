@@ -40,12 +40,13 @@ def run_promotion(places: Places, study_name: str | None, *, data: str | None = 
 
 def summary(promotion: Promotion, places: Places) -> str:
     """Version, figures, and how to serve it."""
-    from hpo.registry import MODEL
+    from hpo.registry import CHAMPION, MODEL
 
     p = promotion
     said = "registered as" if p.is_new else "was promoted before: nothing to do. It is"
     lines = [
         f"trial {p.trial} of study {p.study} {said} {MODEL} version {p.version} (run {p.run_id})",
+        *([f"the champion is version {p.champion} by now"] if p.champion != p.version else []),
         f"trained on train + validation for {p.epochs} epochs",
         "",
         "metric          validation      test  popularity on test",
@@ -53,17 +54,15 @@ def summary(promotion: Promotion, places: Places) -> str:
     for name, value in p.test.items():
         validation = f"{p.validation[name]:.4f}" if name in p.validation else ""
         lines.append(f"{name:14}  {validation:>10}  {value:8.4f}  {p.popularity[name]:18.4f}")
-    return "\n".join([*lines, "", *_how_to_serve(places, p.example_user)])
+    name = CHAMPION if p.champion == p.version else str(p.version)
+    model = f"models:/{MODEL}{'@' if name == CHAMPION else '/'}{name}"
+    return "\n".join([*lines, "", *_how_to_serve(places, p.example_user, model)])
 
 
-def _how_to_serve(places: Places, user: str) -> list[str]:
-    from hpo.registry import CHAMPION, MODEL
+def _how_to_serve(places: Places, user: str, model: str) -> list[str]:
     from recsys.mlflow_client import public_uri
 
-    serve = (
-        f"mlflow models serve -m models:/{MODEL}@{CHAMPION} --env-manager local "
-        f"--host 127.0.0.1 --port {PORT}"
-    )
+    serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port {PORT}"
     question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
     body = json.dumps(question).replace("'", r"\u0027")
     uri = public_uri(places.tracking_uri)
@@ -72,7 +71,7 @@ def _how_to_serve(places: Places, user: str) -> list[str]:
     hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
     return [
         "serve it:",
-        f"  python -m hpo.serve{_tracking_option(places)}",
+        f"  python -m hpo.serve --model {model}{_tracking_option(places)}",
         "or with MLflow's own server, in a POSIX shell:",
         *([f'  export PATH="{programs}:$PATH"'] if hidden else []),
         f"  export MLFLOW_TRACKING_URI='{uri}'",

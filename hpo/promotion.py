@@ -72,6 +72,7 @@ class Promotion:
         test: the refit on test.
         popularity: the baseline on the same test users.
         example_user: somebody whom the served model knows.
+        champion: the version that has the alias now; a later promotion may have taken it.
     """
 
     version: int
@@ -85,6 +86,7 @@ class Promotion:
     test: Mapping[str, float]
     popularity: Mapping[str, float]
     example_user: str
+    champion: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,4 +227,5 @@ def _describe(
         test=test,
         popularity=popularity,
         example_user=version.tags[EXAMPLE_USER],
+        champion=int(registry.alias_holder(client, registry.CHAMPION) or version.version),
     )

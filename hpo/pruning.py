@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from hpo.settings import PrunerConfig
 
-MIN_CURVES = 5  # so many finished trials must have reached an epoch before it is judged
+MIN_CURVES = 5  # so many finished trials (or `startup`, if less) must have reached an epoch
 
 
 class MedianRule:
@@ -37,6 +37,7 @@ class MedianRule:
         if self._config.name == "none" or self._finished < self._config.startup:
             return False
         others = self._values_at.get(epoch, [])
-        if epoch < self._config.warmup or len(others) < MIN_CURVES:
+        enough = min(MIN_CURVES, max(1, self._config.startup))
+        if epoch < self._config.warmup or len(others) < enough:
             return False
         return best < statistics.median(others)

@@ -72,7 +72,7 @@ def _log(places: Places, study_name: str, folder: Path) -> str:
     except TrackingError as error:
         return f"not in MLflow: {error}"
     if run is None:
-        return "not in MLflow: the study has no run there; make one with: python -m hpo.sync"
+        return "not in MLflow: the study has no run there; make one with hpo.sync"
     return f"in MLflow: folder {ARTIFACTS} of run {run}"
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.errors import StudyStopped
@@ -21,6 +21,7 @@ from hpo.progress import Progress
 from hpo.records import Outcome
 from hpo.runners import Runner
 
+STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 SAME_ERROR_LIMIT = 2  # the same exception twice is a bug, not bad luck
 FAILURES_IN_A_ROW = 10
 POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
@@ -62,6 +63,7 @@ class Scheduler:
         self._error: BaseException | None = None
         self._errors: Counter[str] = Counter()
         self._in_a_row = 0
+        self._interrupts = 0
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; nothing stays RUNNING.
@@ -83,6 +85,11 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     if deadline is not None and time.monotonic() > deadline:
                         self._stop("timeout")
+        if isinstance(self._error, StorageInternalError):
+            cause = str(self._error.__cause__ or self._error).splitlines()[0]
+            raise StudyStopped(
+                f"the study's storage failed: {cause}; mend that, then run the same command again"
+            ) from self._error
         if self._error is not None:
             raise self._error
         n_finished = self._ledger.n_finished()
@@ -151,8 +158,9 @@ class Scheduler:
             )
 
     def _stop(self, reason: str) -> None:
-        """Start no more trials."""
-        self._reason = self._reason or reason
+        """Start no more trials. A stronger reason takes the place of a weaker one."""
+        if self._reason is None or STRENGTH.index(reason) > STRENGTH.index(self._reason):
+            self._reason = reason
         if self._changed.acquire(blocking=False):  # a slot that holds it looks at _reason next
             self._changed.notify_all()
             self._changed.release()
@@ -181,7 +189,8 @@ class Scheduler:
                 signal.signal(number, handler)
 
     def _on_interrupt(self, *_: Any) -> None:
-        if self._reason == "interrupted":
+        self._interrupts += 1
+        if self._interrupts > 1:
             self.abort("interrupted")
         else:
             self._stop("interrupted")

@@ -80,9 +80,11 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
-    """The stored record with what may change: number of trials, tags, description."""
+    """The stored record with what may change: more trials, how to search, tags, description."""
     changes = {
-        "n_trials": now.config.n_trials,
+        "n_trials": max(now.config.n_trials, stored.config.n_trials),
+        "sampler": now.config.sampler,
+        "pruner": now.config.pruner,
         "tags": {**stored.config.tags, **now.config.tags},
         "description": now.config.description or stored.config.description,
     }

@@ -62,7 +62,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         near = ", ".join(sorted(str(found) for found in path.parent.glob("*.toml"))) or "none"
         raise SettingsError(
-            f"{path}: no such study file; found in that folder: {near}. Give one with --study."
+            f"{path}: no such study file; found in that folder: {near}. Give one with --study, "
+            "or start this in the folder of the repository."
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None

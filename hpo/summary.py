@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 
 from optuna import Study
@@ -101,8 +102,8 @@ def _command(command: str, study: Study, places: Places) -> str:
 
 
 def _quoted(value: str) -> str:
-    """In double quotes where a shell would split; POSIX shells and PowerShell both read them."""
-    return f'"{value}"' if " " in value else value
+    """Safe to paste; POSIX shells and PowerShell both take single quotes literally."""
+    return shlex.quote(value)
 
 
 def _shown(url: str) -> str:

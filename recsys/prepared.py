@@ -22,7 +22,11 @@ _COLUMNS = ("users", "items", "times", "weights")
 
 
 def save_holdout(path: Path, holdout: Holdout) -> None:
-    """Write the file under another name, then move it into place."""
+    """Write the file under another name, then move it into place.
+
+    Raises:
+        CheckpointError: the disk does not take it.
+    """
     columns: dict[str, np.typing.NDArray[Any]] = {}
     for part, interactions in (("seen", holdout.seen), ("relevant", holdout.relevant)):
         for name in _COLUMNS:
@@ -35,8 +39,11 @@ def save_holdout(path: Path, holdout: Holdout) -> None:
         "repeats": holdout.seen.repeats,
     }
     draft = path.with_name(path.name + ".part")
-    save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
-    draft.replace(path)
+    try:
+        save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
+        draft.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: the training data cannot be written ({error})") from error
 
 
 def load_holdout(path: Path) -> Holdout:

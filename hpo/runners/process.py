@@ -168,7 +168,11 @@ class _Worker:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             tail = self._error_tail()
             raise WorkerDied(f"the worker process died ({how})" + (f": {tail}" if tail else ""))
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:  # it died in the middle of a line
+            self.kill()
+            raise WorkerDied(f"the worker broke off: {line[:80]!r}") from None
         return message
 
     def _error_tail(self) -> str:

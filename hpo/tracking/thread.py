@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -43,14 +45,17 @@ class MirrorThread:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> SyncReport | TrackingError:
-        """End with one last, fresh sync, and wait for it.
+    def stop(self, seconds: float = math.inf) -> SyncReport | TrackingError:
+        """End with one last, fresh sync, and wait for it, but no longer than `seconds`.
 
         A server that is gone or hangs costs one time-out: no last sync follows a failure.
         """
         self._stopping.set()
+        deadline = time.monotonic() + seconds
         while self._thread.is_alive():  # in steps: Windows hears Ctrl-C between them
-            self._thread.join(0.5)
+            if time.monotonic() > deadline:
+                return TrackingError("the last sync was not waited for")
+            self._thread.join(0.2)
         return self.result
 
     def _run(self) -> None:

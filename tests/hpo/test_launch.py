@@ -101,7 +101,7 @@ def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: P
 
     code, out, _ = run("hpo.run", *call, cwd=tmp_path)
     assert code == 0
-    assert "left by a launcher that died" in out
+    assert "running when a launcher died" in out
     counts = states(tmp_path)
     assert counts["COMPLETE"] == 4
     assert set(counts) == {"COMPLETE", "FAIL"}
@@ -137,6 +137,28 @@ def test_a_hard_stop_leaves_nothing_running(tmp_path: Path, signals: tuple[int, 
     assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
     causes = {o.cause for t in study_in(tmp_path).trials if (o := Outcome.of(t))}
     assert causes == {"interrupted"}
+
+
+@posix
+@pytest.mark.parametrize(
+    ("signals", "expected"),
+    [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)],
+)
+def test_after_the_timeout_signals_still_stop(
+    tmp_path: Path, signals: tuple[int, ...], expected: int
+) -> None:
+    call = arguments(tmp_path, "--workers", 1, "--timeout", 0.1, epochs=10_000, n_trials=9)
+    process = start("hpo.run", *call, cwd=tmp_path)
+    wait_until(lambda: has_reports(tmp_path))
+    assert process.stdout is not None
+    for number in signals:
+        process.send_signal(number)
+        if number == signal.SIGINT:
+            heard = iter(process.stdout.readline, "")
+            next((line for line in heard if "press Ctrl-C again" in line), None)
+    code, _, _ = finish(process)
+    assert code == expected
+    assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
 
 
 def test_six_launchers_at_once_make_one_exact_study(tmp_path: Path) -> None:

@@ -71,7 +71,18 @@ def test_a_worker_that_died_is_tried_again_with_the_same_seed(opened: tuple[Ledg
         first = again
     ledger.fail(first, first.outcome("worker-died", "gone"))
     ledger.requeue()
-    assert len(trials(folder)) == 3, "three attempts are enough"
+    assert len(trials(folder)) == 3, "three deaths are enough"
+
+
+def test_interruptions_never_use_a_config_up(opened: tuple[Ledger, Path]) -> None:
+    ledger, _ = opened
+    first = ledger.start("scripted", 1)
+    again = first
+    for cause in ("interrupted", "launcher-died", "interrupted", "interrupted", "interrupted"):
+        ledger.fail(again, again.outcome(cause, "stopped"))  # type: ignore[arg-type]
+        ledger.requeue()
+        again = ledger.start("scripted", 1)
+        assert again.config == first.config
 
 
 @pytest.mark.parametrize("cause", ["diverged", "out-of-memory", "error"])

@@ -126,6 +126,17 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert "no prepared training data" in caught.value.traceback
 
 
+def test_a_torn_last_line_is_a_death_not_a_bug(process: ProcessRunner) -> None:
+    epochs = process.epochs(CONFIG.replace(epochs=10_000, patience=10_000))
+    next(epochs)
+    worker = process._worker
+    assert worker is not None
+    worker._messages.put('{"task": 1, "epo')
+    with pytest.raises(WorkerDied, match="broke off"):
+        list(epochs)
+    assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
+
+
 def test_the_worker_ends_when_its_launcher_is_killed(data: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
