@@ -86,6 +86,7 @@ def launch(request: Request) -> int:
             console.print(summary.heading(record, config.n_trials, n_before, request.places))
             ended, tracking = _run(request, config, ledger, split, study, console)
     console.print(summary.table(study, record))
+    console.print(summary.best_config(study, record), end="")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.promote:

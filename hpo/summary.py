@@ -16,6 +16,7 @@ from hpo.settings import OBJECTIVE, Places
 from recsys.errors import TrackingError
 
 SHOWN_TRIALS = 5
+MAX_COLUMNS = 5
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
@@ -32,7 +33,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places)
 
 def table(study: Study, record: StudyRecord) -> Table:
     """The best trials, trial 0 (the defaults) and the baselines, on validation."""
-    names = list(record.config.space)
+    names = _columns(record)
     result = Table(title=f"study {study.study_name}: {OBJECTIVE} on validation")
     for heading_ in ("trial", OBJECTIVE, "best epoch", "seconds", *names):
         result.add_column(heading_, justify="right", no_wrap=True)
@@ -48,6 +49,22 @@ def table(study: Study, record: StudyRecord) -> Table:
     for baseline, metrics in record.baselines.items():
         result.add_row(baseline, f"{metrics[OBJECTIVE]:.4f}", *[""] * (2 + len(names)))
     return result
+
+
+def _columns(record: StudyRecord) -> list[str]:
+    """The parameters, if there are few enough to stand side by side."""
+    names = list(record.config.space)
+    return names if len(names) <= MAX_COLUMNS else []
+
+
+def best_config(study: Study, record: StudyRecord) -> str:
+    """The best trial's parameters on one line, where the table has no room; else nothing."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = max(complete, key=lambda trial: (_value(trial), -trial.number), default=None)
+    if best is None or _columns(record):
+        return ""
+    params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())
+    return f"trial {best.number}: {params}\n"
 
 
 def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
