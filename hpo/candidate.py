@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
-from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
+from hpo.records import Attempt, Outcome, StudyRecord, best_complete, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
@@ -47,16 +47,15 @@ class Candidate:
 
 
 def best_candidate(study: Study) -> Candidate:
-    """The COMPLETE trial with the highest value, the first of equals.
+    """The study's winner, see `hpo.records.best_complete`.
 
     Raises:
         PromotionError: there is none, or it was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
+    best = best_complete(study.get_trials(deepcopy=False))
+    if best is None:
         raise PromotionError(f"study {name!r} has no complete trial yet; let it run: hpo.run")
-    best = max(complete, key=lambda trial: (trial.value, -trial.number))
     attempt, outcome = Attempt.of(best), Outcome.of(best)
     if attempt is None or outcome is None:
         raise PromotionError(

@@ -10,13 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.pruning import MedianRule
-from hpo.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Cause, Outcome, epochs_to_columns
+from hpo.records import (
+    ATTEMPT,
+    EPOCHS,
+    OUTCOME,
+    Attempt,
+    Cause,
+    Outcome,
+    best_complete,
+    epochs_to_columns,
+)
 from hpo.settings import OBJECTIVE, StudyConfig
 from hpo.space import SearchSpace
 from hpo.study import derive_seed, make_sampler
@@ -82,10 +91,9 @@ class Ledger:
             return len(self._study.get_trials(deepcopy=False, states=FINISHED))
 
     def best(self) -> FrozenTrial | None:
-        """The COMPLETE trial with the highest value, the earliest of equals."""
+        """See `hpo.records.best_complete`."""
         with self._lock:
-            complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+            return best_complete(self._study.get_trials(deepcopy=False))
 
     def recover(self) -> int:
         """FAIL what an earlier launcher left RUNNING and queue what was lost; how many died.
@@ -126,7 +134,8 @@ class Ledger:
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
                 self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
 
-    def _attempt_of(self, trial: FrozenTrial) -> Attempt:
+    def _attempt_of(self, trial: FrozenTrial | Trial) -> Attempt:
+        """What is stored, or that this is the first try of a config of its own."""
         seed = derive_seed(self._config.seed, trial.number)
         return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
 
@@ -136,10 +145,7 @@ class Ledger:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
             trial = self._study.ask()
-            queued = trial.user_attrs.get(ATTEMPT)
-            first = Attempt(1, trial.number, derive_seed(self._config.seed, trial.number), 0, "")
-            planned = Attempt(**queued) if queued else first
-            attempt = Attempt(planned.number, planned.origin, planned.seed, threads, runner)
+            attempt = replace(self._attempt_of(trial), threads=threads, runner=runner)
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
             return Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
 
@@ -151,7 +157,7 @@ class Ledger:
             assignment.trial.report(objective_value(result), result.epoch)
             if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
                 self._flush(assignment)
-            best = max(map(objective_value, assignment.results))
+            best = objective_value(assignment.best or result)
             return self._rule.is_hopeless(result.epoch, best)
 
     def _flush(self, assignment: Assignment) -> None:

@@ -7,14 +7,14 @@ and promotion read it through here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.settings import StudyConfig
 
 if TYPE_CHECKING:
-    from optuna import Study
+    from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
     from recsys.trainer import EpochResult
@@ -82,7 +82,7 @@ class Attempt:
         return asdict(self)
 
     @classmethod
-    def of(cls, trial: FrozenTrial) -> Attempt | None:
+    def of(cls, trial: FrozenTrial | Trial) -> Attempt | None:
         """None for a trial that never started."""
         values = trial.user_attrs.get(ATTEMPT)
         return None if values is None else cls(**values)
@@ -134,3 +134,9 @@ def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
     """The columns of `epochs_to_columns`; {} if none were written."""
     columns: dict[str, list[float]] = trial.user_attrs.get(EPOCHS, {})
     return columns
+
+
+def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none."""
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
-from hpo.records import Attempt, Outcome, StudyRecord
+from hpo.records import Attempt, Outcome, StudyRecord, best_complete
 from hpo.scheduler import Ended
 from hpo.settings import OBJECTIVE, Places
 from recsys.errors import TrackingError
@@ -59,8 +59,7 @@ def _columns(record: StudyRecord) -> list[str]:
 
 def best_config(study: Study, record: StudyRecord) -> str:
     """The best trial's parameters on one line, where the table has no room; else nothing."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = max(complete, key=lambda trial: (_value(trial), -trial.number), default=None)
+    best = best_complete(study.get_trials(deepcopy=False))
     if best is None or _columns(record):
         return ""
     params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())

@@ -5,24 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BLOCK = 128  # items of one block of the two-level top-k
-DIRECT = 4096  # below this catalogue size one torch.topk is faster
-
-
-def top_values(scores: Tensor, k: int) -> Tensor:
-    """(b, min(k, n)) the largest values of each row, falling.
-
-    The k largest of a row lie in the k blocks with the largest maxima, so only those are looked
-    at: exact, and 1.4 times faster than torch.topk on 20,000 items.
-    """
-    n = scores.shape[1]
-    if n < max(DIRECT, BLOCK * k):
-        return torch.topk(scores, min(k, n), dim=1).values
-    whole = n - n % BLOCK
-    blocks = scores[:, :whole].unflatten(1, (-1, BLOCK))  # (b, n // BLOCK, BLOCK)
-    best = torch.topk(blocks.amax(2), k, dim=1).indices  # (b, k)
-    chosen = blocks.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
-    return torch.topk(torch.cat([chosen, scores[:, whole:]], 1), k, dim=1).values
+from recsys.topk import top_values
 
 
 def ranks(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import StudyRecord
+from hpo.records import StudyRecord, best_complete
 from hpo.settings import Parameter, StudyConfig
 from hpo.tracking.projection import BEST, Content, Row, StudyView, cut, milliseconds
 
@@ -103,8 +103,6 @@ def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]
     config = view.record.config
     tags = {**config.tags, "hpo.n_trials": str(config.n_trials), "hpo.dashboard": view.dashboard()}
     tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
-    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    if complete:
-        best = max(complete, key=lambda trial: (trial.value, -trial.number))
+    if best := best_complete(ended):
         tags["hpo.best_trial"] = str(best.number)
     return view.identity("study") | {name: cut(value) for name, value in tags.items() if value}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -18,7 +16,7 @@ from hpo.study import load_study
 from tests.examples import conveyor
 
 ROOT = Path(__file__).parent.parent.parent
-TICK_SECONDS = 0.05
+PATIENCE_SECONDS = 120.0  # until a study has its first epoch; only ends a broken test
 
 
 def shop(folder: Path) -> Path:
@@ -70,16 +68,6 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def run(module: str, *arguments: object, cwd: Path, **env: str) -> tuple[int, str, str]:
     return finish(start(module, *arguments, cwd=cwd, **env))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Poll; the deadline only ends a broken test."""
-    pause = threading.Event()
-    for _ in range(int(seconds / TICK_SECONDS)):
-        if condition():
-            return
-        pause.wait(TICK_SECONDS)
-    raise AssertionError(f"not within {seconds} s: {condition}")
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

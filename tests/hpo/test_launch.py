@@ -14,6 +14,7 @@ from hpo.records import Attempt, Outcome, StudyRecord
 from hpo.run import main
 from recsys.errors import RecsysError
 from tests.hpo.commands import (
+    PATIENCE_SECONDS,
     finish,
     has_reports,
     run,
@@ -21,9 +22,9 @@ from tests.hpo.commands import (
     start,
     study_file,
     study_in,
-    wait_until,
     workers_of,
 )
+from tests.hpo.mlflow_server import eventually
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -73,7 +74,7 @@ def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:
 def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=150, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     workers_of(process)[0].kill()
     code, out, _ = finish(process)
     assert code == 0
@@ -90,7 +91,7 @@ def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
 def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=150, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     workers = workers_of(process)
     assert workers
     process.kill()
@@ -111,7 +112,7 @@ def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: P
 def test_ctrl_c_finishes_the_running_trials(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=100, n_trials=50)
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     process.send_signal(signal.SIGINT)
     code, out, _ = finish(process)
     assert code == 130
@@ -125,7 +126,7 @@ def test_ctrl_c_finishes_the_running_trials(tmp_path: Path) -> None:
 def test_a_hard_stop_leaves_nothing_running(tmp_path: Path, signals: tuple[int, ...]) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=5000, n_trials=50)
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     assert process.stdout is not None
     for number in signals:  # the second only after the first was heard: equal signals merge
         process.send_signal(number)
@@ -149,7 +150,7 @@ def test_after_the_timeout_signals_still_stop(
 ) -> None:
     call = arguments(tmp_path, "--workers", 1, "--timeout", 0.1, epochs=10_000, n_trials=9)
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     assert process.stdout is not None
     for number in signals:
         process.send_signal(number)

@@ -11,6 +11,7 @@ import pytest
 from hpo.records import epochs_of
 from hpo.tracking.projection import STATUS
 from tests.hpo.commands import (
+    PATIENCE_SECONDS,
     finish,
     has_reports,
     run,
@@ -18,10 +19,9 @@ from tests.hpo.commands import (
     start,
     study_file,
     study_in,
-    wait_until,
     workers_of,
 )
-from tests.hpo.mlflow_server import TrackingServer, by_trial
+from tests.hpo.mlflow_server import TrackingServer, by_trial, eventually
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template:
     call += ["--workers", "2", "--tracking-uri", "sqlite:///mlflow.db"]
     call += ["--tag", "team=shop", "--description", "a test"]
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     workers_of(process)[0].kill()
     code, out, err = finish(process)
     assert code == 0, out + err
@@ -72,7 +72,7 @@ def test_a_server_that_stops_in_mid_study_costs_no_trial(
     call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
     call += ["--workers", "2", "--tracking-uri", server.uri]
     process = start("hpo.run", *call, cwd=tmp_path)
-    wait_until(lambda: has_reports(tmp_path))
+    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     server.stop()
     code, out, err = finish(process)
     assert code == 3, out + err

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys import ranking
+from recsys import topk
 from recsys.evaluation import Evaluator
 from recsys.interactions import Interactions
 from recsys.metrics import UserMetrics
@@ -80,8 +80,8 @@ def test_chunk_size_never_changes_a_result() -> None:
 @settings(deadline=None, max_examples=25)
 def test_two_level_top_values_are_exact(seed: int, k: int) -> None:
     draw = torch.Generator().manual_seed(seed)
-    scores = torch.randint(0, 3000, (3, ranking.BLOCK * 40 + 17), generator=draw).float()
-    assert torch.equal(ranking.top_values(scores, k), torch.topk(scores, k, dim=1).values)
+    scores = torch.randint(0, 3000, (3, topk.BLOCK * 40 + 17), generator=draw).float()
+    assert torch.equal(topk.top_values(scores, k), torch.topk(scores, k, dim=1).values)
 
 
 def test_a_question_already_answered_is_refused() -> None:
