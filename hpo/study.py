@@ -64,7 +64,7 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
             raise StudyError(
                 f"study {name!r} was made by another program; choose another --study-name"
             )
-        study.set_user_attr(STUDY, record.to_json())
+        store_record(study, record)
     stored = StudyRecord.of(study)
     if differences := _differences(stored, record):
         raise StudyError(
@@ -79,6 +79,11 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
     return study, stored
 
 
+def store_record(study: Study, record: StudyRecord) -> None:
+    """Write the record, in one attribute: a kill leaves the old one or the new one."""
+    study.set_user_attr(STUDY, record.to_json())
+
+
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
     """The stored record with what may change: more trials, how to search, tags, description."""
     changes = {
@@ -91,7 +96,7 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
     config = stored.config.model_copy(update=changes)
     if config != stored.config:
         stored = replace(stored, config=config)
-        study.set_user_attr(STUDY, stored.to_json())
+        store_record(study, stored)
     return stored
 
 
