@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,7 @@ from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import Places, StudyConfig
 from hpo.storage import open_storage
-from hpo.study import new_uid, open_study, store_record
+from hpo.study import new_uid, open_study
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
 from recsys.errors import TrackingError
@@ -75,9 +75,6 @@ def launch(request: Request) -> int:
     storage = open_storage(request.places.storage)
     with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
         study, record = open_study(storage, name, make_record(config, data_name, split))
-        if not record.baselines:  # once a study: a full evaluation that a restart need not repeat
-            record = replace(record, baselines={"popularity": _popularity(split.tuning)})
-            store_record(study, record)
         ledger = Ledger(study, record.config)
         if died := ledger.recover():
             console.print(f"found {died} running when a launcher died; running them again")
@@ -102,7 +99,7 @@ def _wait(console: Console, held: str) -> None:
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:
-    """What the study would be if it were made now, but for its baselines."""
+    """What the study would be if it were made now."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return StudyRecord(
         uid=new_uid(),
@@ -114,7 +111,7 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
             "n_items": split.interactions.n_items,
             **{f"n_{part}": len(rows) for part, rows in parts.items()},
         },
-        baselines={},
+        baselines={"popularity": _popularity(split.tuning)},
         environment=environment(),
     )
 

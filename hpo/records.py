@@ -30,7 +30,7 @@ Cause = Literal["worker-died", "diverged", "out-of-memory", "error", "launcher-d
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Written when the study is made; baselines follow before its first trial.
+    """Written once, when the study is made.
 
     Attributes:
         uid: UUID; names of studies are unique only within one storage.

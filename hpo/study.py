@@ -64,7 +64,7 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
             raise StudyError(
                 f"study {name!r} was made by another program; choose another --study-name"
             )
-        store_record(study, record)
+        study.set_user_attr(STUDY, record.to_json())
     stored = StudyRecord.of(study)
     if differences := _differences(stored, record):
         raise StudyError(
@@ -79,11 +79,6 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
     return study, stored
 
 
-def store_record(study: Study, record: StudyRecord) -> None:
-    """Write the record, in one attribute: a kill leaves the old one or the new one."""
-    study.set_user_attr(STUDY, record.to_json())
-
-
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
     """The stored record with what may change: more trials, how to search, tags, description."""
     changes = {
@@ -96,7 +91,7 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
     config = stored.config.model_copy(update=changes)
     if config != stored.config:
         stored = replace(stored, config=config)
-        store_record(study, stored)
+        study.set_user_attr(STUDY, stored.to_json())
     return stored
 
 
