@@ -43,6 +43,9 @@ class TrainConfig:
     """A target at distance d weighs exp(-d / target_decay)."""
     user_power: float = _in(0.0, 0.0, 1.0)
     """A user's window of k targets weighs k ** -user_power in the loss."""
+    negatives: int = _in(0, 0, 10_000_000)
+    """Items drawn a step for the softmax, shared by the batch; 0: the whole catalogue while
+    it is small, see `recsys.negatives`; at least the number of items: always the whole."""
     temperature: float = _in(0.16, 0.01, 10.0)
     """logit = cosine / temperature + item bias."""
     recency: float = _in(3.0, 0.1, 1e6)

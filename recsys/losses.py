@@ -21,15 +21,19 @@ class _MaskedSoftmax(torch.autograd.Function):
         rows: Tensor,
         targets: Tensor,
         weights: Tensor,
+        log_share: Tensor | None,
     ) -> Tensor:
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
         flat = buffer.view(-1)
+        position = rows * buffer.shape[1] + targets
+        chosen = flat[position]  # (t,)
+        if log_share is not None:  # a target is there in any case, so it stands for itself only
+            buffer.sub_(log_share)
+            flat.index_put_((position,), chosen)
         flat.index_fill_(0, masked, -torch.inf)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
-        position = rows * buffer.shape[1] + targets
-        chosen = flat[position] - highest[rows, 0]  # (t,)
         total = buffer.sub_(highest).exp_().sum(1)  # (b,); the buffer now holds exponentials
-        loss = (weights * (total.log()[rows] - chosen)).sum() / len(users)
+        loss = (weights * (total.log()[rows] - (chosen - highest[rows, 0]))).sum() / len(users)
         ctx.save_for_backward(users, items, buffer, total, rows, position, weights)
         return loss
 
@@ -40,10 +44,10 @@ class _MaskedSoftmax(torch.autograd.Function):
         mass = torch.zeros_like(total).index_add_(0, rows, weights)  # (b,)
         gradient = buffer.mul_((mass / total * scale)[:, None])
         gradient.view(-1).index_add_(0, position, weights * -scale)
-        return gradient @ items, gradient.T @ users, gradient.sum(0), None, None, None, None
+        return gradient @ items, gradient.T @ users, gradient.sum(0), *[None] * 5
 
 
-def full_softmax(
+def softmax_loss(
     users: Tensor,
     items: Tensor,
     bias: Tensor,
@@ -51,16 +55,24 @@ def full_softmax(
     rows: Tensor,
     targets: Tensor,
     weights: Tensor,
+    log_share: Tensor | None = None,
 ) -> Tensor:
     """Mean over users of sum_j weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
 
+    Over a part of the catalogue, each candidate's exponential counts 1 / share times in the
+    denominator, share being the probability that the draw brought it in. So the denominator is
+    that of the full softmax in expectation (logQ correction; Bengio and Senecal 2008). A row's
+    own targets are there for certain, so they count once.
+
     Args:
         users: (b, dim) float32, already divided by the temperature.
-        items: (n, dim) float32.
+        items: (n, dim) float32, the candidates.
         bias: (n,) float32.
         masked: (m,) int64 positions row * n + item that are no candidates. Must hold no target.
-        rows, targets: (t,) int64, which user and which item each target is.
+        rows, targets: (t,) int64, which user and which candidate each target is.
         weights: (t,) float32.
+        log_share: (n,) float32, log of the probability of each candidate; None: the whole
+            catalogue is there.
 
     Returns:
         () float32. May be differentiated once: the backward pass overwrites the logits.
@@ -69,6 +81,6 @@ def full_softmax(
         3 products of b * n * dim, one (b, n) float32 buffer.
     """
     result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
-        users, items, bias, masked, rows, targets, weights
+        users, items, bias, masked, rows, targets, weights, log_share
     )
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -112,6 +113,20 @@ class TwoTower(nn.Module):
             for table, scale in tables:
                 noise = torch.randn(table.shape, generator=generator)
                 table.copy_(noise * (scale * self.config.dim**-0.5))
+
+    def part(self, rows: Mapping[str, Tensor]) -> TwoTower:
+        """The towers over some rows of some tables: what one training step needs of them.
+
+        Args:
+            rows: name of a table -> (r,) int64 rows, copied; row i of the part is row rows[i].
+                Other tables are shared.
+        """
+        part = TwoTower(0, 0, self.config, ordered=self.ordered)
+        for name, table in self.named_parameters():
+            chosen = nn.Parameter(table.detach()[rows[name]]) if name in rows else table
+            part.register_parameter(name, chosen)
+        part.n_users, part.n_items = len(part.users), len(part.items)
+        return part
 
     def user_vectors(
         self, users: Tensor | None, history: History, keep: Tensor | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +14,18 @@ from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions
-from recsys.losses import full_softmax
+from recsys.losses import softmax_loss
 from recsys.metrics import Metrics
 from recsys.model import TwoTower
+from recsys.negatives import NegativeSampler, n_negatives
+from recsys.optimizer import TableAdam
 from recsys.split import Holdout
+from recsys.step import Step, over_candidates, over_catalogue, over_users
 from recsys.windows import Batch, Windows
+
+# A users' table of so many batches is updated by row: below, a whole update is as cheap.
+BATCHES_BY_ROW = 16
+AVERAGES_PER_EPOCH = 8  # an average walks through all tables
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,12 @@ class Trainer:
         self._fast.initialize(self._generator)
         self.model = new_model(seen, config, device)
         self.model.load_state_dict(self._fast.state_dict())
-        self._optimizer = torch.optim.Adam(self._fast.parameters(), lr=config.lr, fused=True)
+        self._tables = dict(self._fast.named_parameters())
+        self._optimizer = TableAdam(self._tables, config.lr)
+        self._users_by_row = seen.n_users > BATCHES_BY_ROW * config.batch_size
+        n_drawn = n_negatives(config, seen.n_items)
+        self._negatives = NegativeSampler(seen, n_drawn, device) if n_drawn else None
+        self._average_every = max(1, self._windows.n_batches // AVERAGES_PER_EPOCH)
         self._steps = 0
         self.epoch = 0
 
@@ -66,43 +79,54 @@ class Trainer:
             DivergedError: the loss is not finite.
         """
         self.epoch += 1
-        losses = []
-        for batch in self._windows.batches(self._generator):
-            loss = self._loss(batch)
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
-            self._average()
-            losses.append(loss.detach())
+        losses = [self._train(batch) for batch in self._windows.batches(self._generator)]
         total = torch.stack(losses)
         if not torch.isfinite(total).all():
             step = int(torch.nonzero(~torch.isfinite(total))[0])
             raise DivergedError(self.epoch, step + 1, float(total[step]))
         return float(total.mean())
 
-    def _loss(self, batch: Batch) -> Tensor:
-        keep = torch.rand(len(batch.history.items), generator=self._generator)
+    def _train(self, batch: Batch) -> Tensor:
+        step = self._step(batch)
+        touched = self._fast.part(step.rows) if step.rows else self._fast
+        loss = self._loss(touched, step)
+        loss.backward()
+        self._optimizer.step(dict(touched.named_parameters()), step.rows)
+        self._steps += 1
+        if self._steps % self._average_every == 0:
+            self._average()
+        return loss.detach()
+
+    def _step(self, batch: Batch) -> Step:
+        if self._negatives is None:
+            step = over_catalogue(batch, self._fast.n_items)
+        else:
+            drawn = self._negatives.draw(batch.target_items, self._generator)
+            step = over_candidates(batch, drawn, set(self._tables))
+        return over_users(step) if self._users_by_row else step
+
+    def _loss(self, towers: TwoTower, step: Step) -> Tensor:
+        history = step.batch.history
+        keep = torch.rand(len(history.items), generator=self._generator)
         keep = (keep >= self._config.history_dropout).float().to(self._device)
-        users = self._fast.user_vectors(batch.users, batch.history, keep)
-        masked = batch.history_rows * self._fast.n_items + batch.history.items
-        return full_softmax(
-            users,
-            self._fast.item_vectors(),
-            self._fast.bias,
-            masked if self._mask else masked[:0],
-            batch.target_rows,
-            batch.target_items,
-            batch.target_weights,
+        return softmax_loss(
+            towers.user_vectors(step.batch.users, history, keep),
+            towers.item_vectors(),
+            towers.bias,
+            step.masked if self._mask else step.masked[:0],
+            step.batch.target_rows,
+            step.batch.target_items,
+            step.batch.target_weights,
+            step.log_share,
         )
 
     @torch.no_grad()
     def _average(self) -> None:
         """Move the averaged weights; early on by more, so that the start is forgotten."""
-        self._steps += 1
-        decay = min(self._config.average, self._steps / (self._steps + 5))
+        since = range(self._steps - self._average_every + 1, self._steps + 1)
+        decay = math.prod(min(self._config.average, step / (step + 5)) for step in since)
         slow: list[Tensor] = list(self.model.parameters())
-        fast: list[Tensor] = list(self._fast.parameters())
-        torch._foreach_lerp_(slow, fast, 1 - decay)
+        torch._foreach_lerp_(slow, list(self._tables.values()), 1 - decay)
 
 
 def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> TwoTower:

@@ -76,6 +76,9 @@ class Windows:
 
     Args:
         seen: interactions to learn from; users with fewer than 2 rows have no window.
+
+    Attributes:
+        n_batches: batches of one pass.
     """
 
     def __init__(self, seen: Interactions, config: TrainConfig, device: torch.device) -> None:
@@ -88,6 +91,7 @@ class Windows:
         offsets = torch.as_tensor(seen.offsets, device=device)
         self._starts, self._lengths = offsets[:-1], offsets.diff()
         self._users = torch.nonzero(self._lengths >= 2).flatten()
+        self.n_batches = -(-len(self._users) * config.cuts // config.batch_size)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """One pass: each user `config.cuts` times, in random order.

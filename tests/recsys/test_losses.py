@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.losses import full_softmax
+from recsys.losses import softmax_loss
 
 
 def case(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -35,7 +35,7 @@ def test_value_and_gradients_equal_the_textbook() -> None:
     for values in (ours, theirs):
         for name in ("users", "items", "bias"):
             values[name].requires_grad_()
-    loss, expected = full_softmax(**ours), textbook(theirs)
+    loss, expected = softmax_loss(**ours), textbook(theirs)
     torch.testing.assert_close(loss, expected)
     (3 * loss).backward()
     (3 * expected).backward()
@@ -45,7 +45,27 @@ def test_value_and_gradients_equal_the_textbook() -> None:
 
 def test_it_can_be_differentiated_once() -> None:
     values = case(1)
-    loss = full_softmax(**{**values, "users": values["users"].requires_grad_()})
+    loss = softmax_loss(**{**values, "users": values["users"].requires_grad_()})
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_each_candidate_counts_once_for_every_chance_it_had_to_be_absent() -> None:
+    ours, theirs = case(2), case(2)
+    share = torch.tensor([0.5, 1.0, 0.25, 0.1, 1.0, 0.9], dtype=torch.float64)
+    loss = softmax_loss(**ours, log_share=share.log())
+
+    logits = theirs["users"] @ theirs["items"].T + theirs["bias"]
+    counts = (1 / share).repeat(4, 1)
+    counts[theirs["rows"], theirs["targets"]] = 1  # a row's own targets are always there
+    counts.view(-1)[theirs["masked"]] = 0
+    total = (counts * logits.exp()).sum(1)
+    chosen = logits[theirs["rows"], theirs["targets"]]
+    expected = (theirs["weights"] * (total.log()[theirs["rows"]] - chosen)).sum() / 4
+    torch.testing.assert_close(loss, expected)
+
+
+def test_a_certain_draw_is_the_whole_softmax() -> None:
+    certain = softmax_loss(**case(3), log_share=torch.zeros(6, dtype=torch.float64))
+    torch.testing.assert_close(certain, softmax_loss(**case(3)))

@@ -83,6 +83,34 @@ def test_users_without_rows_are_scored_by_the_item_biases_alone() -> None:
     assert torch.equal(scores[0], trainer.model.bias)
 
 
+def test_drawing_the_whole_catalogue_is_the_full_softmax() -> None:
+    (full, _), (drawn, _) = run(SMALL.replace(epochs=2)), run(SMALL.replace(epochs=2, negatives=50))
+    assert [r.metrics for r in full] == [r.metrics for r in drawn]
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_drawn_part_of_the_catalogue_trains_too(timed: bool) -> None:
+    config = SMALL.replace(epochs=3, negatives=20)
+    (one, _), (two, _) = run(config, timed=timed), run(config, timed=timed)
+    assert [r.metrics for r in one] == [r.metrics for r in two]
+    assert one[-1].train_loss < one[0].train_loss
+
+
+def test_few_negatives_suffice_to_learn_what_can_be_known() -> None:
+    fit = Fit(conveyor_split().tuning, SMALL.replace(negatives=8, epochs=60), CPU)
+    assert max(result.metrics.recall_at_10 for result in fit) == 1.0
+
+
+def test_users_of_many_batches_are_updated_by_row() -> None:
+    config = SMALL.replace(batch_size=2)  # 60 users: above 16 batches
+    data = conveyor_split().tuning
+    trainer = Trainer(data.seen, config, CPU)
+    trainer.train_epoch()
+    moved = trainer.model.users.abs().sum(1) > 0
+    assert moved[np.unique(data.seen.users)].all()
+    assert max(result.metrics.recall_at_10 for result in Fit(data, config, CPU)) == 1.0
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_gpu_equals_cpu_within_tolerance() -> None:
