@@ -1,4 +1,4 @@
-"""Which trial of a study is to be promoted, and all that is known about it."""
+"""Which trials of a study may be promoted, and all that is known about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
-from hpo.records import Attempt, Outcome, StudyRecord, best_complete, epochs_of
+from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
@@ -25,6 +25,7 @@ class Candidate:
         trial: its number.
         config: what it trained.
         epochs: its best epoch, so many the refit takes.
+        value: recall_at_10 at that epoch, which is what the study says.
         validation: its metrics at that epoch.
     """
 
@@ -33,38 +34,73 @@ class Candidate:
     trial: int
     config: TrainConfig
     epochs: int
+    value: float
     validation: Mapping[str, float]
 
     @property
     def version_tags(self) -> dict[str, str]:
         """What the registered version is found by."""
-        return {"hpo.study_uid": self.record.uid, "optuna.trial": str(self.trial)}
+        return {
+            "hpo.study_uid": self.record.uid,
+            "optuna.trial": str(self.trial),
+            "hpo.split_fingerprint": self.record.split_fingerprint,
+        }
 
     @property
-    def run_tags(self) -> dict[str, str]:
+    def run_tag(self) -> str:
         """What the promotion's run is found by. The mirror owns every run with hpo.study_uid."""
-        return {"hpo.promotion_of": f"{self.record.uid}/{self.trial}"}
+        return f"{self.record.uid}/{self.trial}"
 
 
-def best_candidate(study: Study) -> Candidate:
-    """The study's winner, see `hpo.records.best_complete`.
+def top_candidates(study: Study, n: int) -> list[Candidate]:
+    """The n best COMPLETE trials with different configs, best first, the earliest of equals.
+
+    Fewer if the study has fewer.
+
+    Args:
+        study: made by hpo.
+        n: >= 1.
 
     Raises:
-        PromotionError: there is none, or it was not run by hpo.
+        PromotionError: there is none, or one was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
-    best = best_complete(study.get_trials(deepcopy=False))
-    if best is None:
+    complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    if not complete:
         raise PromotionError(f"study {name!r} has no complete trial yet; let it run: hpo.run")
-    attempt, outcome = Attempt.of(best), Outcome.of(best)
+    found: dict[TrainConfig, Candidate] = {}
+    for trial in sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number)):
+        candidate = _candidate(record, name, trial)
+        found.setdefault(candidate.config.replace(seed=0), candidate)  # a seed is no config
+        if len(found) == n:
+            break
+    return list(found.values())
+
+
+def default_candidate(study: Study) -> Candidate | None:
+    """The default configuration, which is trial 0 or another attempt at it; None if not COMPLETE.
+
+    Raises:
+        PromotionError: it was not run by hpo.
+    """
+    record, name = StudyRecord.of(study), study.study_name
+    for trial in study.get_trials(deepcopy=False):
+        attempt = Attempt.of(trial)
+        if trial.state.name == "COMPLETE" and attempt is not None and attempt.origin == 0:
+            return _candidate(record, name, trial)
+    return None
+
+
+def _candidate(record: StudyRecord, name: str, trial: FrozenTrial) -> Candidate:
+    attempt, outcome = Attempt.of(trial), Outcome.of(trial)
     if attempt is None or outcome is None:
         raise PromotionError(
-            f"trial {best.number} of study {name!r} was not run by hpo.run, so its seed and best "
+            f"trial {trial.number} of study {name!r} was not run by hpo.run, so its seed and best "
             "epoch are unknown; run the study with hpo.run"
         )
-    config = SearchSpace(record.config).config(best.params, attempt.seed)
-    epochs = outcome.best_epoch
-    return Candidate(record, name, best.number, config, epochs, _metrics(best, epochs))
+    config = SearchSpace(record.config).config(trial.params, attempt.seed)
+    epochs, value = outcome.best_epoch, float(trial.value or 0.0)
+    return Candidate(record, name, trial.number, config, epochs, value, _metrics(trial, epochs))
 
 
 def _metrics(trial: FrozenTrial, epoch: int) -> dict[str, float]:

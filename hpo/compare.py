@@ -22,10 +22,10 @@ def main(argv: Sequence[str]) -> int:
 
     from hpo.reports.comparison import read_side, tables, warnings
     from hpo.settings import Places
-    from hpo.storage import open_storage
+    from hpo.storage import existing_storage
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
-    storage = open_storage(places.storage)
+    storage = existing_storage(places.storage)
     first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
     console = Console(highlight=False)
     for warning in warnings(first, second):

@@ -61,11 +61,12 @@ def main(argv: Sequence[str]) -> int:
     from hpo.errors import HpoError
     from hpo.servers import wait_until_ready
     from hpo.settings import Places
+    from hpo.storage import existing_storage
     from hpo.study import load_study
     from recsys.mlflow_client import public_uri
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
-    storage = _existing_storage(places.storage)
+    storage = existing_storage(places.storage)
     study = load_study(storage, options.study_name)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,20 +84,6 @@ def main(argv: Sequence[str]) -> int:
                 raise HpoError(problems[0])
     print("stopped")
     return 0
-
-
-def _existing_storage(url: str) -> RDBStorage:
-    from hpo.errors import StudyError
-    from hpo.locks import sqlite_path
-    from hpo.storage import open_storage
-
-    path = sqlite_path(url)
-    if path is not None and not path.exists():
-        raise StudyError(
-            f"{path}: no study storage there; start a study with python -m hpo.run, "
-            "or say where it is with --storage"
-        )
-    return open_storage(url)
 
 
 def _start(

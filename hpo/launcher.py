@@ -23,16 +23,17 @@ from hpo.environment import environment
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.progress import LineProgress, LiveProgress
-from hpo.records import StudyRecord
+from hpo.records import StudyRecord, best_complete
 from hpo.runners import Runner
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
-from hpo.settings import Places, StudyConfig
+from hpo.settings import OBJECTIVE, Places, StudyConfig
 from hpo.storage import open_storage
 from hpo.study import new_uid, open_study
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
+from recsys.console import sample_line
 from recsys.errors import TrackingError
 from recsys.evaluation import Evaluator
 from recsys.prepared import save_holdout
@@ -84,9 +85,15 @@ def launch(request: Request) -> int:
             ended, tracking = Ended("complete", n_before), None
         else:
             console.print(summary.heading(record, config.n_trials, n_before, request.places))
+            if split.is_sampled:
+                popular = record.baselines["popularity"][OBJECTIVE]
+                console.print(f"validation, popularity: {sample_line(split, popular)}")
             ended, tracking = _run(request, config, ledger, split, study, console)
     console.print(summary.table(study, record))
     console.print(summary.best_config(study, record), end="")
+    best = best_complete(study.get_trials(deepcopy=False))
+    if split.is_sampled and best is not None and best.value is not None:
+        console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.promote:
@@ -100,16 +107,15 @@ def _wait(console: Console, held: str) -> None:
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:
     """What the study would be if it were made now."""
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return StudyRecord(
         uid=new_uid(),
-        config=as_stored(config),
+        config=as_stored(config, split),
         data_name=data_name,
         split_fingerprint=split.fingerprint,
         counts={
             "n_users": split.interactions.n_users,
             "n_items": split.interactions.n_items,
-            **{f"n_{part}": len(rows) for part, rows in parts.items()},
+            **dict(zip(("n_train", "n_validation", "n_test"), split.counts, strict=True)),
         },
         baselines={"popularity": _popularity(split.tuning)},
         environment=environment(),

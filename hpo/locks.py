@@ -1,4 +1,4 @@
-"""One launcher owns a study. The lock is the operating system's, so it dies with its owner.
+"""One launcher owns a study, one promotion a registry; the operating system's locks die with them.
 
 Holding it proves that every trial left RUNNING is dead. SQLite studies are locked by a file in
 `.locks` beside the database, PostgreSQL studies by an advisory lock on a connection of their own.
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 
 from hpo.errors import SettingsError, StudyError
+from recsys.mlflow_client import public_uri, sqlite_file
 
 POLL_SECONDS = 0.5
 
@@ -70,29 +71,60 @@ def exclusive(
     Raises:
         LockHeld: somebody else has it, and `on_wait` is None.
     """
-    key = hashlib.sha256(f"{role}:{name}".encode()).digest()
+    with _locked(storage, f"{role}:{name}", role, f"study {name!r} is run by", on_wait):
+        yield
+
+
+@contextmanager
+def exclusive_registry(
+    storage: str, tracking_uri: str, on_wait: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the lock of a model registry while the block runs: champions follow one another.
+
+    For a tracking server it is a lock beside the Optuna storage, so it does not hold off
+    promotions out of another storage into the same server.
+
+    Args:
+        storage: URL of the Optuna storage.
+        tracking_uri: of the MLflow that holds the registry.
+        on_wait: is told who has the lock, before this waits for it.
+    """
+    file = sqlite_file(tracking_uri)
+    place = storage if file is None else f"sqlite:///{file.resolve().as_posix()}"
+    uri = public_uri(tracking_uri)
+    name = "registry" if file else f"registry:{uri}"
+    with _locked(place, name, "promote", f"the registry at {uri} is changed by", on_wait):
+        yield
+
+
+@contextmanager
+def _locked(
+    storage: str, name: str, role: str, held: str, on_wait: Callable[[str], None] | None
+) -> Iterator[None]:
+    """The lock `name` beside a storage; `held` begins the sentence on who has it."""
+    key = hashlib.sha256(name.encode()).digest()
     path = sqlite_path(storage)
     if path is None:
-        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), name, on_wait):
+        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), held, on_wait):
             yield
     else:
         lock = path.parent / ".locks" / f"{path.name}-{role}-{key.hex()[:8]}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with _file_lock(lock, name, on_wait):
+        with _file_lock(lock, held, on_wait):
             yield
 
 
 @contextmanager
-def _file_lock(path: Path, name: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+def _file_lock(path: Path, held: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
     owner = path.with_suffix(".owner")  # Windows lets nobody read the locked file itself
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        held = f"study {name!r} is run by {_read_owner(owner)}"
+        sentence = f"{held} {_read_owner(owner)}"
         if on_wait is None:
-            raise LockHeld(held) from None
-        on_wait(held)
+            raise LockHeld(sentence) from None
+        on_wait(sentence)
         lock.acquire(poll_interval=POLL_SECONDS)
     try:
         owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
@@ -111,17 +143,17 @@ def _read_owner(path: Path) -> str:
 
 @contextmanager
 def _advisory_lock(
-    storage: str, key: int, name: str, on_wait: Callable[[str], None] | None
+    storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
 ) -> Iterator[None]:
     engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
             if not connection.execute(taken, {"key": key}).scalar():
-                held = f"study {name!r} is run by another process on this database"
+                sentence = f"{held} another process on this database"
                 if on_wait is None:
-                    raise LockHeld(held)
-                on_wait(held)
+                    raise LockHeld(sentence)
+                on_wait(sentence)
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
             yield
     finally:

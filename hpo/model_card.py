@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from hpo.candidate import Candidate
+from hpo.gate import lines
+from hpo.gate.findings import Findings
+from hpo.gate.lines import Row
 from recsys.split import Split
 
 LIMITS = (
@@ -13,32 +16,37 @@ LIMITS = (
 )
 
 
-def model_card(
-    candidate: Candidate,
-    split: Split,
-    test: Mapping[str, float],
-    popularity: Mapping[str, float],
-    git_commit: str,
-) -> str:
-    """The card of one promoted model."""
-    figures = [(name, f"{value:.6f}", f"{popularity[name]:.6f}") for name, value in test.items()]
-    config = [(name, str(value)) for name, value in candidate.config.as_dict().items()]
+def model_card(candidate: Candidate, split: Split, found: Findings, git_commit: str) -> str:
+    """The card of one measured model."""
     command = f"`python -m hpo.promote --study-name {candidate.study}`"
     return "\n\n".join([
         f"# Two-tower recommender, trial {candidate.trial} of study `{candidate.study}`",
         _purpose(split),
         "## Test figures, measured once",
-        _table(("metric", "this model", "popularity"), figures),
+        _table(lines.TEST, lines.metric_rows(found)),
         _protocol(candidate, split),
+        "## Gate",
+        _verdict(found),
+        _table(lines.GATE, lines.gate_rows(found)),
+        *found.notes,
+        "## Race on validation",
+        _table(lines.RACE, lines.race_rows(found.race)),
+        f"{lines.luck_line(found.race)}.",
         "## Data",
         _source(candidate, split),
         "## Config",
-        _table(("hyperparameter", "value"), config),
+        ", ".join(f"{name} {value}" for name, value in candidate.config.as_dict().items()),
         "## Where it comes from",
         f"Study uid `{candidate.record.uid}`, code {git_commit}, {command}.",
         "## Limits",
         LIMITS,
     ])  # fmt: skip
+
+
+def _verdict(found: Findings) -> str:
+    outcome = "Passed" if found.reason is None else f"Refused: {found.reason}"
+    cost = lines.cost_line(found)
+    return f"{outcome}. By recall_at_10, paired over the same test users. {cost}."
 
 
 def _purpose(split: Split) -> str:
@@ -72,6 +80,6 @@ def _source(candidate: Candidate, split: Split) -> str:
     )
 
 
-def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def _table(heading: Row, rows: Iterable[Row]) -> str:
     lines = [heading, ("---",) * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ def save_pyfunc(folder: Path, example_user: str, path: Path, model: Any) -> None
         path: where to write.
         model: the `mlflow.models.Model` that is to describe it.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # for local copies
-
     import mlflow.pyfunc
     import pandas as pd  # type: ignore[import-untyped]
 

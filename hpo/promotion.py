@@ -1,231 +1,216 @@
-"""From a study's best trial to the champion in the registry, measured on test once.
+"""From a study's best trials to a version in the registry, measured on test once.
 
-The trial's config is trained again on train + validation for its best epoch count. Test is read
-after that, and its figures appear in the promotion's run and version only. A promotion may be
-killed at any point and started again: there will be one version.
+The best trials race with fresh seeds on validation; the winner is trained again on train +
+validation for its best epoch count; then test is read, and the gate decides whether this is the
+new champion or a challenger. A promotion may be killed at any point and started again: there
+will be one version of a trial, and its verdict stands.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from hpo import registry
-from hpo.candidate import Candidate, best_candidate
-from hpo.data import load_data
-from hpo.environment import environment
-from hpo.errors import PromotionError
-from hpo.locks import exclusive
-from hpo.model_card import model_card
-from hpo.packaging import save_pyfunc
-from hpo.records import StudyRecord
+from hpo.candidate import Candidate, default_candidate, top_candidates
+from hpo.data import load_split
+from hpo.errors import PromotionError, TrackingError
+from hpo.gate.findings import Findings
+from hpo.gate.outcome import Order, Promotion, Registered
+from hpo.gate.race import Race, run_race
+from hpo.gate.refit import Refit, refit
+from hpo.gate.rivals import Champion, load_champion
+from hpo.gate.training import default_device
+from hpo.locks import exclusive_registry
 from hpo.settings import Places
-from hpo.storage import open_storage
+from hpo.storage import existing_storage
 from hpo.study import load_study
-from recsys import checkpoint
-from recsys.baselines import Popularity
-from recsys.config import TrainConfig
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.mlflow_client import experiment_id, open_client, tracking_errors
-from recsys.model import TwoTower
-from recsys.pair_scorer import PairScorer
+from hpo.versions import EXAMPLE_USER, make_version, settle
+from recsys.mlflow_client import open_client, sqlite_file, tracking_errors
 from recsys.split import Split
-from recsys.threads import useful_threads
-from recsys.tracking import (
-    log_checkpoint,
-    log_metrics,
-    log_model,
-    log_pair_scorer,
-    log_params,
-    open_run,
-)
-from recsys.trainer import Trainer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from optuna import Study
 
-EXAMPLE_USER = "hpo.example_user"
-TEST, POPULARITY = "test_", "popularity_test_"  # prefixes of metric names in the promotion's run
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What is registered, and the figures of exactly these weights.
-
-    Attributes:
-        version: in the registry, from 1.
-        is_new: False if this trial had been promoted before.
-        run_id: the run that made it.
-        study: name of the study.
-        trial: number of the trial.
-        config: its hyperparameters.
-        epochs: how many the refit took.
-        validation: what the trial showed at its best epoch, by metric.
-        test: the refit on test.
-        popularity: the baseline on the same test users.
-        example_user: somebody whom the served model knows.
-        champion: the version that has the alias now; a later promotion may have taken it.
-    """
-
-    version: int
-    is_new: bool
-    run_id: str
-    study: str
-    trial: int
-    config: TrainConfig
-    epochs: int
-    validation: Mapping[str, float]
-    test: Mapping[str, float]
-    popularity: Mapping[str, float]
-    example_user: str
-    champion: int
+RACE = "hpo.race"  # tag of a version: which trials raced, with how many seeds
 
 
-@dataclass(frozen=True, eq=False)
-class Refit:
-    """The final model, and what it is worth."""
-
-    model: TwoTower
-    test: Mapping[str, float]
-    popularity: Mapping[str, float]
-
-
-def promote(places: Places, study_name: str | None, *, data: str | None = None) -> Promotion:
-    """Make the best trial of a study the champion; nothing new if it was promoted before.
+def promote(
+    places: Places,
+    study_name: str | None,
+    *,
+    data: str | None = None,
+    order: Order | None = None,
+    say: Callable[[str], None] = print,
+) -> Promotion:
+    """Race, refit, measure and register; nothing new if that was done before.
 
     Args:
         places: where the study and MLflow live.
         study_name: None: the newest.
         data: name or path of the study's data, if it has moved.
+        order: None: five candidates, three seeds.
+        say: is told how it goes on.
 
     Raises:
-        StudyError: there is no such study, or another process promotes from it.
-        PromotionError: no trial is complete, or the data is not what the study was made on.
+        StudyError: there is no such study.
+        PromotionError: no trial is complete, all diverge, or the data is not what the study was
+            made on.
+        DivergedError: the refit diverges.
         TrackingError: MLflow does not answer.
     """
-    study = load_study(open_storage(places.storage), study_name)
-    candidate = best_candidate(study)
-    with exclusive(places.storage, study.study_name, role="promote"):
-        client = open_client(places.tracking_uri)
-        with tracking_errors(places.tracking_uri):
-            version = registry.find_version(client, candidate.version_tags)
-            is_new = version is None
-            if version is None:
-                split = load_split(candidate.record, data)
-                version = _make_version(client, places.experiment, candidate, split)
-            registry.crown(client, version)
-            return _describe(client, version, candidate, is_new=is_new)
+    order = order or Order()
+    study = load_study(existing_storage(places.storage), study_name)
+    candidates = top_candidates(study, order.candidates)
+    promoter = _Promoter(places, study, order, say)
+    if order.dry_run:
+        return promoter.rehearse(candidates, data)
+    with exclusive_registry(places.storage, places.tracking_uri, say):
+        return promoter.run(candidates, data)
 
 
-def load_split(record: StudyRecord, data: str | None) -> Split:
-    """The study's data, split as it was.
+def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, int]:
+    """Make the previous champion the champion again, see `hpo.registry.rollback`.
 
     Raises:
-        PromotionError: it is not the same any more.
+        PromotionError: there is no previous champion, or no MLflow store.
+        TrackingError: MLflow does not answer.
     """
-    config = record.config
-    if data is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"source": data})})
-    _, split = load_data(config)
-    if split.fingerprint != record.split_fingerprint:
-        raise PromotionError(
-            f"{config.data.source} is not the data that the study was made on (data and split "
-            f"were {record.split_fingerprint}, are {split.fingerprint}); give it with --data"
+    file = sqlite_file(places.tracking_uri)
+    if file is not None and not file.exists():
+        raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
+    client = open_client(places.tracking_uri)
+    with (
+        exclusive_registry(places.storage, places.tracking_uri, say),
+        tracking_errors(places.tracking_uri),
+    ):
+        return registry.rollback(client)
+
+
+@dataclass(frozen=True, eq=False)
+class _Promoter:
+    """One promotion; only `run` writes, under the registry's lock."""
+
+    places: Places
+    study: Study
+    order: Order
+    say: Callable[[str], None]
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Opened when it is needed: that makes a missing database, which no dry run should.
+
+        It must be the first that imports mlflow, see `recsys.mlflow_client`.
+        """
+        return open_client(self.places.tracking_uri)
+
+    def run(self, candidates: Sequence[Candidate], data: str | None) -> Promotion:
+        """The version of this race, or of its winner, is made only if there is none."""
+        tags = {**_study_tags(candidates[0]), RACE: _race_key(candidates, self.order.seeds)}
+        if version := self._find(tags):
+            trial = version.tags["optuna.trial"]
+            winner = next(one for one in candidates if str(one.trial) == trial)
+            return self._settle(winner, version, is_new=False)
+        split, champion = load_split(candidates[0].record, data), self._champion()
+        race, winner = self._race(candidates, split)
+        if version := self._find(winner.version_tags):
+            return self._settle(winner, version, is_new=False)
+        with tempfile.TemporaryDirectory() as temp:
+            final = self._refit(race, winner, champion, split, Path(temp) / "model")
+            with tracking_errors(self.places.tracking_uri):
+                version = make_version(
+                    self.client, self.places.experiment, winner, split, final, tags
+                )
+        return self._settle(winner, version, is_new=True)
+
+    def rehearse(self, candidates: Sequence[Candidate], data: str | None) -> Promotion:
+        """All but the registry."""
+        split, champion = load_split(candidates[0].record, data), self._champion()
+        race, winner = self._race(candidates, split)
+        with tempfile.TemporaryDirectory() as temp:
+            final = self._refit(race, winner, champion, split, Path(temp) / "model")
+        return _promotion(winner, final.findings, split.interactions.user_ids[0], None)
+
+    def _find(self, tags: Mapping[str, str]) -> ModelVersion | None:
+        client = self.client
+        with tracking_errors(self.places.tracking_uri):
+            return registry.find_version(client, tags)
+
+    def _race(self, candidates: Sequence[Candidate], split: Split) -> tuple[Race, Candidate]:
+        race = run_race(candidates, split.tuning, self.order.seeds, default_device(), self.say)
+        return race, next(one for one in candidates if one.trial == race.winner)
+
+    def _refit(
+        self, race: Race, winner: Candidate, champion: Champion | None, split: Split, folder: Path
+    ) -> Refit:
+        default = default_candidate(self.study)
+        return refit(race, winner, default, champion, split, folder, self.say)
+
+    def _champion(self) -> Champion | None:
+        """Who has the alias now; asked before the race, so that no training is lost for it."""
+        file = sqlite_file(self.places.tracking_uri)
+        if file is not None and not file.exists():
+            return None
+        client = self.client
+        with tracking_errors(self.places.tracking_uri):
+            number = registry.alias_holder(client, registry.CHAMPION)
+        if number is None:
+            return None
+        try:
+            return load_champion(self.places.tracking_uri, registry.MODEL, int(number))
+        except TrackingError as error:
+            problem = f"the champion (version {number}) cannot be fetched: {error}"
+            if self.order.force is None:
+                raise TrackingError(
+                    f"{problem}; if its files are lost, promote with --force REASON"
+                ) from None
+            return Champion(int(number), None, str(error))
+
+    def _settle(self, winner: Candidate, version: ModelVersion, *, is_new: bool) -> Promotion:
+        with tracking_errors(self.places.tracking_uri):
+            now_ms = time.time_ns() // 1_000_000
+            version, found = settle(self.client, version, self.order.force, now_ms)
+            champion = registry.alias_holder(self.client, registry.CHAMPION)
+        tags = version.tags
+        registered = Registered(
+            version=int(version.version),
+            is_new=is_new,
+            run_id=version.run_id,
+            role=tags[registry.SETTLED],
+            refused=tags.get(registry.REASON),
+            forced=tags.get(registry.FORCED),
+            champion=None if champion is None else int(champion),
         )
-    return split
+        return _promotion(winner, found, tags[EXAMPLE_USER], registered)
 
 
-def refit(split: Split, config: TrainConfig, epochs: int) -> Refit:
-    """Train on train + validation for a fixed number of epochs, then look at test once."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    seen = split.final.seen
-    torch.set_num_threads(useful_threads(seen.n_items, config, torch.get_num_threads()))
-    trainer = Trainer(seen, config, device)
-    for _ in range(epochs):
-        trainer.train_epoch()
-    evaluator = Evaluator(split.final, device)
-    test = evaluator.evaluate(TowerScorer(trainer.model, seen)).mean()
-    popularity = evaluator.evaluate(Popularity(seen, device)).mean()
-    return Refit(trainer.model, test.as_dict(), popularity.as_dict())
+def _study_tags(candidate: Candidate) -> dict[str, str]:
+    tags = candidate.version_tags
+    del tags["optuna.trial"]
+    return tags
 
 
-def _make_version(
-    client: MlflowClient, experiment_name: str, candidate: Candidate, split: Split
-) -> ModelVersion:
-    """Train, measure, log and register, in a run of its own."""
-    experiment = experiment_id(client, experiment_name)
-    registry.fail_unfinished(client, experiment, candidate.run_tags)
-    tags = {**candidate.run_tags, "hpo.kind": "promotion", "optuna.study": candidate.study}
-    if parent := registry.study_run(client, experiment, candidate.record.uid):
-        tags["mlflow.parentRunId"] = parent
-    name = f"promotion of trial {candidate.trial}"
-    with open_run(client, experiment, name, tags) as run, tempfile.TemporaryDirectory() as temp:
-        log_params(client, run, {**candidate.config.as_dict(), "refit_epochs": candidate.epochs})
-        final = refit(split, candidate.config, candidate.epochs)
-        figures = {TEST + name: value for name, value in final.test.items()}
-        figures |= {POPULARITY + name: value for name, value in final.popularity.items()}
-        log_metrics(client, run, figures, time.time_ns() // 1_000_000)
-        folder = Path(temp) / "model"
-        _save(folder, candidate, split, final)
-        log_checkpoint(client, run, folder)
-        log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
-        save = partial(save_pyfunc, folder, split.interactions.user_ids[0])
-        model_id = log_model(client, experiment, run, "recommender", save)
-        tags = _version_tags(candidate, split, folder)
-        card = model_card(candidate, split, final.test, final.popularity, tags["hpo.git_commit"])
-        return registry.register(client, model_id, run, tags, card)
+def _race_key(candidates: Sequence[Candidate], n_seeds: int) -> str:
+    return f"trials {' '.join(str(one.trial) for one in candidates)}, {n_seeds} seeds"
 
 
-def _save(folder: Path, candidate: Candidate, split: Split, final: Refit) -> None:
-    """The full history to serve from, the measured one to check the figures by."""
-    about = {
-        **checkpoint.origin(candidate.record.data_name, split),
-        "trained_on": "train + validation",
-        "epochs": candidate.epochs,
-        "test": final.test,
-    }
-    checkpoint.save(folder, final.model, split.interactions, about, measured=split.final.seen)
-
-
-def _version_tags(candidate: Candidate, split: Split, folder: Path) -> dict[str, str]:
-    return {
-        **candidate.version_tags,
-        "optuna.study": candidate.study,
-        "hpo.data_fingerprint": split.interactions.fingerprint,
-        "hpo.split_fingerprint": split.fingerprint,
-        EXAMPLE_USER: split.interactions.user_ids[0],
-        "hpo.git_commit": environment().get("git_commit", "unknown"),
-        **{f"sha256.{name}": digest for name, digest in checkpoint.stored_files(folder).items()},
-    }
-
-
-def _describe(
-    client: MlflowClient, version: ModelVersion, candidate: Candidate, *, is_new: bool
+def _promotion(
+    winner: Candidate, found: Findings, example_user: str, registered: Registered | None
 ) -> Promotion:
-    metrics = client.get_run(version.run_id).data.metrics
-    test, popularity = (
-        {name.removeprefix(prefix): v for name, v in metrics.items() if name.startswith(prefix)}
-        for prefix in (TEST, POPULARITY)
-    )
     return Promotion(
-        version=int(version.version),
-        is_new=is_new,
-        run_id=version.run_id,
-        study=candidate.study,
-        trial=candidate.trial,
-        config=candidate.config,
-        epochs=candidate.epochs,
-        validation=candidate.validation,
-        test=test,
-        popularity=popularity,
-        example_user=version.tags[EXAMPLE_USER],
-        champion=int(registry.alias_holder(client, registry.CHAMPION) or version.version),
+        study=winner.study,
+        trial=winner.trial,
+        config=winner.config,
+        epochs=winner.epochs,
+        validation=winner.validation,
+        findings=found,
+        example_user=example_user,
+        registered=registered,
     )

@@ -37,10 +37,10 @@ def _export(places: Places, study_name: str | None, csv: Path | None, parquet: P
     from hpo.records import StudyRecord
     from hpo.reports.export import trial_frame, write_frame
     from hpo.reports.trials import read_trials
-    from hpo.storage import open_storage
+    from hpo.storage import existing_storage
     from hpo.study import load_study
 
-    study = load_study(open_storage(places.storage), study_name)
+    study = load_study(existing_storage(places.storage), study_name)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
     for path in write_frame(frame, csv, parquet):
@@ -52,10 +52,10 @@ def run_report(
 ) -> int:
     """Write the report, put it into MLflow if the study is there, say where it is."""
     from hpo.reports.reporting import write_report
-    from hpo.storage import open_storage
+    from hpo.storage import existing_storage
     from hpo.study import load_study
 
-    name = load_study(open_storage(places.storage), study_name).study_name
+    name = load_study(existing_storage(places.storage), study_name).study_name
     page = write_report(places, name, out or REPORTS / folder_name(name), data=data)
     print(f"report of study {name}: {page}")
     print(_log(places, name, page.parent))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.arguments import add_place_arguments
-from recsys.arguments import add_data_arguments
+from recsys.arguments import add_data_arguments, add_split_arguments
 from recsys.cli import run_command
 from recsys.console import add_device_argument, command_parser, device_from
 
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"what to search (default: {DEFAULT_STUDY.as_posix()})",
     )
     add_data_arguments(result, source=None, where="the study file's")
+    add_split_arguments(result)
     add_place_arguments(result)
     result.add_argument(
         "--workers",
@@ -103,11 +104,15 @@ def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     """Options that replace keys of the study file; None where nothing was given."""
     columns = {name: getattr(options, name) for name in ("user_col", "item_col", "time_col")}
-    given = {"source": options.data, **columns, "repeats": options.repeats}
+    features = {name: getattr(options, name) for name in ("item_features", "user_features")}
+    given = {"source": options.data, **columns, "repeats": options.repeats, **features}
     data = {name: value for name, value in given.items() if value is not None}
+    rule = {"method": options.split, "eval_users": options.eval_users}
+    split = {name: value for name, value in rule.items() if value is not None}
     return {
         "name": options.study_name,
         "data": data or None,
+        "split": split or None,
         "n_trials": options.n_trials,
         "workers": options.workers,
         "timeout": options.timeout,

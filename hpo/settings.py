@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.interactions import Repeats
-from recsys.split import Method
+from recsys.split import EVAL_USERS, Method
 
 OBJECTIVE = "recall_at_10"
 
@@ -24,21 +24,27 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which interactions, and how to read them. `source` is a name or a path."""
+    """Which interactions, and how to read them. `source` is a name or a path.
+
+    `item_features`, `user_features`: columns of the side tables that models learn from.
+    """
 
     source: str = "ml-100k"
     user_col: str | None = None
     item_col: str | None = None
     time_col: str | None = None
     repeats: Repeats = "drop"
+    item_features: tuple[str, ...] = ()
+    user_features: tuple[str, ...] = ()
 
 
 class SplitConfig(_Section):
-    """See `recsys.split.split`."""
+    """See `recsys.split.split`. A stored study names its method."""
 
-    method: Method = "temporal"
+    method: Method | None = None
     fraction: float = Field(0.2, gt=0, lt=1)
     seed: int = 0
+    eval_users: int = Field(EVAL_USERS, ge=1)
 
 
 class Parameter(_Section):
@@ -104,6 +110,22 @@ class PrunerConfig(_Section):
     warmup: int = Field(5, ge=0)
 
 
+class PromotionConfig(_Section):
+    """What a model must show on test users to become the champion, see `hpo.gate.verdict`.
+
+    `min_gain`: the lower end of the 95% interval of its gain in recall_at_10 over the champion
+    must lie above this. `must_beat`: for baselines in here it must lie above 0. `max_model_mb`:
+    of all files of the model, in millions of bytes. `max_latency_ms`: median time of one answer.
+    """
+
+    min_gain: float = Field(0.002, ge=0, lt=1)
+    must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
+        ("champion", "itemknn"), min_length=1
+    )
+    max_model_mb: float | None = Field(None, gt=0)
+    max_latency_ms: float | None = Field(None, gt=0)
+
+
 class StudyConfig(_Section):
     """All that defines a study. Stored with it, so the other commands need only its name."""
 
@@ -120,6 +142,7 @@ class StudyConfig(_Section):
     tags: dict[str, str] = {}
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
+    promotion: PromotionConfig = PromotionConfig()
 
     @field_validator("data", mode="before")
     @classmethod

@@ -11,10 +11,26 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy import event
 
-from hpo.errors import SettingsError
+from hpo.errors import SettingsError, StudyError
 from hpo.locks import exclusive, sqlite_path
 
 BUSY_SECONDS = 60
+
+
+def existing_storage(url: str) -> RDBStorage:
+    """The Optuna storage at `url`, for commands that read a study: nothing is made.
+
+    Raises:
+        StudyError: there is no such SQLite file.
+        SettingsError: as `open_storage`.
+    """
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise StudyError(
+            f"{path}: no study storage there; start a study with python -m hpo.run, "
+            "or say where it is with --storage"
+        )
+    return open_storage(url)
 
 
 def open_storage(url: str) -> RDBStorage:

@@ -80,11 +80,12 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
-    """The stored record with what may change: more trials, how to search, tags, description."""
+    """The stored record with what may change: more trials, how to search, the gate, tags, text."""
     changes = {
         "n_trials": max(now.config.n_trials, stored.config.n_trials),
         "sampler": now.config.sampler,
         "pruner": now.config.pruner,
+        "promotion": now.config.promotion,
         "tags": {**stored.config.tags, **now.config.tags},
         "description": now.config.description or stored.config.description,
     }
@@ -103,6 +104,11 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
             f"data or split: was {stored.split_fingerprint} {then}, "
             f"is {now.split_fingerprint} {here}"
         )
+    for side in ("item", "user"):
+        before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
+        if before != after:
+            names = [", ".join(columns) or "none" for columns in (before, after)]
+            found.append(f"{side} features: was {names[0]}, is {names[1]}")
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
     for part in ("base", "space"):

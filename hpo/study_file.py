@@ -12,6 +12,7 @@ from hpo.errors import SettingsError
 from hpo.settings import (
     DataConfig,
     Parameter,
+    PromotionConfig,
     PrunerConfig,
     SamplerConfig,
     SplitConfig,
@@ -24,6 +25,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "space": Parameter,
     "sampler": SamplerConfig,
     "pruner": PrunerConfig,
+    "promotion": PromotionConfig,
 }
 
 

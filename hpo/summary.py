@@ -20,15 +20,21 @@ MAX_COLUMNS = 5
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
-    """Two lines: which data, and how far the study is."""
+    """Which data, which features if any, and how far the study is; a line each."""
     counts = record.counts
     state = f"continues after {n_finished} of {n_trials}" if n_finished else f"{n_trials}"
     return (
         f"data {record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items; "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
-        f"{counts['n_test']:,} test rows\n"
+        f"{counts['n_test']:,} test rows\n{_features(record)}"
         f"study {record.config.name}: {state} trials, in {_shown(places.storage)}"
     )
+
+
+def _features(record: StudyRecord) -> str:
+    data = record.config.data
+    sides = (("items", data.item_features), ("users", data.user_features))
+    return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
 
 
 def table(study: Study, record: StudyRecord) -> Table:

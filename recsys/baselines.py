@@ -74,10 +74,16 @@ def ease(seen: Interactions, device: torch.device, regularization: float = 500.0
     Raises:
         DataError: more than 10,000 items.
     """
+    return ItemToItem(seen, ease_weights(seen, device, regularization))
+
+
+def ease_weights(seen: Interactions, device: torch.device, regularization: float) -> Tensor:
+    """(n_items, n_items) float32: row j, column i is what having j says for i; see `ease`."""
     together = _together(seen, device)
     together.diagonal().add_(regularization)
     inverse = torch.linalg.inv(together)
-    return ItemToItem(seen, (inverse / -inverse.diagonal()).fill_diagonal_(0).float())
+    weights: Tensor = (inverse / -inverse.diagonal()).fill_diagonal_(0).float()
+    return weights
 
 
 def _together(seen: Interactions, device: torch.device) -> Tensor:

@@ -9,6 +9,8 @@
     item_bias.npy           (n_items,) float32
 
 score = user_vecs[u] @ item_vecs[i] + item_bias[i]; row u is user_ids[u], row i is item_ids[i].
+With config.neighbour_weight > 0 the score has a sparse part, too (neighbours.py); the weights hold
+neighbours.items and neighbours.nearness.
 """
 
 from __future__ import annotations
@@ -41,10 +43,14 @@ from recsys.checkpoint_files import (
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation import encode_users
+from recsys.features import FEATURES
 from recsys.interactions import Interactions
 from recsys.model import TwoTower
 from recsys.split import Split
 from recsys.trainer import new_model
+
+SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
+NEIGHBOURS = " + neighbour_weight * sum of what u's newest items say for i, see recsys.neighbours"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +73,9 @@ class Checkpoint:
 def origin(data_name: str, split: Split) -> dict[str, Any]:
     """Which data and which split a model comes from, for `save`."""
     data = {"name": data_name, "fingerprint": split.interactions.fingerprint}
-    how = {"method": split.method, "fraction": split.fraction, "seed": split.seed}
-    return {"data": data, "split": {**how, "fingerprint": split.fingerprint}}
+    how: dict[str, Any] = {"method": split.method, "fraction": split.fraction, "seed": split.seed}
+    how |= {"eval_users": split.eval_users, "fingerprint": split.fingerprint}
+    return {"data": data, "split": how}
 
 
 def make_folder(folder: Path) -> None:
@@ -165,9 +172,14 @@ def _facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
         "repeats": history.repeats,
         "n_users": history.n_users,
         "n_items": history.n_items,
+        **{
+            name: features.facts()
+            for name in FEATURES
+            if (features := getattr(history, name)) is not None
+        },
         "user_ids": history.user_ids,
         "item_ids": history.item_ids,
-        "score": "user_vecs[u] @ item_vecs[i] + item_bias[i]",
+        "score": SCORE + (NEIGHBOURS if model.neighbours is not None else ""),
     }
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from recsys.errors import CheckpointError
+from recsys.features import FEATURES, Features
 from recsys.interactions import Interactions
 
 FORMAT = 1
@@ -20,6 +22,9 @@ WEIGHTS = "weights.safetensors"
 HISTORY = "history.safetensors"
 MEASURED = "measured.safetensors"
 CURE = "train it again: python -m recsys.train --artifacts DIR"
+
+
+_ROWS = {"items", "times", "weights"}
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -65,10 +70,13 @@ def sha256(path: Path) -> str:
 
 
 def write_history(path: Path, history: Interactions) -> None:
-    """Items end to end, where each user's begin, times and weights if there are any."""
-    columns = {"items": history.items, "offsets": history.offsets}
+    """Items end to end, where each user's begin; times, weights and features if there are any."""
+    columns: dict[str, npt.NDArray[Any]] = {"items": history.items, "offsets": history.offsets}
     optional = {"times": history.times, "weights": history.weights}
     columns |= {name: column for name, column in optional.items() if column is not None}
+    for name in FEATURES:
+        features: Features | None = getattr(history, name)
+        columns |= {} if features is None else features.to_columns(name)
     save_file({name: np.ascontiguousarray(column) for name, column in columns.items()}, path)
 
 
@@ -76,7 +84,7 @@ def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
     """What `write_history` wrote, with the ids of `meta`.
 
     Raises:
-        ValueError: the columns contradict each other or the ids.
+        KeyError, ValueError: the columns contradict each other or the ids.
     """
     columns = load_file(path)
     items, offsets = columns["items"], columns["offsets"]
@@ -85,11 +93,16 @@ def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
         len(offsets) != len(meta["user_ids"]) + 1
         or offsets[0] != 0
         or (lengths < 0).any()
-        or {len(column) for name, column in columns.items() if name != "offsets"} != {offsets[-1]}
+        or {len(columns[name]) for name in _ROWS & columns.keys()} != {offsets[-1]}
     ):
         raise ValueError(f"{path.name}: its columns do not make {len(meta['user_ids'])} histories")
     if len(items) and not 0 <= items.min() <= items.max() < len(meta["item_ids"]):
         raise ValueError(f"{path.name}: items outside the catalogue")
+    features = {
+        name: Features.from_columns(name, columns, meta[name])
+        for name in FEATURES
+        if meta.get(name) is not None
+    }
     return Interactions(
         users=np.repeat(np.arange(len(lengths), dtype=np.int32), lengths),
         items=items,
@@ -98,4 +111,5 @@ def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
         user_ids=tuple(meta["user_ids"]),
         item_ids=tuple(meta["item_ids"]),
         repeats=meta["repeats"],
+        **features,
     )

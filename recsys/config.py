@@ -54,8 +54,14 @@ class TrainConfig:
     """Weight of the whole-history pool beside the recent one."""
     history_power: float = _in(0.4, 0.0, 2.0)
     """The whole-history pool is the sum over n items divided by n ** history_power."""
-    user_weight: float = _in(0.3, 0.0, 100.0)
-    """Weight of the user's own embedding; 0 serves everybody from history alone."""
+    user_weight: float = _in(0.0, 0.0, 100.0)
+    """Weight of the user's own embedding; 0: there is none, history alone speaks for everybody,
+    so that users whom nobody trained on are served as well as the others."""
+    feature_weight: float = _in(0.7, 0.0, 100.0)
+    """Weight of item and user features, where the data has some."""
+    neighbour_weight: float = _in(3.0, 0.0, 1000.0)
+    """Logits that an item gains as the nearest neighbour of all that was last taken; 0: none.
+    See `recsys.neighbours`."""
     history_dropout: float = _in(0.2, 0.0, 0.99)
     """Share of history items left out of the pools, drawn anew for each cut."""
     average: float = _in(0.999, 0.0, 0.9999)

@@ -10,6 +10,7 @@ from recsys.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
+    from recsys.interactions import Interactions
     from recsys.metrics import Metrics
     from recsys.split import Split
 
@@ -61,17 +62,38 @@ def data_flags(args: argparse.Namespace) -> list[str]:
             given += [flag, value]
     if args.repeats != "drop":
         given += ["--repeats", args.repeats]
+    for side in ("item", "user"):
+        if columns := getattr(args, f"{side}_features"):
+            given += [f"--{side}-features", ",".join(columns)]
     return [f'"{word}"' if " " in word else word for word in given]
 
 
 def counts_line(split: Split) -> str:
     """How much data there is, and how it is split."""
-    data = split.interactions
-    train, validation, test = (len(part) for part in (split.train, split.validation, split.test))
+    data, (train, validation, test) = split.interactions, split.counts
     return (
         f"{data.n_users:,} users, {data.n_items:,} items, {len(data):,} rows: "
         f"{train:,} train, {validation:,} validation, {test:,} test ({split.method} split)"
     )
+
+
+def sample_line(split: Split, recall: float) -> str:
+    """How many users validation asks, and how well that tells the recall of all of them."""
+    from recsys.metrics import half_width
+
+    asked, everybody = split.eval_users, split.n_validation_users
+    return (
+        f"{asked:,} of {everybody:,} users are asked, drawn at random: recall@10 {recall:.4f} "
+        f"+- {half_width(recall, asked, everybody):.4f} (95% interval, at most)"
+    )
+
+
+def feature_lines(data: Interactions) -> list[str]:
+    """What was made of the columns that were named, a line for each side that has some."""
+    sides = (("item", data.item_features), ("user", data.user_features))
+    return [
+        f"{side}s       {features.describe()}" for side, features in sides if features is not None
+    ]
 
 
 def metrics_line(metrics: Metrics) -> str:

@@ -36,8 +36,8 @@ def load_dataset(
         name_or_path: one of `NAMES`, else a path.
         columns: overrides for a path; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
-        announce: takes what a person should read before and during a download (terms, source);
-            by default it is printed to stderr.
+        announce: takes what a person should read: before and during a download terms and
+            source, for a ready-made split its sizes; by default it is printed to stderr.
 
     Raises:
         DataError: neither a name nor a path, or the data cannot be fetched or used.
@@ -51,7 +51,10 @@ def load_dataset(
                 f"{name_or_path!r} is neither a data set ({', '.join(NAMES)}) nor a file or "
                 f"folder in {Path.cwd()}; give one of these names or a path"
             )
-        return read_dataset(path, columns, repeats)
+        dataset = read_dataset(path, columns, repeats)
+        if dataset.ready_made:
+            (announce or _to_stderr)(dataset.ready_made.describe(dataset.interactions))
+        return dataset
     if columns != AUTO:
         raise DataError(
             f"{name_or_path}: has its own columns; leave --user-col, --item-col and --time-col "

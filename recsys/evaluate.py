@@ -21,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
 
     from recsys.baselines import Popularity
     from recsys.checkpoint import load
+    from recsys.cold import cold_lines
     from recsys.evaluation import Evaluator, TowerScorer
     from recsys.split import split
 
@@ -31,10 +32,11 @@ def main(argv: Sequence[str]) -> int:
             f"{args.artifacts}: was not trained on train alone, so validation says nothing about "
             "it; its own test figures are in model_meta.json"
         )
-    how = stored.meta["split"]
+    how = dict(stored.meta["split"])
+    fingerprint = how.pop("fingerprint")
     dataset = dataset_from(args)
-    parts = split(dataset.interactions, how["method"], fraction=how["fraction"], seed=how["seed"])
-    if parts.fingerprint != how["fingerprint"]:
+    parts = split(dataset.interactions, **how, given=dataset.parts)
+    if parts.fingerprint != fingerprint:
         trained = stored.meta["data"]
         raise DataError(
             f"{args.data}: not the data of {args.artifacts}, which was trained on "
@@ -47,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"validation of {args.artifacts} on {dataset.name}, {found.n_users:,} users")
     for name, value in found.as_dict().items():
         print(f"  {name:13} {value:.6f}   popularity {popular.as_dict()[name]:.6f}")
+    for line in cold_lines(stored.model, parts.tuning, device):
+        print(line)
     return 0
 
 

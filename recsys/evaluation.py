@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +14,11 @@ from recsys.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.model import TwoTower
 from recsys.ranking import ranks
 from recsys.split import Holdout
-from recsys.windows import histories, ranges
+from recsys.windows import History, histories, ranges
 
-CHUNK_BYTES = 4 << 20  # of scores at a time: they stay in the cache between product and top-k
+# Of scores at a time: small enough for the cache between product, mask and ranks, large enough for
+# the product to be worth its reading of all item vectors.
+CHUNK_BYTES = 16 << 20
 
 
 class Scorer(Protocol):
@@ -26,30 +29,56 @@ class Scorer(Protocol):
         ...
 
 
-class TowerScorer:
-    """A trained model with the histories that it answers from; vectors are computed once."""
+class Histories:
+    """The user tower over everybody's whole history in `seen`.
+
+    Numbers stay as they are stored and only those of the asked users are looked at, so that a
+    memory-mapped `seen` costs no copy.
+    """
 
     def __init__(self, model: TwoTower, seen: Interactions) -> None:
-        self.user_vectors = encode_users(model, seen)
+        self._model, device = model, model.bias.device
+        self._items = torch.as_tensor(seen.items, device=device)
+        self._offsets = torch.as_tensor(seen.offsets, device=device)
+
+    def of(self, users: Tensor) -> History:
+        """What users (b,) int64 have."""
+        starts = self._offsets[users]
+        history, _ = histories(self._items, starts, self._offsets[users + 1] - starts)
+        return replace(history, items=history.items.long())
+
+    @torch.no_grad()
+    def vectors(self, users: Tensor) -> Tensor:
+        """(b, dim) float32 of users (b,) int64; the same whoever is asked for beside them."""
+        return self._model.user_vectors(users, self.of(users))
+
+
+class TowerScorer:
+    """A trained model with the histories that it answers from.
+
+    Items are encoded once, users when they are asked for; the model must not change meanwhile.
+    """
+
+    def __init__(self, model: TwoTower, seen: Interactions) -> None:
+        self._model, self._histories = model, Histories(model, seen)
         with torch.no_grad():
             self._items = model.item_vectors().T.contiguous()
             self._bias = model.bias.detach().clone()
 
+    @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
-        return torch.addmm(self._bias, self.user_vectors[users], self._items)
+        history = self._histories.of(users)
+        vectors = self._model.user_vectors(users, history)
+        scores = torch.addmm(self._bias, vectors, self._items)
+        self._model.add_neighbours(scores, history)
+        return scores
 
 
 def encode_users(model: TwoTower, seen: Interactions, rows: int = 65_536) -> Tensor:
     """(n_users, dim) vectors of all users from their whole history in `seen`."""
-    device = model.bias.device
-    items = torch.as_tensor(seen.items, dtype=torch.int64, device=device)
-    offsets = torch.as_tensor(seen.offsets, device=device)
-    vectors = []
-    with torch.no_grad():
-        for users in torch.arange(seen.n_users, device=device).split(rows):
-            history, _ = histories(items, offsets[users], offsets[users + 1] - offsets[users])
-            vectors.append(model.user_vectors(users, history))
-    return torch.cat(vectors)
+    tower = Histories(model, seen)
+    everybody = torch.arange(seen.n_users, device=model.bias.device)
+    return torch.cat([tower.vectors(users) for users in everybody.split(rows)])
 
 
 class Evaluator:
@@ -58,7 +87,7 @@ class Evaluator:
     Items in the user's `seen` rows are no candidates, unless the data keeps repeats.
 
     Args:
-        holdout: history and question; a pair that is in both (without repeats) is an error.
+        holdout: history and question, with no pair in both (repeats aside).
         device: where scores are computed.
         chunk_bytes: float32 scores at a time; never changes a result.
     """
@@ -70,20 +99,20 @@ class Evaluator:
         n = self._n_items = seen.n_items
         self._mask = seen.repeats == "drop"
         pairs = np.unique(relevant.users.astype(np.int64) * n + relevant.items)
-        seen_pairs = seen.users.astype(np.int64) * n + seen.items
-        if self._mask and np.isin(pairs, seen_pairs).any():
-            raise AssertionError("an item is in a user's history and in the question")
-        owners = pairs // n
-        self.users, counts = np.unique(owners, return_counts=True)
+        self.users, counts = np.unique(pairs // n, return_counts=True)
         self._users = torch.as_tensor(self.users, device=device)
         self._relevant = torch.as_tensor(pairs % n, device=device)
         self._ends = torch.as_tensor(np.concatenate([[0], np.cumsum(counts)]), device=device)
-        self._seen = torch.as_tensor(seen.items, dtype=torch.int64, device=device)
+        self._seen = torch.as_tensor(seen.items, device=device)
         self._seen_offsets = torch.as_tensor(seen.offsets, device=device)
         self._chunk = max(1, chunk_bytes // (4 * n))
 
     def evaluate(self, scorer: Scorer) -> UserMetrics:
-        """Every metric of every user that has relevant items."""
+        """Every metric of every user that has relevant items.
+
+        Raises:
+            AssertionError: an item is in a user's history and in the question.
+        """
         found, owners, best = [], [], []
         for start in range(0, len(self._users), self._chunk):
             rows = slice(start, min(start + self._chunk, len(self._users)))
@@ -104,7 +133,8 @@ class Evaluator:
         if self._mask:
             start = self._seen_offsets[users]
             owner, position = ranges(start, self._seen_offsets[users + 1] - start)
-            scores.view(-1).index_fill_(0, owner * self._n_items + self._seen[position], -torch.inf)
+            masked = owner * self._n_items + self._seen[position]
+            scores.view(-1).index_fill_(0, masked, -torch.inf)
         ends = self._ends[rows.start : rows.stop + 1]
         owner = torch.repeat_interleave(ends.diff())
         relevant = self._relevant[int(ends[0]) : int(ends[-1])]

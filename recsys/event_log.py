@@ -1,4 +1,4 @@
-"""The interactions table -> Interactions, in one bounded-memory pass, or a list of what is wrong.
+"""A table of interactions -> Events, in one bounded-memory pass, or a list of what is wrong.
 
 Ids become category codes while polars reads, so 50M rows cost 4 bytes an id and no Python loop
 runs over rows; only the vocabularies are sorted in Python.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from recsys.codes import CodeColumn
 from recsys.columns import (
     EVENT_WEIGHTS,
     Columns,
@@ -22,44 +22,13 @@ from recsys.columns import (
     listed,
     shorten,
 )
-from recsys.interactions import Bools, Floats32, Interactions, Ints32, Ints64, Repeats, sorted_ids
+from recsys.events import Events
+from recsys.interactions import Bools, Floats32, Ints32, Ints64, sorted_ids
 from recsys.tables import SHOWN, Table, and_more, explain, read_failures
 from recsys.times import TIME_FORMS, TimeColumn
 
 NO_ID = frozenset({"", "nan", "null", "none", "<na>"})
 _ID_ROLES: tuple[Role, ...] = ("user", "item")
-Codes = npt.NDArray[np.uint32]
-_Arguments = tuple[Ints32, Ints32, Ints64 | None, Floats32 | None, list[str], list[str]]
-
-
-class CodeColumn:
-    """A text column as codes into the words seen so far."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._categories = pl.Categories.random()  # a numbering of its own
-        # polars forgets the words when no column uses the categories any more, which happens
-        # between two batches; this empty one keeps them for as long as this object lives.
-        self._anchor = pl.Series(dtype=pl.Categorical(self._categories))
-        self._parts: list[Codes] = []
-
-    def expression(self, dtype: pl.DataType) -> pl.Expr:
-        """Codes of the stripped text; null counts as ""."""
-        return text_of(self.name, dtype).cast(pl.Categorical(self._categories)).to_physical()
-
-    def add(self, codes: pl.Series) -> None:
-        """Keep the codes of one batch."""
-        self._parts.append(codes.to_numpy())
-
-    def words(self) -> list[str]:
-        """Every word seen, in code order."""
-        return self._categories.to_series().to_list()
-
-    def codes(self) -> Codes:
-        """(n,) uint32, positions in `words()`; callable once, the batches are freed."""
-        whole = np.concatenate(self._parts) if self._parts else np.empty(0, np.uint32)
-        self._parts.clear()
-        return whole
 
 
 @dataclass(frozen=True)
@@ -74,9 +43,13 @@ class _Parts:
 
 
 def read_events(
-    table: Table, columns: Columns, repeats: Repeats, problems: list[str]
-) -> Interactions | None:
-    """Read all rows; None, and at least one problem, if anything is wrong with them."""
+    table: Table, columns: Columns, problems: list[str], fewest: int = 2
+) -> Events | None:
+    """Read all rows; None, and at least one problem, if anything is wrong with them.
+
+    Args:
+        fewest: users and items that there must be, so that a wrong column is noticed.
+    """
     before = len(problems)
     if all(map(is_data, table.names)):
         problems.append(
@@ -100,10 +73,8 @@ def read_events(
     parts = _read_with_quotes_or_without(table, names, problems)
     if parts is None or len(problems) > before_reading:
         return None
-    columns_of = _check_parts(table, parts, problems)
-    if len(problems) > before or columns_of is None:
-        return None
-    return Interactions.from_codes(*columns_of, repeats=repeats)
+    events = _check_parts(table, parts, problems, fewest)
+    return None if len(problems) > before else events
 
 
 def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -166,7 +137,9 @@ def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> _
 def _selection(
     table: Table, codes: dict[Role, CodeColumn], time: str | None, schema: pl.Schema
 ) -> list[pl.Expr]:
-    chosen = [column.expression(schema[column.name]).alias(role) for role, column in codes.items()]
+    chosen = [
+        _words_of(column.name, schema[column.name]).alias(role) for role, column in codes.items()
+    ]
     if time:
         raw = pl.col(time)
         is_word = isinstance(schema[time], (pl.Categorical, pl.Enum))
@@ -178,6 +151,10 @@ def _selection(
     return chosen
 
 
+def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:
+    return pl.col(name) if dtype.is_integer() else text_of(name, dtype)
+
+
 def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:
     if name is None:
         return None
@@ -187,8 +164,8 @@ def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str
     return f"{table.path}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"
 
 
-def _check_parts(table: Table, parts: _Parts, problems: list[str]) -> _Arguments | None:
-    """The arguments of `Interactions.from_codes`; None if there is nothing to build from."""
+def _check_parts(table: Table, parts: _Parts, problems: list[str], fewest: int) -> Events | None:
+    """None if there is nothing to build from."""
     keep = np.ones(parts.n_rows, np.bool_)
     keep[parts.blank] = False
     weights = None
@@ -200,24 +177,27 @@ def _check_parts(table: Table, parts: _Parts, problems: list[str]) -> _Arguments
         problems.append(f"{table.path}: has a header but no rows; it needs interactions")
         return None
     found = {
-        role: _vocabulary(table, parts.codes[role], role, keep, problems)
+        role: _vocabulary(table, parts.codes[role], role, keep, problems, fewest)
         for role in _ID_ROLES
         if role in parts.codes
     }
     if len(found) < len(_ID_ROLES):
         return None
     (user_ids, users), (item_ids, items) = found["user"], found["item"]
-    times = parts.time.microseconds()[keep] if parts.time_name else None
-    kept_weights = None if weights is None else weights[keep]
-    return users, items, times, kept_weights, user_ids, item_ids
+    rows = slice(None) if keep.all() else keep
+    times = parts.time.microseconds()[rows] if parts.time_name else None
+    kept_weights = None if weights is None else weights[rows]
+    return Events(users, items, times, kept_weights, user_ids, item_ids)
 
 
 def _vocabulary(
-    table: Table, column: CodeColumn, role: Role, keep: Bools, problems: list[str]
+    table: Table, column: CodeColumn, role: Role, keep: Bools, problems: list[str], fewest: int
 ) -> tuple[list[str], Ints32]:
     """Ids of the kept rows in vocabulary order, and each kept row's position among them."""
-    words, codes = column.words(), column.codes()
-    used = np.bincount(codes[keep], minlength=len(words)) > 0
+    words, codes = column.finish()
+    kept = codes if keep.all() else codes[keep]
+    used = np.zeros(len(words), np.bool_)
+    used[kept] = True
     no_id = [number for number, word in enumerate(words) if word.casefold() in NO_ID]
     missing = [number for number in no_id if used[number]]
     for number in missing:
@@ -228,19 +208,19 @@ def _vocabulary(
         )
     used[no_id] = False
     ids = sorted_ids([words[number] for number in np.flatnonzero(used)])
-    if len(ids) == 1 and not missing:
+    if len(ids) == 1 < fewest and not missing:
         problems.append(
             f"{table.path}: column {column.name!r} holds one {role} only ({shorten(ids[0])!r}); "
             f"at least 2 are needed; is this the right column (--{role}-col)?"
         )
     position = {word: number for number, word in enumerate(ids)}
     rank = np.array([position.get(word, -1) for word in words], np.int32)
-    return ids, rank[codes[keep]]
+    return ids, rank[kept]
 
 
 def _weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
     """(n,) float32 for all rows of the file; 0 marks a row that speaks against interest."""
-    words, codes = column.words(), column.codes()
+    words, codes = column.finish()
     weights = [event_weight(word) for word in words]
     unknown = [number for number, weight in enumerate(weights) if weight is None]
     rows = np.flatnonzero(keep & np.isin(codes, unknown))

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.errors import DataError
+from recsys.features import Features
+from recsys.ordering import firsts, lexsorted
 
 Ints32 = npt.NDArray[np.int32]
 Ints64 = npt.NDArray[np.int64]
@@ -39,6 +41,8 @@ class Interactions:
         item_ids: original item ids as text; position is the item's number.
         repeats: "drop": each (user, item) occurs once, and what a user has is not offered
             again; "keep": people come back to items, so nothing is masked.
+        item_features, user_features: what else is known about all items and users of the
+            vocabularies; None unless columns were named (feature_tables.py).
 
     `n_users` and `n_items` count the vocabulary, not the rows of this part.
     """
@@ -47,9 +51,11 @@ class Interactions:
     items: Ints32
     times: Ints64 | None
     weights: Floats32 | None
-    user_ids: tuple[str, ...]
-    item_ids: tuple[str, ...]
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
     repeats: Repeats = "drop"
+    item_features: Features | None = None
+    user_features: Features | None = None
 
     @classmethod
     def from_ids(
@@ -93,11 +99,7 @@ class Interactions:
         times_ = None if times is None else np.asarray(times, np.int64)
         weights_ = None if weights is None else np.asarray(weights, np.float32)
         _check(users_, items_, times_, weights_, len(user_ids), len(item_ids))
-        order = np.lexsort((items_ if times_ is None else times_, users_))
-        if repeats == "drop":
-            pair = users_[order].astype(np.int64) * max(1, len(item_ids)) + items_[order]
-            _, first = np.unique(pair, return_index=True)
-            order = order[np.sort(first)]
+        order = row_order(users_, items_, times_, repeats)
         return cls(
             users_[order],
             items_[order],
@@ -137,14 +139,26 @@ class Interactions:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change with any row, time, weight or id; not with file order."""
+        """16 hex digits that change with any row, time, weight, id or feature; not with order."""
         digest = hashlib.sha256()
         for column in (self.users, self.items, self.times, self.weights):
             digest.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
         digest.update(self.repeats.encode())
         for ids in (self.user_ids, self.item_ids):
             digest.update("\x1f".join(ids).encode())
+        for side, features in (("item", self.item_features), ("user", self.user_features)):
+            if features is not None:
+                digest.update(f"{side} {features.columns} {features.sizes}".encode())
+                digest.update(features.offsets.tobytes() + features.codes.tobytes())
         return digest.hexdigest()[:16]
+
+
+def row_order(users: Ints32, items: Ints32, times: Ints64 | None, repeats: Repeats) -> Ints64:
+    """Positions of the rows that `Interactions.from_codes` keeps, in its order."""
+    order = lexsorted(users, items if times is None else times)
+    if repeats == "keep":
+        return order
+    return order[firsts(users[order], items[order])]
 
 
 def sorted_ids(ids: Sequence[str]) -> list[str]:

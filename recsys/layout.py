@@ -8,7 +8,8 @@ from pathlib import Path
 
 from recsys.columns import listed
 from recsys.errors import DataError
-from recsys.tables import MOVIELENS_DATA, READABLE, extension_of, unreadable
+from recsys.split_files import SplitFiles, split_files
+from recsys.tables import MOVIELENS_DATA, READABLE, extension_of, stem_of, unreadable
 
 _STEMS = {
     "interactions": ("interactions", "interacciones", "ratings"),
@@ -24,19 +25,23 @@ class Layout:
 
     Attributes:
         name: folder name, or the file's name without extensions.
+        interactions: all of them, or the train part of a ready-made split.
+        split: the files of a ready-made split, if the data comes in one.
     """
 
     name: str
     interactions: Path
     users: Path | None = None
     items: Path | None = None
+    split: SplitFiles | None = None
 
 
 def locate(path: Path) -> Layout:
     """Find the files under a folder, or beside a file whose name follows a convention.
 
     A file with a name of its own (`events.csv`) is read alone; `interactions.csv`, `NAME.inter`
-    and `u.data` bring their users and items along, as their folder would.
+    and `u.data` bring their users and items along, as their folder would, and the train file of a
+    ready-made split the other parts. In a folder that holds both, the ready-made split counts.
 
     Raises:
         DataError: nothing there, no interactions, or more than one candidate.
@@ -45,15 +50,19 @@ def locate(path: Path) -> Layout:
         raise DataError(f"{path}: not found; {_what_is_near(path)}")
     folder = path if path.is_dir() else path.parent
     files = sorted(file for file in folder.iterdir() if file.is_file())
+    splits = {split.train: split for split in split_files(files)}
     if path.is_dir():
-        chosen = _only(path, [file for file in files if _is_interactions(file)], files)
+        candidates = list(splits) or [file for file in files if _is_interactions(file)]
+        chosen = _only(path, candidates, files)
         name = path.resolve().name or "data"
     else:
-        chosen, name = path, _stem(path)
-        if not _is_interactions(path):
+        chosen, name = path, stem_of(path)
+        if path not in splits and not _is_interactions(path):
             return Layout(name, path)
-    users, items = (_sibling(chosen, role, files) for role in ("users", "items"))
-    return Layout(name, chosen, users, items)
+    split = splits.get(chosen)
+    stem = split.prefix if split else stem_of(chosen)
+    users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
+    return Layout(name, chosen, users, items, split)
 
 
 def _is_interactions(file: Path) -> bool:
@@ -61,7 +70,7 @@ def _is_interactions(file: Path) -> bool:
     return (
         file.name.casefold() == MOVIELENS_DATA
         or extension == ".inter"
-        or (extension in _PLAIN and _stem(file).casefold() in _STEMS["interactions"])
+        or (extension in _PLAIN and stem_of(file).casefold() in _STEMS["interactions"])
     )
 
 
@@ -80,33 +89,27 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
     cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE}"
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .parquet (or .gz), "
-        f"interacciones.csv, ratings.csv, NAME.inter, u.data; found {_names(files) or 'nothing'}; "
-        f"{cure}"
+        "interacciones.csv, ratings.csv, NAME.inter, u.data, and train.* with test.*; "
+        f"found {_names(files) or 'nothing'}; {cure}"
     )
 
 
-def _sibling(interactions: Path, role: str, files: list[Path]) -> Path | None:
+def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Path | None:
     if interactions.name.casefold() == MOVIELENS_DATA:
         wanted = {"u.user" if role == "users" else "u.item"}
         found = [file for file in files if file.name.casefold() in wanted]
     elif extension_of(interactions) == ".inter":
         extension = ".user" if role == "users" else ".item"
-        same = [file for file in files if _stem(file) == _stem(interactions)]
+        same = [file for file in files if stem_of(file).casefold() == stem.casefold()]
         found = [file for file in same if extension_of(file) == extension]
     else:
         plain = [file for file in files if extension_of(file) in _PLAIN]
-        found = [file for file in plain if _stem(file).casefold() in _STEMS[role]]
+        found = [file for file in plain if stem_of(file).casefold() in _STEMS[role]]
     if len(found) > 1:
         raise DataError(
             f"{interactions.parent}: several files for {role}: {_names(found)}; keep one"
         )
     return found[0] if found else None
-
-
-def _stem(file: Path) -> str:
-    return file.name[: file.name.casefold().rindex(extension_of(file))] if "." in file.name else (
-        file.name
-    )  # fmt: skip
 
 
 def _names(files: Iterable[Path]) -> str:

@@ -9,6 +9,7 @@ without relevant items are left out, not counted as 0. All lie in [0, 1], higher
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,14 @@ class UserMetrics:
     def mean(self) -> Metrics:
         means = {name: float(value.mean()) for name, value in self.values.items()}
         return Metrics(**means, n_users=len(self.users))
+
+
+def half_width(mean: float, n: int, population: int) -> float:
+    """At most so far lies the mean over a population from that of n drawn at random (95%).
+
+    No metric's values vary by more than mean * (1 - mean), because all lie in [0, 1].
+    """
+    return 1.96 * math.sqrt(mean * (1 - mean) / n * (1 - n / population))
 
 
 def recall(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:

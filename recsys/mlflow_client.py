@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds an attempt
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # costs a request per run, too
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # shown for local copies, too
 }
 
 CAUSE = re.compile(r"Caused by .*: (.+?)[\"']\)\)$")  # the point of urllib3's long story

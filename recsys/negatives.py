@@ -37,7 +37,8 @@ class NegativeSampler:
     """Draws candidates that all users of a batch share: their targets and `n_drawn` more.
 
     Half of the draws are uniform, so that no item stays where its start put it; half go by
-    popularity, because popular items make up most of the softmax's denominator.
+    popularity, because popular items make up most of the softmax's denominator. With item
+    features, items without a row are never drawn (see `recsys.newcomers`).
 
     Args:
         seen: how often each item is a target.
@@ -47,11 +48,13 @@ class NegativeSampler:
     def __init__(self, seen: Interactions, n_drawn: int, device: torch.device) -> None:
         counts = np.bincount(seen.items, minlength=seen.n_items)
         popularity = counts / counts.sum()
-        chance = 0.5 * popularity + 0.5 / seen.n_items
+        drawable = np.ones(seen.n_items) if seen.item_features is None else counts > 0
+        chance = 0.5 * popularity + 0.5 * drawable / drawable.sum()
+        cumulative = np.cumsum(chance)
         self._n_drawn = n_drawn
         self._popularity = torch.as_tensor(popularity, dtype=torch.float32, device=device)
         self._chance = torch.as_tensor(chance, dtype=torch.float32, device=device)
-        self._cumulative = torch.as_tensor(np.cumsum(chance), device=device)  # float64
+        self._cumulative = torch.as_tensor(cumulative / cumulative[-1], device=device)  # float64
 
     def draw(self, targets: Tensor, generator: torch.Generator) -> Candidates:
         """Candidates of one step.
@@ -61,8 +64,9 @@ class NegativeSampler:
             generator: on the CPU, so that every device draws the same.
         """
         noise = torch.rand(self._n_drawn, generator=generator, dtype=torch.float64)
-        drawn = torch.searchsorted(self._cumulative, noise.to(targets.device))
-        items = torch.unique(torch.cat([targets, drawn.clamp_max_(len(self._chance) - 1)]))
+        # right: the first item that lifts the sum above the noise, so never one of chance 0
+        drawn = torch.searchsorted(self._cumulative, noise.to(targets.device), right=True)
+        items = torch.unique(torch.cat([targets, drawn]))
         expected = self._n_drawn * self._chance[items] + len(targets) * self._popularity[items]
         return Candidates(items, torch.log(-torch.expm1(-expected)))
 

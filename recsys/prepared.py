@@ -7,18 +7,38 @@ user's id looks like stays with the launcher.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from recsys.errors import CheckpointError
+from recsys.features import FEATURES, Features
 from recsys.interactions import Interactions
 from recsys.split import Holdout
 
 _COLUMNS = ("users", "items", "times", "weights")
+
+
+class Numbers(Sequence[str]):
+    """The ids "0", "1", ... of a vocabulary whose own ids stay elsewhere; holds none of them."""
+
+    def __init__(self, size: int) -> None:
+        self._range = range(size)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        found = self._range[index]
+        return tuple(map(str, found)) if isinstance(found, range) else str(found)
 
 
 def save_holdout(path: Path, holdout: Holdout) -> None:
@@ -33,11 +53,16 @@ def save_holdout(path: Path, holdout: Holdout) -> None:
             column = getattr(interactions, name)
             if column is not None:
                 columns[f"{part}.{name}"] = np.ascontiguousarray(column)
-    meta = {
+    meta: dict[str, Any] = {
         "n_users": holdout.seen.n_users,
         "n_items": holdout.seen.n_items,
         "repeats": holdout.seen.repeats,
     }
+    for name in FEATURES:
+        features: Features | None = getattr(holdout.seen, name)
+        if features is not None:
+            columns |= features.to_columns(name)
+            meta[name] = features.facts()
     draft = path.with_name(path.name + ".part")
     try:
         save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
@@ -49,17 +74,24 @@ def save_holdout(path: Path, holdout: Holdout) -> None:
 def load_holdout(path: Path) -> Holdout:
     """The Holdout that `save_holdout` wrote, with positions instead of ids.
 
+    Its columns are the file itself, mapped into memory: processes that read it share one copy,
+    and what is not looked at is not read.
+
     Raises:
         CheckpointError: the file is missing, damaged or something else.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="pt") as file:  # "numpy" would copy
             meta = json.loads((file.metadata() or {})["recsys.holdout"])
-            columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            columns = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+        features = {
+            name: Features.from_columns(name, columns, meta[name])
+            for name in FEATURES
+            if name in meta
+        }
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: no prepared training data ({error})") from error
-    users = tuple(map(str, range(meta["n_users"])))
-    items = tuple(map(str, range(meta["n_items"])))
+    users, items = Numbers(meta["n_users"]), Numbers(meta["n_items"])
     seen, relevant = (
         Interactions(
             columns[f"{part}.users"],
@@ -69,6 +101,7 @@ def load_holdout(path: Path) -> Holdout:
             users,
             items,
             meta["repeats"],
+            **features,
         )
         for part in ("seen", "relevant")
     )

@@ -9,19 +9,25 @@ Everything wrong with all files is collected and raised as one DataError; nothin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from recsys.columns import AUTO, Columns
+from recsys.adjacency import EXTENSION as ADJACENCY
+from recsys.adjacency import open_adjacency
+from recsys.columns import AUTO, Columns, listed
 from recsys.errors import DataError
 from recsys.event_log import read_events
+from recsys.events import Events, ReadyMade, join
 from recsys.interactions import Interactions, Repeats
 from recsys.layout import Layout, locate
 from recsys.movielens import read_u_tables
 from recsys.side_tables import Side, read_side_table
-from recsys.tables import MOVIELENS_DATA, open_table
+from recsys.split import TEST, TRAIN, VALIDATION, Parts
+from recsys.split_files import SplitFiles
+from recsys.tables import MOVIELENS_DATA, extension_of, open_table
 
 __all__ = ["Columns", "Dataset", "read_dataset"]
 
@@ -37,12 +43,20 @@ class Dataset:
         user_table: first column `user_id` (text, unique); other columns as found. None if the
             data has no such table. It may hold personal data: never log or print it.
         item_table: the same with `item_id`.
+        ready_made: which part of the ready-made split each row came in; None if the data came
+            in one piece.
     """
 
     name: str
     interactions: Interactions
     user_table: pl.DataFrame | None = None
     item_table: pl.DataFrame | None = None
+    ready_made: ReadyMade | None = None
+
+    @property
+    def parts(self) -> Parts | None:
+        """(n,) int8, each row's part, for `recsys.split.split`; None: there is no such split."""
+        return self.ready_made.parts if self.ready_made else None
 
     def __repr__(self) -> str:
         rows = self.interactions
@@ -64,12 +78,45 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
     """
     layout = locate(path)
     problems: list[str] = []
-    table = open_table(layout.interactions, problems)
-    interactions = read_events(table, columns, repeats, problems) if table else None
+    if layout.split:
+        files = _split_events(layout.split, columns, problems)
+    else:
+        files = _events({TRAIN: layout.interactions}, columns, problems)
     user_table, item_table = _side_tables(layout, columns, problems)
-    if problems or interactions is None:
+    if problems:
         raise DataError(problems)
-    return Dataset(layout.name, interactions, user_table, item_table)
+    if not layout.split:
+        interactions = files[TRAIN].interactions(repeats)
+        return Dataset(layout.name, interactions, user_table, item_table)
+    interactions, ready_made = join(files, repeats)
+    return Dataset(layout.name, interactions, user_table, item_table, ready_made)
+
+
+def _events(paths: Mapping[int, Path], columns: Columns, problems: list[str]) -> dict[int, Events]:
+    """Part of the split -> rows of its file; files with problems are left out."""
+    found = {}
+    for part, path in paths.items():
+        is_adjacency = extension_of(path) == ADJACENCY
+        table = open_adjacency(path, problems) if is_adjacency else open_table(path, problems)
+        fewest = 2 if part == TRAIN else 1  # a test of one user is small, not wrong
+        events = read_events(table, columns, problems, fewest) if table else None
+        if events is not None:
+            found[part] = events
+    return found
+
+
+def _split_events(split: SplitFiles, columns: Columns, problems: list[str]) -> dict[int, Events]:
+    paths = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
+    given = {part: path for part, path in paths.items() if path is not None}
+    found = _events(given, columns, problems)
+    timed = [given[part].name for part, events in found.items() if events.times is not None]
+    untimed = [given[part].name for part, events in found.items() if events.times is None]
+    if timed and untimed:
+        problems.append(
+            f"{split.train.parent}: {listed(timed)} have times, {listed(untimed)} have none; give "
+            "all files a time column, or none (name it with --time-col if it is not recognised)"
+        )
+    return found
 
 
 def _side_tables(

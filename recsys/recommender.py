@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.evaluation import encode_users
+from recsys.evaluation import Histories, encode_users
 from recsys.interactions import Interactions, Ints64
 from recsys.model import TwoTower
 from recsys.questions import Answer, Question, check_k
 from recsys.questions import RequestError as RequestError  # noqa: PLC0414  (re-exported)
 from recsys.topk import top_items
-from recsys.windows import histories, ranges
+from recsys.windows import History, histories, ranges
 
 # Of scores at a time. A chunk of few users waits for memory while it reads all item vectors:
 # 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.
@@ -62,7 +62,7 @@ class Recommender:
         self.user_ids, self.item_ids = history.user_ids, history.item_ids
         self._device = model.bias.device
         self._model, self._mask = model, history.repeats == "drop"
-        self._users = encode_users(model, history)
+        self._users, self._histories = encode_users(model, history), Histories(model, history)
         with torch.no_grad():
             self._vectors = model.item_vectors().T.contiguous()  # (dim, n_items)
             self._bias = model.bias.detach().clone()
@@ -122,8 +122,9 @@ class Recommender:
                 owner, position = ranges(begins, lengths)
                 hidden = owner * self.n_items + torch.from_numpy(self._items)[position]
             with torch.no_grad():
-                vectors = self._users[torch.from_numpy(chunk).to(self._device)]
-                best, where = self._best(vectors, hidden, k)
+                asked = torch.from_numpy(chunk).to(self._device)
+                history = self._histories.of(asked)
+                best, where = self._best(self._users[asked], history, hidden, k)
             values.append(best.cpu())
             items.append(where.cpu())
         return torch.cat(values), torch.cat(items)
@@ -160,7 +161,8 @@ class Recommender:
         offset = self.n_items
         hidden = np.concatenate([row * offset + p.hidden for row, p in enumerate(people)])
         k = max(person.k for person in people)
-        values, items = self._best(self._encode(people), torch.from_numpy(hidden), k)
+        vectors, asking = self._encode(people), self._asking(people)
+        values, items = self._best(vectors, asking, torch.from_numpy(hidden), k)
         rows = zip(people, values.tolist(), items.tolist(), strict=True)
         return [
             Answer(self._named(best[: p.k], where[: p.k]), "model", p.unknown_items)
@@ -180,9 +182,24 @@ class Recommender:
             vectors[[row for row, _ in given]] = self._model.user_vectors(None, history)
         return vectors
 
-    def _best(self, vectors: Tensor, hidden: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def _asking(self, people: Sequence[_Person]) -> History:
+        """Whole histories, whose neighbours the answers gain from."""
+        rows = [self._history(person) for person in people]
+        lengths = torch.tensor([len(row) for row in rows], device=self._device)
+        items = torch.from_numpy(np.concatenate(rows)).to(self._device)
+        return histories(items, torch.cumsum(lengths, 0) - lengths, lengths)[0]
+
+    def _history(self, person: _Person) -> Ints64:
+        if person.user is None:
+            return np.zeros(0, np.int64) if person.history is None else person.history
+        return self._items[self._offsets[person.user] : self._offsets[person.user + 1]]
+
+    def _best(
+        self, vectors: Tensor, asking: History, hidden: Tensor, k: int
+    ) -> tuple[Tensor, Tensor]:
         scores = self._room(len(vectors))  # (b, n_items)
         torch.addmm(self._bias, vectors, self._vectors, out=scores)
+        self._model.add_neighbours(scores, asking)
         scores.view(-1).index_fill_(0, hidden.to(self._device), -torch.inf)
         return top_items(scores, k)
 

@@ -23,7 +23,10 @@ from recsys.textfiles import (
 
 SEPARATOR_OF = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".user": "\t", ".item": "\t"}
 ATOMIC = (".inter", ".user", ".item")
-READABLE = ".csv, .tsv, .parquet, .csv.gz, .tsv.gz, RecBole's .inter, MovieLens' u.data"
+READABLE = (
+    ".csv, .tsv, .parquet, .csv.gz, .tsv.gz, RecBole's .inter, MovieLens' u.data, train.txt with "
+    "test.txt"
+)
 MOVIELENS_DATA = "u.data"
 U_DATA = TextForm(("user_id", "item_id", "rating", "timestamp"), "\t", None, 0)
 SHOWN = 5  # places named per kind of trouble, then "and N more"
@@ -125,7 +128,7 @@ def open_table(path: Path, problems: list[str]) -> Table | None:
     except BadTextError as error:
         problems.append(f"{path}: {error}")
     except _READ_ERRORS as error:
-        problems.append(f"{path}: {_damage(error, extension)}")
+        problems.append(f"{path}: {damage_of(path, error)}")
     return None
 
 
@@ -145,7 +148,7 @@ def explain(table: Table, error: BaseException, problems: list[str]) -> None:
     except _READ_ERRORS as damage:
         error = damage
     if len(problems) == before:
-        problems.append(f"{table.path}: {_damage(error, extension_of(table.path))}")
+        problems.append(f"{table.path}: {damage_of(table.path, error)}")
 
 
 def read_failures() -> tuple[type[BaseException], ...]:
@@ -157,6 +160,12 @@ def extension_of(path: Path) -> str:
     """Lower-case extension, without a final .gz."""
     name = path.name.casefold().removesuffix(".gz")
     return name[name.rindex(".") :] if "." in name else ""
+
+
+def stem_of(path: Path) -> str:
+    """The name without its extension and a final .gz."""
+    name = path.name[: -len(".gz")] if path.name.casefold().endswith(".gz") else path.name
+    return name.rpartition(".")[0] if "." in name else name
 
 
 def unreadable(path: Path) -> str:
@@ -174,16 +183,17 @@ def and_more(total: int) -> str:
     return f" and {total - SHOWN} more" if total > SHOWN else ""
 
 
-def _spoken(separator: str) -> str:
-    return {"\t": "tab", ",": "comma", ";": "semicolon"}.get(separator, separator)
-
-
-def _damage(error: BaseException, extension: str) -> str:
+def damage_of(path: Path, error: BaseException) -> str:
+    """Why a file that was found cannot be read, in our words."""
     # polars quotes cells in its messages, and a cell may be somebody's name: never passed on.
     if isinstance(error, PermissionError):
         return "permission denied; make it readable"
-    if extension == ".parquet":
+    if extension_of(path) == ".parquet":
         return "is not a whole Parquet file (cut off, or another format); write it again"
     if isinstance(error, (OSError, EOFError, zlib.error)):
         return "is cut off or damaged (gzip); copy or compress it again"
     return "cannot be parsed as a table; look for an unclosed quote, or write it again"
+
+
+def _spoken(separator: str) -> str:
+    return {"\t": "tab", ",": "comma", ";": "semicolon"}.get(separator, separator)

@@ -10,9 +10,9 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from recsys.arguments import add_data_arguments, dataset_from
+from recsys.arguments import add_data_arguments, add_split_arguments, dataset_from
 from recsys.cli import run_command
 from recsys.config import TrainConfig
 from recsys.console import (
@@ -22,9 +22,10 @@ from recsys.console import (
     counts_line,
     data_flags,
     device_from,
+    feature_lines,
     metrics_line,
+    sample_line,
 )
-from recsys.split import Method
 
 if TYPE_CHECKING:
     from recsys.split import Split
@@ -41,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from recsys.checkpoint import make_folder
-    from recsys.split import split
+    from recsys.cold import cold_lines
+    from recsys.split import EVAL_USERS, split
     from recsys.threads import useful_threads
     from recsys.trainer import Fit
 
@@ -49,13 +51,22 @@ def main(argv: Sequence[str]) -> int:
     device = device_from(args)
     tracker = _Tracker(args) if args.mlflow_tracking else None
     dataset = dataset_from(args)
-    parts = split(dataset.interactions, args.split)
+    parts = split(
+        dataset.interactions,
+        args.split,
+        eval_users=EVAL_USERS if args.eval_users is None else args.eval_users,
+        given=dataset.parts,
+    )
     print(f"data        {dataset.name}: {counts_line(parts)}")
+    for line in feature_lines(parts.interactions):
+        print(line)
     _print_popularity(parts)
     threads = useful_threads(dataset.interactions.n_items, config, torch.get_num_threads())
     torch.set_num_threads(threads)
     fit = Fit(parts.tuning, config, device)
     results, times_ms = _train(fit, config)
+    for line in cold_lines(fit.model, parts.tuning, device):
+        print(line)
     _save(args.artifacts, fit, dataset.name, parts)
     if tracker is not None:
         tracker.log(fit, config, results, times_ms, parts)
@@ -73,6 +84,8 @@ def _print_popularity(parts: Split) -> None:
     cpu = torch.device("cpu")
     popular = Evaluator(parts.tuning, cpu).evaluate(Popularity(parts.train, cpu)).mean()
     print(f"popularity  {metrics_line(popular)}", flush=True)
+    if parts.is_sampled:
+        print(f"validation  {sample_line(parts, popular.recall_at_10)}", flush=True)
 
 
 def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]:
@@ -101,6 +114,8 @@ def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
     }
     save(folder, fit.model, parts.train, about)
     print(f"best        epoch {fit.best.epoch}: {metrics_line(fit.best.metrics)}")
+    if parts.is_sampled:
+        print(f"            {sample_line(parts, fit.best.metrics.recall_at_10)}")
     print(f"written     {folder}", flush=True)
 
 
@@ -152,12 +167,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the model goes (default: %(default)s)",
     )
-    result.add_argument(
-        "--split",
-        choices=get_args(Method),
-        default="temporal",
-        help="how validation and test are held out (default: %(default)s)",
-    )
+    add_split_arguments(result)
     add_device_argument(result)
     _add_tracking_arguments(result)
     _add_hyperparameters(result)

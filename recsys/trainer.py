@@ -18,6 +18,7 @@ from recsys.losses import softmax_loss
 from recsys.metrics import Metrics
 from recsys.model import TwoTower
 from recsys.negatives import NegativeSampler, n_negatives
+from recsys.newcomers import Newcomers
 from recsys.optimizer import TableAdam
 from recsys.split import Holdout
 from recsys.step import Step, over_candidates, over_catalogue, over_users
@@ -61,11 +62,17 @@ class Trainer:
         self._mask = seen.repeats == "drop"
         self._fast = new_model(seen, config, device)
         self._fast.initialize(self._generator)
+        self._newcomers = None if seen.item_features is None else Newcomers(seen, device)
+        if self._newcomers:
+            self._fast.leave_to_features(self._newcomers.untrained)
         self.model = new_model(seen, config, device)
         self.model.load_state_dict(self._fast.state_dict())
+        if self.model.neighbours is not None:
+            self.model.neighbours.learn(seen)
         self._tables = dict(self._fast.named_parameters())
         self._optimizer = TableAdam(self._tables, config.lr)
-        self._users_by_row = seen.n_users > BATCHES_BY_ROW * config.batch_size
+        many_users = seen.n_users > BATCHES_BY_ROW * config.batch_size
+        self._users_by_row = many_users and "users" in self._tables
         n_drawn = n_negatives(config, seen.n_items)
         self._negatives = NegativeSampler(seen, n_drawn, device) if n_drawn else None
         self._average_every = max(1, self._windows.n_batches // AVERAGES_PER_EPOCH)
@@ -109,10 +116,14 @@ class Trainer:
         history = step.batch.history
         keep = torch.rand(len(history.items), generator=self._generator)
         keep = (keep >= self._config.history_dropout).float().to(self._device)
+        if self._newcomers:
+            vectors, bias = self._newcomers.candidates(towers, step.rows, self._generator)
+        else:
+            vectors, bias = towers.item_vectors(), towers.bias
         return softmax_loss(
             towers.user_vectors(step.batch.users, history, keep),
-            towers.item_vectors(),
-            towers.bias,
+            vectors,
+            bias,
             step.masked if self._mask else step.masked[:0],
             step.batch.target_rows,
             step.batch.target_items,
@@ -131,7 +142,14 @@ class Trainer:
 
 def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> TwoTower:
     """An uninitialized model of the right shape for this data."""
-    model = TwoTower(seen.n_users, seen.n_items, config, ordered=seen.times is not None)
+    model = TwoTower(
+        seen.n_users,
+        seen.n_items,
+        config,
+        ordered=seen.times is not None,
+        item_features=seen.item_features,
+        user_features=seen.user_features,
+    )
     return model.to(device)
 
 
@@ -162,8 +180,8 @@ class Fit:
             result = EpochResult(self._trainer.epoch, loss, metrics, time.perf_counter() - start)
             if self.best is None or metrics.recall_at_10 > self.best.metrics.recall_at_10:
                 self.best = result
-                state = self._trainer.model.state_dict()
-                self._best_weights = {name: value.clone() for name, value in state.items()}
+                weights = self._trainer.model.named_parameters()
+                self._best_weights = {name: value.detach().clone() for name, value in weights}
             yield result
 
     def _patience_is_over(self) -> bool:
@@ -173,5 +191,5 @@ class Fit:
     @property
     def model(self) -> TwoTower:
         """The model as it was at the best epoch so far."""
-        self._trainer.model.load_state_dict(self._best_weights)
+        self._trainer.model.load_state_dict(self._best_weights, strict=False)
         return self._trainer.model

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recsys.features import Features
 from recsys.interactions import Interactions
 from recsys.split import Holdout, Split, split
 
@@ -34,6 +35,26 @@ def random_log(
     items = (rng.random(n) ** 2 * n_items).astype(int)
     times = rng.integers(0, 10_000, n) * SECOND if timed else None
     return Interactions.from_ids(users.tolist(), items.tolist(), times)
+
+
+def with_groups(data: Interactions, n_groups: int = 3) -> Interactions:
+    """The same with one feature for each item and user: its number modulo `n_groups`."""
+
+    def groups(n: int) -> Features:
+        codes = (np.arange(n) % n_groups).astype(np.int32)
+        return Features(codes, np.arange(n + 1), ("group",), (n_groups,))
+
+    features = {"item_features": groups(data.n_items), "user_features": groups(data.n_users)}
+    return replace(data, **features)
+
+
+def aisles(n_users: int = 90, n_items: int = 60, length: int = 12) -> Interactions:
+    """Users of group g take items of group g alone (see `with_groups`), each at random."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(n_users), length)
+    aisle = [rng.permutation(n_items // 3)[:length] * 3 + user % 3 for user in range(n_users)]
+    times = np.tile(np.arange(length), n_users) * SECOND
+    return with_groups(Interactions.from_ids(users.tolist(), np.concatenate(aisle).tolist(), times))
 
 
 def conveyor_split() -> Split:

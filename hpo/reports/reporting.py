@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from hpo import registry
+from hpo.data import load_split
 from hpo.errors import StudyError
-from hpo.promotion import load_split
 from hpo.records import StudyRecord
 from hpo.reports.advice import importances
 from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
@@ -25,7 +25,7 @@ from hpo.reports.sections import Findings, build
 from hpo.reports.style import style
 from hpo.reports.trials import TrialRow, complete, default_trial, read_trials
 from hpo.settings import Places
-from hpo.storage import open_storage
+from hpo.storage import existing_storage
 from hpo.study import load_study
 from recsys.errors import DataError
 from recsys.interactions import Interactions
@@ -89,7 +89,7 @@ def _check_writable(folder: Path) -> None:
 
 def find_out(places: Places, study_name: str | None, *, data: str | None = None) -> Findings:
     """All that a report shows. Raises as `write_report` does."""
-    study = load_study(open_storage(places.storage), study_name)
+    study = load_study(existing_storage(places.storage), study_name)
     record, trials = StudyRecord.of(study), read_trials(study)
     ranked = complete(trials)
     if not ranked:
@@ -155,7 +155,7 @@ def log_report(places: Places, study_name: str | None, folder: Path) -> str | No
     path = sqlite_file(places.tracking_uri)
     if path is not None and not path.exists():
         return None
-    study = load_study(open_storage(places.storage), study_name)
+    study = load_study(existing_storage(places.storage), study_name)
     client = open_client(places.tracking_uri)
     with tracking_errors(places.tracking_uri):
         experiment = client.get_experiment_by_name(places.experiment)

@@ -18,7 +18,7 @@ from hpo.reports.contenders import (
 )
 from hpo.reports.parts import Gain, Headline, Table, with_bounds
 from hpo.reports.trials import TrialRow, complete
-from hpo.settings import OBJECTIVE
+from hpo.settings import OBJECTIVE, SplitConfig
 from recsys.bootstrap import RESAMPLES, mean_interval
 
 SHOWN_TRIALS = 10
@@ -194,13 +194,19 @@ def _stage(name: str, trials: Sequence[TrialRow]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _rule(split: SplitConfig) -> str:
+    if split.method in ("given", "leave-one-out"):
+        return split.method
+    return f"{split.method}, {split.fraction:.0%} held out twice"
+
+
 def about(record: StudyRecord, made: str) -> Table:
     """Where all this comes from."""
     config = record.config
     counts = ", ".join(f"{name.removeprefix('n_')} {n:,}" for name, n in record.counts.items())
     rows = [
         ("data", f"{record.data_name}: {counts}"),
-        ("split", f"{config.split.method}, {config.split.fraction:.0%} held out twice"),
+        ("split", _rule(config.split)),
         ("fingerprint", f"{record.split_fingerprint} (data and split)"),
         ("study", f"{record.uid}, seed {config.seed}"),
         ("search", f"sampler {config.sampler.name}, pruner {config.pruner.name}"),

@@ -8,7 +8,6 @@ and JSON are all that is read.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -85,7 +84,6 @@ class ModelStore:
                 f"{file}: no MLflow store there; promote a model with python -m hpo.promote, "
                 "or say where it is with --tracking-uri"
             )
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         self._uri = tracking_uri
         self._client: MlflowClient = open_client(tracking_uri)
         self._cache = cache or cache_folder() / "models"

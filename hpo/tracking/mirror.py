@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from hpo.locks import LockHeld, exclusive
 from hpo.records import StudyRecord
 from hpo.settings import Places
-from hpo.storage import open_storage
+from hpo.storage import existing_storage
 from hpo.study import load_study
 from hpo.tracking.links import mlflow_address
 from hpo.tracking.notes import link_notes
@@ -71,7 +71,7 @@ class Mirror:
         connect: Callable[[str], MlflowClient] = open_client,
     ) -> None:
         self._places, self._connect = places, connect
-        self._storage = open_storage(places.storage)
+        self._storage = existing_storage(places.storage)
         self._study = load_study(self._storage, study_name)
         record = StudyRecord.of(self._study)
         self._view = StudyView(self._study.study_name, self._study._study_id, record)

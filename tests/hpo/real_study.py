@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -20,6 +21,7 @@ from tests.mlflow_store import fresh_store
 
 SPACE = {"lr": {"low": 0.01, "high": 0.2, "log": True}, "epochs": {"low": 1, "high": 4}}
 BASE = {"dim": 8, "lr": 0.05, "epochs": 3}
+RULES = {"must_beat": ["champion", "popularity"]}  # item-kNN makes no mistakes on a conveyor
 
 
 def write_csv(path: Path, data: Interactions) -> None:
@@ -39,10 +41,13 @@ class RealStudy:
             write_csv(self.data, conveyor())
         self.places = Places(f"sqlite:///{root}/optuna.db", fresh_store(folder))
 
-    def train(self, name: str, n_trials: int = 2, seed: int = 0) -> optuna.Study:
-        """Make the study, or go on with it."""
+    def train(
+        self, name: str, n_trials: int = 2, seed: int = 0, **sections: dict[str, Any]
+    ) -> optuna.Study:
+        """Make the study, or go on with it; sections as in a study file."""
         config = StudyConfig.model_validate({
             "name": name, "data": str(self.data), "base": BASE, "space": SPACE, "seed": seed,
+            "promotion": RULES, **sections,
         })  # fmt: skip
         data_name, split = load_data(config)
         storage = open_storage(self.places.storage)

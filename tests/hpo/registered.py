@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
+from mlflow import MlflowClient
 
 from hpo.guard import LOCAL_HOSTS
 from hpo.registry import CHAMPION, MODEL
@@ -64,14 +65,18 @@ class Registered:
         self.client.set_registered_model_alias(MODEL, CHAMPION, str(version))
 
     def artifacts(self, version: int) -> Path:
-        run = self.client.get_model_version(MODEL, str(version)).run_id
-        uri = urlsplit(self.client.get_run(run).info.artifact_uri)
-        return Path(url2pathname(uri.path))
+        return artifacts(self.client, version)
 
     def live(self, *, as_measured: bool = False) -> LiveModel:
         return LiveModel(
             self.store, Reference.parse(f"models:/{MODEL}@{CHAMPION}"), as_measured=as_measured
         )
+
+
+def artifacts(client: MlflowClient, version: int) -> Path:
+    """Folder with the files of a version's run."""
+    run = client.get_model_version(MODEL, str(version)).run_id
+    return Path(url2pathname(urlsplit(client.get_run(run).info.artifact_uri).path))
 
 
 def another(seed: int = 3) -> Trained:

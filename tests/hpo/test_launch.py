@@ -19,6 +19,7 @@ from tests.hpo.commands import (
     has_reports,
     run,
     shop,
+    split_shop,
     start,
     study_file,
     study_in,
@@ -58,6 +59,21 @@ def test_run_again_and_more(tmp_path: Path) -> None:
     assert code == 0
     assert "continues after 4 of 6" in out
     assert states(tmp_path) == Counter(COMPLETE=6)
+
+
+def test_a_ready_made_split_and_a_sample_of_users(tmp_path: Path) -> None:
+    call = ["--data", split_shop(tmp_path), "--study", study_file(tmp_path), "--no-tracking"]
+    code, out, err = run("hpo.run", *call, "--eval-users", 20, cwd=tmp_path)
+    assert code == 0
+    assert "ready-made split: 600 train, 0 validation and 120 test rows; dropped 0" in err
+    assert "480 train, 120 validation and 120 test rows" in out
+    assert "validation, best trial: 20 of 60 users are asked, drawn at random: recall@10" in out
+    split = StudyRecord.of(study_in(tmp_path)).config.split
+    assert (split.method, split.eval_users) == ("given", 20)
+    code, out, err = run("hpo.run", *call, "--split", "leave-one-out", cwd=tmp_path)
+    assert code == 2
+    assert "cannot be continued" in err
+    assert "data or split" in err
 
 
 def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.locks import LockHeld, exclusive, sqlite_path
+from hpo.locks import LockHeld, exclusive, exclusive_registry, sqlite_path
 
 HOLD = """
 import sys
@@ -57,6 +59,39 @@ def test_kill_9_frees_the_lock_and_other_studies_were_never_held(tmp_path: Path)
     process.communicate()
     with exclusive(url(tmp_path), "study"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "waits"),
+    [
+        (("a", "sqlite:///{}/mlflow.db"), ("b", "sqlite:///{}/mlflow.db"), True),
+        (("a", "sqlite:///{}/mlflow.db"), ("a", "sqlite:///{}/other.db"), False),
+        (("a", "http://me:secret@host"), ("a", "http://host"), True),
+        (("a", "http://host"), ("a", "http://other"), False),
+    ],
+)
+def test_a_registry_has_one_owner_whatever_the_study(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], waits: bool
+) -> None:
+    def held(pair: tuple[str, str], said: list[str]) -> AbstractContextManager[None]:
+        storage, uri = f"sqlite:///{tmp_path.as_posix()}/{pair[0]}.db", pair[1]
+
+        def stop(line: str) -> None:
+            said.append(line)
+            raise InterruptedError
+
+        return exclusive_registry(storage, uri.format(tmp_path.as_posix()), stop)
+
+    said: list[str] = []
+    with held(first, said):
+        if not waits:
+            with held(second, said):
+                return
+        with pytest.raises(InterruptedError), held(second, said):
+            pass
+    (line,) = said
+    assert f"is changed by process {os.getpid()} on" in line
+    assert "secret" not in line
 
 
 @pytest.mark.parametrize(

@@ -16,41 +16,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mlflow import MlflowClient
 
-from hpo import promotion as promotion_module
-from hpo.candidate import best_candidate
-from hpo.errors import PromotionError
+from hpo.candidate import top_candidates
+from hpo.data import load_split
+from hpo.errors import PromotionError, StudyError
+from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
-from hpo.promotion import load_split, promote
+from hpo.promotion import promote
 from hpo.records import StudyRecord
+from hpo.report import main as report_main
+from hpo.sync import main as sync_main
 from recsys.checkpoint import load
 from recsys.evaluation import TowerScorer
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.recommender import Recommender
 from tests import reference
+from tests.hpo.promoting import QUICK, alias, all_runs, real, runs, standing, versions
 from tests.hpo.real_study import RealStudy
 
-
-@pytest.fixture
-def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
-    study = RealStudy(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.places.tracking_uri)
-    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    return study
-
-
-def versions(client: MlflowClient) -> list[Any]:
-    return list(client.search_model_versions("name = 'two-tower'"))
-
-
-def alias(client: MlflowClient, name: str) -> int:
-    return int(client.get_model_version_by_alias("two-tower", name).version)
-
-
-def runs(client: MlflowClient) -> list[Any]:
-    found = client.search_runs([experiment_id(client, "two-tower-hpo")])
-    return [run for run in found if run.data.tags.get("hpo.kind") == "promotion"]
+__all__ = ["real"]
 
 
 def test_the_winner_is_measured_registered_and_served(
@@ -64,12 +48,10 @@ def test_the_winner_is_measured_registered_and_served(
 
     promotion = promote(real.places, "shop")
 
-    assert (promotion.version, promotion.is_new) == (1, True)
-    assert (promotion.trial, promotion.config) == (
-        study.best_trial.number,
-        best_candidate(study).config,
-    )
-    assert promotion.validation["recall_at_10"] == study.best_value
+    assert standing(promotion) == (1, True, "champion", None, 1)
+    best = {one.trial: one for one in top_candidates(study, 2)}[promotion.trial]
+    assert (promotion.config, promotion.epochs) == (best.config, best.epochs)
+    assert promotion.validation["recall_at_10"] == study.trials[promotion.trial].value
     (version,) = versions(client)
     assert alias(client, "champion") == 1
     (run,) = runs(client)
@@ -77,7 +59,11 @@ def test_the_winner_is_measured_registered_and_served(
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.params["refit_epochs"] == str(promotion.epochs)
     assert run.data.metrics["test_recall_at_10"] == promotion.test["recall_at_10"]
+    assert run.data.metrics["race_luck"] == promotion.findings.race.luck
+    assert not [run for run in all_runs(client) if run.data.tags.get("hpo.kind") != "promotion"
+                and any(name.startswith("test_") for name in run.data.metrics)]  # fmt: skip
     assert f"| recall_at_10 | {promotion.test['recall_at_10']:.6f} |" in version.description
+    assert "| popularity | 60 |" in version.description
 
     folder = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     stored = load(folder)
@@ -94,7 +80,7 @@ def test_the_winner_is_measured_registered_and_served(
 
     assert run_promotion(real.places, None) == 0
     out = capsys.readouterr().out
-    assert "promoted before: nothing to do. It is two-tower version 1" in out
+    assert "was measured before, so nothing was trained: it is two-tower version 1" in out
     assert "mlflow models serve -m models:/two-tower@champion" in out
     assert len(versions(client)) == len(runs(client)) == 1
 
@@ -129,75 +115,12 @@ def check_pytorch(stored: Any, run_id: str) -> None:
     torch.testing.assert_close(model(pairs), scores[[0, 1], [1, 2]])
 
 
-@pytest.mark.slow
-def test_the_champion_of_before_becomes_previous(real: RealStudy) -> None:
-    real.train("first")
-    real.train("second", seed=5)
-    client = open_client(real.places.tracking_uri)
-    assert promote(real.places, "first").version == 1
-    assert promote(real.places, "second").version == 2
-    assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
-    assert not promote(real.places, "first").is_new
-    assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
-
-
-class Dying:
-    """An MlflowClient that is cut off right after (or before) the first call of one method."""
-
-    def __init__(self, client: MlflowClient, method: str, *, before: bool) -> None:
-        self._client, self._method, self._before, self._dead = client, method, before, False
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if not callable(method):
-            return method
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._dead |= self._before and name == self._method
-            if self._dead:
-                raise KeyboardInterrupt
-            result = method(*args, **kwargs)
-            self._dead = name == self._method
-            return result
-
-        return call
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "before"),
-    [
-        ("create_run", False),
-        ("log_artifact", False),
-        ("create_logged_model", False),
-        ("create_model_version", True),
-        ("create_model_version", False),
-        ("set_registered_model_alias", False),
-        ("set_model_version_tag", True),
-    ],
-)
-def test_killed_and_run_again_makes_one_version(
-    real: RealStudy, monkeypatch: pytest.MonkeyPatch, method: str, before: bool
-) -> None:
-    real.train("shop", n_trials=1)
-
-    def cut_off(uri: str) -> Dying:
-        return Dying(open_client(uri), method, before=before)
-
-    monkeypatch.setattr(promotion_module, "open_client", cut_off)
-    with pytest.raises(KeyboardInterrupt):
-        promote(real.places, "shop")
-    monkeypatch.setattr(promotion_module, "open_client", open_client)
-    client = open_client(real.places.tracking_uri)
-    promotion = promote(real.places, "shop")
-    assert [int(version.version) for version in versions(client)] == [1]
-    assert alias(client, "champion") == promotion.version == 1
-    finished = [run.info.run_id for run in runs(client) if run.info.status == "FINISHED"]
-    assert finished == [promotion.run_id]
-    assert "RUNNING" not in {run.info.status for run in runs(client)}
-    models = client.search_logged_models([experiment_id(client, "two-tower-hpo")])
-    assert "PENDING" not in {model.status for model in models}
-    assert promotion.test.keys() == promotion.popularity.keys() == promotion.validation.keys()
+def test_a_mistyped_storage_is_refused_and_not_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{(tmp_path / 'nope' / 'optuna.db').as_posix()}"
+    for main in (promote_main, report_main, sync_main):
+        with pytest.raises(StudyError, match=r"optuna\.db: no study storage there.*--storage"):
+            main(["--storage", url, "--tracking-uri", "sqlite:///" + str(tmp_path / "m.db")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_to_promote(real: RealStudy) -> None:
@@ -223,7 +146,7 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the server's process group")
 def test_mlflow_serves_the_champion(real: RealStudy) -> None:
     study = real.train("shop", n_trials=1)
-    promote(real.places, "shop")
+    promote(real.places, "shop", order=QUICK)
     history = load_split(StudyRecord.of(study), None).interactions
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -159,7 +159,7 @@ def test_the_models_are_those_that_the_study_trained(
     real: RealStudy, findings: Findings, page: Page
 ) -> None:
     """Trained here by the trainer's own loop, user by user."""
-    from hpo.promotion import load_split
+    from hpo.data import load_split
     from hpo.space import SearchSpace
 
     study = real.train("shop", 0)

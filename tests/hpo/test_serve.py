@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import torch
 
+from hpo.data import load_split
 from hpo.errors import SettingsError
-from hpo.promotion import load_split, promote
+from hpo.promotion import promote
 from hpo.records import StudyRecord
 from hpo.serve import listen
 from hpo.serving import batching

@@ -34,6 +34,23 @@ def test_a_good_file_and_options_over_it(tmp_path: Path) -> None:
     assert isinstance(config.train_config.dim, int)
 
 
+def test_options_of_the_split_go_over_those_of_the_file(tmp_path: Path) -> None:
+    text = GOOD + '[split]\nmethod = "random"\neval_users = 1000\n'
+    split = load(tmp_path, text, split={"method": "leave-one-out"}).split
+    assert (split.method, split.eval_users, split.fraction) == ("leave-one-out", 1000, 0.2)
+    assert load(tmp_path, GOOD).split.method is None  # as the data comes
+
+
+def test_features_come_from_the_file_or_from_options(tmp_path: Path) -> None:
+    text = 'n_trials = 3\n[data]\nitem_features = ["genres", "year:number"]\n'
+    text += "[space]\ndim = { low = 16, high = 128 }\n"
+    config = load(tmp_path, text)
+    assert config.data.item_features == ("genres", "year:number")
+    assert config.data.user_features == ()
+    config = load(tmp_path, text, data={"item_features": (), "user_features": ("age",)})
+    assert (config.data.item_features, config.data.user_features) == ((), ("age",))
+
+
 def test_five_mistakes_are_five_lines(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(
@@ -83,6 +100,24 @@ def test_contradictions_in_the_space(tmp_path: Path, space: str, expected: str) 
 def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\[base\] lr=100\.0: must be 1e-07\.\.10"):
         load(tmp_path, "[base]\nlr = 100\n[space]\ndim = { low = 1, high = 200 }\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("min_gain = -0.1", "promotion.min_gain: Input should be greater than or equal to 0"),
+        ("min_gain = 1", "less than 1 (given: 1)"),
+        ("must_beat = []", "promotion.must_beat: Tuple should have at least 1 item"),
+        ('must_beat = ["default"]', "'champion', 'popularity', 'itemknn' or 'ease'"),
+        ("max_model_mb = 0", "promotion.max_model_mb: Input should be greater than 0 (given: 0)"),
+        ("max_latency_ms = nan", "promotion.max_latency_ms: Input should be greater than 0"),
+        ("min_gian = 0.1", "promotion.min_gian: unknown key; known: min_gain, must_beat, max_"),
+    ],
+)
+def test_rules_of_the_gate(tmp_path: Path, line: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f"{GOOD}\n[promotion]\n{line}\n")
+    assert expected in str(caught.value)
 
 
 def test_a_missing_file_lists_its_neighbours(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import torch
 
 from recsys.checkpoint import load, origin, save, stored_files
 from recsys.errors import CheckpointError
-from recsys.evaluation import TowerScorer
+from recsys.evaluation import Histories, TowerScorer
 from recsys.interactions import Interactions
-from tests.examples import random_log
+from tests.examples import aisles, random_log
 from tests.recsys.trained import Trained, train, trained
 
 FILES = {
@@ -45,7 +45,13 @@ def edit(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("make", [trained, weighted], ids=["timed", "weighted, repeats"])
+def featured() -> Trained:
+    return train(aisles())
+
+
+@pytest.mark.parametrize(
+    "make", [trained, weighted, featured], ids=["timed", "weighted, repeats", "features"]
+)
 def test_comes_back_bit_for_bit(make: Any, tmp_path: Path) -> None:
     done = make()
     save(tmp_path, done.model, done.history, origin("x", done.parts))
@@ -63,17 +69,34 @@ def test_comes_back_bit_for_bit(make: Any, tmp_path: Path) -> None:
     assert stored.meta["data"] == {"name": "x", "fingerprint": done.parts.interactions.fingerprint}
 
 
+def test_features_come_back_and_must_fit(tmp_path: Path) -> None:
+    done = featured()
+    save(tmp_path, done.model, done.history, origin("x", done.parts))
+    stored = load(tmp_path)
+    before, after = (TowerScorer(each, done.history) for each in (done.model, stored.model))
+    users = torch.arange(done.history.n_users)
+    assert torch.equal(before.scores(users), after.scores(users))
+    edit(tmp_path, item_features={"columns": ["group"], "sizes": [2]})
+    with pytest.raises(CheckpointError, match="item_features: codes and offsets do not fit"):
+        load(tmp_path)
+    edit(tmp_path, item_features=None)
+    with pytest.raises(CheckpointError, match="does not fit this version of recsys"):
+        load(tmp_path)
+
+
 def test_arrays_mean_what_the_meta_says(folder: Path) -> None:
     meta = json.loads((folder / "model_meta.json").read_text())
     user_vecs, item_vecs, item_bias = (
         np.load(folder / f"{name}.npy", allow_pickle=False)
         for name in ("user_vecs", "item_vecs", "item_bias")
     )
-    assert meta["score"] == "user_vecs[u] @ item_vecs[i] + item_bias[i]"
+    assert meta["score"].startswith("user_vecs[u] @ item_vecs[i] + item_bias[i] + neighbour_weight")
     assert user_vecs.shape == (meta["n_users"], 8) == (len(meta["user_ids"]), 8)
     assert item_vecs.shape == (meta["n_items"], 8) == (len(meta["item_ids"]), 8)
-    expected = TowerScorer(trained().model, trained().history).scores(torch.arange(60))
-    found = user_vecs @ item_vecs.T + item_bias
+    model, users = trained().model, torch.arange(60)
+    expected = TowerScorer(model, trained().history).scores(users)
+    found = torch.from_numpy(user_vecs @ item_vecs.T + item_bias)
+    model.add_neighbours(found, Histories(model, trained().history).of(users))
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
 
 

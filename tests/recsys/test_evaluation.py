@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys import topk
-from recsys.evaluation import Evaluator
+from recsys.evaluation import Evaluator, Histories, TowerScorer, encode_users
 from recsys.interactions import Interactions
 from recsys.metrics import UserMetrics
+from recsys.ranking import ranks
 from recsys.split import Holdout, split
 from tests import reference
 from tests.examples import random_log
+from tests.recsys.trained import trained
 
 CPU = torch.device("cpu")
 
@@ -76,18 +77,46 @@ def test_chunk_size_never_changes_a_result() -> None:
         assert (values == tiny.values[name]).all()
 
 
-@given(st.integers(0, 1000), st.integers(1, 30))
-@settings(deadline=None, max_examples=25)
-def test_two_level_top_values_are_exact(seed: int, k: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    scores = torch.randint(0, 3000, (3, topk.BLOCK * 40 + 17), generator=draw).float()
-    assert torch.equal(topk.top_values(scores, k), torch.topk(scores, k, dim=1).values)
+@given(st.integers(0, 1000), st.sampled_from([1, 5, 20]), st.sampled_from([2, 500, 1_000_000]))
+@settings(deadline=None, max_examples=40)
+def test_ranks_are_counts(seed: int, k: int, levels: int) -> None:
+    """In small, middle and large catalogues, with and without blocks that are not full."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([k + 2, 300, 40 * 96, 2100, 8064, 9001]))
+    scores = rng.integers(0, levels, (4, n)).astype(np.float32)
+    scores[rng.random((4, n)) < rng.choice([0.0, 0.01, 0.9])] = -np.inf
+    rows, items = np.repeat(np.arange(4), 6), rng.integers(0, n, 24)
+    scores[rows, items] = rng.integers(0, levels, 24)
+    expected = (scores[rows] >= scores[rows, items][:, None]).sum(1)
+    rank, best = ranks(torch.from_numpy(scores), torch.from_numpy(rows), torch.from_numpy(items), k)
+    assert rank.tolist() == np.minimum(expected, k + 1).tolist()
+    assert best.tolist() == expected.reshape(4, 6).min(1).tolist()
+
+
+def test_a_towers_result_does_not_depend_on_the_chunks() -> None:
+    holdout = trained().parts.tuning
+    scorer = TowerScorer(trained().model, holdout.seen)
+    found = [
+        Evaluator(holdout, CPU, chunk_bytes=chunk).evaluate(scorer).values
+        for chunk in (1, 1000, 16 << 20)
+    ]
+    for name, values in found[0].items():
+        assert (values == found[1][name]).all()
+        assert (values == found[2][name]).all()
+
+
+def test_users_are_encoded_alike_alone_and_together() -> None:
+    model, seen = trained().model, trained().history
+    whole = encode_users(model, seen)
+    assert torch.equal(encode_users(model, seen, rows=1), whole)
+    assert torch.equal(Histories(model, seen).vectors(torch.tensor([7, 3])), whole[[7, 3]])
 
 
 def test_a_question_already_answered_is_refused() -> None:
-    holdout = split(random_log(np.random.default_rng(0))).tuning
+    seen = split(random_log(np.random.default_rng(0))).tuning.seen
+    holdout = Holdout(seen, seen.take(np.array([17])))
     with pytest.raises(AssertionError, match="history and in the question"):
-        Evaluator(Holdout(holdout.seen, holdout.seen), CPU)
+        evaluate(scores_for(holdout, 0, 10), holdout)
 
 
 def test_order_of_users_and_names_of_items_change_nothing() -> None:

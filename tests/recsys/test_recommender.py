@@ -11,6 +11,7 @@ import torch
 
 from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions, Repeats
+from recsys.model import NEWEST
 from recsys.questions import Answer, Question
 from recsys.recommender import Recommender, RequestError
 from recsys.split import Holdout
@@ -97,6 +98,11 @@ def tower_by_hand(items: list[int]) -> np.ndarray:
     user = user / np.linalg.norm(user) / config.temperature
     unit = state["items"] / np.linalg.norm(state["items"], axis=1, keepdims=True)
     scores: np.ndarray = unit @ user + state["bias"]
+    asking = np.where(ages < NEWEST, weights, 0)
+    asking *= config.neighbour_weight / asking.sum()
+    for item, weight in zip(items, asking, strict=True):
+        near = weight * state["neighbours.nearness"][item]
+        np.add.at(scores, state["neighbours.items"][item], near)
     return scores
 
 

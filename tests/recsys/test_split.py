@@ -58,10 +58,51 @@ def test_without_times_the_draw_follows_the_seed_alone(method: str) -> None:
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
-def test_leave_one_out_holds_out_one_row_each() -> None:
-    parts = split(history_of([3, 5, 20]), "leave-one-out")
-    assert np.bincount(parts.test.users).tolist() == [1, 1, 1]
-    assert np.bincount(parts.validation.users, minlength=3).tolist() == [0, 1, 1]
+def test_leave_one_out_takes_the_newest_and_the_one_before() -> None:
+    log = history_of([3, 5, 20, 2, 1])
+    parts = split(log, "leave-one-out")
+    for part, from_the_end in ((parts.test, 1), (parts.validation, 2)):
+        assert part.users.tolist() == [0, 1, 2]
+        assert [log.item_ids[i] for i in part.items] == [f"i{n - from_the_end}" for n in (3, 5, 20)]
+    assert np.bincount(parts.train.users).tolist() == [1, 3, 18, 2, 1]
+
+
+def test_leave_one_out_without_times_draws_two_rows_a_user() -> None:
+    log = random_log(np.random.default_rng(3), timed=False)
+    first, again, other = (split(log, "leave-one-out", seed=seed) for seed in (1, 1, 2))
+    assert (first.parts == again.parts).all()
+    assert (first.parts != other.parts).any()
+    assert set(np.bincount(first.test.users).tolist()) == {1}
+
+
+def test_global_time_takes_the_last_of_equally_old_rows() -> None:
+    log = Interactions.from_ids([f"u{n}" for n in range(10)], list("abcdefghij"), [5] * 10)
+    assert split(log, "global-time").parts.tolist() == [0] * 7 + [1] + [2] * 2
+
+
+def test_of_many_users_tuning_asks_a_sample_and_test_asks_all() -> None:
+    log = random_log(np.random.default_rng(5), n_users=80)
+    whole, some, again, other = (
+        split(log, seed=seed, method="temporal", eval_users=n)
+        for n, seed in ((80, 0), (30, 0), (30, 0), (30, 1))
+    )
+    asked = np.unique(some.tuning.relevant.users)
+    assert len(asked) == 30
+    rows = whole.tuning.relevant
+    expected = rows.take(np.isin(rows.users, asked))
+    assert (some.tuning.relevant.items == expected.items).all()
+    assert (again.tuning.relevant.users == some.tuning.relevant.users).all()
+    assert set(np.unique(other.tuning.relevant.users)) != set(asked)
+    assert len(some.tuning.seen) == len(whole.tuning.seen)
+    assert len(some.final.relevant) == len(whole.final.relevant)
+    assert (whole.is_sampled, some.is_sampled) == (False, True)
+    assert some.fingerprint == again.fingerprint != whole.fingerprint
+    assert split(log, eval_users=1000).fingerprint == split(log).fingerprint
+
+
+def test_counts_are_those_of_the_parts() -> None:
+    parts = split(random_log(np.random.default_rng(1)))
+    assert parts.counts == (len(parts.train), len(parts.validation), len(parts.test))
 
 
 def test_global_time_shows_nobody_the_future() -> None:
@@ -88,7 +129,7 @@ def test_nothing_to_hold_out_is_an_error_with_the_cure() -> None:
 def test_all_wrong_options_are_told_at_once() -> None:
     log = random_log(np.random.default_rng(0), timed=False)
     with pytest.raises(ConfigError) as caught:
-        split(log, "global-time", fraction=1.5)
-    assert len(caught.value.problems) == 2
+        split(log, "global-time", fraction=1.5, eval_users=0)
+    assert len(caught.value.problems) == 3
     with pytest.raises(ConfigError, match="must be one of temporal, random"):
         split(log, "newest")  # type: ignore[arg-type]

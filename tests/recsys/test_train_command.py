@@ -14,6 +14,7 @@ import pytest
 from recsys import evaluate, train
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError, ConfigError, DataError, TrackingError
+from recsys.metrics import half_width
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
@@ -111,3 +112,16 @@ def test_as_a_command_errors_are_one_line(data: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: lr=-1.0: must be 1e-07..10\n"
+
+
+def test_a_sample_of_users_is_stated_with_its_interval(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--data", str(data), "--artifacts", str(tmp_path / "a")]
+    assert train.main([*flags, *TINY, "--split", "leave-one-out", "--eval-users", "25"]) == 0
+    out = capsys.readouterr().out
+    assert "60 validation, 60 test (leave-one-out split)" in out
+    (recall, error) = re.findall(r"25 of 60 users .* recall@10 ([\d.]+) \+- ([\d.]+)", out)[-1]
+    assert float(error) == pytest.approx(half_width(float(recall), 25, 60), abs=1e-3)
+    assert evaluate.main(flags) == 0
+    assert "25 users" in capsys.readouterr().out

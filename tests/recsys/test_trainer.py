@@ -102,7 +102,7 @@ def test_few_negatives_suffice_to_learn_what_can_be_known() -> None:
 
 
 def test_users_of_many_batches_are_updated_by_row() -> None:
-    config = SMALL.replace(batch_size=2)  # 60 users: above 16 batches
+    config = SMALL.replace(batch_size=2, user_weight=0.3)  # 60 users: above 16 batches
     data = conveyor_split().tuning
     trainer = Trainer(data.seen, config, CPU)
     trainer.train_epoch()

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/quality.py`: cases, peers, tuning, stored results, report."""

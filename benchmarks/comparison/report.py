@@ -1,0 +1,111 @@
+"""RESULTS.md from the stored results: one table for each case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comparison.cases import CASES, Case
+from comparison.roster import OURS
+from comparison.store import Store
+from recsys.bootstrap import Interval, mean_interval
+
+BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
+HEAD = (
+    "| model | trials | validation recall@10 | test recall@10 [95%] | test ndcg@10 | "
+    "test recall@20 | ours - it, recall@10 [95%] | study, CPU s | one training, CPU s |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+Record = dict[str, Any]
+
+
+def write_report(store: Store, path: Path) -> None:
+    """Put the tables between the two marks of the file; all else in it stays."""
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    tuned, tested = store.records("tuned"), store.records("tested")
+    sections = [
+        _section(case, store, _of(tuned, case), _of(tested, case))
+        for case in CASES.values()
+        if _of(tuned, case)
+    ]
+    body = "\n\n".join([*sections, _versions([*tuned.values(), *tested.values()])])
+    path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8", newline="\n")
+
+
+def _of(records: dict[tuple[str, str], Record], case: Case) -> dict[str, Record]:
+    return {model: record for (name, model), record in records.items() if name == case.name}
+
+
+def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[str, Record]) -> str:
+    digests = {record["digest"] for record in [*tuned.values(), *tested.values()]}
+    if len(digests) > 1:
+        raise SystemExit(f"{case.name}: results of different splits: {', '.join(sorted(digests))}")
+    counts = next(iter(tuned.values()))["counts"]
+    ours = max(OURS.keys() & tested.keys(), key=lambda name: _validation(tuned[name]), default=None)
+    order = sorted(tuned, key=lambda name: -_sort_key(name, tuned, tested))
+    lines = [_line(case, store, name, ours, tuned[name], tested.get(name)) for name in order]
+    sizes = (
+        f"{counts['users']:,} users, {counts['items']:,} items; {counts['train']:,} rows train, "
+        f"{counts['validation']:,} validation, {counts['test']:,} test."
+    )
+    return "\n".join([f"### {case.name}", "", f"{case.about}: {sizes}", "", HEAD, *lines])
+
+
+def _validation(record: Record) -> float:
+    return float(record["validation"]["recall_at_10"])
+
+
+def _sort_key(name: str, tuned: dict[str, Record], tested: dict[str, Record]) -> float:
+    record = tested.get(name)
+    return record["test"]["recall_at_10"] if record else _validation(tuned[name])
+
+
+def _line(
+    case: Case, store: Store, name: str, ours: str | None, tuned: Record, tested: Record | None
+) -> str:
+    cells = [
+        f"**{name}**" if name in OURS else name,
+        str(tuned["trials"]) if tuned["tunable"] else "-",
+        f"{_validation(tuned):.4f}",
+        *(_test_cells(tested) if tested else ["not yet"] * 3),
+        _difference(store, case.name, ours, name) if tested else "",
+        f"{tuned['cpu_seconds']:.0f}",
+        f"{tested['cpu_seconds']:.3g}" if tested else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _test_cells(tested: Record) -> list[str]:
+    low, high = tested["interval"]
+    figures = tested["test"]
+    seeds = tested["seeds"]
+    spread = f" ± {np.std([each['recall_at_10'] for each in seeds]):.4f}" if len(seeds) > 1 else ""
+    return [
+        f"{figures['recall_at_10']:.4f}{spread} [{low:.4f}, {high:.4f}]",
+        f"{figures['ndcg_at_10']:.4f}",
+        f"{figures['recall_at_20']:.4f}",
+    ]
+
+
+def _difference(store: Store, case: str, ours: str | None, peer: str) -> str:
+    """Paired over users, each user's recall a mean over the seeds."""
+    if ours is None or ours == peer:
+        return ""
+    mine, theirs = store.users(case, ours), store.users(case, peer)
+    if mine is None or theirs is None:
+        return "users' figures are not here"
+    assert np.array_equal(mine["users"], theirs["users"])
+    found: Interval = mean_interval(mine["recall_at_10"] - theirs["recall_at_10"])
+    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def _versions(records: list[Record]) -> str:
+    versions = {item for record in records for item in record["versions"].items()}
+    machines = {f"{record['machine']}, {record['threads']} thread" for record in records}
+    listed = ", ".join(f"{name} {version}" for name, version in sorted(versions))
+    return f"Versions: {listed}. Machine: {'; '.join(sorted(machines))}."

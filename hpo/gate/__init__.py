@@ -1,0 +1,1 @@
+"""What stands between a study's best trial and the registry: race, exam, verdict."""

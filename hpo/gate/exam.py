@@ -1,0 +1,101 @@
+"""The one look at the test users: the refit and its rivals, all asked the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from hpo.candidate import Candidate
+from hpo.gate.ground import ChampionScorer, NoCommonGround, OnGround, common_ground
+from hpo.gate.rivals import Champion, baselines
+from hpo.gate.training import train
+from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare, with_fallback
+from hpo.settings import OBJECTIVE, PromotionConfig
+from recsys.bootstrap import Interval, mean_intervals
+from recsys.errors import DivergedError
+from recsys.evaluation import Evaluator, Scorer, TowerScorer
+from recsys.metrics import UserMetrics
+from recsys.model import TwoTower
+from recsys.split import Split
+
+
+@dataclass(eq=False)
+class Exam:
+    """Test users and one model that has learned from all the rest.
+
+    Args:
+        split: of the study.
+        model: trained on train + validation.
+        rules: of the study file.
+        device: where scores are computed.
+    """
+
+    split: Split
+    model: TwoTower
+    rules: PromotionConfig
+    device: torch.device
+    comparisons: list[Comparison] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    obstacle: str | None = None
+
+    def __post_init__(self) -> None:
+        self._evaluator = Evaluator(self.split.final, self.device)
+        self._scorer = TowerScorer(self.model, self.split.final.seen)
+        self.found: UserMetrics = self._evaluator.evaluate(self._scorer)
+
+    @property
+    def test(self) -> dict[str, Interval]:
+        """Every metric of the model over all test users."""
+        columns = np.stack(list(self.found.values.values()), axis=1)
+        return dict(zip(self.found.values, mean_intervals(columns), strict=True))
+
+    def face(self, rival: str, scorer: Scorer, what: str = "") -> None:
+        """Compare with a rival on all test users."""
+        ours, theirs = self.found, self._evaluator.evaluate(scorer)
+        self.comparisons.append(
+            compare(rival, ours.values[OBJECTIVE], theirs.values[OBJECTIVE], self.rules, what)
+        )
+
+    def face_champion(self, champion: Champion) -> None:
+        """Compare with the champion on common ground, or keep the obstacle."""
+        what = f"version {champion.version}"
+        try:
+            if champion.stored is None:
+                raise NoCommonGround(champion.problem)
+            ground = common_ground(self.split.final, champion.stored)
+        except NoCommonGround as error:
+            self.obstacle = f"the {CHAMPION} ({what}) cannot be compared: {error}"
+            self.notes.append(self.obstacle)
+            return
+        champion.stored.model.to(self.device)
+        evaluator = Evaluator(ground.holdout, self.device)
+        ours = evaluator.evaluate(OnGround(self._scorer, ground, self.device)).values[OBJECTIVE]
+        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[OBJECTIVE]
+        self.comparisons.append(compare(CHAMPION, ours, theirs, self.rules, what))
+        if ground.note:
+            self.notes.append(ground.note)
+
+    def face_default(self, default: Candidate | None, winner: Candidate) -> None:
+        """Compare with the study's default configuration, which is never a gate."""
+        if default is None:
+            self.notes.append("the default configuration has no complete trial in the study")
+        elif default.config.replace(seed=0) == winner.config.replace(seed=0):
+            self.notes.append("the winner is the default configuration")
+        else:
+            seen = self.split.final.seen
+            try:
+                model = train(seen, default.config, default.epochs, self.device)
+            except DivergedError:
+                self.notes.append("the default configuration diverged on train + validation")
+            else:
+                self.face(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
+
+    def face_baselines(self) -> None:
+        """Compare with all baselines that this catalogue allows."""
+        made, missing = baselines(self.split.final.seen, self.device)
+        self.notes += [f"{name} was not measured: {why}" for name, why in missing.items()]
+        self.rules = with_fallback(self.rules, list(made))
+        for name, scorer in made.items():
+            self.face(name, scorer)

@@ -1,0 +1,159 @@
+"""The race: the study's best trials once more with fresh seeds, before one of them is believed.
+
+The best of many noisy values is best partly by luck: of its seed, and of the epoch at which it
+was read. So each candidate is trained for its best epoch count with seeds that the study never
+used, the same ones for all, and is judged by what it shows on validation then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hpo.candidate import Candidate
+from hpo.errors import PromotionError
+from hpo.gate.training import train
+from hpo.settings import OBJECTIVE
+from hpo.study import derive_seed
+from recsys.bootstrap import Interval, mean_interval
+from recsys.errors import DivergedError
+from recsys.evaluation import Evaluator, TowerScorer
+from recsys.metrics import Floats
+from recsys.split import Holdout
+
+
+@dataclass(frozen=True)
+class Racer:
+    """One candidate with fresh seeds.
+
+    Attributes:
+        trial: its number.
+        study_value: what the study says, which is one seed at its best epoch.
+        values: recall_at_10 on validation, one per fresh seed; none if a training diverged.
+        behind: what the winner has more, per user and paired; 0 for the winner, None if diverged.
+    """
+
+    trial: int
+    study_value: float
+    values: tuple[float, ...]
+    behind: Interval | None
+
+    @property
+    def mean(self) -> float:
+        """Over the fresh seeds; minus infinity if a training diverged."""
+        return float(np.mean(self.values)) if self.values else float("-inf")
+
+
+@dataclass(frozen=True)
+class Race:
+    """All racers in the study's order, its best trial first; and who won."""
+
+    racers: tuple[Racer, ...]
+    winner: int
+
+    @property
+    def won(self) -> Racer:
+        return next(racer for racer in self.racers if racer.trial == self.winner)
+
+    @property
+    def luck(self) -> float | None:
+        """How much of the best trial's value fresh seeds did not show; None if it diverged."""
+        best = self.racers[0]
+        return best.study_value - best.mean if best.values else None
+
+
+def run_race(
+    candidates: Sequence[Candidate],
+    holdout: Holdout,
+    n_seeds: int,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Race:
+    """Train every candidate with every fresh seed and compare them on the same users.
+
+    Args:
+        candidates: at least one, the study's best first.
+        holdout: train as history, validation as the question.
+        n_seeds: trainings of each candidate, >= 1.
+        device: where to train.
+        say: is told a line about each candidate.
+
+    Raises:
+        PromotionError: every candidate diverges.
+    """
+    evaluator = Evaluator(holdout, device)
+    seeds = fresh_seeds(candidates[0].record.config.seed, n_seeds)
+    shown: list[list[Floats]] = []  # per candidate and seed, (m,) by user
+    for candidate in candidates:
+        start = time.monotonic()
+        shown.append(_values(candidate, holdout, evaluator, seeds, device))
+        say(_line(candidate, shown[-1], time.monotonic() - start))
+    return decide(candidates, shown)
+
+
+def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -> Race:
+    """Who wins: the highest mean over users and seeds, the study's order among equals.
+
+    Args:
+        candidates: c of them, the study's best first.
+        shown: per candidate, one (m,) float64 per seed: every user's recall_at_10; empty for a
+            candidate that diverged.
+
+    Raises:
+        PromotionError: every candidate diverged.
+    """
+    users = [np.mean(values, axis=0) if len(values) else None for values in shown]
+    means = [-np.inf if value is None else float(value.mean()) for value in users]
+    first = int(np.argmax(means))
+    best = users[first]
+    if best is None:
+        raise PromotionError(
+            f"all {len(candidates)} candidates diverge with fresh seeds; search lower learning "
+            "rates, or race more of them with --candidates"
+        )
+    racers = [
+        Racer(
+            candidate.trial,
+            candidate.value,
+            tuple(float(value.mean()) for value in values),
+            None if own is None else mean_interval(best - own),
+        )
+        for candidate, values, own in zip(candidates, shown, users, strict=True)
+    ]
+    return Race(tuple(racers), candidates[first].trial)
+
+
+def fresh_seeds(study_seed: int, n: int) -> list[int]:
+    """N seeds that no trial of the study was trained with: theirs come from numbers >= 0."""
+    return [derive_seed(study_seed, -number) for number in range(1, n + 1)]
+
+
+def _values(
+    candidate: Candidate,
+    holdout: Holdout,
+    evaluator: Evaluator,
+    seeds: Sequence[int],
+    device: torch.device,
+) -> list[Floats]:
+    values = []
+    for seed in seeds:
+        config = candidate.config.replace(seed=seed)
+        try:
+            model = train(holdout.seen, config, candidate.epochs, device)
+        except DivergedError:
+            return []
+        scorer = TowerScorer(model, holdout.seen)
+        values.append(evaluator.evaluate(scorer).values[OBJECTIVE])
+    return values
+
+
+def _line(candidate: Candidate, values: Sequence[Floats], seconds: float) -> str:
+    found = "  ".join(f"{value.mean():.4f}" for value in values) or "diverged"
+    return (
+        f"race: trial {candidate.trial}, in the study {candidate.value:.4f}, "
+        f"with fresh seeds {found}  ({seconds:.0f} s)"
+    )

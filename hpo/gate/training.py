@@ -1,0 +1,33 @@
+"""Training a config for a fixed number of epochs: no early stop, so no luck in where it stopped."""
+
+from __future__ import annotations
+
+import torch
+
+from recsys.config import TrainConfig
+from recsys.interactions import Interactions
+from recsys.model import TwoTower
+from recsys.threads import useful_threads
+from recsys.trainer import Trainer
+
+
+def default_device() -> torch.device:
+    """A GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(seen: Interactions, config: TrainConfig, epochs: int, device: torch.device) -> TwoTower:
+    """A model that has learned from `seen` for exactly `epochs` epochs.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(useful_threads(seen.n_items, config, before))
+    try:
+        trainer = Trainer(seen, config, device)
+        for _ in range(epochs):
+            trainer.train_epoch()
+        return trainer.model
+    finally:
+        torch.set_num_threads(before)

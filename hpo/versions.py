@@ -1,0 +1,157 @@
+"""A measured model as a version in the registry, with a run of its own that holds the evidence."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import registry
+from hpo.candidate import Candidate
+from hpo.environment import environment
+from hpo.errors import PromotionError
+from hpo.gate import findings as gate
+from hpo.gate.findings import Findings
+from hpo.gate.refit import Refit
+from hpo.model_card import model_card
+from hpo.packaging import save_pyfunc
+from hpo.settings import OBJECTIVE
+from recsys import checkpoint
+from recsys.mlflow_client import experiment_id
+from recsys.pair_scorer import PairScorer
+from recsys.split import Split
+from recsys.tracking import (
+    log_checkpoint,
+    log_metrics,
+    log_model,
+    log_pair_scorer,
+    log_params,
+    open_run,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+EXAMPLE_USER = "hpo.example_user"
+CARD = "model_card.md"
+TEST = "test_"  # prefix of metric names in the version's run
+
+
+def make_version(
+    client: MlflowClient,
+    experiment_name: str,
+    candidate: Candidate,
+    split: Split,
+    final: Refit,
+    tags: Mapping[str, str],
+) -> ModelVersion:
+    """Log the model and what was found out about it in a new run, and register it.
+
+    What killed promotions of the study left RUNNING is ended first; the caller holds the lock of
+    the registry. Aliases and test figures in the run are the affair of `settle`.
+
+    Args:
+        client: of MLflow.
+        experiment_name: of the study's runs.
+        candidate: that was refit.
+        split: of the study.
+        final: the refit, measured.
+        tags: of the version, beside those that say what it comes from.
+    """
+    experiment = experiment_id(client, experiment_name)
+    registry.fail_unfinished(client, experiment, candidate.record.uid)
+    run_tags = {
+        registry.PROMOTION_OF: candidate.run_tag,
+        "hpo.kind": "promotion",
+        "optuna.study": candidate.study,
+    }
+    if parent := registry.study_run(client, experiment, candidate.record.uid):
+        run_tags["mlflow.parentRunId"] = parent
+    name = f"promotion of trial {candidate.trial}"
+    found = final.findings
+    with open_run(client, experiment, name, run_tags) as run:
+        log_params(client, run, {**candidate.config.as_dict(), "refit_epochs": candidate.epochs})
+        tags = {**tags, **_version_tags(candidate, split, final)}
+        card = model_card(candidate, split, found, tags["hpo.git_commit"])
+        _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})
+        log_checkpoint(client, run, final.folder)
+        log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
+        save = partial(save_pyfunc, final.folder, split.interactions.user_ids[0])
+        model_id = log_model(client, experiment, run, "recommender", save)
+        return registry.register(client, model_id, run, tags, card)
+
+
+def settle(
+    client: MlflowClient, version: ModelVersion, force: str | None, now_ms: int
+) -> tuple[ModelVersion, Findings]:
+    """Finish what `make_version` began, also for a version of a promotion that was killed.
+
+    Test figures come last into the run: one that no version belongs to never shows any.
+
+    Returns:
+        The version as it is now, and what was found out when it was made.
+    """
+    found = read_findings(client, version)
+    figures = _figures(found)
+    held = client.get_run(version.run_id).data.metrics
+    if missing := {name: value for name, value in figures.items() if name not in held}:
+        log_metrics(client, version.run_id, missing, now_ms)
+    registry.settle(client, version, force)
+    return client.get_model_version(registry.MODEL, version.version), found
+
+
+def read_findings(client: MlflowClient, version: ModelVersion) -> Findings:
+    """What was found out when the version was made, from its run.
+
+    Raises:
+        PromotionError: the file is not there, or damaged.
+    """
+    if gate.FILE not in {file.path for file in client.list_artifacts(version.run_id)}:
+        raise PromotionError(
+            f"{version.name} version {version.version}: its run has no {gate.FILE}, so what it "
+            "showed is unknown; delete the version in MLflow and promote again"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(version.run_id, gate.FILE, folder)
+        return gate.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def _log_texts(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            client.log_artifact(run, str(path))
+
+
+def _figures(found: Findings) -> dict[str, float]:
+    figures = {TEST + name: interval.mean for name, interval in found.test.items()}
+    for comparison in found.comparisons:
+        gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"
+        figures |= {name: gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
+    figures[f"race_{OBJECTIVE}"] = found.race.won.mean
+    if (luck := found.race.luck) is not None:
+        figures["race_luck"] = luck
+    return {**figures, "model_mb": found.model_mb, "latency_ms": found.latency_ms}
+
+
+def _version_tags(candidate: Candidate, split: Split, final: Refit) -> dict[str, str]:
+    found = final.findings
+    verdict = {} if found.reason is None else {registry.REASON: found.reason}
+    compared = {} if found.champion is None else {registry.COMPARED: str(found.champion)}
+    return {
+        **candidate.version_tags,
+        **verdict,
+        **compared,
+        "optuna.study": candidate.study,
+        "hpo.data_fingerprint": split.interactions.fingerprint,
+        EXAMPLE_USER: split.interactions.user_ids[0],
+        "hpo.git_commit": environment().get("git_commit", "unknown"),
+        **{
+            f"sha256.{name}": digest
+            for name, digest in checkpoint.stored_files(final.folder).items()
+        },
+    }

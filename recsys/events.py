@@ -1,0 +1,147 @@
+"""Events: what one file of interactions held; and several of them made into one data set.
+
+A ready-made split comes in files with a vocabulary each. Here they get one, and every row keeps
+the part that it came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.interactions import (
+    Bools,
+    Floats32,
+    Interactions,
+    Ints32,
+    Ints64,
+    Repeats,
+    row_order,
+    sorted_ids,
+)
+from recsys.split import TEST, TRAIN, Parts
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Rows of one file in file order, with positions in its own vocabularies.
+
+    Attributes:
+        users, items: (n,) int32, positions in `user_ids` and `item_ids`.
+        times: (n,) int64 microseconds since 1970, or None.
+        weights: (n,) float32 > 0, or None.
+        user_ids, item_ids: in vocabulary order, each used at least once.
+    """
+
+    users: Ints32
+    items: Ints32
+    times: Ints64 | None
+    weights: Floats32 | None
+    user_ids: list[str]
+    item_ids: list[str]
+
+    def interactions(self, repeats: Repeats) -> Interactions:
+        """These rows alone as a data set."""
+        return Interactions.from_codes(
+            *(self.users, self.items, self.times, self.weights),
+            *(self.user_ids, self.item_ids),
+            repeats=repeats,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyMade:
+    """Which part of a ready-made split each row belongs to.
+
+    Attributes:
+        parts: (n,) int8, aligned with the interactions: 0 train, 1 validation, 2 test.
+        n_dropped: rows of validation and test left out because an earlier part has the same
+            user and item.
+    """
+
+    parts: Parts
+    n_dropped: int
+
+    def describe(self, interactions: Interactions) -> str:
+        """A line for people: sizes, what was dropped, and what train does not know."""
+        train, validation, test = np.bincount(self.parts, minlength=3)
+        known = interactions.take(self.parts == TRAIN)
+        asked = interactions.take(self.parts == TEST)
+        cold = (np.bincount(known.users, minlength=known.n_users)[asked.users] == 0) | (
+            np.bincount(known.items, minlength=known.n_items)[asked.items] == 0
+        )
+        return (
+            f"ready-made split: {train:,} train, {validation:,} validation and {test:,} test rows; "
+            f"dropped {self.n_dropped:,} of user and item pairs that an earlier part has; "
+            f"{cold.sum():,} test rows have a user or an item that train does not know"
+        )
+
+
+def join(files: Mapping[int, Events], repeats: Repeats) -> tuple[Interactions, ReadyMade]:
+    """One data set out of the files of a ready-made split.
+
+    With `repeats="drop"` a user and an item that are in several parts stay in the first of them
+    only: nothing is asked for that was shown before.
+
+    Args:
+        files: part -> its rows, train first; all with times or none.
+    """
+    user_ids, users = _one_vocabulary([(file.user_ids, file.users) for file in files.values()])
+    item_ids, items = _one_vocabulary([(file.item_ids, file.items) for file in files.values()])
+    sizes = [len(file.users) for file in files.values()]
+    parts = np.repeat(np.array(list(files), np.int8), sizes)
+    times = _columns([file.times for file in files.values()])
+    weights = _weights(list(files.values()))
+    keep = np.ones(len(parts), np.bool_)
+    if repeats == "drop":
+        keep = _first_part_only(users.astype(np.int64) * len(item_ids) + items, parts)
+    rows = np.flatnonzero(keep)
+    order = rows[
+        row_order(users[rows], items[rows], None if times is None else times[rows], repeats)
+    ]
+    data = Interactions.from_codes(
+        users[order],
+        items[order],
+        None if times is None else times[order],
+        None if weights is None else weights[order],
+        user_ids,
+        item_ids,
+        repeats=repeats,
+    )
+    return data, ReadyMade(parts[order], len(parts) - len(rows))
+
+
+def _one_vocabulary(files: list[tuple[list[str], Ints32]]) -> tuple[list[str], Ints32]:
+    """The union of vocabularies, and all codes end to end in it."""
+    ids = sorted_ids(list(set().union(*(own for own, _ in files))))
+    position = {text: number for number, text in enumerate(ids)}
+    codes = [np.array([position[text] for text in own], np.int32)[codes] for own, codes in files]
+    return ids, np.concatenate(codes)
+
+
+def _columns(files: list[Ints64 | None]) -> Ints64 | None:
+    there = [times for times in files if times is not None]
+    return np.concatenate(there) if there else None
+
+
+def _weights(files: list[Events]) -> Floats32 | None:
+    """A file without events among files with: each of its rows counts 1."""
+    if all(file.weights is None for file in files):
+        return None
+    return np.concatenate(
+        [
+            np.ones(len(file.users), np.float32) if file.weights is None else file.weights
+            for file in files
+        ]
+    )
+
+
+def _first_part_only(pairs: Ints64, parts: Parts) -> Bools:
+    """(n,) bool: False for rows whose pair occurs in an earlier part."""
+    keep = np.ones(len(pairs), np.bool_)
+    for part in np.unique(parts)[1:]:
+        mine = np.flatnonzero(parts == part)
+        keep[mine] = ~np.isin(pairs[mine], pairs[parts < part])
+    return keep

@@ -1,0 +1,125 @@
+"""Item neighbours: the part of the towers that remembers pairs of items.
+
+Vectors of a hundred numbers cannot hold which of ten thousand near-identical items goes with
+which. A short list of neighbours per item can, at no cost in training: in closed form, from
+the training rows alone. It is a second, sparse pair of towers: the user's side holds weights of
+the newest items, an item's side holds how near it is to each of them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from recsys.baselines import MAX_ITEMS, ease_weights
+from recsys.interactions import Floats32, Interactions, Ints64
+
+N_NEIGHBOURS = 30  # of each item; 200 did no better
+REACH = 15  # rows: how far after an item its neighbours are looked for
+FADE = 10.0  # a pair at distance d counts exp(-(d - 1) / FADE)
+SHRINK = 5.0  # counts of pairs are small numbers: so many are needed to be believed
+MAX_PAIRS = 60_000_000  # pairs of rows that are looked at; above, some of the users
+REGULARIZATION = 200.0  # of EASE
+SUMMED = 0.25  # EASE's weights are summed over a whole history, the others averaged
+
+Floats = npt.NDArray[np.floating]
+
+
+class Neighbours(nn.Module):
+    """Up to N_NEIGHBOURS of each item.
+
+    Attributes:
+        items: (n_items, N_NEIGHBOURS) int32.
+        nearness: (n_items, N_NEIGHBOURS) float32 >= 0, 0 where there is no neighbour; the
+            nearest neighbour of an item has 1 on average, or SUMMED if it is to be summed.
+    """
+
+    items: Tensor
+    nearness: Tensor
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.register_buffer("items", torch.zeros(n_items, N_NEIGHBOURS, dtype=torch.int32))
+        self.register_buffer("nearness", torch.zeros(n_items, N_NEIGHBOURS))
+
+    def learn(self, seen: Interactions) -> None:
+        """Fill in the neighbours that the rows of `seen` show."""
+        items, nearness = nearest(seen)
+        self.items.copy_(torch.from_numpy(items))
+        self.nearness.copy_(torch.from_numpy(nearness))
+
+    def add_to(self, scores: Tensor, rows: Tensor, items: Tensor, weights: Tensor) -> None:
+        """scores[rows_j, i] += weights_j * nearness[items_j, i] for all j and i, in place.
+
+        Args:
+            scores: (b, n_items) float32, contiguous.
+            rows, items: (h,) int64, who asks for the neighbours of which item.
+            weights: (h,) float32.
+        """
+        position = rows[:, None] * scores.shape[1] + self.items[items]
+        value = weights[:, None] * self.nearness[items]
+        scores.view(-1).index_add_(0, position.flatten(), value.flatten())
+
+
+@lru_cache(maxsize=2)
+def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+    """Neighbours and their nearness, as `Neighbours` holds them; kept for the next training.
+
+    With times: items that follow soon after, as often as chance would not have it:
+    count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows. Without times:
+    the weights of EASE, as far as they are positive; none for catalogues too large for it. What
+    people come back to is its own neighbour where the data keeps repeats.
+    """
+    if seen.times is not None:
+        source, target, value = _followers(seen)
+    elif seen.n_items <= MAX_ITEMS:
+        weights = ease_weights(seen, torch.device("cpu"), REGULARIZATION).numpy()
+        source, target = (side.astype(np.int64) for side in np.nonzero(weights > 0))
+        value = weights[source, target]
+    else:
+        source, target, value = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    items, nearness = _lists(source, target, value, seen.n_items)
+    best = nearness[:, 0][nearness[:, 0] > 0]
+    scale = 1.0 if seen.times is not None else SUMMED
+    return items, nearness * np.float32(scale / best.mean()) if len(best) else nearness
+
+
+def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
+    """(source, target, nearness) of all pairs within REACH rows of one user."""
+    users, items, n = seen.users, seen.items.astype(np.int64), seen.n_items
+    most = MAX_PAIRS // REACH
+    if len(items) > most:  # whole users, in an order that says nothing
+        some = np.random.default_rng(0).permutation(seen.n_users)
+        rows = np.diff(seen.offsets)[some].cumsum() <= most
+        chosen = np.isin(users, some[rows])
+        users, items = users[chosen], items[chosen]
+    keys, weights = [], []
+    for distance in range(1, REACH + 1):
+        same = users[distance:] == users[:-distance]
+        keys.append(items[:-distance][same] * n + items[distance:][same])
+        weights.append(np.full(len(keys[-1]), np.exp((1 - distance) / FADE)))
+    pair, place = np.unique(np.concatenate(keys), return_inverse=True)
+    count = np.bincount(place, np.concatenate(weights), minlength=len(pair))
+    source, target = pair // n, pair % n
+    if seen.repeats == "drop":
+        assert not (source == target).any()
+    total = np.bincount(items, minlength=n)
+    return source, target, count / (np.sqrt(total[source] * total[target]) + SHRINK)
+
+
+def _lists(
+    source: Ints64, target: Ints64, value: Floats, n_items: int
+) -> tuple[npt.NDArray[np.int32], Floats32]:
+    order = np.lexsort((-value, source))
+    source, target, value = source[order], target[order], value[order]
+    place = np.arange(len(source)) - np.searchsorted(source, source)
+    keep = place < N_NEIGHBOURS
+    items = np.zeros((n_items, N_NEIGHBOURS), np.int32)
+    nearness = np.zeros((n_items, N_NEIGHBOURS), np.float32)
+    items[source[keep], place[keep]] = target[keep]
+    nearness[source[keep], place[keep]] = value[keep]
+    return items, nearness

@@ -1,0 +1,151 @@
+"""The exam: every rival asked the same, what cannot be asked said so, costs measured."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo import registry
+from hpo.candidate import Candidate
+from hpo.errors import PromotionError
+from hpo.gate import findings as gate
+from hpo.gate import rivals
+from hpo.gate.exam import Exam
+from hpo.gate.findings import Findings
+from hpo.gate.limits import ASKED, latency_ms, model_mb
+from hpo.gate.race import Race, Racer
+from hpo.gate.training import train
+from hpo.gate.verdict import judge
+from hpo.model_card import model_card
+from hpo.settings import PromotionConfig
+from recsys import checkpoint
+from recsys.bootstrap import Interval, mean_interval
+from recsys.config import TrainConfig
+from recsys.errors import DataError
+from recsys.evaluation import TowerScorer
+from recsys.mlflow_client import experiment_id, open_client
+from recsys.recommender import Recommender
+from recsys.split import Split
+from recsys.tracking import open_run
+from tests import reference
+from tests.examples import conveyor_split
+from tests.hpo.fake_study import fake_record
+from tests.mlflow_store import fresh_store
+
+CPU = torch.device("cpu")
+WINNER = TrainConfig(dim=8, lr=0.05, epochs=3)
+USERS = torch.arange(60)
+
+
+def candidate(config: TrainConfig, trial: int = 4, name: str = "s") -> Candidate:
+    return Candidate(fake_record(name, 5), name, trial, config, 2, 0.5, {})
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return conveyor_split()
+
+
+@pytest.fixture
+def exam(parts: Split) -> Exam:
+    return Exam(parts, train(parts.final.seen, WINNER, 3, CPU), PromotionConfig(), CPU)
+
+
+def test_figures_equal_brute_force(exam: Exam, parts: Split) -> None:
+    scores = TowerScorer(exam.model, parts.final.seen).scores(USERS).numpy()
+    means = {name: interval.mean for name, interval in exam.test.items()}
+    assert means == pytest.approx(reference.metrics(scores, parts.final), abs=1e-12)
+    recall = exam.test["recall_at_10"]
+    assert recall == mean_interval(exam.found.values["recall_at_10"])
+
+
+def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: Split) -> None:
+    other = WINNER.replace(dim=2, lr=0.01)
+    exam.face_default(candidate(other, 0), candidate(WINNER))
+    (found,) = exam.comparisons
+    model = train(parts.final.seen, other, 2, CPU)
+    theirs = reference.metrics(
+        TowerScorer(model, parts.final.seen).scores(USERS).numpy(), parts.final
+    )
+    assert (found.name, found.need, found.n_users) == ("default (trial 0)", None, 60)
+    assert found.theirs == pytest.approx(theirs["recall_at_10"])
+    assert found.gain.mean == pytest.approx(found.ours - found.theirs)
+    assert not exam.notes
+
+
+def test_a_default_that_cannot_be_compared_is_said(exam: Exam) -> None:
+    exam.face_default(None, candidate(WINNER))
+    exam.face_default(candidate(WINNER.replace(seed=7)), candidate(WINNER))
+    exam.face_default(candidate(WINNER.replace(lr=10, temperature=0.01)), candidate(WINNER))
+    assert exam.notes[:2] == [
+        "the default configuration has no complete trial in the study",
+        "the winner is the default configuration",
+    ]
+
+
+def test_a_catalogue_too_large_for_the_baselines(
+    exam: Exam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise DataError("20,000 items are too many")
+
+    for name in ("itemknn", "ease"):
+        monkeypatch.setitem(rivals.BASELINES, name, too_large)  # type: ignore[call-overload]
+    exam.face_baselines()
+    (popularity,) = exam.comparisons
+    assert (popularity.rival, popularity.need) == ("popularity", 0.0)
+    assert exam.notes[0] == "itemknn was not measured: 20,000 items are too many"
+    assert judge(exam.comparisons, exam.rules, 1, 1) is None
+
+
+def test_all_baselines_stand_beside_it(exam: Exam) -> None:
+    exam.face_baselines()
+    needs = {found.rival: found.need for found in exam.comparisons}
+    assert needs == {"popularity": None, "itemknn": 0.0, "ease": None}
+
+
+def test_an_answer_is_timed_after_a_first_round(exam: Exam, parts: Split) -> None:
+    """The clock says 1 s for each answer of the first round, then 0, 1, 2 ... ms."""
+    steps = [1.0] * ASKED + [i / 1000 for i in range(ASKED)]
+    times = itertools.accumulate(itertools.chain.from_iterable((0.0, step) for step in steps))
+    found = latency_ms(Recommender(exam.model, parts.interactions), lambda: next(times))
+    assert found == pytest.approx((ASKED - 1) / 2)
+
+
+def test_the_size_is_that_of_the_models_files(exam: Exam, parts: Split, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, exam.model, parts.interactions, {})
+    (tmp_path / "notes.txt").write_text("x" * 10_000)
+    files = [path for path in tmp_path.iterdir() if path.name != "notes.txt"]
+    assert model_mb(tmp_path) == sum(path.stat().st_size for path in files) / 1e6
+
+
+def findings(exam: Exam, n_racers: int) -> Findings:
+    flat = Interval(0.01, -0.01, 0.03)
+    racers = tuple(Racer(i, 0.2, (0.19, 0.2, 0.21), flat) for i in range(n_racers))
+    comparisons = tuple(exam.comparisons)
+    return Findings(Race(racers, 0), exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why")
+
+
+def test_findings_survive_their_file(exam: Exam) -> None:
+    exam.face_baselines()
+    found = findings(exam, 3)
+    assert gate.from_json(gate.to_json(found)) == found
+    with pytest.raises(PromotionError, match=r"gate\.json of the version's run is damaged"):
+        gate.from_json("{}")
+
+
+def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> None:
+    exam.face_baselines()
+    winner = candidate(WINNER)
+    assert len(model_card(winner, parts, findings(exam, 10), "c" * 40)) < registry.MAX_DESCRIPTION
+    long = model_card(winner, parts, findings(exam, 100), "c" * 40)
+    client = open_client(fresh_store(tmp_path))
+    with open_run(client, experiment_id(client, "e"), "r", {}) as run:
+        model = client.create_logged_model(experiment_id(client, "e"), "m", run)
+    registry.register(client, model.model_id, run, {}, long)
+    stored = client.get_model_version("two-tower", "1").description
+    assert len(stored) == registry.MAX_DESCRIPTION < len(long)
+    assert stored.endswith("(cut; the whole card is model_card.md of the run)")

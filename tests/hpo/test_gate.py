@@ -1,0 +1,109 @@
+"""The gate's rules on planted numbers: what is known to be better passes, what is not does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.gate.verdict import compare, judge, with_fallback
+from hpo.settings import PromotionConfig
+from recsys.metrics import Floats
+
+USERS, ASKED = 900, 8
+RULES = PromotionConfig()
+ROUNDS = range(100)
+
+
+def people(seed: int) -> Floats:
+    """(m,) how likely each user's items are found: most hard, some easy; a mean of about 0.18."""
+    return np.random.default_rng(seed).beta(0.9, 4.0, USERS)
+
+
+def planted(likely: Floats, seed: int) -> Floats:
+    """(m,) recall of one training: whether each of a user's items is found is drawn by its seed."""
+    found = np.random.default_rng(seed).binomial(ASKED, likely.clip(0, 1))
+    return found / ASKED
+
+
+def refused(ours: Floats, theirs: Floats, rival: str = "champion") -> bool:
+    return judge([compare(rival, ours, theirs, RULES)], RULES, 1.0, 1.0) is not None
+
+
+def test_another_seed_of_the_same_config_is_refused() -> None:
+    likely = people(0)
+    verdicts = [refused(planted(likely, 2 * s), planted(likely, 2 * s + 1)) for s in ROUNDS]
+    assert sum(verdicts) >= 95
+
+
+def test_a_worse_one_is_always_refused() -> None:
+    likely = people(0)
+    for seed in ROUNDS:
+        assert refused(planted(0.95 * likely, 2 * seed), planted(likely, 2 * seed + 1))
+
+
+def test_a_better_one_passes() -> None:
+    likely = people(0)
+    for seed in ROUNDS:
+        assert not refused(planted(1.2 * likely, 2 * seed), planted(likely, 2 * seed + 1))
+
+
+def test_itself_is_refused_as_champion_and_as_baseline() -> None:
+    same = planted(people(1), 1)
+    assert refused(same, same)
+    assert refused(same, same, "itemknn")
+
+
+def test_a_gain_that_is_sure_but_small_beats_a_baseline_and_no_champion() -> None:
+    theirs = planted(people(0), 0)
+    ours = theirs + 0.0015  # nothing but this differs, so the interval is a point
+    assert refused(ours, theirs)
+    assert not refused(ours, theirs, "itemknn")
+    assert not refused(theirs + 0.0025, theirs)
+
+
+@given(gain=st.floats(-1, 1), need=st.floats(0, 0.5))
+def test_the_lower_end_decides(gain: float, need: float) -> None:
+    rules = PromotionConfig(min_gain=need)
+    found = compare("champion", np.full(3, gain), np.zeros(3), rules)
+    assert (found.problem is None) == (found.gain.low > need)
+
+
+def test_who_is_not_asked_for_is_no_gate() -> None:
+    worse, better = np.zeros(40), np.ones(40)
+    for rival in ("default", "ease", "popularity"):
+        found = compare(rival, worse, better, RULES, "trial 0")
+        assert (found.need, found.problem) == (None, None)
+        assert judge([found], RULES, 1.0, 1.0) is None
+    rules = PromotionConfig(must_beat=("ease",))
+    assert compare("champion", worse, better, rules).need is None
+    assert judge([], rules, 1.0, 1.0, "the champion cannot be compared: why") is None
+
+
+def test_the_reason_is_one_sentence_with_all_problems() -> None:
+    rules = PromotionConfig(max_model_mb=10, max_latency_ms=2.5)
+    found = [compare("itemknn", np.zeros(40), np.ones(40), rules)]
+    reason = judge(found, rules, 10.5, 3.0, "the champion (version 3) cannot be compared: why")
+    assert reason == (
+        "the champion (version 3) cannot be compared: why; its gain over itemknn is -1.0000 with "
+        "a 95% interval of -1.0000 to -1.0000, whose lower end must lie above +0.0000; 10.5 MB is "
+        "more than max_model_mb = 10; 3 ms is more than max_latency_ms = 2.5"
+    )
+    assert judge([], rules, 10.0, 2.5) is None
+
+
+@pytest.mark.parametrize(
+    ("must_beat", "measured", "expected"),
+    [
+        (("champion", "itemknn"), ["popularity"], ("champion", "itemknn", "popularity")),
+        (("champion", "itemknn"), ["popularity", "itemknn", "ease"], ("champion", "itemknn")),
+        (("itemknn", "popularity"), ["popularity"], ("itemknn", "popularity")),
+        (("champion",), ["popularity"], ("champion",)),
+    ],
+)
+def test_popularity_stands_in_where_the_catalogue_is_too_large(
+    must_beat: tuple[str, ...], measured: list[str], expected: tuple[str, ...]
+) -> None:
+    rules = PromotionConfig.model_validate({"must_beat": must_beat})
+    assert with_fallback(rules, measured).must_beat == expected

@@ -1,0 +1,159 @@
+"""From tables to features: aligned with the vocabulary, and nothing personal, whoever asks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recsys.errors import DataError
+from recsys.feature_tables import with_features
+from recsys.interactions import Interactions
+from recsys.personal import why_personal
+from recsys.readers import Dataset, read_dataset
+
+PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra")
+USERS = pl.DataFrame(
+    {
+        "user_id": ["u4", "u3", "u2", "u1", "stranger"],
+        "nombre": [*PEOPLE, "Nobody"],
+        "contact": [f"{name.split()[0]}@example.com" for name in (*PEOPLE, "No")],
+        "call": ["+34 600 000 001", "600-000-0022", "(600) 000 0033", "600 000 0044", None],
+        "who": [*PEOPLE, "Nobody"],
+        "zone": ["north", "south", "north", "south", "east"],
+    }
+)
+ITEMS = pl.DataFrame(
+    {
+        "item_id": ["x", "z", "y"],
+        "title": ["Axe", "Zip", "Yo-yo"],
+        "genres": ["Drama|War", "Drama", None],
+        "tags": [["new", "red"], ["red"], []],
+    }
+)
+
+
+def dataset(users: pl.DataFrame | None = USERS, items: pl.DataFrame | None = ITEMS) -> Dataset:
+    rows = Interactions.from_ids(
+        ["u1", "u2", "u3", "u4", "u1"], ["x", "y", "z", "x", "w"], [1, 2, 3, 4, 5]
+    )
+    return Dataset("shop", rows, users, items)
+
+
+def problems(**wanted: tuple[str, ...]) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        with_features(dataset(), **{"items": (), "users": (), **wanted})
+    return list(caught.value.problems)
+
+
+def test_rows_follow_the_vocabulary_not_the_table() -> None:
+    rows = with_features(dataset(), items=("genres", "tags"), users=("zone",)).interactions
+    assert rows.item_ids == ("w", "x", "y", "z")
+    items = rows.item_features
+    assert items is not None
+    assert (items.columns, items.sizes) == (("genres", "tags"), (1, 1))
+    assert items.offsets.tolist() == [0, 0, 2, 2, 4]  # "w" is in no table, "y" has empty cells
+    assert items.codes.tolist() == [0, 1, 0, 1]  # drama and red; war and new are of one item only
+    users = rows.user_features
+    assert users is not None
+    assert users.codes.tolist() == [1, 0, 1, 0]
+    assert users.describe() == "zone (2); 4 of 4 have some"
+
+
+def test_nothing_named_is_nothing_changed() -> None:
+    data = dataset()
+    assert with_features(data, items=(), users=()) is data
+
+
+def test_features_are_part_of_the_fingerprint_and_their_absence_is_not() -> None:
+    plain = dataset().interactions.fingerprint
+    with_zone = with_features(dataset(), items=(), users=("zone",)).interactions
+    other = USERS.with_columns(zone=pl.Series(["north", "north", "south", "south", "east"]))
+    moved = with_features(dataset(other), items=(), users=("zone",)).interactions
+    assert plain == "15b6dbe34c2d4b10"  # as it was before there were features
+    assert len({plain, with_zone.fingerprint, moved.fingerprint}) == 3
+    assert with_zone.take(with_zone.users == 0).user_features is with_zone.user_features
+
+
+def test_all_mistakes_at_once_with_what_there_is() -> None:
+    found = problems(items=("genre", "title", "item_id"), users=("nombre", "zone", "zone"))
+    assert len(found) == 5
+    text = "\n".join(found)
+    assert (
+        "shop: item feature 'genre': no such column; there are: 'title', 'genres', 'tags'" in text
+    )
+    assert "'title': hardly any two items share a value, so it teaches nothing" in text
+    assert "'item_id': is the id" in text
+    assert "'nombre': names people, so it is never used" in text
+    assert "'zone' is named twice" in text
+
+
+def test_a_missing_table_is_said() -> None:
+    with pytest.raises(DataError, match=r"no table of users; put users\.csv beside"):
+        with_features(dataset(users=None), items=(), users=("zone",))
+
+
+@pytest.mark.parametrize("column", ["nombre", "contact", "call", "who"])
+def test_persons_are_refused_and_never_shown(
+    column: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    (problem,) = problems(users=(f"{column}:category",))
+    shown = problem + caplog.text + "".join(capfd.readouterr())
+    assert column in shown
+    for name in PEOPLE:
+        assert not any(part.casefold() in shown.casefold() for part in name.split())
+    assert "600" not in shown
+
+
+@pytest.mark.parametrize("pattern", ["{} {}", "{1}, {0}"])
+@pytest.mark.parametrize("kind", ["", ":list", ":category"])
+def test_names_made_of_common_parts_are_still_names(pattern: str, kind: str) -> None:
+    cells = [pattern.format(first, last) for first in "ABCDE" for last in "STUVWXYZ"]
+    ids = [f"u{number}" for number in range(len(cells))]
+    rows = Interactions.from_ids(ids, ["x", "y"] * 20)
+    people = pl.DataFrame({"user_id": ids, "kunde": cells})
+    with pytest.raises(DataError, match="a value that nobody else has|any two users share"):
+        with_features(Dataset("shop", rows, people), items=(), users=(f"kunde{kind}",))
+    tastes = people.with_columns(pl.col("kunde").str.replace_all(r",? ", "|"))
+    data = with_features(Dataset("shop", rows, tastes), items=(), users=("kunde",))
+    assert data.interactions.user_features.sizes == (13,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["name", "Nombre", "first_name", "lastName", "user name", "E-Mail", "correo", "phone_2",
+     "Teléfono", "Dirección", "billingAddress", "zip_code", "postal_code", "IP", "DNI"],
+)  # fmt: skip
+def test_names_of_columns_about_persons(name: str) -> None:
+    assert why_personal("user", name) is not None
+
+
+@pytest.mark.parametrize("name", ["age", "city", "country_name", "zipper", "membership", "active"])
+def test_names_of_columns_about_groups(name: str) -> None:
+    assert why_personal("user", name) is None
+
+
+def test_items_have_public_names_but_sellers_have_addresses() -> None:
+    assert why_personal("item", "artist_name") is None
+    assert why_personal("item", "seller_email") is not None
+
+
+def test_what_stands_in_files(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("user_id,item_id\na,x\nb,y\nb,z\n")
+    (tmp_path / "items.csv").write_text("item_id,year,kind:of\nx,1999,p\ny,1999,q\nz,2001,p\n")
+    data = read_dataset(tmp_path)
+    rows = with_features(
+        data,
+        items=(
+            "year",
+            "kind:of",
+        ),
+        users=(),
+    ).interactions
+    assert rows.item_features is not None
+    assert rows.item_features.sizes == (1, 1)
+    said = with_features(data, items=("kind:of:category",), users=()).interactions
+    assert said.item_features is not None
