@@ -19,10 +19,11 @@ from recsys.baselines import MAX_ITEMS, ease_weights
 from recsys.interactions import Floats32, Interactions, Ints64
 
 N_NEIGHBOURS = 30  # of each item; 200 did no better
-REACH = 15  # rows: how far after an item its neighbours are looked for
+DISTANCE_BITS = 4
+REACH = 2**DISTANCE_BITS - 1  # rows: how far after an item its neighbours are looked for
 FADE = 10.0  # a pair at distance d counts exp(-(d - 1) / FADE)
 SHRINK = 5.0  # counts of pairs are small numbers: so many are needed to be believed
-MAX_PAIRS = 60_000_000  # pairs of rows that are looked at; above, some of the users
+MAX_PAIRS = 15_000_000  # pairs of rows that are looked at; above, some of the users
 REGULARIZATION = 200.0  # of EASE
 SUMMED = 0.25  # EASE's weights are summed over a whole history, the others averaged
 
@@ -97,16 +98,19 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
         rows = np.diff(seen.offsets)[some].cumsum() <= most
         chosen = np.isin(users, some[rows])
         users, items = users[chosen], items[chosen]
-    keys, weights = [], []
+    keys = []
     for distance in range(1, REACH + 1):
         same = users[distance:] == users[:-distance]
-        keys.append(items[:-distance][same] * n + items[distance:][same])
-        weights.append(np.full(len(keys[-1]), np.exp((1 - distance) / FADE)))
-    pair, place = np.unique(np.concatenate(keys), return_inverse=True)
-    count = np.bincount(place, np.concatenate(weights), minlength=len(pair))
+        key = items[:-distance][same] * n + items[distance:][same]
+        keys.append(key << DISTANCE_BITS | distance)
+    key = np.concatenate(keys)
+    del keys
+    key.sort()
+    weight = np.exp((1 - (key & REACH)) / FADE)
+    key >>= DISTANCE_BITS
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    pair, count = key[first], np.add.reduceat(weight, first) if len(first) else weight
     source, target = pair // n, pair % n
-    if seen.repeats == "drop":
-        assert not (source == target).any()
     total = np.bincount(items, minlength=n)
     return source, target, count / (np.sqrt(total[source] * total[target]) + SHRINK)
 
@@ -114,9 +118,11 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
 def _lists(
     source: Ints64, target: Ints64, value: Floats, n_items: int
 ) -> tuple[npt.NDArray[np.int32], Floats32]:
-    order = np.lexsort((-value, source))
+    falling = 0x7FFFFFFF - value.astype(np.float32).view(np.int32)  # bits order positive floats
+    order = np.argsort(source << 32 | falling, kind="stable")
     source, target, value = source[order], target[order], value[order]
-    place = np.arange(len(source)) - np.searchsorted(source, source)
+    begins = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_items))])
+    place = np.arange(len(source)) - begins[source]
     keep = place < N_NEIGHBOURS
     items = np.zeros((n_items, N_NEIGHBOURS), np.int32)
     nearness = np.zeros((n_items, N_NEIGHBOURS), np.float32)
