@@ -16,7 +16,7 @@ from hpo.settings import OBJECTIVE, Places
 from recsys.errors import TrackingError
 
 SHOWN_TRIALS = 5
-MAX_COLUMNS = 5
+MAX_COLUMNS = 3  # more do not fit 80 characters
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:

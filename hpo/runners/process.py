@@ -130,7 +130,12 @@ class _Worker:
             stderr=self._errors,
             text=True,
             encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": _import_path(), "OMP_NUM_THREADS": command[-1]},
+            env={
+                "OMP_WAIT_POLICY": "passive",  # waiting threads sleep; else they spin the CPU away
+                **os.environ,
+                "PYTHONPATH": _import_path(),
+                "OMP_NUM_THREADS": command[-1],
+            },
         )
         self.pid = self._process.pid
         self._messages: queue.Queue[str | None] = queue.Queue()
