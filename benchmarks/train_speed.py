@@ -149,7 +149,7 @@ def epoch_part(split: Split, epochs: int) -> None:
         evaluation.append(time.process_time() - begin)
     each, best = statistics.median(training), max(recall)
     print(f"ml-100k, dim 128, defaults, median of {epochs} epochs, CPU seconds:")
-    print(f"  training {each:.3f} {verdict(each, EPOCH_LINE)}")
+    print(f"  training {each:.4f} {verdict(each, EPOCH_LINE)}")
     print(f"  evaluation of all users, seven metrics: {statistics.median(evaluation):.3f}")
     print(
         f"  best validation recall@10 {best:.4f} at epoch {recall.index(best) + 1} "

@@ -21,7 +21,7 @@ def model_card(candidate: Candidate, split: Split, found: Findings, git_commit: 
     command = f"`python -m hpo.promote --study-name {candidate.study}`"
     return "\n\n".join([
         f"# Two-tower recommender, trial {candidate.trial} of study `{candidate.study}`",
-        _purpose(split),
+        _purpose(candidate, split),
         "## Test figures, measured once",
         _table(lines.TEST, lines.metric_rows(found)),
         _protocol(candidate, split),
@@ -49,15 +49,20 @@ def _verdict(found: Findings) -> str:
     return f"{outcome}. By recall_at_10, paired over the same test users. {cost}."
 
 
-def _purpose(split: Split) -> str:
+def _purpose(candidate: Candidate, split: Split) -> str:
     masked = (
         "Items in a user's history are left out."
         if split.interactions.repeats == "drop"
         else "Items in a user's history are offered again: people come back to them."
     )
+    near = (
+        ", and what the neighbours of the user's items add (`recsys.neighbours`)"
+        if candidate.config.neighbour_weight
+        else ""
+    )
     return (
         "Answers which items a known user takes next; score = user vector · item vector + item "
-        f"bias. {masked}"
+        f"bias{near}. {masked}"
     )
 
 

@@ -50,6 +50,7 @@ from recsys.split import Split
 from recsys.trainer import new_model
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
+BEFORE = {"neighbour_weight": 0.0}  # what models are that were stored when they had no such thing
 NEIGHBOURS = " + neighbour_weight * sum of what u's newest items say for i, see recsys.neighbours"
 
 
@@ -148,7 +149,7 @@ def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
         measured = history
         if MEASURED in meta["files"]:
             measured = read_history(folder / MEASURED, meta)
-        config = TrainConfig.from_dict(meta["config"])
+        config = TrainConfig.from_dict({**BEFORE, **meta["config"]})
         model = new_model(history, config, device or torch.device("cpu"))
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (ConfigError, KeyError, RuntimeError, SafetensorError, ValueError) as error:

@@ -17,6 +17,8 @@ INTERRUPTED = 130
 
 def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `command(argv)` and exit with its code; an expected error is a message, no traceback."""
+    # Threads of torch that wait for each other sleep; they would spin whole cores away otherwise.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         code = command(sys.argv[1:])
         sys.stdout.flush()

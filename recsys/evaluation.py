@@ -19,6 +19,7 @@ from recsys.windows import History, histories, ranges
 # Of scores at a time: small enough for the cache between product, mask and ranks, large enough for
 # the product to be worth its reading of all item vectors.
 CHUNK_BYTES = 16 << 20
+MAX_CHUNK = 8192  # users: their histories and neighbours take room as well
 
 
 class Scorer(Protocol):
@@ -105,7 +106,7 @@ class Evaluator:
         self._ends = torch.as_tensor(np.concatenate([[0], np.cumsum(counts)]), device=device)
         self._seen = torch.as_tensor(seen.items, device=device)
         self._seen_offsets = torch.as_tensor(seen.offsets, device=device)
-        self._chunk = max(1, chunk_bytes // (4 * n))
+        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
 
     def evaluate(self, scorer: Scorer) -> UserMetrics:
         """Every metric of every user that has relevant items.

@@ -1,4 +1,4 @@
-"""The two towers. score = <user vector, item vector> + item bias, so items can be indexed."""
+"""The two towers: score = <user vector, item vector> + item bias + what neighbours say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from recsys.bags import Bags
 from recsys.config import TrainConfig
 from recsys.features import Features
-from recsys.neighbours import Neighbours
+from recsys.neighbours import Neighbours, are_known
 from recsys.windows import History
 
 # Item vectors have length 1 whatever their weights' scale, so a small start only makes the first
@@ -54,11 +54,15 @@ class _Pool(torch.autograd.Function):
 
 
 class _UnitRows(torch.autograd.Function):
-    """Rows of length 1. Autograd's own chain walks the table a dozen times, this one four."""
+    """Rows of length 1. Autograd's own chain walks the table a dozen times, this one four.
+
+    A zero row stays zero and gets no gradient: it has no direction to be turned from.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12)
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        length.masked_fill_(length < 1e-12, torch.inf)
         unit: Tensor = rows / length
         ctx.save_for_backward(unit, length)
         return unit
@@ -138,7 +142,7 @@ class TwoTower(nn.Module):
             self.register_parameter(f"{side}_features", parameter)
             self.register_module(f"{side}_bags", None if features is None else Bags.of(features))
 
-        remembers = config.neighbour_weight > 0
+        remembers = config.neighbour_weight > 0 and are_known(n_items, ordered=ordered)
         self.register_module("neighbours", Neighbours(n_items) if remembers else None)
 
     def initialize(self, generator: torch.Generator) -> None:

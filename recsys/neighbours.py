@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from recsys.baselines import MAX_ITEMS, ease_weights
+from recsys.baselines import ease_weights
 from recsys.interactions import Floats32, Interactions, Ints64
 
 N_NEIGHBOURS = 30  # of each item; 200 did no better
@@ -25,6 +25,8 @@ FADE = 10.0  # a pair at distance d counts exp(-(d - 1) / FADE)
 SHRINK = 5.0  # counts of pairs are small numbers: so many are needed to be believed
 MAX_PAIRS = 15_000_000  # pairs of rows that are looked at; above, some of the users
 REGULARIZATION = 200.0  # of EASE
+MAX_ITEMS = 5_000  # for EASE: some 5 CPU seconds in each worker
+EASE_ROWS = 512  # of its weights at a time
 SUMMED = 0.25  # EASE's weights are summed over a whole history, the others averaged
 
 Floats = npt.NDArray[np.floating]
@@ -66,24 +68,24 @@ class Neighbours(nn.Module):
         scores.view(-1).index_add_(0, position.flatten(), value.flatten())
 
 
+def are_known(n_items: int, *, ordered: bool) -> bool:
+    """Whether data of this size, with or without times, gives neighbours at all."""
+    return ordered or n_items <= MAX_ITEMS
+
+
 @lru_cache(maxsize=2)
 def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
     """Neighbours and their nearness, as `Neighbours` holds them; kept for the next training.
 
     With times: items that follow soon after, as often as chance would not have it:
     count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows. Without times:
-    the weights of EASE, as far as they are positive; none for catalogues too large for it. What
-    people come back to is its own neighbour where the data keeps repeats.
+    the weights of EASE, as far as they are positive. With
+    times, what people come back to is its own neighbour where the data keeps repeats.
     """
     if seen.times is not None:
-        source, target, value = _followers(seen)
-    elif seen.n_items <= MAX_ITEMS:
-        weights = ease_weights(seen, torch.device("cpu"), REGULARIZATION).numpy()
-        source, target = (side.astype(np.int64) for side in np.nonzero(weights > 0))
-        value = weights[source, target]
+        items, nearness = _lists(*_followers(seen), seen.n_items)
     else:
-        source, target, value = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    items, nearness = _lists(source, target, value, seen.n_items)
+        items, nearness = _similar(seen)
     best = nearness[:, 0][nearness[:, 0] > 0]
     scale = 1.0 if seen.times is not None else SUMMED
     return items, nearness * np.float32(scale / best.mean()) if len(best) else nearness
@@ -96,6 +98,7 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
     if len(items) > most:  # whole users, in an order that says nothing
         some = np.random.default_rng(0).permutation(seen.n_users)
         rows = np.diff(seen.offsets)[some].cumsum() <= most
+        rows[0] = True  # however much that one has
         chosen = np.isin(users, some[rows])
         users, items = users[chosen], items[chosen]
     keys = []
@@ -113,6 +116,17 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
     source, target = pair // n, pair % n
     total = np.bincount(items, minlength=n)
     return source, target, count / (np.sqrt(total[source] * total[target]) + SHRINK)
+
+
+def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+    """The lists of all items by EASE, of some items at a time: half of all pairs are positive."""
+    weights = ease_weights(seen, torch.device("cpu"), REGULARIZATION)
+    parts = []
+    for rows in weights.split(EASE_ROWS):
+        source, target = np.nonzero(rows.numpy() > 0)
+        parts.append(_lists(source, target, rows.numpy()[source, target], len(rows)))
+    items, nearness = zip(*parts, strict=True)
+    return np.concatenate(items), np.concatenate(nearness)
 
 
 def _lists(

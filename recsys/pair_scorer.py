@@ -70,6 +70,8 @@ def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
         items, nearness = model.neighbours.items, model.neighbours.nearness
         everybody = torch.from_numpy(np.arange(history.n_users)).to(items.device)
         owner, asked, weight = model.asking(Histories(model, history).of(everybody))
+        heard = nearness[asked, 0] > 0  # the lists fall, so others have no neighbours at all
+        owner, asked, weight = owner[heard], asked[heard], weight[heard]
         counts = torch.bincount(owner, minlength=history.n_users)
         place = torch.arange(len(owner), device=owner.device)
         place -= (torch.cumsum(counts, 0) - counts)[owner]

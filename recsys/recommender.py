@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.evaluation import Histories, encode_users
+from recsys.evaluation import MAX_CHUNK, Histories, encode_users
 from recsys.interactions import Interactions, Ints64
 from recsys.model import TwoTower
 from recsys.questions import Answer, Question, check_k
@@ -71,7 +71,7 @@ class Recommender:
         self._codes = {item_id: i for i, item_id in enumerate(self.item_ids)}
         self._counts = np.bincount(history.items, minlength=self.n_items)
         self._popular = np.argsort(-self._counts, kind="stable")
-        self._chunk = max(1, chunk_bytes // (4 * self.n_items))
+        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * self.n_items)))
         self._rooms = threading.local()
 
     def recommend(self, user_ids: Sequence[str], k: int = 10) -> list[Answer]:

@@ -129,7 +129,7 @@ def split(
 
     Raises:
         ConfigError: unknown method, a number out of range, or a method that needs times or files.
-        DataError: nobody has enough rows, so validation or test would be empty.
+        DataError: validation or test would be empty, or nobody has two rows in train.
     """
     method = method or ("temporal" if given is None else "given")
     _check_options(interactions, method, fraction, eval_users, given)
@@ -143,7 +143,8 @@ def split(
             parts[_newest(interactions, parts == TRAIN, fraction)] = part
     else:
         order = _by_user(interactions, method, seed)
-        for part in (TEST, VALIDATION):
+        # A test of the files that is empty stays empty: none is made up out of train.
+        for part in (VALIDATION,) if method == "given" else (TEST, VALIDATION):
             if not (parts == part).any():
                 place, rows, counts = _places(interactions, parts == TRAIN, order)
                 held = np.maximum(1, np.floor(fraction * counts + 1e-9)) * (counts >= 3)
@@ -234,11 +235,22 @@ def _sampled(relevant: Interactions, n_users: int, seed: int) -> Interactions:
 
 def _check_parts(result: Split) -> None:
     train, validation, test = result.counts
-    if min(result.counts) > 0:
-        return
-    most = int(np.bincount(result.interactions.users).max(initial=0))
-    raise DataError(
-        f"nothing to hold out: {train} train, {validation} validation and {test} test rows with "
-        f"split {result.method!r}. At least one user needs 4 different items; the most that any "
-        f"user has is {most}. Give more interactions."
-    )
+    found = f"{train} train, {validation} validation and {test} test rows"
+    if result.method == "given" and test == 0:
+        raise DataError(
+            f"nothing to hold out: {found}. Train (or validation) has every user and item of the "
+            "test file, and such rows are dropped; keep them with --repeats keep, give another "
+            "test file, or choose another split"
+        )
+    if min(result.counts) == 0:
+        most = int(np.bincount(result.interactions.users).max(initial=0))
+        raise DataError(
+            f"nothing to hold out: {found} with split {result.method!r}. At least one user needs "
+            f"4 different items; the most that any user has is {most}. Give more interactions."
+        )
+    if np.bincount(result.interactions.users[result.parts == TRAIN]).max() < 2:
+        raise DataError(
+            f"nothing to learn from: {found} with split {result.method!r} leave nobody more than "
+            "one row in train, so nothing follows anything. Give more interactions, or another "
+            "split."
+        )

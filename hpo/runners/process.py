@@ -131,7 +131,7 @@ class _Worker:
             text=True,
             encoding="utf-8",
             env={
-                "OMP_WAIT_POLICY": "passive",  # waiting threads sleep; else they spin the CPU away
+                "OMP_WAIT_POLICY": "passive",  # as recsys.cli has it
                 **os.environ,
                 "PYTHONPATH": _import_path(),
                 "OMP_NUM_THREADS": command[-1],

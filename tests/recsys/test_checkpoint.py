@@ -15,8 +15,9 @@ from recsys.checkpoint import load, origin, save, stored_files
 from recsys.errors import CheckpointError
 from recsys.evaluation import Histories, TowerScorer
 from recsys.interactions import Interactions
+from recsys.trainer import Trainer
 from tests.examples import aisles, random_log
-from tests.recsys.trained import Trained, train, trained
+from tests.recsys.trained import CONFIG, Trained, train, trained
 
 FILES = {
     "model_meta.json", "weights.safetensors", "history.safetensors",
@@ -104,6 +105,16 @@ def test_the_same_model_makes_the_same_bytes(folder: Path, tmp_path: Path) -> No
     other = tmp_path / "other"
     save(other, trained().model, trained().history, origin("conveyor", trained().parts))
     assert stored_files(folder) == stored_files(other)
+
+
+def test_a_model_from_before_there_were_neighbours_has_none(tmp_path: Path) -> None:
+    parts, config = trained().parts, CONFIG.replace(neighbour_weight=0.0)
+    model = Trainer(parts.train, config, torch.device("cpu")).model
+    save(tmp_path, model, parts.train, origin("conveyor", parts))
+    older = config.as_dict()
+    del older["neighbour_weight"]
+    edit(tmp_path, config=older)
+    assert load(tmp_path).model.neighbours is None
 
 
 def test_a_promoted_model_carries_both_histories(tmp_path: Path) -> None:

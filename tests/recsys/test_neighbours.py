@@ -82,7 +82,20 @@ def test_without_times_they_are_the_positive_weights_of_ease() -> None:
 
 def test_a_catalogue_too_large_for_ease_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "MAX_ITEMS", 69)
-    assert not table(log(timed=False)).any()
+    assert Trainer(log(timed=False), SMALL, CPU).model.neighbours is None
+    assert Trainer(log(), SMALL, CPU).model.neighbours is not None
+
+
+def test_of_ease_some_items_at_a_time_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table(log(timed=False))
+    monkeypatch.setattr(neighbours, "EASE_ROWS", 9)
+    np.testing.assert_array_equal(table(log(timed=False)), whole)
+
+
+def test_pairs_hold_no_items_that_nothing_is_near_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "MAX_ITEMS", 69)
+    seen = log(timed=False)
+    assert PairScorer.of(Trainer(seen, SMALL, CPU).model, seen).asking_items.shape[1] == 0
 
 
 def test_what_people_come_back_to_is_its_own_neighbour() -> None:

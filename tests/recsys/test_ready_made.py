@@ -127,6 +127,12 @@ def test_without_a_validation_file_it_is_taken_from_train(tmp_path: Path) -> Non
     assert len(parts.final.seen) == len(TRAIN_ROWS)
 
 
+def test_an_empty_test_is_never_filled_from_train(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": text(TRAIN_ROWS), "test.csv": text(TRAIN_ROWS[:2])})
+    with pytest.raises(DataError, match="0 test rows.*every user and item of the test file"):
+        made(read_dataset(tmp_path))
+
+
 def test_repeats_are_kept_if_asked_for(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": text(TRAIN_ROWS), "test.csv": text(TEST_ROWS)})
     dataset = read_dataset(tmp_path, repeats="keep")

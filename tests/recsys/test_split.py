@@ -76,7 +76,7 @@ def test_leave_one_out_without_times_draws_two_rows_a_user() -> None:
 
 
 def test_global_time_takes_the_last_of_equally_old_rows() -> None:
-    log = Interactions.from_ids([f"u{n}" for n in range(10)], list("abcdefghij"), [5] * 10)
+    log = Interactions.from_ids([f"u{n // 2}" for n in range(10)], list("abcdefghij"), [5] * 10)
     assert split(log, "global-time").parts.tolist() == [0] * 7 + [1] + [2] * 2
 
 
@@ -124,6 +124,11 @@ def test_tuning_and_final_hold_what_they_promise() -> None:
 def test_nothing_to_hold_out_is_an_error_with_the_cure() -> None:
     with pytest.raises(DataError, match="At least one user needs 4 different items; .* is 2"):
         split(history_of([2, 1]))
+
+
+def test_one_row_each_in_train_is_nothing_to_learn_from() -> None:
+    with pytest.raises(DataError, match="nothing to learn from: 2 train, 2 validation and 2 test"):
+        split(history_of([3, 3]), "leave-one-out")
 
 
 def test_all_wrong_options_are_told_at_once() -> None:
