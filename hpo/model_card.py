@@ -69,8 +69,8 @@ def _purpose(candidate: Candidate, split: Split) -> str:
 def _protocol(candidate: Candidate, split: Split) -> str:
     n_seen, n_test = len(split.final.seen), len(split.test)
     return (
-        f"Trained for {candidate.epochs} epochs on train + validation ({n_seen:,} rows), then "
-        f"asked once for the {n_test:,} test rows: full ranking over "
+        f"Trained for {candidate.refit_epochs} epochs on train + validation ({n_seen:,} rows), "
+        f"then asked once for the {n_test:,} test rows: full ranking over "
         f"{split.interactions.n_items:,} items. `measured.safetensors` is the history behind "
         "these figures; serving uses the whole one, `history.safetensors`."
     )

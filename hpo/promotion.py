@@ -208,7 +208,7 @@ def _promotion(
         study=winner.study,
         trial=winner.trial,
         config=winner.config,
-        epochs=winner.epochs,
+        epochs=winner.refit_epochs,
         validation=winner.validation,
         findings=found,
         example_user=example_user,

@@ -73,7 +73,9 @@ def make_version(
     name = f"promotion of trial {candidate.trial}"
     found = final.findings
     with open_run(client, experiment, name, run_tags) as run:
-        log_params(client, run, {**candidate.config.as_dict(), "refit_epochs": candidate.epochs})
+        log_params(
+            client, run, {**candidate.config.as_dict(), "refit_epochs": candidate.refit_epochs}
+        )
         tags = {**tags, **_version_tags(candidate, split, final)}
         card = model_card(candidate, split, found, tags["hpo.git_commit"])
         _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})

@@ -81,13 +81,13 @@ def test_seed(candidate: Candidate, seed: int) -> tuple[UserMetrics, float]:
     """One refit on train + validation, scored on test; with its CPU seconds."""
     question = load_split(candidate.record, None).final
     begin = time.process_time()
-    model = train(question.seen, candidate.config.replace(seed=seed), candidate.epochs, CPU)
+    model = train(question.seen, candidate.config.replace(seed=seed), candidate.refit_epochs, CPU)
     cpu = time.process_time() - begin
     return Evaluator(question, CPU).evaluate(TowerScorer(model, question.seen)), cpu
 
 
 def config_of(candidate: Candidate) -> dict[str, Any]:
-    return {**candidate.config.as_dict(), "refit_epochs": candidate.epochs}
+    return {**candidate.config.as_dict(), "refit_epochs": candidate.refit_epochs}
 
 
 def _children() -> float:

@@ -86,7 +86,7 @@ class Exam:
         else:
             seen = self.split.final.seen
             try:
-                model = train(seen, default.config, default.epochs, self.device)
+                model = train(seen, default.config, default.refit_epochs, self.device)
             except DivergedError:
                 self.notes.append("the default configuration diverged on train + validation")
             else:

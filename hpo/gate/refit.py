@@ -43,7 +43,7 @@ def refit(
 
     Args:
         race: that it has won.
-        winner: its config is trained for its best epoch count.
+        winner: its config is trained for its `refit_epochs`.
         default: the default configuration, if it is COMPLETE in the study.
         champion: None: there is none yet.
         split: of the study.
@@ -54,8 +54,8 @@ def refit(
         DivergedError: the refit's loss is not finite.
     """
     device = default_device()
-    say(f"refit: trial {winner.trial}, {winner.epochs} epochs on train + validation")
-    model = train(split.final.seen, winner.config, winner.epochs, device)
+    say(f"refit: trial {winner.trial}, {winner.refit_epochs} epochs on train + validation")
+    model = train(split.final.seen, winner.config, winner.refit_epochs, device)
     exam = Exam(split, model, winner.record.config.promotion, device)
     if champion:
         exam.face_champion(champion)
@@ -86,7 +86,7 @@ def _save(
     about = {
         **checkpoint.origin(winner.record.data_name, split),
         "trained_on": "train + validation",
-        "epochs": winner.epochs,
+        "epochs": winner.refit_epochs,
         "test": {name: interval.mean for name, interval in test.items()},
     }
     checkpoint.save(folder, model, split.interactions, about, measured=split.final.seen)

@@ -66,7 +66,7 @@ def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: 
     other = WINNER.replace(dim=2, lr=0.01)
     exam.face_default(candidate(other, 0), candidate(WINNER))
     (found,) = exam.comparisons
-    model = train(parts.final.seen, other, 2, CPU)
+    model = train(parts.final.seen, other, candidate(other, 0).refit_epochs, CPU)
     theirs = reference.metrics(
         TowerScorer(model, parts.final.seen).scores(USERS).numpy(), parts.final
     )

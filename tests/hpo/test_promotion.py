@@ -50,7 +50,7 @@ def test_the_winner_is_measured_registered_and_served(
 
     assert standing(promotion) == (1, True, "champion", None, 1)
     best = {one.trial: one for one in top_candidates(study, 2)}[promotion.trial]
-    assert (promotion.config, promotion.epochs) == (best.config, best.epochs)
+    assert (promotion.config, promotion.epochs) == (best.config, best.refit_epochs)
     assert promotion.validation["recall_at_10"] == study.trials[promotion.trial].value
     (version,) = versions(client)
     assert alias(client, "champion") == 1
