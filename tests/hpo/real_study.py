@@ -36,6 +36,7 @@ class RealStudy:
 
     def __init__(self, folder: Path) -> None:
         root = folder.as_posix()
+        self.base: dict[str, float] = BASE
         self.data = folder / "shop.csv"
         if not self.data.exists():
             write_csv(self.data, conveyor())
@@ -46,7 +47,7 @@ class RealStudy:
     ) -> optuna.Study:
         """Make the study, or go on with it; sections as in a study file."""
         config = StudyConfig.model_validate({
-            "name": name, "data": str(self.data), "base": BASE, "space": SPACE, "seed": seed,
+            "name": name, "data": str(self.data), "base": self.base, "space": SPACE, "seed": seed,
             "promotion": RULES, **sections,
         })  # fmt: skip
         data_name, split = load_data(config)

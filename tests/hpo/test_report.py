@@ -29,7 +29,7 @@ from recsys.interactions import Interactions
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.split import TEST, Split
 from recsys.trainer import Fit
-from tests.hpo.real_study import RealStudy
+from tests.hpo.real_study import BASE, RealStudy
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
 SECTIONS = (
@@ -82,6 +82,7 @@ class Page(HTMLParser):
 def real(tmp_path_factory: pytest.TempPathFactory) -> RealStudy:
     """Eleven complete trials, one pruned, one failed."""
     real = RealStudy(tmp_path_factory.mktemp("report"))
+    real.base = {**BASE, "neighbour_weight": 0.0}  # neighbours alone make no mistakes here
     study = real.train("shop", 11)
     config = StudyRecord.of(study).config
     ledger, runner = Ledger(study, config), ScriptedRunner(lambda _: [0.1, 0.3, 0.2])
