@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recsys.baselines import Popularity
-from recsys.evaluation import Evaluator, Scorer, TowerScorer
+from recsys.evaluation import Evaluator, Scorer, TowerScorer, Without
 from recsys.model import TwoTower
 from recsys.split import Holdout
 
@@ -73,7 +72,7 @@ def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
         return None
     evaluator = Evaluator(Holdout(seen, relevant.take(asked)), device)
     full, popular = _recall(evaluator, scorer), _recall(evaluator, Popularity(seen, device))
-    among = _recall(evaluator, _Without(scorer, torch.as_tensor(np.flatnonzero(~cold)).to(device)))
+    among = _recall(evaluator, Without(scorer, torch.as_tensor(np.flatnonzero(~cold)).to(device)))
     n_cold = int(cold.sum())
     return ColdRecall(
         "items",
@@ -102,13 +101,3 @@ def _cold_users(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
 
 def _recall(evaluator: Evaluator, scorer: Scorer) -> np.typing.NDArray[np.float64]:
     return evaluator.evaluate(scorer).values[_METRIC]
-
-
-class _Without:
-    """A scorer some of whose items are no candidates."""
-
-    def __init__(self, scorer: Scorer, items: Tensor) -> None:
-        self._scorer, self._items = scorer, items
-
-    def scores(self, users: Tensor) -> Tensor:
-        return self._scorer.scores(users).index_fill_(1, self._items, -torch.inf)

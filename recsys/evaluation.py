@@ -75,6 +75,16 @@ class TowerScorer:
         return scores
 
 
+class Without:
+    """A scorer some of whose items, (x,) int64, are no candidates."""
+
+    def __init__(self, scorer: Scorer, items: Tensor) -> None:
+        self._scorer, self._items = scorer, items
+
+    def scores(self, users: Tensor) -> Tensor:
+        return self._scorer.scores(users).index_fill_(1, self._items, -torch.inf)
+
+
 def encode_users(model: TwoTower, seen: Interactions, rows: int = 65_536) -> Tensor:
     """(n_users, dim) vectors of all users from their whole history in `seen`."""
     tower = Histories(model, seen)

@@ -135,7 +135,7 @@ class Recommender:
         if question.history is None:
             user = self._positions.get(question.user_id or "")
             if user is not None and self._mask:
-                seen = self._items[self._offsets[user] : self._offsets[user + 1]]
+                seen = self._rows(user)
                 hidden = np.concatenate([seen, hidden]) if len(hidden) else seen
             return _Person(question.k, hidden, user=user)
         items = list(question.history)
@@ -192,7 +192,10 @@ class Recommender:
     def _history(self, person: _Person) -> Ints64:
         if person.user is None:
             return np.zeros(0, np.int64) if person.history is None else person.history
-        return self._items[self._offsets[person.user] : self._offsets[person.user + 1]]
+        return self._rows(person.user)
+
+    def _rows(self, user: int) -> Ints64:
+        return self._items[self._offsets[user] : self._offsets[user + 1]]
 
     def _best(
         self, vectors: Tensor, asking: History, hidden: Tensor, k: int

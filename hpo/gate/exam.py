@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hpo.candidate import Candidate
-from hpo.gate.ground import ChampionScorer, NoCommonGround, OnGround, common_ground
+from hpo.gate.ground import ChampionScorer, NoCommonGround, common_ground, on_ground
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.training import train
 from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare, with_fallback
@@ -71,7 +71,7 @@ class Exam:
             return
         champion.stored.model.to(self.device)
         evaluator = Evaluator(ground.holdout, self.device)
-        ours = evaluator.evaluate(OnGround(self._scorer, ground, self.device)).values[OBJECTIVE]
+        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[OBJECTIVE]
         theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[OBJECTIVE]
         self.comparisons.append(compare(CHAMPION, ours, theirs, self.rules, what))
         if ground.note:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hpo.errors import HpoError
 from recsys.checkpoint import Checkpoint
-from recsys.evaluation import Scorer, TowerScorer
+from recsys.evaluation import Scorer, TowerScorer, Without
 from recsys.interactions import Bools, Interactions, Ints64
 from recsys.split import Holdout
 
@@ -98,15 +98,9 @@ class ChampionScorer:
         return scores.masked_fill_(self._unknown, -torch.inf)
 
 
-class OnGround:
+def on_ground(scorer: Scorer, ground: CommonGround, device: torch.device) -> Scorer:
     """Another scorer with the common items as its only candidates."""
-
-    def __init__(self, scorer: Scorer, ground: CommonGround, device: torch.device) -> None:
-        self._scorer = scorer
-        self._left_out = torch.as_tensor(ground.items < 0, device=device)
-
-    def scores(self, users: Tensor) -> Tensor:
-        return self._scorer.scores(users).masked_fill_(self._left_out, -torch.inf)
+    return Without(scorer, torch.as_tensor(np.flatnonzero(ground.items < 0), device=device))
 
 
 def _positions(ids: Sequence[str], known: Sequence[str]) -> Ints64:

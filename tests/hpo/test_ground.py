@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hpo.gate.exam import Exam
-from hpo.gate.ground import ChampionScorer, NoCommonGround, OnGround, common_ground
+from hpo.gate.ground import ChampionScorer, NoCommonGround, common_ground, on_ground
 from hpo.gate.rivals import Champion
 from hpo.settings import PromotionConfig
 from recsys.checkpoint import Checkpoint
@@ -88,7 +88,7 @@ def test_new_users_and_items_are_left_out_for_both() -> None:
     found = Evaluator(ground.holdout, CPU).evaluate(scorer).mean().as_dict()
     assert found == pytest.approx(reference.metrics(scores.numpy(), ground.holdout), abs=1e-9)
 
-    ours = OnGround(TowerScorer(trained().model, parts.final.seen), ground, CPU)
+    ours = on_ground(TowerScorer(trained().model, parts.final.seen), ground, CPU)
     scores = ours.scores(torch.arange(60))
     assert torch.isinf(scores[:, unknown]).all()
     assert torch.isfinite(scores[:, np.flatnonzero(number < 20)]).all()
