@@ -75,6 +75,7 @@ COUNTS = {"values": Choice(("binary", "log", "count"))}
 SELF = {"keep_self": Choice((False, True))}
 TIMED = ("ml-100k", "ml-latest-small", "online-retail-ii", "online-retail-ii-repeats")
 NEAREST = Whole(5, 1000, log=True)
+COSINE: dict[str, Dimension] = {"neighbours": NEAREST, "shrink": Real(0.01, 100.0, log=True)}
 
 IMPLICIT = Environment("implicit", ("implicit==0.7.3",), "implicit_driver.py")
 LIGHTFM = Environment("lightfm", ("lightfm-next",), "lightfm_driver.py")
@@ -92,23 +93,14 @@ _GRAPH = (
     Model(
         "itemknn",
         {"neighbours": 100, "shrink": 1.0, "user_discount": 0.0},
-        {
-            "neighbours": NEAREST,
-            "shrink": Real(0.01, 100.0, log=True),
-            "user_discount": Real(0.0, 1.0),
-        },
+        {**COSINE, "user_discount": Real(0.0, 1.0)},
         {**COUNTS, **SELF},
         graph_models.item_knn,
     ),
     Model(
         "itemknn-recent",
         {"neighbours": 100, "shrink": 1.0, "user_discount": 0.0, "decay": 20.0},
-        {
-            "neighbours": NEAREST,
-            "shrink": Real(0.01, 100.0, log=True),
-            "user_discount": Real(0.0, 1.0),
-            "decay": Real(0.5, 300.0, log=True),
-        },
+        {**COSINE, "user_discount": Real(0.0, 1.0), "decay": Real(0.5, 300.0, log=True)},
         {**COUNTS, **SELF},
         graph_models.item_knn,
         cases=TIMED,
@@ -116,11 +108,7 @@ _GRAPH = (
     Model(
         "userknn",
         {"neighbours": 100, "shrink": 1.0, "item_discount": 0.0},
-        {
-            "neighbours": NEAREST,
-            "shrink": Real(0.01, 100.0, log=True),
-            "item_discount": Real(0.0, 1.0),
-        },
+        {**COSINE, "item_discount": Real(0.0, 1.0)},
         {**COUNTS, **SELF},
         graph_models.user_knn,
     ),
