@@ -90,7 +90,10 @@ class ProcessRunner:
                 while "ready" not in self._worker.receive(SILENCE_SECONDS):
                     pass
             except WorkerDied as error:
+                was_killed = self._worker.was_killed
                 self.close()
+                if was_killed:  # from outside, or by the system for its memory
+                    raise
                 raise TrainingFailed("the worker cannot start", str(error)) from error
         return self._worker
 
@@ -184,6 +187,11 @@ class _Worker:
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, size - TAIL_BYTES))
         return self._errors.read().decode(errors="replace").strip()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it (POSIX; Windows knows exit codes only)."""
+        return (self._process.poll() or 0) < 0
 
     def kill(self) -> None:
         self._process.kill()

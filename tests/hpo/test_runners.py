@@ -15,6 +15,7 @@ import torch
 
 from hpo.errors import TrainingFailed, WorkerDied
 from hpo.runners import Runner
+from hpo.runners import process as process_module
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
@@ -124,6 +125,24 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     ):
         list(runner.epochs(CONFIG))
     assert "no prepared training data" in caught.value.traceback
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to see a kill by")
+def test_a_worker_killed_before_it_is_ready_has_died(
+    process: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = process_module._Worker
+
+    def killed(command: list[str]) -> process_module._Worker:
+        worker = started(command)
+        worker.kill()
+        return worker
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process_module, "_Worker", killed)
+        with pytest.raises(WorkerDied, match="signal 9"):
+            list(process.epochs(CONFIG))
+    assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
 
 
 def test_a_torn_last_line_is_a_death_not_a_bug(process: ProcessRunner) -> None:
