@@ -5,6 +5,7 @@ HpoError
 ├── StudyError       the study cannot be opened or continued as asked (exit code 2)
 ├── StudyStopped     the study ended early: every trial fails in the same way (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
+├── Parked           a training was put aside, as asked
 ├── TrainingFailed   the training raised something that nobody expected
 └── PromotionError   the winner cannot be registered (exit code 1)
 
@@ -35,6 +36,10 @@ class StudyStopped(HpoError):
 
 class WorkerDied(HpoError):
     """The process that trained a trial is gone. Not the config's fault, so it is tried again."""
+
+
+class Parked(HpoError):
+    """The training was put aside and can go on where it was."""
 
 
 class TrainingFailed(HpoError):

@@ -29,7 +29,7 @@ from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import OBJECTIVE, Places, StudyConfig
-from hpo.storage import open_storage
+from hpo.storage import open_storage, parking_place
 from hpo.study import new_uid, open_study
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
@@ -76,7 +76,7 @@ def launch(request: Request) -> int:
     storage = open_storage(request.places.storage)
     with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
         study, record = open_study(storage, name, make_record(config, data_name, split))
-        ledger = Ledger(study, record.config)
+        ledger = Ledger(study, record.config, parking_place(request.places.storage, record.uid))
         if died := ledger.recover():
             console.print(f"found {died} running when a launcher died; running them again")
         n_before = ledger.n_finished()
@@ -154,7 +154,10 @@ def _run(
             mirror.start()
         patience = math.inf
         try:
-            ended = Scheduler(ledger, runners, progress, config.n_trials, config.timeout).run()
+            scheduler = Scheduler(
+                ledger, runners, progress, config.n_trials, config.timeout, config.trial_seconds
+            )
+            ended = scheduler.run()
             if ended.reason == "terminated":
                 patience = TERMINATED_SECONDS
         finally:
@@ -173,12 +176,19 @@ def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
     with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "holdout.safetensors"
         save_holdout(data, holdout)
-        runners = [ProcessRunner(data, request.device, threads) for _ in range(request.workers)]
+        devices = slots(request.device, request.workers)
+        runners = [ProcessRunner(data, device, threads) for device in devices]
         try:
             yield runners
         finally:
             for runner in runners:
                 runner.close()
+
+
+def slots(device: str, workers: int) -> list[str]:
+    """The device of each worker: "cuda" means all cards, several workers a card if need be."""
+    cards = torch.cuda.device_count() if device == "cuda" else 0
+    return [f"cuda:{i % cards}" if cards else device for i in range(workers)]
 
 
 def _promote(places: Places, name: str) -> int:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.assignment import FINISHED, Assignment, objective_value
 from hpo.pruning import MedianRule
 from hpo.records import (
     ATTEMPT,
@@ -24,49 +26,21 @@ from hpo.records import (
     Cause,
     Outcome,
     best_complete,
+    epochs_of,
     epochs_to_columns,
 )
-from hpo.settings import OBJECTIVE, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
 from hpo.study import derive_seed, make_sampler
 from recsys.config import TrainConfig
-from recsys.trainer import EpochResult
+from recsys.epoch_result import EpochResult
 
-RETRIED: frozenset[Cause] = frozenset({"worker-died", "launcher-died", "interrupted"})
+RETRIED: frozenset[Cause] = frozenset(
+    {"worker-died", "out-of-memory", "launcher-died", "interrupted"}
+)
+BAD_CONFIG: frozenset[Cause] = frozenset({"diverged", "time-limit"})
 MAX_DEATHS = 3  # of workers, by one config; interruptions are not its fault
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-@dataclass
-class Assignment:
-    """A trial that runs: what to train, and what it has shown so far."""
-
-    trial: Trial
-    config: TrainConfig
-    attempt: Attempt
-    results: list[EpochResult] = field(default_factory=list)
-    times_ms: list[int] = field(default_factory=list)
-    flushed: float = field(default_factory=time.monotonic)
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
-
-    @property
-    def best(self) -> EpochResult | None:
-        """The epoch with the best objective, the first of equals; None before the first."""
-        return max(self.results, key=objective_value, default=None)
-
-    def outcome(self, cause: Cause | None = None, message: str = "", trace: str = "") -> Outcome:
-        seconds = sum(result.seconds for result in self.results)
-        best_epoch = self.best.epoch if self.best else 0
-        return Outcome(best_epoch, seconds, cause, message, trace)
-
-
-def objective_value(result: EpochResult) -> float:
-    """What the study maximizes, of one epoch."""
-    return float(getattr(result.metrics, OBJECTIVE))
 
 
 def _cause(trial: FrozenTrial) -> Cause | None:
@@ -75,14 +49,28 @@ def _cause(trial: FrozenTrial) -> Cause | None:
 
 
 class Ledger:
-    """The launcher's side of a study. **Thread-safe.** The caller holds the study's lock."""
+    """The launcher's side of a study. **Thread-safe.** The caller holds the study's lock.
 
-    def __init__(self, study: Study, config: StudyConfig) -> None:
-        self._study, self._config = study, config
+    Args:
+        parked: folder for trainings that are put aside; None: none can be.
+    """
+
+    def __init__(self, study: Study, config: StudyConfig, parked: Path | None = None) -> None:
+        self._study, self._config, self._parked = study, config, parked
         self._space = SearchSpace(config)
         self._lock = threading.Lock()
         self._rule = MedianRule(config.pruner)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        self._known: dict[TrainConfig, FrozenTrial] = {}
+        for trial in study.get_trials(deepcopy=False, states=FINISHED):
+            self._remember(trial)
+
+    def _remember(self, trial: FrozenTrial) -> None:
+        """Take in a finished trial: for the pruner, and so that its config is not trained again."""
+        outcome = Outcome.of(trial)
+        if trial.state not in FINISHED or outcome is None or outcome.same_as is not None:
+            return
+        self._known.setdefault(self._space.config(trial.params, seed=0), trial)
+        if trial.state is TrialState.COMPLETE:
             self._rule.add(trial.intermediate_values)
 
     def n_finished(self) -> int:
@@ -130,7 +118,7 @@ class Ledger:
             lost = last.state == TrialState.FAIL and outcome and outcome.cause in RETRIED
             complete = set(params) == set(self._config.space)  # killed amid the suggestions: no
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)
-            if lost and complete and deaths < MAX_DEATHS:
+            if lost and complete and deaths < MAX_DEATHS:  # fail() sees to the other limits
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
                 self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
 
@@ -139,20 +127,33 @@ class Ledger:
         seed = derive_seed(self._config.seed, trial.number)
         return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
 
-    def start(self, runner: str, threads: int) -> Assignment:
+    def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
         """Take the next trial: a queued one if there is any, else a new suggestion."""
         with self._lock:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
             trial = self._study.ask()
-            attempt = replace(self._attempt_of(trial), threads=threads, runner=runner)
+            attempt = replace(
+                self._attempt_of(trial), threads=threads, runner=runner, device=device
+            )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
-            return Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
+            assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
+            assignment.same_as = self._known.get(assignment.config.replace(seed=0))
+            if self._parked is not None:
+                assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
+            if trial.user_attrs.get(EPOCHS):  # it was parked
+                frozen = self._study._storage.get_trial(trial._trial_id)
+                assignment.times_ms = [int(time_ms) for time_ms in epochs_of(frozen)["time_ms"]]
+                assignment.reported = set(frozen.intermediate_values)
+            return assignment
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
         """Record one epoch; True if the trial is hopeless."""
         assignment.results.append(result)
-        assignment.times_ms.append(time.time_ns() // 1_000_000)
+        if len(assignment.times_ms) < len(assignment.results):
+            assignment.times_ms.append(time.time_ns() // 1_000_000)
+        if result.epoch in assignment.reported:
+            return False
         with self._lock:
             assignment.trial.report(objective_value(result), result.epoch)
             if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
@@ -161,6 +162,8 @@ class Ledger:
             return self._rule.is_hopeless(result.epoch, best)
 
     def _flush(self, assignment: Assignment) -> None:
+        if len(assignment.times_ms) > len(assignment.results):
+            return  # it tells its epochs again; the storage has more of them
         columns = epochs_to_columns(assignment.results, assignment.times_ms)
         assignment.trial.set_user_attr(EPOCHS, columns)
         assignment.flushed = time.monotonic()
@@ -174,8 +177,48 @@ class Ledger:
     def prune(self, assignment: Assignment) -> None:
         self._finish(assignment, TrialState.PRUNED, assignment.outcome())
 
-    def fail(self, assignment: Assignment, outcome: Outcome) -> None:
-        self._finish(assignment, TrialState.FAIL, outcome)
+    def fail(self, assignment: Assignment, outcome: Outcome) -> TrialState:
+        """End a trial without a result of its own.
+
+        Returns:
+            PRUNED if it is the config's fault, so that it counts and the sampler learns from it;
+            else FAIL.
+        """
+        bad = outcome.cause in BAD_CONFIG
+        if outcome.cause == "out-of-memory":
+            with self._lock:
+                trials = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+            origin = assignment.attempt.origin
+            same = [t for t in trials if self._attempt_of(t).origin == origin]
+            bad = any(_cause(trial) == "out-of-memory" for trial in same)
+        state = TrialState.PRUNED if bad else TrialState.FAIL
+        self._finish(assignment, state, outcome)
+        return state
+
+    def park(self, assignment: Assignment) -> None:
+        """Put a trial back: the next `start` goes on with it."""
+        with self._lock:
+            self._flush(assignment)
+            self._study._storage.set_trial_state_values(
+                assignment.trial._trial_id, TrialState.WAITING
+            )
+
+    def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
+        """End a trial with what the earlier trial of the same config has shown."""
+        same = assignment.same_as
+        assert same is not None
+        was = Outcome.of(same) or Outcome(0, 0.0)
+        outcome = replace(was, seconds=0.0, same_as=same.number)
+        columns = epochs_of(same)
+        now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))
+        with self._lock:
+            for epoch, value in same.intermediate_values.items():
+                assignment.trial.report(value, epoch)
+            assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
+            assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
+            result = same.value if same.state is TrialState.COMPLETE else None
+            self._study.tell(assignment.trial, result, state=same.state)
+        return same.state, outcome
 
     def _finish(
         self,
@@ -187,8 +230,6 @@ class Ledger:
         with self._lock:
             self._flush(assignment)
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
-            self._study.tell(assignment.trial, value, state=state)
-            if state is TrialState.COMPLETE:
-                self._rule.add(
-                    {result.epoch: objective_value(result) for result in assignment.results}
-                )
+            self._remember(self._study.tell(assignment.trial, value, state=state))
+        if assignment.snapshot:
+            assignment.snapshot.unlink(missing_ok=True)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from enum import StrEnum
 
 from optuna.trial import TrialState
 
-from hpo.errors import TrainingFailed, WorkerDied
-from hpo.ledger import Assignment, Ledger
+from hpo.assignment import Assignment
+from hpo.errors import Parked, TrainingFailed, WorkerDied
+from hpo.ledger import Ledger
 from hpo.records import Outcome
 from hpo.runners import Runner
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
-from recsys.trainer import EpochResult
+
+
+class Stop(StrEnum):
+    """What the launcher wants of running trials."""
+
+    NO = "go on"
+    PARK = "put aside after this epoch"
+    ABORT = "stop at once"
 
 
 class Cancelled(Exception):
     """The launcher wants to stop at once."""
+
+
+class OutOfTime(Exception):
+    """The trial took longer than one may."""
 
 
 class Objective:
@@ -24,25 +38,32 @@ class Objective:
 
     Args:
         on_epoch: called after each recorded epoch.
-        cancelled: asked before each epoch is recorded; True ends the trial as interrupted.
+        stop: asked at each epoch.
+        trial_seconds: limit of one trial's training; None: no limit.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         on_epoch: Callable[[Assignment, EpochResult], None],
-        cancelled: Callable[[], bool],
+        stop: Callable[[], Stop],
+        trial_seconds: float | None = None,
     ) -> None:
-        self._ledger, self._on_epoch, self._cancelled = ledger, on_epoch, cancelled
+        self._ledger, self._on_epoch = ledger, on_epoch
+        self._stop, self._trial_seconds = stop, trial_seconds
 
     def __call__(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
-        """Train; returns the final state with what was recorded beside it."""
+        """Train; returns the state with what was recorded beside it. WAITING: it was parked."""
+        if assignment.same_as is not None:
+            return self._ledger.tell_again(assignment)
         try:
             state = self._train(assignment, runner)
-        except (Cancelled, WorkerDied, DivergedError, MemoryError, TrainingFailed) as error:
+        except Parked:
+            self._ledger.park(assignment)
+            return TrialState.WAITING, assignment.outcome()
+        except FAILURES as error:
             outcome = self._failure(assignment, error)
-            self._ledger.fail(assignment, outcome)
-            return TrialState.FAIL, outcome
+            return self._ledger.fail(assignment, outcome), outcome
         if state is TrialState.PRUNED:
             self._ledger.prune(assignment)
         else:
@@ -50,21 +71,36 @@ class Objective:
         return state, assignment.outcome()
 
     def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
-        if self._cancelled():
+        if self._stop() is Stop.ABORT:
             raise Cancelled
-        with closing(runner.epochs(assignment.config)) as epochs:
+        with closing(runner.epochs(assignment.config, assignment.snapshot)) as epochs:
             for result in epochs:
-                if self._cancelled():
+                stop = self._stop()
+                if stop is Stop.ABORT:
                     raise Cancelled
                 hopeless = self._ledger.report(assignment, result)
                 self._on_epoch(assignment, result)
                 if hopeless:
                     return TrialState.PRUNED
+                if self._is_late(assignment):
+                    raise OutOfTime
+                if stop is Stop.PARK:
+                    runner.park()  # once more: the first call may have come before the training
         return TrialState.COMPLETE
 
+    def _is_late(self, assignment: Assignment) -> bool:
+        """Whether it may not go on; a training that has all its epochs is none the worse."""
+        if self._trial_seconds is None or len(assignment.results) == assignment.config.epochs:
+            return False
+        return assignment.seconds > self._trial_seconds
+
     def _failure(self, assignment: Assignment, error: Exception) -> Outcome:
-        if self._cancelled():
-            return assignment.outcome("interrupted", "the study was stopped while this trial ran")
+        if self._stop() is not Stop.NO and not isinstance(error, DivergedError | OutOfTime):
+            message = f"the study was stopped while this trial ran; {error}".rstrip("; ")
+            return assignment.outcome("interrupted", message)
+        if isinstance(error, OutOfTime) or assignment.overdue:
+            limit = f"no result within trial_seconds = {self._trial_seconds:g}"
+            return assignment.outcome("time-limit", limit)
         match error:
             case WorkerDied():
                 return assignment.outcome("worker-died", str(error))
@@ -75,3 +111,6 @@ class Objective:
             case TrainingFailed():
                 return assignment.outcome("error", str(error), error.traceback)
         raise error
+
+
+FAILURES = (Cancelled, OutOfTime, WorkerDied, DivergedError, MemoryError, TrainingFailed)

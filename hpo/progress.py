@@ -13,13 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from hpo.ledger import Assignment, objective_value
+from hpo.assignment import FINISHED, Assignment, objective_value
 from hpo.records import Outcome
 from hpo.settings import OBJECTIVE
-from recsys.trainer import EpochResult
+from recsys.epoch_result import EpochResult
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "fail",
+    TrialState.WAITING: "parked",
+}
 
 
 class Progress(Protocol):
@@ -63,12 +69,16 @@ class LineProgress:
         """`[ 7/50] trial 6 complete recall_at_10 0.1871 (best) at epoch 22 of 32, 4.1 s, dim=..`"""
         value = objective_value(assignment.best) if assignment.best else 0.0
         better = state is TrialState.COMPLETE and value > self.best
-        self.n_finished += state is not TrialState.FAIL
+        self.n_finished += state in FINISHED
         self.best = value if better else self.best
         count = f"[{self.n_finished:>{len(str(self.n_trials))}}/{self.n_trials}]"
-        head = f"{count} trial {assignment.number} {state.name.lower()}"
-        if state is TrialState.FAIL:
+        head = f"{count} trial {assignment.number} {STATES[state]}"
+        if outcome.cause:
             return f"{head} ({outcome.cause}): {outcome.message.splitlines()[0]}"
+        if state is TrialState.WAITING:
+            return f"{head} after epoch {len(assignment.results)}"
+        if outcome.same_as is not None:
+            return f"{head}, not trained again: the same config as trial {outcome.same_as}"
         mark = " (best)" if better else ""
         return (
             f"{head} {OBJECTIVE} {value:.4f}{mark} at epoch {outcome.best_epoch} "

@@ -17,15 +17,28 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-    from recsys.trainer import EpochResult
+    from recsys.epoch_result import EpochResult
 
 STUDY = "hpo:study"  # StudyRecord, as JSON
 EPOCHS = "hpo:epochs"  # columns of numbers, one per epoch
 OUTCOME = "hpo:outcome"  # Outcome
 ATTEMPT = "hpo:attempt"  # Attempt
 
-Cause = Literal["worker-died", "diverged", "out-of-memory", "error", "launcher-died", "interrupted"]
-"""Why a trial FAILed. Tried again: worker-died, launcher-died, interrupted."""
+Cause = Literal[
+    "worker-died",
+    "out-of-memory",
+    "diverged",
+    "time-limit",
+    "error",
+    "launcher-died",
+    "interrupted",
+]
+"""Why a trial has no result of its own.
+
+FAIL, does not count, tried again: worker-died (3 tries), out-of-memory (once more, since others
+used memory too), launcher-died, interrupted. FAIL and not tried again: error, a bug. PRUNED, so it
+counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,7 @@ class Attempt:
         seed: TrainConfig.seed of this training; the same in all attempts.
         threads: torch threads of the worker.
         runner: "inline" or "process".
+        device: torch device name.
     """
 
     number: int
@@ -77,6 +91,7 @@ class Attempt:
     seed: int
     threads: int
     runner: str
+    device: str = "cpu"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -95,8 +110,10 @@ class Outcome:
     Attributes:
         best_epoch: 0 if no epoch finished.
         seconds: wall time of its epochs.
-        cause: why it FAILed; None for COMPLETE and PRUNED.
+        cause: why it has no result of its own; None for COMPLETE, and PRUNED by the pruner.
         message: one sentence; the traceback follows where there is one.
+        same_as: number of an earlier trial with the same config, which was told again instead of
+            trained again; else None.
     """
 
     best_epoch: int
@@ -104,6 +121,7 @@ class Outcome:
     cause: Cause | None = None
     message: str = ""
     traceback: str = ""
+    same_as: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import signal
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from hpo.assignment import Assignment
 from hpo.errors import StudyStopped
-from hpo.ledger import RETRIED, Assignment, Ledger
-from hpo.objective import Objective
+from hpo.ledger import RETRIED, Ledger
+from hpo.objective import Objective, Stop
 from hpo.progress import Progress
 from hpo.records import Outcome
 from hpo.runners import Runner
+from hpo.signals import stop_signals
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 SAME_ERROR_LIMIT = 2  # the same exception twice is a bug, not bad luck
 FAILURES_IN_A_ROW = 10
+GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
 
 
@@ -39,11 +40,13 @@ class Scheduler:
     """Runs trials on all runners until the study has `n_trials` finished ones.
 
     A trial starts only while finished + running < n_trials, so the number is exact whatever
-    fails. The first Ctrl-C lets running trials finish, the second stops them; SIGTERM stops them
-    at once. A stopped trial is FAIL ("interrupted") and runs again when the study is continued.
+    fails. The first Ctrl-C or SIGTERM parks the running trials after their epoch: WAITING, to go
+    on from there when the study is continued. The second stops them at once, and so does SIGTERM
+    after a few seconds: FAIL ("interrupted"), to start again when the study is continued.
 
     Args:
         timeout: seconds after which no new trial starts; running ones finish. None: no limit.
+        trial_seconds: after which a running trial ends as bad. None: no limit.
     """
 
     def __init__(
@@ -53,17 +56,19 @@ class Scheduler:
         progress: Progress,
         n_trials: int,
         timeout: float | None = None,
+        trial_seconds: float | None = None,
     ) -> None:
         self._ledger, self._runners, self._progress = ledger, runners, progress
-        self._n_trials, self._timeout = n_trials, timeout
+        self._n_trials, self._timeout, self._trial_seconds = n_trials, timeout, trial_seconds
         self._changed = threading.Condition()
         self._running = 0
+        self._live: dict[Runner, Assignment] = {}
         self._reason: str | None = None
-        self._abort = threading.Event()
+        self._stop_mode = Stop.NO
+        self._abort_at = math.inf
         self._error: BaseException | None = None
         self._errors: Counter[str] = Counter()
         self._in_a_row = 0
-        self._interrupts = 0
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; nothing stays RUNNING.
@@ -71,20 +76,21 @@ class Scheduler:
         Raises:
             StudyStopped: trials keep failing in a way that more of them would not mend.
         """
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        objective = Objective(self._ledger, self._progress.epoch, self._abort.is_set)
+        deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
+        objective = Objective(
+            self._ledger, self._progress.epoch, lambda: self._stop_mode, self._trial_seconds
+        )
         slots = [
             threading.Thread(target=self._slot, args=(objective, runner), name=f"slot-{i}")
             for i, runner in enumerate(self._runners)
         ]
-        with self._signals():
+        with stop_signals(self):
             for slot in slots:
                 slot.start()
             for slot in slots:
                 while slot.is_alive():
                     slot.join(POLL_SECONDS)
-                    if deadline is not None and time.monotonic() > deadline:
-                        self._stop("timeout")
+                    self._look_at_clock(deadline)
         if isinstance(self._error, StorageInternalError):
             cause = str(self._error.__cause__ or self._error).splitlines()[0]
             raise StudyStopped(
@@ -95,6 +101,20 @@ class Scheduler:
         n_finished = self._ledger.n_finished()
         done = n_finished >= self._n_trials
         return Ended("complete" if done else self._reason or "complete", n_finished)
+
+    def _look_at_clock(self, deadline: float) -> None:
+        now = time.monotonic()
+        if now > deadline:
+            self._stop("timeout")
+        if now > self._abort_at and self._stop_mode is not Stop.ABORT:
+            self.abort(self._reason or "terminated")
+        if self._trial_seconds is None:
+            return
+        for runner, assignment in list(self._live.items()):
+            # most end by themselves, after an epoch; this one has an epoch that does not end
+            if now > assignment.started + self._trial_seconds + GRACE_SECONDS:
+                assignment.overdue = True
+                runner.kill()
 
     def _slot(self, objective: Objective, runner: Runner) -> None:
         try:
@@ -117,7 +137,7 @@ class Scheduler:
                 if n_finished >= self._n_trials:
                     return None
                 if n_finished + self._running < self._n_trials:
-                    assignment = self._ledger.start(runner.name, runner.threads)
+                    assignment = self._ledger.start(runner.name, runner.threads, runner.device)
                     self._running += 1
                     self._progress.started(assignment)
                     return assignment
@@ -125,19 +145,22 @@ class Scheduler:
             return None
 
     def _run(self, objective: Objective, assignment: Assignment, runner: Runner) -> None:
+        self._live[runner] = assignment
         try:
             state, outcome = objective(assignment, runner)
         except UpdateFinishedTrialError:
             self._progress.note(f"trial {assignment.number} was ended from outside; going on")
             return
+        finally:
+            del self._live[runner]
         self._progress.ended(assignment, state, outcome)
-        if state is TrialState.FAIL:
-            self._after_failure(assignment, outcome)
-        else:
+        if outcome.cause is None:
             self._in_a_row = 0
+        elif outcome.same_as is None:
+            self._after_failure(assignment, state, outcome)
 
-    def _after_failure(self, assignment: Assignment, outcome: Outcome) -> None:
-        if outcome.cause in RETRIED:
+    def _after_failure(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        if state is TrialState.FAIL and outcome.cause in RETRIED:
             self._ledger.requeue()
         if outcome.cause == "interrupted":
             return
@@ -166,35 +189,23 @@ class Scheduler:
             self._changed.release()
 
     def abort(self, reason: str) -> None:
-        """Stop the running trials too."""
+        """Stop the running trials at once."""
+        self._stop_mode = Stop.ABORT
         self._stop(reason)
-        self._abort.set()
         for runner in self._runners:
             runner.kill()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the study, not the program; only in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
+    def park(self, reason: str, seconds: float = math.inf) -> None:
+        """Put the running trials aside, each after its epoch; the second call stops them at once.
+
+        Args:
+            seconds: after which they are stopped at once.
+        """
+        if self._stop_mode is not Stop.NO:
+            self.abort(reason)
             return
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_interrupt(self, *_: Any) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
-            self.abort("interrupted")
-        else:
-            self._stop("interrupted")
-            self._progress.note("finishing the running trials; press Ctrl-C again to stop at once")
-
-    def _on_terminate(self, *_: Any) -> None:
-        self.abort("terminated")
+        self._stop_mode, self._abort_at = Stop.PARK, time.monotonic() + seconds
+        self._stop(reason)
+        for runner in self._runners:
+            runner.park()
+        self._progress.note("parking the running trials; press Ctrl-C again to stop at once")

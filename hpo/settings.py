@@ -138,6 +138,7 @@ class StudyConfig(_Section):
     seed: int = Field(0, ge=0, lt=2**31)
     workers: int | None = Field(None, ge=1, le=256)
     timeout: float | None = Field(None, gt=0)
+    trial_seconds: float | None = Field(None, gt=0)
     description: str = ""
     tags: dict[str, str] = {}
     sampler: SamplerConfig = SamplerConfig()

@@ -33,6 +33,15 @@ def existing_storage(url: str) -> RDBStorage:
     return open_storage(url)
 
 
+def parking_place(url: str, uid: str) -> Path:
+    """The folder for a study's trainings that are put aside: beside an SQLite file.
+
+    They are of this machine. Where they are missing, a parked trial starts at its first epoch.
+    """
+    path = sqlite_path(url)
+    return (path.parent if path else Path("studies")).resolve() / "parked" / uid
+
+
 def open_storage(url: str) -> RDBStorage:
     """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
 

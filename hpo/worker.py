@@ -5,9 +5,9 @@
 Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when stdin closes, so a
 launcher that is killed leaves nobody behind.
 
-    in   {"task": 7, "train": {config}}      {"stop": 7}
+    in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
     out  {"ready": true}   {"alive": true}   {"task": 7, "epoch": {...}}
-         {"task": 7, "end": "done" | "diverged" | "out-of-memory" | "error", ...}
+         {"task": 7, "end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 import torch
 
+from hpo.runners import go_on
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.prepared import load_holdout
@@ -42,6 +43,7 @@ class Channel:
         self._write_lock = threading.Lock()
         self._tasks: queue.Queue[dict[str, Any]] = queue.Queue()
         self._stopped: set[int] = set()
+        self._parking: set[int] = set()
 
     def start(self) -> None:
         """Read commands and give signs of life beside the training."""
@@ -53,6 +55,8 @@ class Channel:
             command = json.loads(line)
             if "stop" in command:
                 self._stopped.add(command["stop"])
+            elif "park" in command:
+                self._parking.add(command["park"])
             else:
                 self._tasks.put(command)
         os._exit(0)  # the launcher is gone; the main thread may be deep in a matrix product
@@ -72,6 +76,9 @@ class Channel:
     def is_stopped(self, task: int) -> bool:
         return task in self._stopped
 
+    def is_parking(self, task: int) -> bool:
+        return task in self._parking
+
 
 def main() -> None:
     """Serve tasks until stdin closes."""
@@ -89,14 +96,25 @@ def main() -> None:
         command = channel.next_task()
         task = command["task"]
         try:
-            for result in Fit(holdout, TrainConfig.from_dict(command["train"]), device):
-                channel.send(task=task, epoch=dataclasses.asdict(result))
-                if channel.is_stopped(task):
-                    break
-            end: dict[str, Any] = {"end": "done"}
+            fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device)
+            end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
         except Exception as error:
             end = _describe(error)
         channel.send(task=task, **end)
+
+
+def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
+    """Send the epochs; why there are no more."""
+    snapshot = Path(place) if place else None
+    go_on(fit, snapshot)
+    for result in fit:
+        channel.send(task=task, epoch=dataclasses.asdict(result))
+        if channel.is_stopped(task):
+            break
+        if snapshot and channel.is_parking(task):
+            fit.save(snapshot)
+            return "parked"
+    return "done"
 
 
 def _describe(error: Exception) -> dict[str, Any]:

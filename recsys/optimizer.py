@@ -28,6 +28,15 @@ class TableAdam:
         self._second = {name: torch.zeros_like(table) for name, table in tables.items()}
         self._steps = {name: table.new_zeros(()) for name, table in tables.items()}
 
+    def state(self) -> dict[str, Tensor]:
+        """The moments and step counts themselves, not copies."""
+        parts = {"first": self._first, "second": self._second, "steps": self._steps}
+        return {
+            f"{part}.{name}": value
+            for part, named in parts.items()
+            for name, value in named.items()
+        }
+
     @torch.no_grad()
     def step(self, touched: Tables, rows: Tables) -> None:
         """Update the tables from the gradients of `touched`, and forget these gradients.

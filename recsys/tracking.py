@@ -18,8 +18,8 @@ import numpy as np
 
 from recsys.checkpoint import stored_files
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.pair_scorer import PairScorer
-from recsys.trainer import EpochResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -28,8 +28,9 @@ from recsys.console import (
 )
 
 if TYPE_CHECKING:
+    from recsys.epoch_result import EpochResult
     from recsys.split import Split
-    from recsys.trainer import EpochResult, Fit
+    from recsys.trainer import Fit
 
 EXPERIMENT = "two-tower-baseline"
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.errors import DivergedError
+from recsys.epoch_result import EpochResult
+from recsys.errors import CheckpointError, DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions
 from recsys.losses import softmax_loss
-from recsys.metrics import Metrics
 from recsys.model import TwoTower
 from recsys.negatives import NegativeSampler, n_negatives
 from recsys.newcomers import Newcomers
 from recsys.optimizer import TableAdam
+from recsys.snapshot import load_snapshot, save_snapshot
 from recsys.split import Holdout
 from recsys.step import Step, over_candidates, over_catalogue, over_users
 from recsys.windows import Batch, Windows
@@ -27,23 +28,6 @@ from recsys.windows import Batch, Windows
 # A users' table of so many batches is updated by row: below, a whole update is as cheap.
 BATCHES_BY_ROW = 16
 AVERAGES_PER_EPOCH = 8  # an average walks through all tables
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch: trained, then scored on the relevant part of the holdout.
-
-    Attributes:
-        epoch: from 1; the step in Optuna and in MLflow.
-        train_loss: mean over the epoch's steps.
-        metrics: of the averaged weights.
-        seconds: wall time of training and evaluation.
-    """
-
-    epoch: int
-    train_loss: float
-    metrics: Metrics
-    seconds: float
 
 
 class Trainer:
@@ -131,6 +115,32 @@ class Trainer:
             step.log_share,
         )
 
+    def state(self) -> dict[str, Tensor]:
+        """All that the next epoch depends on, by name: tensors of the training itself."""
+        return {
+            **{f"fast.{name}": value for name, value in self._tables.items()},
+            **{f"slow.{name}": value for name, value in self.model.named_parameters()},
+            **{f"adam.{name}": value for name, value in self._optimizer.state().items()},
+            "generator": self._generator.get_state(),
+            "counts": torch.tensor([self.epoch, self._steps]),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state` was taken: the same numbers as if there had been no break.
+
+        Raises:
+            ValueError: it belongs to a training of other shape.
+        """
+        mine = self.state()
+        for name, value in mine.items():
+            if name not in state or state[name].shape != value.shape:
+                raise ValueError(f"no {name} of shape {tuple(value.shape)}")
+        for name, value in mine.items():
+            value.copy_(state[name])
+        self._generator.set_state(state["generator"].cpu())
+        self.epoch, self._steps = (int(count) for count in state["counts"])
+
     @torch.no_grad()
     def _average(self) -> None:
         """Move the averaged weights; early on by more, so that the start is forgotten."""
@@ -156,7 +166,8 @@ def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> 
 class Fit:
     """Trains on `holdout.seen`, scores each epoch on `holdout.relevant`, keeps the best.
 
-    Iterate it to train. Afterwards (or at any epoch) `model` has the best epoch's weights.
+    Iterate it to train; a resumed one tells the epochs before the break again. Afterwards (or at
+    any epoch) `model` has the best epoch's weights.
 
     Example:
         for result in (fit := Fit(split.tuning, TrainConfig())):
@@ -169,15 +180,18 @@ class Fit:
         self._trainer = Trainer(holdout.seen, config, device)
         self._evaluator = Evaluator(holdout, device)
         self.best: EpochResult | None = None
+        self._results: list[EpochResult] = []
         self._best_weights: dict[str, Tensor] = {}
 
     def __iter__(self) -> Iterator[EpochResult]:
+        yield from self._results.copy()
         while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
             start = time.perf_counter()
             loss = self._trainer.train_epoch()
             scorer = TowerScorer(self._trainer.model, self._seen)
             metrics = self._evaluator.evaluate(scorer).mean()
             result = EpochResult(self._trainer.epoch, loss, metrics, time.perf_counter() - start)
+            self._results.append(result)
             if self.best is None or metrics.recall_at_10 > self.best.metrics.recall_at_10:
                 self.best = result
                 weights = self._trainer.model.named_parameters()
@@ -187,6 +201,32 @@ class Fit:
     def _patience_is_over(self) -> bool:
         best = self.best.epoch if self.best else 0
         return self._trainer.epoch - best >= self._config.patience
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epochs depend on into one file, see `recsys.snapshot`.
+
+        Raises:
+            CheckpointError: the disk does not take it, or no epoch has been trained.
+        """
+        best = {f"best.{name}": value for name, value in self._best_weights.items()}
+        save_snapshot(path, self._config, self._results, self._trainer.state() | best)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a file of `save`: its next epoch follows, bit for bit the same on CPU.
+
+        Raises:
+            CheckpointError: missing, damaged, or of another training.
+        """
+        results, state = load_snapshot(path, self._config)
+        try:
+            self._trainer.restore(state)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: is of another training: {error}") from error
+        self._results = results
+        self.best = max(results, key=lambda result: result.metrics.recall_at_10)
+        names = [name for name in state if name.startswith("best.")]
+        device = next(self._trainer.model.parameters()).device
+        self._best_weights = {name.removeprefix("best."): state[name].to(device) for name in names}
 
     @property
     def model(self) -> TwoTower:

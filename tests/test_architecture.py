@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
 OPTUNA = {
-    "dashboard", "launcher", "ledger", "mirror", "notes", "objective", "progress", "projection",
+    "assignment", "dashboard", "launcher", "ledger",
+    "mirror", "notes", "objective", "progress", "projection",
     "promotion", "records", "scheduler", "space", "study", "study_projection", "summary", "sync",
     "candidate", "storage", "advice", "comparison", "trials",
 }  # fmt: skip

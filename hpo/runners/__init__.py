@@ -6,11 +6,17 @@ another machine is the runner's affair. An engine is one class with this protoco
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from recsys.config import TrainConfig
-from recsys.trainer import EpochResult
+from recsys.epoch_result import EpochResult
+from recsys.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from recsys.trainer import Fit
 
 
 class Runner(Protocol):
@@ -22,15 +28,29 @@ class Runner(Protocol):
 
     name: str
     threads: int
+    device: str
 
-    def epochs(self, config: TrainConfig) -> Generator[EpochResult]:
+    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` and yield its epochs.
 
+        Args:
+            snapshot: where the training is put aside when it is parked. If the file is there, the
+                training goes on from it; if it cannot be read, from the first epoch.
+
         Raises:
+            Parked: as `park` asked.
             WorkerDied: the process that trained is gone or silent. Try again.
             DivergedError: the loss is not finite.
             MemoryError: the config does not fit.
             TrainingFailed: anything else that the training raised.
+        """
+        ...
+
+    def park(self) -> None:
+        """Put a running training aside after its epoch, from another thread.
+
+        `epochs` raises Parked, or TrainingFailed if the disk does not take the snapshot. Nothing
+        happens to a training without a snapshot, or if none runs.
         """
         ...
 
@@ -41,3 +61,17 @@ class Runner(Protocol):
     def close(self) -> None:
         """Give back processes and memory. Idempotent."""
         ...
+
+
+def go_on(fit: Fit, snapshot: Path | None) -> None:
+    """Bring a new training to where it was put aside, if it was.
+
+    A snapshot that cannot be read costs time, not truth: the training starts at its first epoch
+    and comes to the same numbers.
+    """
+    if snapshot is None or not snapshot.exists():
+        return
+    try:
+        fit.resume(snapshot)
+    except CheckpointError as error:
+        print(f"starting again from the first epoch: {error}", file=sys.stderr)

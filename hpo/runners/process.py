@@ -15,11 +15,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
-from hpo.errors import TrainingFailed, WorkerDied
+from hpo.errors import Parked, TrainingFailed, WorkerDied
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from recsys.metrics import Metrics
-from recsys.trainer import EpochResult
 
 SILENCE_SECONDS = 60.0  # a living worker gives a sign every 5
 STALL_FACTOR = 20  # epochs that take this many times the median are no epochs any more
@@ -39,7 +39,7 @@ class ProcessRunner:
     name = "process"
 
     def __init__(self, data: Path, device: str = "cpu", threads: int = 1) -> None:
-        self.threads = threads
+        self.threads, self.device = threads, device
         self._command = [
             *(sys.executable, "-m", "hpo.worker"),
             *("--data", str(data), "--device", device, "--threads", str(threads)),
@@ -53,10 +53,11 @@ class ProcessRunner:
         """Of the living worker; None before the first task and after a death."""
         return self._worker.pid if self._worker else None
 
-    def epochs(self, config: TrainConfig) -> Generator[EpochResult]:
+    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         worker = self._ready_worker()
         self._task += 1
-        worker.send({"task": self._task, "train": config.as_dict()})
+        place = str(snapshot.resolve()) if snapshot else None
+        worker.send({"task": self._task, "train": config.as_dict(), "snapshot": place})
         running = True
         try:
             while (message := self._next(worker)) and "epoch" in message:
@@ -111,6 +112,10 @@ class ProcessRunner:
                 worker.kill()
                 raise WorkerDied("the worker was stalled: no epoch for 20 times the usual, killed")
 
+    def park(self) -> None:
+        if (worker := self._worker) is not None:
+            worker.send({"park": self._task})
+
     def kill(self) -> None:
         if (worker := self._worker) is not None:
             worker.kill()
@@ -141,6 +146,7 @@ class _Worker:
             },
         )
         self.pid = self._process.pid
+        self._write_lock = threading.Lock()
         self._messages: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -154,10 +160,11 @@ class _Worker:
     def send(self, command: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            # it died between two messages; receive() says so, and why
+            with self._write_lock:
+                self._process.stdin.write(json.dumps(command) + "\n")
+                self._process.stdin.flush()
+        except (OSError, ValueError):
+            # it died between two messages, or was closed; receive() says so, and why
             return
 
     def receive(self, timeout: float) -> dict[str, Any]:
@@ -228,6 +235,8 @@ def _raise_failure(message: dict[str, Any]) -> None:
     match message["end"]:
         case "done":
             return
+        case "parked":
+            raise Parked
         case "diverged":
             raise DivergedError(*message["at"])
         case "out-of-memory":

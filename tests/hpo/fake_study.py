@@ -22,8 +22,8 @@ from hpo.records import (
 from hpo.settings import Places, StudyConfig
 from hpo.storage import open_storage
 from hpo.study import new_uid, open_study
+from recsys.epoch_result import EpochResult
 from recsys.metrics import Metrics
-from recsys.trainer import EpochResult
 
 CONFIG = {
     "base": {"epochs": 40},

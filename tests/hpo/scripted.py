@@ -9,14 +9,16 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from hpo.ledger import Assignment, Ledger
+from hpo.assignment import Assignment
+from hpo.errors import Parked
+from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.settings import StudyConfig
 from hpo.storage import open_storage
 from hpo.study import new_uid, open_study
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.metrics import Metrics
-from recsys.trainer import EpochResult
 
 Script = Callable[[TrainConfig], Iterable[float | Exception]]
 
@@ -74,18 +76,26 @@ class ScriptedRunner:
 
     name = "scripted"
     threads = 1
+    device = "cpu"
 
     def __init__(self, script: Script = saturating) -> None:
         self._script = script
         self.trained: list[TrainConfig] = []
         self.killed = False
+        self.parking = False
 
-    def epochs(self, config: TrainConfig) -> Generator[EpochResult]:
+    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         self.trained.append(config)
+        self.parking = False
         for epoch, value in enumerate(self._script(config), 1):
             if isinstance(value, Exception):
                 raise value
             yield epoch_result(epoch, value)
+            if snapshot and self.parking:
+                raise Parked
+
+    def park(self) -> None:
+        self.parking = True
 
     def kill(self) -> None:
         self.killed = True

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.ledger import Assignment, Ledger
+from hpo.assignment import Assignment
+from hpo.ledger import Ledger
 from hpo.records import Attempt, Outcome, epochs_of
 from tests.hpo.scripted import epoch_result, make_study, study_config
 
@@ -85,13 +86,25 @@ def test_interruptions_never_use_a_config_up(opened: tuple[Ledger, Path]) -> Non
         assert again.config == first.config
 
 
-@pytest.mark.parametrize("cause", ["diverged", "out-of-memory", "error"])
+@pytest.mark.parametrize("cause", ["diverged", "time-limit", "error"])
 def test_what_would_fail_again_is_not_tried_again(opened: tuple[Ledger, Path], cause: str) -> None:
     ledger, folder = opened
     first = ledger.start("scripted", 1)
-    ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
+    state = ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
     ledger.requeue()
-    assert len(trials(folder)) == 1
+    assert [trial.state for trial in trials(folder)] == [state]
+    assert state is (TrialState.FAIL if cause == "error" else TrialState.PRUNED)
+
+
+def test_what_does_not_fit_is_tried_once_more(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    for expected in (TrialState.FAIL, TrialState.PRUNED):
+        assignment = ledger.start("scripted", 1)
+        assert assignment.attempt.origin == 0
+        state = ledger.fail(assignment, assignment.outcome("out-of-memory", "2 GB"))
+        assert state is expected
+        ledger.requeue()
+    assert len(trials(folder)) == 2
 
 
 def test_what_a_dead_launcher_left_runs_again(opened: tuple[Ledger, Path]) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.assignment import Assignment
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
-from hpo.ledger import Assignment
-from hpo.records import Outcome
+from hpo.ledger import Ledger
+from hpo.records import Outcome, epochs_of
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
@@ -36,7 +37,12 @@ def run(
 ) -> Ended:
     runners = [ScriptedRunner(script) for script in scripts or (saturating, saturating)]
     scheduler = Scheduler(
-        make_ledger(folder, config), runners, progress or MemoryProgress(), config.n_trials, timeout
+        make_ledger(folder, config),
+        runners,
+        progress or MemoryProgress(),
+        config.n_trials,
+        timeout,
+        config.trial_seconds,
     )
     return scheduler.run()
 
@@ -67,8 +73,8 @@ def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
     assert states(tmp_path)["PRUNED"] >= 3
 
 
-def test_failures_do_not_count(tmp_path: Path) -> None:
-    failures = iter([WorkerDied("gone"), DivergedError(1, 1, float("nan")), MemoryError()])
+def test_failures_that_are_tried_again_do_not_count(tmp_path: Path) -> None:
+    failures = iter([WorkerDied("gone"), MemoryError()])
 
     def script(config: TrainConfig) -> list[float | Exception]:
         failure = next(failures, None)
@@ -77,8 +83,108 @@ def test_failures_do_not_count(tmp_path: Path) -> None:
     progress = MemoryProgress()
     assert run(tmp_path, study_config(), script, progress=progress).n_finished == 6
     causes = [outcome.cause for _, state, outcome in progress.ends if state is TrialState.FAIL]
-    assert causes == ["worker-died", "diverged", "out-of-memory"]
-    assert states(tmp_path)["FAIL"] == 3
+    assert causes == ["worker-died", "out-of-memory"]
+    assert states(tmp_path)["FAIL"] == 2
+    assert len({t.params["lr"] for t in make_study(tmp_path, study_config()).trials}) == 6
+
+
+@pytest.mark.parametrize(
+    ("error", "n_failed"), [(DivergedError(2, 1, float("nan")), 0), (MemoryError("2 GB"), 1)]
+)
+def test_a_bad_config_counts_and_the_sampler_learns_from_it(
+    tmp_path: Path, error: Exception, n_failed: int
+) -> None:
+    def script(config: TrainConfig) -> list[float | Exception]:
+        return [0.1, error] if config.dim == 8 else list(saturating(config))
+
+    progress = MemoryProgress()
+    assert run(tmp_path, study_config(), script, progress=progress) == Ended("complete", 6)
+    trials = make_study(tmp_path, study_config()).trials
+    assert [t.state.name for t in trials[: n_failed + 1]] == ["FAIL"] * n_failed + ["PRUNED"]
+    assert trials[n_failed].value == 0.1
+    outcome = Outcome.of(trials[n_failed])
+    assert outcome is not None
+    assert outcome.cause == ("out-of-memory" if n_failed else "diverged")
+    assert states(tmp_path)["FAIL"] == n_failed
+
+
+def test_a_trial_may_take_so_long_and_no_longer(tmp_path: Path) -> None:
+    config = study_config(
+        trial_seconds=1.2, pruner={"name": "none"}
+    )  # a scripted epoch tells 0.5 s
+    assert run(tmp_path, config) == Ended("complete", 6)
+    for trial in make_study(tmp_path, config).trials:
+        outcome = Outcome.of(trial)
+        assert outcome is not None
+        late = trial.params["epochs"] > 3
+        assert outcome.cause == ("time-limit" if late else None)
+        assert trial.state is (TrialState.PRUNED if late else TrialState.COMPLETE)
+        assert len(trial.intermediate_values) <= 3
+
+
+def test_a_config_is_not_trained_twice(tmp_path: Path) -> None:
+    space = {"dim": {"choices": [8, 16]}, "epochs": {"choices": [3, 4]}}
+    config = study_config(space=space, n_trials=12, pruner={"name": "none"})
+    runner, progress = ScriptedRunner(), MemoryProgress()
+    ended = Scheduler(make_ledger(tmp_path, config), [runner], progress, 12).run()
+    assert ended == Ended("complete", 12)
+    assert len(runner.trained) == len({config.replace(seed=0) for config in runner.trained}) <= 4
+    trials = make_study(tmp_path, config).trials
+    again = [(t, o.same_as) for t in trials if (o := Outcome.of(t)) and o.same_as is not None]
+    assert len(again) == 12 - len(runner.trained)
+    for trial, same_as in again:
+        source = trials[same_as]
+        assert (trial.params, trial.value) == (source.params, source.value)
+        assert trial.intermediate_values == source.intermediate_values
+        assert epochs_of(trial)["recall_at_10"] == epochs_of(source)["recall_at_10"]
+
+
+def test_parked_trials_go_on_where_they_were(tmp_path: Path) -> None:
+    config = study_config()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 2 and len(assignment.results) == 2:
+            scheduler.park("interrupted")
+
+    def script(config: TrainConfig) -> list[float]:
+        return saturating(config.replace(epochs=6))
+
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    scheduler = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(stop), config.n_trials)
+    assert scheduler.run() == Ended("interrupted", 2)
+    before = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in before] == ["COMPLETE", "COMPLETE", "WAITING"]
+    parked = before[2]
+    assert list(parked.intermediate_values) == epochs_of(parked)["epoch"]
+    progress = MemoryProgress()
+    runner = ScriptedRunner(script)
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    assert Scheduler(ledger, [runner], progress, config.n_trials).run() == Ended("complete", 6)
+    after = make_study(tmp_path, config).trials
+    assert len(after) == 6, "nothing was started anew"
+    assert after[2].params == parked.params
+    assert list(after[2].intermediate_values) == [1, 2, 3, 4, 5, 6]
+    n_before = len(parked.intermediate_values)
+    times = epochs_of(after[2])["time_ms"]
+    assert times[:n_before] == epochs_of(parked)["time_ms"]
+    assert times == sorted(times)
+
+
+def test_the_second_call_to_park_stops_at_once(tmp_path: Path) -> None:
+    config = study_config()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 1:
+            scheduler.park("interrupted")
+
+    ledger = Ledger(make_study(tmp_path, config), config)  # no place to park: a training goes on
+    runner = ScriptedRunner(lambda _: [0.1, 0.2, 0.3, 0.4])
+    scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
+    assert scheduler.run() == Ended("interrupted", 1)
+    assert runner.killed
+    assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1, WAITING=1)
 
 
 def test_the_same_error_twice_stops_the_study(tmp_path: Path) -> None:

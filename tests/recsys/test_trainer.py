@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
 from recsys.split import split
-from recsys.trainer import EpochResult, Fit, Trainer
+from recsys.trainer import Fit, Trainer
 from tests.examples import conveyor_split, exploding, random_log
 
 CPU = torch.device("cpu")

@@ -1,0 +1,67 @@
+"""A trial while it runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna import Trial
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.records import Attempt, Cause, Outcome
+from hpo.settings import OBJECTIVE
+from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # what counts
+
+
+@dataclass
+class Assignment:
+    """A trial that runs: what to train, and what it has shown so far.
+
+    Attributes:
+        times_ms: when each epoch ended first; longer than `results` while a parked trial tells its
+            earlier epochs again.
+        reported: epochs that the storage has.
+        same_as: a finished trial of the same config, which is told again instead of trained.
+        snapshot: file in which it is put aside when it is parked.
+        started: `time.monotonic()`.
+        overdue: whether it was killed for its time limit.
+    """
+
+    trial: Trial
+    config: TrainConfig
+    attempt: Attempt
+    results: list[EpochResult] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
+    reported: set[int] = field(default_factory=set)
+    same_as: FrozenTrial | None = None
+    snapshot: Path | None = None
+    overdue: bool = False
+    started: float = field(default_factory=time.monotonic)
+    flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def best(self) -> EpochResult | None:
+        """The epoch with the best objective, the first of equals; None before the first."""
+        return max(self.results, key=objective_value, default=None)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of its epochs."""
+        return sum(result.seconds for result in self.results)
+
+    def outcome(self, cause: Cause | None = None, message: str = "", trace: str = "") -> Outcome:
+        best_epoch = self.best.epoch if self.best else 0
+        return Outcome(best_epoch, self.seconds, cause, message, trace)
+
+
+def objective_value(result: EpochResult) -> float:
+    """What the study maximizes, of one epoch."""
+    return float(getattr(result.metrics, OBJECTIVE))
