@@ -21,8 +21,9 @@ from hpo import summary
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
 from hpo.ledger import Ledger
+from hpo.live import LiveProgress
 from hpo.locks import exclusive
-from hpo.progress import LineProgress, LiveProgress
+from hpo.progress import JsonProgress, LineProgress, Progress
 from hpo.records import StudyRecord, best_complete
 from hpo.runners import Runner
 from hpo.runners.inline import InlineRunner
@@ -51,9 +52,11 @@ class Request:
 
     Attributes:
         file_stem: of the study file; the default study name is `<file_stem>-<data>`.
-        device: torch device name.
+        device: torch device name; "cuda" stands for all cards.
         tracking: whether MLflow is kept up beside the study.
         promote: whether the winner is registered at the end.
+        accept_changes: whether a study goes on with other data or another space.
+        json: events on stdout, all that is for people on stderr.
     """
 
     config: StudyConfig
@@ -64,19 +67,26 @@ class Request:
     device: str
     tracking: bool
     promote: bool
+    accept_changes: bool = False
+    json: bool = False
 
 
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, stderr=request.json)
     data_name, split = load_data(request.config)
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.places.storage)
     with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
-        study, record = open_study(storage, name, make_record(config, data_name, split))
-        ledger = Ledger(study, record.config, parking_place(request.places.storage, record.uid))
+        study, record = open_study(
+            storage,
+            name,
+            make_record(config, data_name, split),
+            accept_changes=request.accept_changes,
+        )
+        ledger = Ledger(study, record.config, parking_place(request.places.storage, record))
         if died := ledger.recover():
             console.print(f"found {died} running when a launcher died; running them again")
         n_before = ledger.n_finished()
@@ -95,6 +105,12 @@ def launch(request: Request) -> int:
     if split.is_sampled and best is not None and best.value is not None:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
+    if request.json:
+        found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
+        counts = {"n_finished": ended.n_finished, "n_trials": config.n_trials}
+        JsonProgress(sys.stdout).say(
+            "finished", study=name, reason=ended.reason, **counts, best=found
+        )
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.promote:
         code = _promote(request.places, name)
@@ -148,8 +164,11 @@ def _run(
         lines = LineProgress(
             console, config.n_trials, ledger.n_finished(), best.value or 0.0 if best else 0.0
         )
-        live = sys.stdout.isatty()
-        progress = stack.enter_context(LiveProgress(console, lines)) if live else lines
+        progress: Progress = lines
+        if request.json:
+            progress = JsonProgress(sys.stdout)
+        elif sys.stdout.isatty():
+            progress = stack.enter_context(LiveProgress(console, lines))
         if mirror:
             mirror.start()
         patience = math.inf

@@ -25,6 +25,7 @@ from hpo.records import (
     Attempt,
     Cause,
     Outcome,
+    StudyRecord,
     best_complete,
     epochs_of,
     epochs_to_columns,
@@ -61,8 +62,10 @@ class Ledger:
         self._lock = threading.Lock()
         self._rule = MedianRule(config.pruner)
         self._known: dict[TrainConfig, FrozenTrial] = {}
+        since = StudyRecord.of(study).comparable_from
         for trial in study.get_trials(deepcopy=False, states=FINISHED):
-            self._remember(trial)
+            if trial.number >= since:
+                self._remember(trial)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Take in a finished trial: for the pruner, and so that its config is not trained again."""

@@ -1,25 +1,19 @@
-"""What a person sees while a study runs: a live view on a terminal, a line per trial elsewhere."""
+"""What is told while a study runs: a line per trial, or JSON; hpo/live.py has the view."""
 
 from __future__ import annotations
 
+import json
 import threading
-import time
-from typing import Protocol
+from typing import Any, Protocol, TextIO
 
-from optuna.trial import TrialState
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
 
 from hpo.assignment import FINISHED, Assignment, objective_value
 from hpo.records import Outcome
 from hpo.settings import OBJECTIVE
 from recsys.epoch_result import EpochResult
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 24
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -82,7 +76,7 @@ class LineProgress:
         mark = " (best)" if better else ""
         return (
             f"{head} {OBJECTIVE} {value:.4f}{mark} at epoch {outcome.best_epoch} "
-            f"of {len(assignment.results)}, {outcome.seconds:.1f} s, {_params(assignment)}"
+            f"of {len(assignment.results)}, {outcome.seconds:.1f} s, {shown_params(assignment)}"
         )
 
     @property
@@ -94,78 +88,48 @@ class LineProgress:
             self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
-class LiveProgress:
-    """The same lines above a live view: bar, best so far, and each worker's trial and curve."""
+class JsonProgress:
+    """One JSON object a line, for programs: {"event": "started" | "epoch" | "ended" | "note", ...}.
 
-    def __init__(self, console: Console, lines: LineProgress) -> None:
-        self._lines, self._started = lines, time.monotonic()
-        self._running: dict[int, Assignment] = {}
-        self._bar = Bar(
-            TextColumn("trials"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        self._task = self._bar.add_task("trials", total=lines.n_trials, left="")
-        self._already = lines.n_finished
-        self._live = Live(self, console=console, refresh_per_second=4, transient=True)
+    Args:
+        out: flushed after each line.
+    """
 
-    def __enter__(self) -> LiveProgress:
-        self._live.start()
-        return self
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._lock = out, threading.Lock()
 
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def __rich__(self) -> Group:
-        lines = self._lines
-        self._bar.update(self._task, completed=lines.n_finished, left=self._left())
-        table = Table(box=None, padding=(0, 2), title=f"best {OBJECTIVE} so far: {lines.best:.4f}")
-        for heading in ("trial", "epoch", OBJECTIVE, "curve", "parameters"):
-            table.add_column(heading, no_wrap=True)
-        for number, assignment in sorted(self._running.copy().items()):
-            values = [objective_value(result) for result in assignment.results.copy()]
-            table.add_row(
-                str(number),
-                f"{len(values)}/{assignment.config.epochs}",
-                f"{max(values):.4f}" if values else "",
-                sparkline(values),
-                _params(assignment),
-            )
-        return Group(self._bar, table)
-
-    def _left(self) -> str:
-        done = self._lines.n_finished - self._already
-        if done == 0:
-            return ""
-        per_trial = (time.monotonic() - self._started) / done
-        seconds = per_trial * (self._lines.n_trials - self._lines.n_finished)
-        return f"about {seconds // 60:.0f}:{seconds % 60:02.0f} left"
+    def say(self, event: str, **values: Any) -> None:
+        """Write one event."""
+        line = json.dumps({"event": event, **values}, allow_nan=False)
+        with self._lock:
+            print(line, file=self._out, flush=True)
 
     def started(self, assignment: Assignment) -> None:
-        self._running[assignment.number] = assignment
+        self.say("started", trial=assignment.number, params=assignment.trial.params)
 
     def epoch(self, assignment: Assignment, result: EpochResult) -> None:
-        """The view reads the assignment itself."""
+        metrics = result.metrics.as_dict()
+        self.say("epoch", trial=assignment.number, epoch=result.epoch, seconds=result.seconds,
+                 train_loss=result.train_loss, **metrics)  # fmt: skip
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
-        self._running.pop(assignment.number, None)
-        self._lines.ended(assignment, state, outcome)
+        best = assignment.best
+        value = objective_value(best) if best else None
+        self.say("ended", trial=assignment.number, state=STATES[state], **{OBJECTIVE: value},
+                 **outcome.as_dict())  # fmt: skip
 
     def note(self, message: str) -> None:
-        self._lines.note(message)
+        self.say("note", message=message)
+
+    def finished(
+        self, study: str, reason: str, n_finished: int, n_trials: int, best: FrozenTrial | None
+    ) -> None:
+        """The last event; `best` is null if no trial is complete."""
+        found = best and {"trial": best.number, "value": best.value, "params": best.params}
+        self.say("finished", study=study, reason=reason, n_finished=n_finished,
+                 n_trials=n_trials, best=found)  # fmt: skip
 
 
-def sparkline(values: list[float]) -> str:
-    """The newest values as block characters, scaled to their own range."""
-    shown = values[-SPARK_WIDTH:]
-    if not shown:
-        return ""
-    low, span = min(shown), max(shown) - min(shown)
-    top = len(BLOCKS) - 1
-    return "".join(BLOCKS[round((value - low) / span * top) if span else 0] for value in shown)
-
-
-def _params(assignment: Assignment) -> str:
+def shown_params(assignment: Assignment) -> str:
+    """Its parameters on one line."""
     return " ".join(f"{name}={value:.4g}" for name, value in assignment.trial.params.items())

@@ -53,6 +53,8 @@ class StudyRecord:
         counts: n_users, n_items, n_train, n_validation, n_test.
         baselines: name -> metric -> value on validation, e.g. popularity.
         environment: versions of Python and packages, git commit, platform.
+        changes: what was accepted later, see `hpo.study.open_study`: {"trial": the first one after
+            it, "other_data": whether values before it compare no more, "what": lines}.
     """
 
     uid: str
@@ -62,6 +64,12 @@ class StudyRecord:
     counts: Mapping[str, int]
     baselines: Mapping[str, Mapping[str, float]]
     environment: Mapping[str, str]
+    changes: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def comparable_from(self) -> int:
+        """The first trial whose values are of today's data."""
+        return max((note["trial"] for note in self.changes if note["other_data"]), default=0)
 
     def to_json(self) -> str:
         return json.dumps({**self.__dict__, "config": self.config.model_dump(mode="json")})
@@ -70,7 +78,8 @@ class StudyRecord:
     def of(cls, study: Study) -> StudyRecord:
         """The record of a study made by hpo; KeyError for any other study."""
         values = json.loads(study.user_attrs[STUDY])
-        return cls(**{**values, "config": StudyConfig.model_validate(values["config"])})
+        config = StudyConfig.model_validate(values["config"])
+        return cls(**{**values, "config": config, "changes": tuple(values.get("changes", ()))})
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,21 @@ def parser() -> argparse.ArgumentParser:
         help="tag of the study's run in MLflow; may be repeated",
     )
     result.add_argument("--description", metavar="TEXT", help="of the study, shown in MLflow")
-    result.add_argument("--promote", action="store_true", help="then register the winner")
-    result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
+    _add_conduct_arguments(result)
     return result
+
+
+def _add_conduct_arguments(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="continue a study with other data, another split, seed or ranges",
+    )
+    result.add_argument("--promote", action="store_true", help="then register the winner")
+    result.add_argument(
+        "--json", action="store_true", help="events as JSON lines on stdout, the rest on stderr"
+    )
+    result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -95,10 +107,18 @@ def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -
         places=places,
         workers=1 if options.runner == "inline" else workers,
         runner=options.runner,
-        device=str(device_from(options)),
+        device=_device(options),
         promote=options.promote,
         tracking=not options.no_tracking,
+        accept_changes=options.accept_changes,
+        json=options.json,
     )
+
+
+def _device(options: argparse.Namespace) -> str:
+    """Name of the device; plain "cuda" stands for all cards of the machine."""
+    device = device_from(options)
+    return device.type if options.device in ("auto", device.type) else str(device)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from hpo.errors import SettingsError, StudyError
 from hpo.locks import exclusive, sqlite_path
+from hpo.records import StudyRecord
 
 BUSY_SECONDS = 60
 
@@ -33,13 +34,14 @@ def existing_storage(url: str) -> RDBStorage:
     return open_storage(url)
 
 
-def parking_place(url: str, uid: str) -> Path:
+def parking_place(url: str, record: StudyRecord) -> Path:
     """The folder for a study's trainings that are put aside: beside an SQLite file.
 
     They are of this machine. Where they are missing, a parked trial starts at its first epoch.
     """
     path = sqlite_path(url)
-    return (path.parent if path else Path("studies")).resolve() / "parked" / uid
+    folder = (path.parent if path else Path("studies")).resolve() / "parked"
+    return folder / record.uid / record.split_fingerprint
 
 
 def open_storage(url: str) -> RDBStorage:

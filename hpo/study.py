@@ -39,11 +39,15 @@ def hpo_studies(storage: RDBStorage) -> list[str]:
     return [study.study_name for study in sorted(ours, key=lambda study: study._study_id)]
 
 
-def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Study, StudyRecord]:
+def open_study(
+    storage: RDBStorage, name: str, record: StudyRecord, *, accept_changes: bool = False
+) -> tuple[Study, StudyRecord]:
     """Make the study, or continue it if it is the same one.
 
     Args:
         record: what the study would be if it were made now.
+        accept_changes: go on with other data, another split, seed or ranges; the study keeps a
+            note of what changed, and from which trial on.
 
     Returns:
         The study and its stored record: the uid and all else of the first time.
@@ -66,12 +70,16 @@ def open_study(storage: RDBStorage, name: str, record: StudyRecord) -> tuple[Stu
             )
         study.set_user_attr(STUDY, record.to_json())
     stored = StudyRecord.of(study)
-    if differences := _differences(stored, record):
+    changes, hard = _acceptable(stored, record), _differences(stored, record)
+    if hard or (changes and not accept_changes):
+        cure = "Start a new study with --study-name NEW, or go back to the old settings"
         raise StudyError(
             [f"study {name!r} cannot be continued, it would not be one experiment:"]
-            + [f"  {difference}" for difference in differences]
-            + ["Start a new study with --study-name NEW, or go back to the old settings."]
+            + [f"  {difference}" for difference in (*changes, *hard)]
+            + [f"{cure}." if hard else f"{cure}, or go on all the same with --accept-changes."]
         )
+    if changes:
+        stored = _changed(stored, record, changes, len(study.get_trials(deepcopy=False)))
     stored = _brought_up_to_date(study, stored, record)
     if not study.get_trials(deepcopy=False):
         config = stored.config
@@ -89,14 +97,29 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
         "tags": {**stored.config.tags, **now.config.tags},
         "description": now.config.description or stored.config.description,
     }
-    config = stored.config.model_copy(update=changes)
-    if config != stored.config:
-        stored = replace(stored, config=config)
-        study.set_user_attr(STUDY, stored.to_json())
-    return stored
+    brought = replace(stored, config=stored.config.model_copy(update=changes))
+    if brought != StudyRecord.of(study):
+        study.set_user_attr(STUDY, brought.to_json())
+    return brought
 
 
-def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
+def _changed(
+    stored: StudyRecord, now: StudyRecord, changes: list[str], n_trials: int
+) -> StudyRecord:
+    """The record from trial `n_trials` on, with the changes noted."""
+    taken = {name: getattr(now.config, name) for name in ("data", "split", "seed", "space")}
+    other_data = stored.split_fingerprint != now.split_fingerprint
+    note = {"trial": n_trials, "other_data": other_data, "what": changes}
+    return replace(
+        now,
+        uid=stored.uid,
+        config=stored.config.model_copy(update=taken),
+        changes=(*stored.changes, note),
+    )
+
+
+def _acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
+    """Differences under which a study may go on if its owner says so."""
     found = []
     if stored.split_fingerprint != now.split_fingerprint:
         then, here = dict(stored.counts), dict(now.counts)
@@ -104,14 +127,37 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
             f"data or split: was {stored.split_fingerprint} {then}, "
             f"is {now.split_fingerprint} {here}"
         )
+    if stored.config.seed != now.config.seed:
+        found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
+    before, after = stored.config.space, now.config.space
+    return found + [
+        f"space.{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name) and not _other_choices(name, stored, now)
+    ]
+
+
+def _other_choices(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
+    """Whether a parameter changed from or to choices, which Optuna refuses in one study."""
+    before, after = stored.config.space.get(name), now.config.space.get(name)
+    if before is None or after is None or before == after:
+        return False
+    return before.choices is not None or after.choices is not None
+
+
+def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
+    """Differences that make it another experiment, whatever its owner says."""
+    found = [
+        f"space.{name}: was {stored.config.space[name]}, is {now.config.space[name]}"
+        for name in stored.config.space
+        if _other_choices(name, stored, now)
+    ]
     for side in ("item", "user"):
         before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
         if before != after:
             names = [", ".join(columns) or "none" for columns in (before, after)]
             found.append(f"{side} features: was {names[0]}, is {names[1]}")
-    if stored.config.seed != now.config.seed:
-        found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
-    for part in ("base", "space"):
+    for part in ("base",):
         before, after = getattr(stored.config, part), getattr(now.config, part)
         found += [
             f"{part}.{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}"

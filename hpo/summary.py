@@ -28,6 +28,14 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places)
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
         f"{counts['n_test']:,} test rows\n{_features(record)}"
         f"study {record.config.name}: {state} trials, in {_shown(places.storage)}"
+        f"{_changes(record)}"
+    )
+
+
+def _changes(record: StudyRecord) -> str:
+    return "".join(
+        f"\nchanged before trial {note['trial']}: {'; '.join(note['what'])}"
+        for note in record.changes
     )
 
 

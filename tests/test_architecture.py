@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
 OPTUNA = {
-    "assignment", "dashboard", "launcher", "ledger",
+    "assignment", "dashboard", "launcher", "ledger", "live",
     "mirror", "notes", "objective", "progress", "projection",
-    "promotion", "records", "scheduler", "space", "study", "study_projection", "summary", "sync",
-    "candidate", "storage", "advice", "comparison", "trials",
+    "promotion", "records", "replaying", "scheduler", "space", "study",
+    "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
 }  # fmt: skip
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
-    "hpo.compare", "hpo.serve", "hpo.recommend", "recsys.train", "recsys.evaluate",
+    "hpo.compare", "hpo.replay", "hpo.serve", "hpo.recommend", "recsys.train", "recsys.evaluate",
 )  # fmt: skip
 
 

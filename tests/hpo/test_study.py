@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from sqlalchemy import text
 
 from hpo.errors import SettingsError, StudyError
+from hpo.ledger import Ledger
 from hpo.records import StudyRecord
 from hpo.storage import open_storage
 from hpo.study import load_study, make_sampler, open_study
-from tests.hpo.scripted import study_config, study_record
+from tests.hpo.scripted import SPACE, epoch_result, study_config, study_record
 
 START = """
 import sys
@@ -121,3 +123,50 @@ def test_a_resumed_study_never_repeats_a_suggestion(sampler: str) -> None:
         trial = optuna.create_study(sampler=make_sampler(config, number)).ask()
         drawn.append(trial.suggest_float("x", 0, 1))
     assert len(set(drawn)) == 8
+
+
+def test_changes_are_accepted_on_request_and_noted(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    open_study(storage, "s", study_record(study_config()))
+    wider = study_config(space={**SPACE, "dim": {"low": 4, "high": 128, "log": True}})
+    now = study_record(wider, fingerprint="data-2")
+    with pytest.raises(StudyError, match=r"(?s)data-1.*data-2.*space.dim.*--accept-changes"):
+        open_study(storage, "s", now)
+    study, record = open_study(storage, "s", now, accept_changes=True)
+    assert (record.split_fingerprint, record.config.space) == ("data-2", wider.space)
+    assert record.uid == StudyRecord.of(study).uid != now.uid
+    (note,) = record.changes
+    assert (note["trial"], note["other_data"]) == (1, True)
+    assert record.comparable_from == 1
+    assert open_study(storage, "s", now)[1] == record, "once is enough"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"base": {"dim": 8, "lr": 0.01, "epochs": 4, "mix": 0.5}},
+        {"space": {**SPACE, "epochs": {"choices": [2, 4]}}},
+    ],
+)
+def test_another_experiment_is_refused_whatever_is_accepted(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    storage = open_storage(url(tmp_path))
+    open_study(storage, "s", study_record(study_config()))
+    with pytest.raises(StudyError, match="settings\\."):
+        open_study(storage, "s", study_record(study_config(**other)), accept_changes=True)
+
+
+def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    study, record = open_study(storage, "s", study_record(study_config()))
+    ledger = Ledger(study, record.config)
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.complete(first)
+    now = study_record(study_config(), fingerprint="data-2")
+    for accepted, known in ((study_record(study_config()), True), (now, False)):
+        study, record = open_study(storage, "s", accepted, accept_changes=True)
+        study.enqueue_trial(first.trial.params)
+        again = Ledger(study, record.config).start("scripted", 1)
+        assert (again.same_as is not None) is known

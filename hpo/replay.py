@@ -1,0 +1,57 @@
+"""Train a trial again from what is stored, and show that its numbers are the same.
+
+python -m hpo.replay --trial 17
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.arguments import add_moved_data_argument, add_place_arguments
+from recsys.cli import run_command
+from recsys.console import command_parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Replay one trial; 0 if every epoch is the same, bit for bit."""
+    options = parser().parse_args(argv)
+    from hpo.replaying import replay, save_model, trial_to_replay
+    from hpo.settings import Places
+    from hpo.storage import existing_storage
+    from hpo.study import load_study
+
+    places = Places.resolve(options.storage, None)
+    study = load_study(existing_storage(places.storage), options.study_name)
+    trial = trial_to_replay(study, options.trial)
+    print(f"study {study.study_name}, trial {trial.number}: {trial.state.name.lower()}", flush=True)
+    found = replay(study, trial, options.data, lambda line: print(line, flush=True))
+    if options.artifacts is not None:
+        save_model(found, options.artifacts)
+        print(f"model of epoch {found.best_epoch}: {options.artifacts}")
+    for line in found.differences:
+        print(line)
+    if not found.differences:
+        print(f"the same: {found.n_epochs} epochs, bit for bit")
+    return 1 if found.differences else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of `python -m hpo.replay`."""
+    result = command_parser(
+        "hpo.replay",
+        "Train a trial again from what is stored, and compare every epoch.",
+        "python -m hpo.replay --trial 17 --artifacts artifacts/trial-17",
+    )
+    result.add_argument("--trial", type=int, required=True, metavar="N", help="its number")
+    add_place_arguments(result)
+    add_moved_data_argument(result)
+    result.add_argument(
+        "--artifacts", type=Path, metavar="DIR", help="keep the model of its best epoch there"
+    )
+    return result
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,122 @@
+"""A stored trial trained again: same config, seed, data, device and threads, same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from hpo.data import load_split
+from hpo.environment import environment
+from hpo.errors import StudyError
+from hpo.records import Attempt, StudyRecord, epochs_of
+from hpo.settings import OBJECTIVE
+from hpo.space import SearchSpace
+from recsys.checkpoint import origin, save
+from recsys.split import Split
+from recsys.trainer import Fit
+
+DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What became of it.
+
+    Attributes:
+        n_epochs: trained again.
+        differences: lines for people; empty if all is the same.
+    """
+
+    record: StudyRecord
+    split: Split
+    fit: Fit
+    n_epochs: int
+    differences: list[str]
+
+    @property
+    def best_epoch(self) -> int:
+        """0 if none was trained."""
+        return self.fit.best.epoch if self.fit.best else 0
+
+
+def trial_to_replay(study: Study, number: int) -> FrozenTrial:
+    """The trial of that number.
+
+    Raises:
+        StudyError: there is none, it is not over, or it was stopped before its first epoch.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if not 0 <= number < len(trials):
+        raise StudyError(f"no trial {number} in {study.study_name!r}; it has 0..{len(trials) - 1}")
+    trial = trials[number]
+    if not trial.state.is_finished() or Attempt.of(trial) is None or not epochs_of(trial):
+        raise StudyError(
+            f"trial {number} is {trial.state.name} and has no epochs to compare with; "
+            "choose one that is COMPLETE or PRUNED"
+        )
+    return trial
+
+
+def replay(
+    study: Study, trial: FrozenTrial, data: str | None, say: Callable[[str], None]
+) -> Replay:
+    """Train as many epochs as the trial had, on its device and with its threads.
+
+    Args:
+        data: where the study's data is now; None: where it was.
+        say: told each epoch.
+
+    Raises:
+        PromotionError: the data is not the same any more.
+    """
+    record, attempt = StudyRecord.of(study), Attempt.of(trial)
+    assert attempt is not None
+    split = load_split(record, data)
+    columns = epochs_of(trial)
+    config = SearchSpace(record.config).config(trial.params, attempt.seed)
+    before = torch.get_num_threads()
+    torch.set_num_threads(attempt.threads)
+    differences: list[str] = []
+    n_epochs = 0
+    try:
+        fit = Fit(split.tuning, config, torch.device(attempt.device))
+        pairs = zip(columns[OBJECTIVE], columns["train_loss"], strict=True)
+        for result, (value, loss) in zip(fit, pairs, strict=False):
+            n_epochs = result.epoch
+            now = result.metrics.recall_at_10
+            say(f"epoch {result.epoch}: {OBJECTIVE} {now:.6f}, stored {value:.6f}")
+            if (now, result.train_loss) != (value, loss):
+                differences.append(
+                    f"epoch {result.epoch} differs: {OBJECTIVE} {now!r}, stored {value!r}; "
+                    f"train_loss {result.train_loss!r}, stored {loss!r}"
+                )
+                break
+    finally:
+        torch.set_num_threads(before)
+    n_stored = len(columns["epoch"])
+    if not differences and n_epochs != n_stored:
+        differences.append(f"it ended after {n_epochs} epochs, stored are {n_stored}")
+    if differences:
+        differences += _changes(record)
+    return Replay(record, split, fit, n_epochs, differences)
+
+
+def _changes(record: StudyRecord) -> list[str]:
+    """What is not as it was when the study was made, and may be why."""
+    now = environment()
+    return [
+        f"  {name}: was {record.environment.get(name)}, is {now.get(name)}"
+        for name in DECISIVE
+        if record.environment.get(name) != now.get(name)
+    ]
+
+
+def save_model(found: Replay, folder: Path) -> None:
+    """Keep the model of the best epoch, as `recsys.train` would."""
+    about = origin(found.record.data_name, found.split)
+    save(folder, found.fit.model, found.split.tuning.seen, about)

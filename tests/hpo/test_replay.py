@@ -1,0 +1,93 @@
+"""Same seed, same study; a stored trial trained again gives the same numbers and weights."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hpo import replay
+from hpo.errors import StudyError
+from hpo.records import epochs_of
+from tests.hpo.commands import run, shop, study_file, study_in
+
+FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
+    """Two folders with the same study, and what each run said."""
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path_factory.mktemp(name)
+        data = shop(folder)
+        code, out, err = run(
+            "hpo.run", "--study", study_file(folder, pruner="median"), "--data", data,
+            "--workers", 1, "--seed", 7, "--n-trials", 8, "--no-tracking", "--json", cwd=folder,
+        )  # fmt: skip
+        assert code == 0, err
+        found.append((folder, out))
+    return found
+
+
+def test_two_runs_with_one_worker_are_equal(twins: list[tuple[Path, str]]) -> None:
+    one, two = (study_in(folder).trials for folder, _ in twins)
+    assert [(t.state, t.params, t.value) for t in one] == [
+        (t.state, t.params, t.value) for t in two
+    ]
+    assert [epochs_of(t)["train_loss"] for t in one] == [epochs_of(t)["train_loss"] for t in two]
+
+
+def test_a_replay_gives_the_same_numbers_and_weights(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for folder, _ in twins:
+        monkeypatch.chdir(folder)
+        for number in (0, 3, 7):
+            call = ["--trial", str(number), "--artifacts", f"model-{number}"]
+            assert replay.main(call) == 0
+            assert "bit for bit" in capsys.readouterr().out
+    (one, _), (two, _) = twins
+    for number in (0, 3, 7):
+        for name in FILES:
+            path = Path(f"model-{number}") / name
+            assert (one / path).read_bytes() == (two / path).read_bytes(), path
+
+
+def test_a_number_that_differs_is_told(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder, _ = twins[1]
+    monkeypatch.chdir(folder)
+    study = study_in(folder)
+    study.enqueue_trial(study.trials[0].params)
+    lied = study.ask()
+    for name, value in study.trials[0].user_attrs.items():
+        wrong = (
+            {**value, "recall_at_10": [0.5] * len(value["epoch"])} if "epoch" in value else value
+        )
+        lied.set_user_attr(name, wrong)
+    for name, distribution in study.trials[0].distributions.items():
+        lied._suggest(name, distribution)
+    study.tell(lied, 0.5)
+    assert replay.main(["--trial", str(lied.number)]) == 1
+    assert "epoch 1 differs" in capsys.readouterr().out
+    with pytest.raises(StudyError, match="no trial 99"):
+        replay.main(["--trial", "99"])
+
+
+def test_json_tells_all_that_happens(twins: list[tuple[Path, str]]) -> None:
+    folder, out = twins[0]
+    events = [json.loads(line) for line in out.splitlines()]
+    counts = Counter(event["event"] for event in events)
+    assert counts["started"] == counts["ended"] == 8
+    trials = study_in(folder).trials
+    assert counts["epoch"] == sum(len(trial.intermediate_values) for trial in trials)
+    best = max(trials, key=lambda t: (t.state.name == "COMPLETE", t.value or 0, -t.number))
+    assert events[-1] == {
+        "event": "finished", "study": study_in(folder).study_name, "reason": "complete",
+        "n_finished": 8, "n_trials": 8,
+        "best": {"trial": best.number, "value": best.value, "params": best.params},
+    }  # fmt: skip
