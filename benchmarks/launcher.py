@@ -1,0 +1,134 @@
+"""What the launcher costs: CPU of a report, and trials a second, with workers that only pretend.
+
+    python -m benchmarks.launcher
+
+A real SQLite study, the real ledger and scheduler; epochs come from a script, 5 ms each. Lines:
+at most 2.5 ms of CPU for a report with its pruning decision, at 50 and at 500 finished trials;
+200 reports a second with 4 workers; 5 trials of 30 epochs a second with 2.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from hpo.assignment import Assignment
+from hpo.ledger import Ledger
+from hpo.records import Outcome, StudyRecord
+from hpo.scheduler import Scheduler
+from hpo.settings import StudyConfig
+from hpo.storage import open_storage
+from hpo.study import new_uid, open_study
+from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
+from recsys.metrics import Metrics
+
+EPOCHS = 30
+EPOCH_SECONDS = 0.005
+
+
+class StubRunner:
+    """Epochs of a fixed length that cost no CPU."""
+
+    name, threads, device = "stub", 1, "cpu"
+
+    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+        del snapshot
+        for epoch in range(1, EPOCHS + 1):
+            time.sleep(EPOCH_SECONDS)
+            yield result(config, epoch)
+
+    def park(self) -> None:
+        """Too short to be parked."""
+
+    def kill(self) -> None:
+        """Nothing to kill."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def started(self, assignment: Assignment) -> None: ...
+
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None: ...
+
+    def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+def result(config: TrainConfig, epoch: int) -> EpochResult:
+    """A curve that depends on the config."""
+    value = config.dim / (config.dim + 100) * (1 - 0.9**epoch)
+    metrics = Metrics(value, value, value, value, value, value, value, n_users=1000)
+    return EpochResult(epoch, 1 / epoch, metrics, EPOCH_SECONDS)
+
+
+def new_ledger(folder: Path, pruner: str) -> Ledger:
+    """Of an empty study."""
+    config = StudyConfig.model_validate({
+        "name": "stub", "n_trials": 10_000, "base": {"epochs": EPOCHS}, "pruner": {"name": pruner},
+        "space": {"dim": {"low": 8, "high": 512, "log": True},
+                  "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    })  # fmt: skip
+    record = StudyRecord(new_uid(), config, "stub", "none", {}, {}, {})
+    storage = open_storage(f"sqlite:///{(folder / 'optuna.db').as_posix()}")
+    study, record = open_study(storage, "stub", record)
+    return Ledger(study, record.config)
+
+
+def report_cost(folder: Path) -> None:
+    """CPU milliseconds of start, report and end, by finished trials."""
+    ledger = new_ledger(folder, "median")
+    for first, last in ((0, 50), (50, 100), (450, 500), (500, 550)):
+        while ledger.n_finished() < first:
+            one_trial(ledger)
+        costs = [one_trial(ledger) for _ in range(first, last)]
+        start, report, end = (
+            1000 * sum(column) / len(costs) for column in zip(*costs, strict=True)
+        )
+        print(f"trials {first} to {last}: start {start:.1f} ms, report {report:.2f} ms, "
+              f"end {end:.1f} ms of CPU", flush=True)  # fmt: skip
+
+
+def one_trial(ledger: Ledger) -> tuple[float, float, float]:
+    """CPU seconds of its start, of one report, and of its end."""
+    before = time.process_time()
+    assignment = ledger.start("stub", 1)
+    started = time.process_time()
+    for epoch in range(1, EPOCHS + 1):
+        ledger.report(assignment, result(assignment.config, epoch))
+    reported = time.process_time()
+    ledger.complete(assignment)
+    return started - before, (reported - started) / EPOCHS, time.process_time() - reported
+
+
+def throughput(folder: Path, workers: int, n_trials: int = 100) -> None:
+    """Trials and reports a second."""
+    ledger = new_ledger(folder, "none")
+    runners = [StubRunner() for _ in range(workers)]
+    begin = time.perf_counter()
+    Scheduler(ledger, runners, Silent(), n_trials).run()
+    seconds = time.perf_counter() - begin
+    print(f"{workers} workers: {n_trials / seconds:.1f} trials a second, "
+          f"{n_trials * EPOCHS / seconds:.0f} reports a second", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    """Print all figures."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for measure in (report_cost, lambda place: throughput(place, 2), lambda p: throughput(p, 4)):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
