@@ -12,8 +12,16 @@ from recsys.split import Split
 
 LIMITS = (
     "Users that are not in the data get what is popular. The figures hold for this data and this "
-    "split; within a user nothing leaks, other users' later rows are visible to it."
 )
+WITHIN = "split: within a user nothing leaks, other users' later rows are visible to it."
+LEAKS = {
+    "temporal": WITHIN,
+    "leave-one-out": WITHIN,
+    "global-time": "split: nothing in it is younger than what it is asked for.",
+    "random": "split: rows are held out at random, so it may know a user's later rows; on data with "
+    "times that flatters.",
+    "given": "split, which was given with the data; whether it leaks is up to who made it.",
+}
 
 
 def model_card(candidate: Candidate, split: Split, found: Findings, git_commit: str) -> str:
@@ -39,7 +47,7 @@ def model_card(candidate: Candidate, split: Split, found: Findings, git_commit: 
         "## Where it comes from",
         f"Study uid `{candidate.record.uid}`, code {git_commit}, {command}.",
         "## Limits",
-        LIMITS,
+        LIMITS + LEAKS[split.method],
     ])  # fmt: skip
 
 
