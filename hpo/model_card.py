@@ -18,8 +18,8 @@ LEAKS = {
     "temporal": WITHIN,
     "leave-one-out": WITHIN,
     "global-time": "split: nothing in it is younger than what it is asked for.",
-    "random": "split: rows are held out at random, so it may know a user's later rows; on data with "
-    "times that flatters.",
+    "random": "split: rows are held out at random, so it may know a user's later rows; where there "
+    "are times, that flatters.",
     "given": "split, which was given with the data; whether it leaks is up to who made it.",
 }
 
