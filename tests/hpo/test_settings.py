@@ -98,7 +98,7 @@ def test_contradictions_in_the_space(tmp_path: Path, space: str, expected: str) 
 
 
 def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"\[base\] lr=100\.0: must be 1e-07\.\.10"):
+    with pytest.raises(SettingsError, match=r"base\.lr: must be 1e-07\.\.10 \(given: 100\)"):
         load(tmp_path, "[base]\nlr = 100\n[space]\ndim = { low = 1, high = 200 }\n")
 
 
