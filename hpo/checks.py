@@ -86,7 +86,11 @@ def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
         if parent not in space:
             others = ", ".join(other for other in space if other != name) or "nothing else"
             yield Problem(place, f"is not searched, so it is no condition; searched: {others}")
-        elif parent in SEARCHABLE and (why := _impossible(condition, space[parent], parent)):
+        elif (
+            parent in SEARCHABLE
+            and parent != name
+            and (why := _impossible(condition, space[parent], parent))
+        ):
             yield Problem(place, why)
 
 

@@ -18,12 +18,12 @@ class _Values(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    choices: tuple[float, ...] | None = Field(None, min_length=1)
-    """All legal values, instead of low and high."""
     low: float | None = None
     """Smallest legal value."""
     high: float | None = None
     """Largest legal value."""
+    choices: tuple[float, ...] | None = Field(None, min_length=1)
+    """All legal values, instead of low and high."""
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 
 from hpo.errors import StudyError
+from hpo.parameter import Parameter
 from hpo.records import STUDY, StudyRecord
 from hpo.settings import StudyConfig, plain
 from hpo.space import SearchSpace
@@ -132,7 +133,7 @@ def _changed(
     stored: StudyRecord, now: StudyRecord, changes: list[str], n_trials: int
 ) -> StudyRecord:
     """The record from trial `n_trials` on, with the changes noted."""
-    taken = {name: getattr(now.config, name) for name in ("data", "split", "seed", "space")}
+    taken = {name: getattr(now.config, name) for name in ("data", "split", "seed", "space", "constraints")}
     other_data = stored.split_fingerprint != now.split_fingerprint
     note = {"trial": n_trials, "other_data": other_data, "what": changes}
     return replace(
@@ -192,9 +193,7 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 def _shown(value: object) -> str:
     """With everything that may differ, log and conditions too."""
-    if isinstance(value, Parameter):
-        return " ".join(f"{name}={part}" for name, part in value)
-    return str(value)
+    return value.__repr_str__(" ") if isinstance(value, Parameter) else str(value)
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from recsys.config import TrainConfig
+from recsys.features import FEATURES
 from recsys.interactions import Interactions
-from recsys.trainer import new_model
+from recsys.model import TwoTower
 
 FLOAT32 = 4  # bytes
 
@@ -21,7 +22,9 @@ def model_mb(seen: Interactions, config: TrainConfig) -> float:
         seen: what the model trains on; only its sizes and its features' sizes count.
     """
     with torch.device("meta"):  # shapes without memory
-        model = new_model(seen, config, torch.device("meta"))
+        model = TwoTower(seen.n_users, seen.n_items, config, ordered=seen.times is not None)
     weights: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-    vectors = (seen.n_users + seen.n_items) * config.dim + seen.n_items
-    return (weights + FLOAT32 * vectors) / 1e6
+    # of features, a model stores one vector for each code; bags need values, so not on "meta"
+    n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
+    n_vectors = seen.n_users + seen.n_items + n_codes
+    return (weights + FLOAT32 * (n_vectors * config.dim + seen.n_items)) / 1e6
