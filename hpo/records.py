@@ -38,8 +38,8 @@ Cause = Literal[
 
 FAIL, does not count, tried again: worker-died (3 tries), out-of-memory (once more, since others
 used memory too), launcher-died, interrupted. FAIL and not tried again: error, a bug. PRUNED, so it
-counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time, and infeasible,
-which breaks a constraint and is not trained at all.
+counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time, and
+infeasible, which breaks a constraint and is not trained at all.
 """
 
 

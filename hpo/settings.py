@@ -107,8 +107,8 @@ class RetriesConfig(_Section):
 
     worker_died: int = Field(2, ge=0, le=100)
     """Its worker died or hung: 2 retries are 3 tries in all."""
-    out_of_memory: int = Field(0, ge=0, le=100)
-    """It did not fit into memory; retrying helps where others share the memory."""
+    out_of_memory: int = Field(1, ge=0, le=100)
+    """It did not fit into memory, perhaps only because others used memory too."""
 
 
 class StudyConfig(_Section):
@@ -135,7 +135,7 @@ class StudyConfig(_Section):
     timeout: float | None = Field(None, gt=0)
     """Seconds after which no further trial starts."""
     trial_seconds: float | None = Field(None, gt=0)
-    """Seconds after which a trial ends with what it has."""
+    """Seconds of training after which a trial ends as bad (PRUNED, time-limit)."""
     description: str = ""
     """Shown in MLflow."""
     tags: dict[str, str] = {}

@@ -133,7 +133,8 @@ def _changed(
     stored: StudyRecord, now: StudyRecord, changes: list[str], n_trials: int
 ) -> StudyRecord:
     """The record from trial `n_trials` on, with the changes noted."""
-    taken = {name: getattr(now.config, name) for name in ("data", "split", "seed", "space", "constraints")}
+    parts = ("data", "split", "seed", "space", "constraints")
+    taken = {name: getattr(now.config, name) for name in parts}
     other_data = stored.split_fingerprint != now.split_fingerprint
     note = {"trial": n_trials, "other_data": other_data, "what": changes}
     return replace(
@@ -193,7 +194,9 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 def _shown(value: object) -> str:
     """With everything that may differ, log and conditions too."""
-    return value.__repr_str__(" ") if isinstance(value, Parameter) else str(value)
+    if isinstance(value, Parameter):
+        return " ".join(f"{name}={part}" for name, part in value)
+    return str(value)
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
