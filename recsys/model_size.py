@@ -27,4 +27,5 @@ def model_mb(seen: Interactions, config: TrainConfig) -> float:
     # of features, a model stores one vector for each code; bags need values, so not on "meta"
     n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
     n_vectors = seen.n_users + seen.n_items + n_codes
-    return (weights + FLOAT32 * (n_vectors * config.dim + seen.n_items)) / 1e6
+    total: int = weights + FLOAT32 * (n_vectors * config.dim + seen.n_items)
+    return total / 1e6

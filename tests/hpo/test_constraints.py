@@ -14,7 +14,7 @@ from hpo.candidate import top_candidates
 from hpo.constraints import Constraints
 from hpo.errors import PromotionError, SettingsError
 from hpo.ledger import Ledger
-from hpo.objective import Objective
+from hpo.objective import Objective, Stop
 from hpo.progress import LineProgress
 from hpo.records import Outcome, StudyRecord, best_complete
 from hpo.reports.tables import stages
@@ -34,7 +34,9 @@ def run(folder: Path, n_trials: int = 12) -> tuple[optuna.Study, ScriptedRunner]
     config = study_config(n_trials=n_trials, pruner={"name": "none"}, **LIMIT)
     study = make_study(folder, config)
     runner = ScriptedRunner()  # larger dims are better, so the best would be infeasible
-    ended = Scheduler(Ledger(study, config, MEASURES), [runner], MemoryProgress(), n_trials).run()
+    ended = Scheduler(
+        Ledger(study, config, measures=MEASURES), [runner], MemoryProgress(), n_trials
+    ).run()
     assert ended == Ended("complete", n_trials)
     return study, runner
 
@@ -92,8 +94,8 @@ def test_it_never_wins_even_if_the_constraint_came_later(
 def test_no_feasible_trial_is_no_candidate(tmp_path: Path) -> None:
     config = study_config(**LIMIT, base={"dim": 32, "lr": 0.01, "epochs": 4})
     study = make_study(tmp_path, config)
-    ledger = Ledger(study, config, MEASURES)
-    state, _ = Objective(ledger, lambda *_: None, lambda: False)(
+    ledger = Ledger(study, config, measures=MEASURES)
+    state, _ = Objective(ledger, lambda *_: None, lambda: Stop.NO)(
         ledger.start("scripted", 1), ScriptedRunner()
     )
     assert (state, ledger.n_finished(), ledger.best()) == (TrialState.PRUNED, 1, None)
@@ -121,7 +123,9 @@ def test_the_cause_is_shown_everywhere(
         ("pruned (infeasible)", f"{n}")
     ]
     config = study_config(**LIMIT, base={"dim": 32, "lr": 0.01, "epochs": 4})
-    assignment = Ledger(make_study(tmp_path, config), config, MEASURES).start("scripted", 1)
+    assignment = Ledger(make_study(tmp_path, config), config, measures=MEASURES).start(
+        "scripted", 1
+    )
     line = LineProgress(Console(), 12, 0, 0.0).line(
         assignment, TrialState.PRUNED, assignment.outcome()
     )
