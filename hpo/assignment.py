@@ -28,6 +28,7 @@ class Assignment:
         same_as: a finished trial of the same config, which is told again instead of trained.
         snapshot: file in which it is put aside when it is parked.
         started: `time.monotonic()`.
+        violation: the constraints that its config breaks, so that it is not trained; "" if none.
         overdue: whether it was killed for its time limit.
     """
 
@@ -39,6 +40,7 @@ class Assignment:
     reported: set[int] = field(default_factory=set)
     same_as: FrozenTrial | None = None
     snapshot: Path | None = None
+    violation: str = ""
     overdue: bool = False
     started: float = field(default_factory=time.monotonic)
     flushed: float = field(default_factory=time.monotonic)
@@ -58,6 +60,8 @@ class Assignment:
         return sum(result.seconds for result in self.results)
 
     def outcome(self, cause: Cause | None = None, message: str = "", trace: str = "") -> Outcome:
+        if self.violation and not cause:
+            cause, message = "infeasible", self.violation
         best_epoch = self.best.epoch if self.best else 0
         return Outcome(best_epoch, self.seconds, cause, message, trace)
 

@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
-from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
+from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, is_feasible
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
@@ -64,7 +64,7 @@ class Candidate:
 def top_candidates(study: Study, n: int) -> list[Candidate]:
     """The n best COMPLETE trials with different configs, best first, the earliest of equals.
 
-    Fewer if the study has fewer.
+    Fewer if the study has fewer that keep its constraints.
 
     Args:
         study: made by hpo.
@@ -74,7 +74,8 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
         PromotionError: there is none, or one was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    trials = study.get_trials(deepcopy=False)
+    complete = [t for t in trials if t.state.name == "COMPLETE" and is_feasible(t)]
     if not complete:
         raise PromotionError(f"study {name!r} has no complete trial yet; let it run: hpo.run")
     found: dict[TrainConfig, Candidate] = {}

@@ -19,14 +19,12 @@ def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
     Paths of data are absolute, the split has the method that it was made by, and the base holds
     every hyperparameter, so that another default in a later version changes no old study.
     """
-    base = config.train_config.as_dict()
-    del base["seed"]  # every trial has its own
     source = config.data.source
     if source not in NAMES:
         source = str(Path(source).expanduser().resolve())
     data = config.data.model_copy(update={"source": source})
     rule = config.split.model_copy(update={"method": split.method})
-    return config.model_copy(update={"data": data, "split": rule, "base": base})
+    return config.with_whole_base().model_copy(update={"data": data, "split": rule})
 
 
 def load_data(config: StudyConfig) -> tuple[str, Split]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from typing import Literal
 import optuna
 import torch
 from optuna import Study
+from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
 from hpo import summary
+from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
 from hpo.ledger import Ledger
@@ -31,12 +34,14 @@ from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import OBJECTIVE, Places, StudyConfig
 from hpo.storage import open_storage, parking_place
-from hpo.study import new_uid, open_study
+from hpo.study import load_study, new_uid, open_study
+from hpo.warm_starts import with_best_of
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
 from recsys.console import sample_line
 from recsys.errors import TrackingError
 from recsys.evaluation import Evaluator
+from recsys.model_size import model_mb
 from recsys.prepared import save_holdout
 from recsys.split import Holdout, Split
 from recsys.threads import useful_threads
@@ -57,6 +62,7 @@ class Request:
         promote: whether the winner is registered at the end.
         accept_changes: whether a study goes on with other data or another space.
         json: events on stdout, all that is for people on stderr.
+        warm_start_from: a study whose best configs are tried first; None: no such study.
     """
 
     config: StudyConfig
@@ -69,6 +75,7 @@ class Request:
     promote: bool
     accept_changes: bool = False
     json: bool = False
+    warm_start_from: str | None = None
 
 
 def launch(request: Request) -> int:
@@ -78,7 +85,12 @@ def launch(request: Request) -> int:
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
+    measures = {"model_mb": partial(model_mb, split.tuning.seen)}
+    Constraints(config, measures).check()
     storage = open_storage(request.places.storage)
+    if request.warm_start_from:
+        config = with_best_of(load_study(storage, request.warm_start_from), config, console.print)
     with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
         study, record = open_study(
             storage,
@@ -86,7 +98,8 @@ def launch(request: Request) -> int:
             make_record(config, data_name, split),
             accept_changes=request.accept_changes,
         )
-        ledger = Ledger(study, record.config, parking_place(request.places.storage, record))
+        parked = parking_place(request.places.storage, record)
+        ledger = Ledger(study, record.config, parked, measures)
         if died := ledger.recover():
             console.print(f"found {died} running when a launcher died; running them again")
         n_before = ledger.n_finished()
@@ -191,7 +204,8 @@ def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
         yield [InlineRunner(holdout, torch.device(request.device))]
         return
     available = max(1, torch.get_num_threads() // request.workers)
-    threads = useful_threads(holdout.seen.n_items, request.config.train_config, available)
+    useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
+    threads = request.config.threads or useful
     with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "holdout.safetensors"
         save_holdout(data, holdout)

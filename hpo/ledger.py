@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.assignment import FINISHED, Assignment, objective_value
+from hpo.constraints import Constraints, Measure
 from hpo.pruning import MedianRule
 from hpo.records import (
     ATTEMPT,
@@ -42,6 +44,7 @@ RETRIED: frozenset[Cause] = frozenset(
 BAD_CONFIG: frozenset[Cause] = frozenset({"diverged", "time-limit"})
 MAX_DEATHS = 3  # of workers, by one config; interruptions are not its fault
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
+NO_MEASURES: Mapping[str, Measure] = {}
 
 
 def _cause(trial: FrozenTrial) -> Cause | None:
@@ -54,10 +57,18 @@ class Ledger:
 
     Args:
         parked: folder for trainings that are put aside; None: none can be.
+        measures: of what the study's constraints limit, see `hpo.constraints`.
     """
 
-    def __init__(self, study: Study, config: StudyConfig, parked: Path | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        config: StudyConfig,
+        parked: Path | None = None,
+        measures: Mapping[str, Measure] = NO_MEASURES,
+    ) -> None:
         self._study, self._config, self._parked = study, config, parked
+        self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
         self._lock = threading.Lock()
         self._rule = MedianRule(config.pruner)
@@ -119,7 +130,7 @@ class Ledger:
             outcome, attempt = Outcome.of(last), self._attempt_of(last)
             params = last.system_attrs.get("fixed_params") or last.params
             lost = last.state == TrialState.FAIL and outcome and outcome.cause in RETRIED
-            complete = set(params) == set(self._config.space)  # killed amid the suggestions: no
+            complete = self._space.is_complete(params)  # killed amid the suggestions: no
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)
             if lost and complete and deaths < MAX_DEATHS:  # fail() sees to the other limits
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
@@ -131,7 +142,10 @@ class Ledger:
         return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
 
     def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
-        """Take the next trial: a queued one if there is any, else a new suggestion."""
+        """Take the next trial: a queued one if there is any, else a new suggestion.
+
+        One with a `violation` is not to be trained but pruned.
+        """
         with self._lock:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
@@ -141,6 +155,12 @@ class Ledger:
             )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
+            excess = self._constraints.excess(assignment.config)
+            for name, value in excess.items():
+                trial.set_constraint(name, value)
+            assignment.violation = self._constraints.violation(excess)
+            if assignment.violation:
+                return assignment
             assignment.same_as = self._known.get(assignment.config.replace(seed=0))
             if self._parked is not None:
                 assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"

@@ -73,6 +73,8 @@ class Objective:
     def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
         if self._stop() is Stop.ABORT:
             raise Cancelled
+        if assignment.violation:
+            return TrialState.PRUNED
         with closing(runner.epochs(assignment.config, assignment.snapshot)) as epochs:
             for result in epochs:
                 stop = self._stop()

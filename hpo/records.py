@@ -32,12 +32,14 @@ Cause = Literal[
     "error",
     "launcher-died",
     "interrupted",
+    "infeasible",
 ]
 """Why a trial has no result of its own.
 
 FAIL, does not count, tried again: worker-died (3 tries), out-of-memory (once more, since others
 used memory too), launcher-died, interrupted. FAIL and not tried again: error, a bug. PRUNED, so it
-counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time.
+counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time, and
+infeasible, which breaks a constraint and is not trained at all.
 """
 
 
@@ -164,6 +166,14 @@ def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
 
 
 def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none."""
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none.
+
+    One that breaks a constraint, which only a constraint that came later can cause, is left out.
+    """
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE" and is_feasible(trial)]
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether it keeps all constraints; so does a trial without any."""
+    return all(excess <= 0 for excess in trial.constraints.values())

@@ -18,6 +18,7 @@ from recsys.console import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
     from hpo.launcher import Request
+    from hpo.override import Override
     from hpo.settings import Places, StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
@@ -52,9 +53,8 @@ def parser() -> argparse.ArgumentParser:
         "--runner", choices=("process", "inline"), default="process", help="where to train"
     )
     add_device_argument(result)
-    result.add_argument(
-        "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
-    )
+    _add_budget_arguments(result)
+    _add_study_arguments(result)
     result.add_argument("--seed", type=int, metavar="N", help="of the study (default: 0)")
     result.add_argument(
         "--tag",
@@ -82,14 +82,50 @@ def _add_conduct_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
 
 
+def _add_budget_arguments(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--threads", type=int, metavar="N", help="of each worker (default: what pays)"
+    )
+    result.add_argument(
+        "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
+    )
+    result.add_argument(
+        "--trial-seconds", type=float, metavar="S", help="time limit of one trial (default: none)"
+    )
+
+
+def _add_study_arguments(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_override,
+        metavar="KEY=VALUE",
+        help="any key of the study file, for instance space.dim.high=128; may be repeated",
+    )
+    result.add_argument(
+        "--warm-start-from",
+        metavar="STUDY",
+        help="try the five best configs of that study first, as far as they fit",
+    )
+    result.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the whole study as a study file, and run nothing",
+    )
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
     from hpo.settings import Places
-    from hpo.study_file import load_study_config
+    from hpo.study_file import dump_study_config, load_study_config
     from recsys.mlflow_client import check_tracking_uri
 
-    config = load_study_config(options.study, _overrides(options))
+    config = load_study_config(options.study, _options_of_study(options), options.set)
+    if options.print_config:
+        print(dump_study_config(config), end="")
+        return 0
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     check_tracking_uri(places.tracking_uri)
     from hpo.launcher import launch  # torch and optuna, only after the settings are found good
@@ -112,6 +148,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -
         tracking=not options.no_tracking,
         accept_changes=options.accept_changes,
         json=options.json,
+        warm_start_from=options.warm_start_from,
     )
 
 
@@ -121,7 +158,7 @@ def _device(options: argparse.Namespace) -> str:
     return device.type if options.device in ("auto", device.type) else str(device)
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+def _options_of_study(options: argparse.Namespace) -> dict[str, Any]:
     """Options that replace keys of the study file; None where nothing was given."""
     columns = {name: getattr(options, name) for name in ("user_col", "item_col", "time_col")}
     features = {name: getattr(options, name) for name in ("item_features", "user_features")}
@@ -135,6 +172,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "split": split or None,
         "n_trials": options.n_trials,
         "workers": options.workers,
+        "threads": options.threads,
+        "trial_seconds": options.trial_seconds,
         "timeout": options.timeout,
         "seed": options.seed,
         "description": options.description,
@@ -147,6 +186,15 @@ def _tag(text: str) -> tuple[str, str]:
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE")
     return key, value
+
+
+def _override(text: str) -> Override:
+    from hpo.override import Override
+
+    try:
+        return Override.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """StudyConfig: all that defines a study; and Places, where it lives.
 
-Only Places reads the environment, only hpo/study_file.py reads study files.
+Only Places reads the environment, only hpo/study_file.py reads study files. What one field
+cannot know (base against space, conditions, warm starts) is in hpo/checks.py.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hpo.parameter import Parameter
 from recsys.config import TrainConfig
-from recsys.errors import ConfigError
 from recsys.interactions import Repeats
 from recsys.split import EVAL_USERS, Method
 
@@ -20,74 +21,39 @@ OBJECTIVE = "recall_at_10"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class DataConfig(_Section):
-    """Which interactions, and how to read them. `source` is a name or a path.
-
-    `item_features`, `user_features`: columns of the side tables that models learn from.
-    """
+    """Which interactions, and how to read them."""
 
     source: str = "ml-100k"
+    """A name (demo, ml-100k, ...), a file or a folder."""
     user_col: str | None = None
+    """Column of user ids; left out: recognised by its name."""
     item_col: str | None = None
+    """Column of item ids."""
     time_col: str | None = None
+    """Column of times."""
     repeats: Repeats = "drop"
+    """Further rows of the same user and item: drop or keep them."""
     item_features: tuple[str, ...] = ()
+    """Columns of the items' table that the model learns from."""
     user_features: tuple[str, ...] = ()
+    """Columns of the users' table that the model learns from."""
 
 
 class SplitConfig(_Section):
     """See `recsys.split.split`. A stored study names its method."""
 
     method: Method | None = None
+    """How rows are held out; left out: as the data comes, else temporal."""
     fraction: float = Field(0.2, gt=0, lt=1)
+    """Held out for test, then of what is left for validation."""
     seed: int = 0
+    """Of random methods, and of the sample of validation users."""
     eval_users: int = Field(EVAL_USERS, ge=1)
-
-
-class Parameter(_Section):
-    """One dimension of the search space: a range, or choices.
-
-    Whether it is an integer follows from the hyperparameter itself.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    step: float | None = Field(None, gt=0)
-    choices: tuple[float, ...] | None = Field(None, min_length=2)
-
-    @model_validator(mode="after")
-    def _is_range_or_choices(self) -> Self:
-        if self.choices is not None:
-            if self.low is not None or self.high is not None or self.log or self.step:
-                raise ValueError("give either choices, or low and high")
-        elif self.low is None or self.high is None:
-            raise ValueError("give low and high, or choices")
-        elif self.low >= self.high:
-            raise ValueError(f"low={self.low:g} must be below high={self.high:g}")
-        elif self.log and self.step:
-            raise ValueError("log and step exclude each other")
-        elif self.log and self.low <= 0:
-            raise ValueError(f"low={self.low:g} must be > 0 with log")
-        return self
-
-    def holds(self, value: float) -> bool:
-        """Whether the search could suggest this value (steps aside)."""
-        if self.choices is not None:
-            return value in self.choices
-        assert self.low is not None and self.high is not None
-        return self.low <= value <= self.high
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """The ends of the range, or all choices."""
-        if self.choices is not None:
-            return self.choices
-        assert self.low is not None and self.high is not None
-        return (self.low, self.high)
+    """Validation asks at most so many users."""
 
 
 class SamplerConfig(_Section):
@@ -111,41 +77,78 @@ class PrunerConfig(_Section):
 
 
 class PromotionConfig(_Section):
-    """What a model must show on test users to become the champion, see `hpo.gate.verdict`.
-
-    `min_gain`: the lower end of the 95% interval of its gain in recall_at_10 over the champion
-    must lie above this. `must_beat`: for baselines in here it must lie above 0. `max_model_mb`:
-    of all files of the model, in millions of bytes. `max_latency_ms`: median time of one answer.
-    """
+    """What a model must show on test users to become the champion, see `hpo.gate.verdict`."""
 
     min_gain: float = Field(0.002, ge=0, lt=1)
+    """The lower end of the 95% interval of its gain in recall_at_10 over the champion must lie
+    above this."""
     must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )
+    """For baselines in here the lower end must lie above 0."""
     max_model_mb: float | None = Field(None, gt=0)
+    """Of all files of the model, in millions of bytes; left out: no limit."""
     max_latency_ms: float | None = Field(None, gt=0)
+    """Median time of one answer; left out: no limit."""
+
+
+class ConstraintsConfig(_Section):
+    """What a configuration must keep to. One that does not is not trained: its trial is PRUNED."""
+
+    model_mb: float | None = Field(None, gt=0)
+    """Largest size of the model's tensors, in millions of bytes; see `recsys.model_size`."""
+
+
+class RetriesConfig(_Section):
+    """How often a config is trained again, by what ended its training.
+
+    Interruptions and a dead launcher are nobody's fault and do not count.
+    """
+
+    worker_died: int = Field(2, ge=0, le=100)
+    """Its worker died or hung: 2 retries are 3 tries in all."""
+    out_of_memory: int = Field(1, ge=0, le=100)
+    """It did not fit into memory, perhaps only because others used memory too."""
 
 
 class StudyConfig(_Section):
     """All that defines a study. Stored with it, so the other commands need only its name."""
 
     name: str | None = None
+    """Of the study; left out: FILE-DATA."""
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
     base: dict[str, float] = {}
+    """The default configuration, which is trial 0; what is left out has the model's defaults."""
     space: dict[str, Parameter] = Field(min_length=1)
+    """What is searched: hyperparameter = { low, high } or { choices }."""
     n_trials: int = Field(50, ge=1)
+    """So many trials finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)
+    """Of the study; every trial's seed derives from it."""
     workers: int | None = Field(None, ge=1, le=256)
+    """Processes that train; left out: a core each, at most 8."""
+    threads: int | None = Field(None, ge=1, le=1024)
+    """Of each worker; left out: as many as pay, at most cores / workers."""
+    device_slots: int = Field(1, ge=1, le=64)
+    """Workers that share one GPU."""
     timeout: float | None = Field(None, gt=0)
+    """Seconds after which no further trial starts."""
     trial_seconds: float | None = Field(None, gt=0)
+    """Seconds of training after which a trial ends as bad (PRUNED, time-limit)."""
     description: str = ""
+    """Shown in MLflow."""
     tags: dict[str, str] = {}
+    """Of the study's run in MLflow."""
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
+    constraints: ConstraintsConfig = ConstraintsConfig()
+    retries: RetriesConfig = RetriesConfig()
+    warm_starts: tuple[dict[str, float], ...] = ()
+    """Configurations to try right after trial 0; what is left out comes from [base]."""
     promotion: PromotionConfig = PromotionConfig()
 
-    @field_validator("data", mode="before")
+    @field_validator("data", mode="before", json_schema_input_type=str | DataConfig)
     @classmethod
     def _a_name_is_enough(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
@@ -153,46 +156,24 @@ class StudyConfig(_Section):
     @property
     def train_config(self) -> TrainConfig:
         """The default configuration, which is also trial 0."""
-        return TrainConfig.from_dict({name: _plain(name, v) for name, v in self.base.items()})
+        return TrainConfig.from_dict({name: plain(name, v) for name, v in self.base.items()})
 
-    def problems(self) -> list[str]:
-        """What the single fields cannot know: base and space against the hyperparameters."""
-        try:
-            base = self.train_config
-        except ConfigError as error:
-            return [f"[base] {problem}" for problem in error.problems]
-        return [
-            f"[space.{name}] {problem}"
-            for name, parameter in self.space.items()
-            for problem in _space_problems(name, parameter, base)
-        ]
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some parameter is searched in some trials only."""
+        return any(parameter.when for parameter in self.space.values())
+
+    def with_whole_base(self) -> Self:
+        """The same study with every hyperparameter in its base, whatever defaults become."""
+        base = self.train_config.as_dict()
+        del base["seed"]  # every trial has its own
+        return self.model_copy(update={"base": base})
 
 
-def _plain(name: str, value: float) -> float:
+def plain(name: str, value: float) -> float:
     """TOML writes 64 and 64.0; integers of TrainConfig take both if nothing is lost."""
     whole = TrainConfig.is_integer(name) if name in TrainConfig.names() else False
     return int(value) if whole and float(value).is_integer() else value
-
-
-def _space_problems(name: str, parameter: Parameter, base: TrainConfig) -> list[str]:
-    searchable = [known for known in TrainConfig.names() if known != "seed"]
-    if name not in searchable:
-        return [f"no such hyperparameter; known: {', '.join(searchable)}"]
-    problems = []
-    low, high = TrainConfig.bounds(name)
-    outside = [value for value in parameter.values if not low <= value <= high]
-    if outside:
-        problems.append(f"{outside[0]:g} is out of range: {low:g}..{high:g} is allowed")
-    numbers = [*parameter.values, *([parameter.step] if parameter.step else [])]
-    if TrainConfig.is_integer(name) and not all(float(number).is_integer() for number in numbers):
-        problems.append("takes whole numbers only")
-    default = getattr(base, name)
-    if not problems and not parameter.holds(default):
-        problems.append(
-            f"the default {default:g} lies outside, and trial 0 is the default configuration: "
-            f"widen the range or set [base] {name}"
-        )
-    return problems
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hpo.settings import Parameter, StudyConfig
+from hpo.parameter import Parameter, in_order
+from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -13,19 +14,26 @@ if TYPE_CHECKING:
 
 
 class SearchSpace:
-    """The hyperparameters that a study samples; the others stay at the default configuration."""
+    """The hyperparameters that a study samples; the others stay at the default configuration.
+
+    So does a conditional parameter in a trial where its condition does not hold: it is not among
+    that trial's params.
+    """
 
     def __init__(self, config: StudyConfig) -> None:
-        self._parameters = dict(config.space)
+        self._parameters = {name: config.space[name] for name in in_order(config.space)}
         self._base = config.train_config
 
     def suggest(self, trial: Trial, seed: int) -> TrainConfig:
-        """Draw every parameter, in the order of the study file.
+        """Draw every active parameter, in the order of the study file, conditions first.
 
         Args:
             seed: TrainConfig.seed of this training.
         """
-        drawn = {name: _suggest(trial, name, spec) for name, spec in self._parameters.items()}
+        drawn: dict[str, float] = {}
+        for name, spec in self._parameters.items():
+            if spec.is_active(drawn):
+                drawn[name] = _suggest(trial, name, spec)
         return self._base.replace(**drawn, seed=seed)
 
     def config(self, params: Mapping[str, float], seed: int) -> TrainConfig:
@@ -34,8 +42,16 @@ class SearchSpace:
 
     def params(self, config: TrainConfig) -> dict[str, float]:
         """The inverse of `suggest`: what a trial must be given to become `config`."""
-        values = config.as_dict()
-        return {name: values[name] for name in self._parameters}
+        values, chosen = config.as_dict(), dict[str, float]()
+        for name, spec in self._parameters.items():
+            if spec.is_active(chosen):
+                chosen[name] = values[name]
+        return chosen
+
+    def is_complete(self, params: Mapping[str, float]) -> bool:
+        """Whether these are all active parameters and no other: not so while a trial draws."""
+        active = {name for name, spec in self._parameters.items() if spec.is_active(params)}
+        return active == set(params)
 
 
 def _suggest(trial: Trial, name: str, spec: Parameter) -> float:

@@ -13,9 +13,22 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 
 from hpo.errors import StudyError
+from hpo.parameter import Parameter
 from hpo.records import STUDY, StudyRecord
-from hpo.settings import StudyConfig
+from hpo.settings import StudyConfig, plain
 from hpo.space import SearchSpace
+
+CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
+    "sampler",
+    "pruner",
+    "promotion",
+    "retries",
+    "workers",
+    "threads",
+    "device_slots",
+    "timeout",
+    "trial_seconds",
+)
 
 
 def load_study(storage: RDBStorage, name: str | None) -> Study:
@@ -53,8 +66,8 @@ def open_study(
         The study and its stored record: the uid and all else of the first time.
 
     Raises:
-        StudyError: a study of that name differs in data, split, space or defaults, or was not
-            made by hpo.
+        StudyError: a study of that name differs in data, split, space, defaults or constraints,
+            or was not made by hpo.
     """
     study = optuna.create_study(
         storage=storage,
@@ -81,19 +94,32 @@ def open_study(
     if changes:
         stored = _changed(stored, record, changes, len(study.get_trials(deepcopy=False)))
     stored = _brought_up_to_date(study, stored, record)
-    if not study.get_trials(deepcopy=False):
-        config = stored.config
-        study.enqueue_trial(SearchSpace(config).params(config.train_config))
+    _queue_first(study, stored.config)
     return study, stored
 
 
+def _queue_first(study: Study, config: StudyConfig) -> None:
+    """Queue trial 0, which is the defaults, and the warm starts; none that was there before.
+
+    So a launcher killed amid this loses none, and warm starts can be added later.
+    """
+    space, base = SearchSpace(config), config.train_config
+    starts = [{name: plain(name, value) for name, value in s.items()} for s in config.warm_starts]
+    for start in ({}, *starts):
+        params = space.params(base.replace(**start))
+        study.enqueue_trial(params, skip_if_exists=True)
+
+
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
-    """The stored record with what may change: more trials, how to search, the gate, tags, text."""
+    """The stored record with what may change: more trials, how to search, the gate, tags, text.
+
+    Warm starts only tell the search where to look, as the sampler does; none is taken back.
+    """
+    old = stored.config.warm_starts
     changes = {
+        **{name: getattr(now.config, name) for name in CHANGEABLE},
         "n_trials": max(now.config.n_trials, stored.config.n_trials),
-        "sampler": now.config.sampler,
-        "pruner": now.config.pruner,
-        "promotion": now.config.promotion,
+        "warm_starts": (*old, *(start for start in now.config.warm_starts if start not in old)),
         "tags": {**stored.config.tags, **now.config.tags},
         "description": now.config.description or stored.config.description,
     }
@@ -107,7 +133,8 @@ def _changed(
     stored: StudyRecord, now: StudyRecord, changes: list[str], n_trials: int
 ) -> StudyRecord:
     """The record from trial `n_trials` on, with the changes noted."""
-    taken = {name: getattr(now.config, name) for name in ("data", "split", "seed", "space")}
+    parts = ("data", "split", "seed", "space", "constraints")
+    taken = {name: getattr(now.config, name) for name in parts}
     other_data = stored.split_fingerprint != now.split_fingerprint
     note = {"trial": n_trials, "other_data": other_data, "what": changes}
     return replace(
@@ -129,12 +156,20 @@ def _acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
         )
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
-    before, after = stored.config.space, now.config.space
-    return found + [
-        f"space.{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}"
+    space = _changes("space", stored, now)
+    found += [text for name, text in space.items() if not _other_choices(name, stored, now)]
+    return [*found, *_changes("constraints", stored, now).values()]
+
+
+def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
+    """What differs in a section, by key."""
+    before, after = (dict(getattr(record.config, part)) for record in (stored, now))
+    return {
+        name: f"{part}.{name}: was {_shown(before.get(name, 'absent'))}, "
+        f"is {_shown(after.get(name, 'absent'))}"
         for name in sorted({*before, *after})
-        if before.get(name) != after.get(name) and not _other_choices(name, stored, now)
-    ]
+        if before.get(name) != after.get(name)
+    }
 
 
 def _other_choices(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
@@ -147,24 +182,21 @@ def _other_choices(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
 
 def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
     """Differences that make it another experiment, whatever its owner says."""
-    found = [
-        f"space.{name}: was {stored.config.space[name]}, is {now.config.space[name]}"
-        for name in stored.config.space
-        if _other_choices(name, stored, now)
-    ]
+    space = _changes("space", stored, now)
+    found = [text for name, text in space.items() if _other_choices(name, stored, now)]
     for side in ("item", "user"):
         before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
         if before != after:
             names = [", ".join(columns) or "none" for columns in (before, after)]
             found.append(f"{side} features: was {names[0]}, is {names[1]}")
-    for part in ("base",):
-        before, after = getattr(stored.config, part), getattr(now.config, part)
-        found += [
-            f"{part}.{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}"
-            for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
-        ]
-    return found
+    return [*found, *_changes("base", stored, now).values()]
+
+
+def _shown(value: object) -> str:
+    """With everything that may differ, log and conditions too."""
+    if isinstance(value, Parameter):
+        return " ".join(f"{name}={part}" for name, part in value)
+    return str(value)
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
@@ -176,7 +208,8 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
     seed = derive_seed(config.seed, n_existing)
     if config.sampler.name == "random":
         return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=config.sampler.startup)
+    group = config.is_conditional  # else parameters that some trials lack are drawn one by one
+    return TPESampler(seed=seed, n_startup_trials=config.sampler.startup, group=group)
 
 
 def derive_seed(base: int, number: int) -> int:

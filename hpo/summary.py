@@ -83,7 +83,7 @@ def best_config(study: Study, record: StudyRecord) -> str:
 def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
     outcome = Outcome.of(trial)
     epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
-    params = [f"{trial.params[name]:.4g}" for name in names]
+    params = [f"{trial.params[name]:.4g}" if name in trial.params else "" for name in names]
     return [f"{trial.number}{mark}", f"{_value(trial):.4f}", str(epoch), f"{seconds:.1f}", *params]
 
 
@@ -101,7 +101,11 @@ def ending(
     lines = [f"{ended.n_finished} of {n_trials} trials finished ({counts})"]
     if ended.reason != "complete":
         lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
-    causes = Counter(o.cause for trial in trials if (o := Outcome.of(trial)) and o.cause)
+    outcomes = [outcome for trial in trials if (outcome := Outcome.of(trial))]
+    causes = Counter(outcome.cause for outcome in outcomes if outcome.cause)
+    if n := causes.pop("infeasible", 0):
+        last = next(o.message for o in reversed(outcomes) if o.cause == "infeasible")
+        lines.append(f"  {n} infeasible, not trained, for instance: {last}")
     lines += [f"  failed {n} x {cause}" for cause, n in causes.most_common()]
     if tracking:
         lines += [f"MLflow is incomplete: {tracking}", f"  {_command('sync', study, places)}"]

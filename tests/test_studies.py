@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from hpo.schema import schema
 from hpo.study_file import load_study_config
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
@@ -23,3 +27,27 @@ def test_it_loads_and_its_header_tells_how_to_run_it(path: Path) -> None:
 
 def test_there_are_the_three_that_the_readme_names() -> None:
     assert {path.stem for path in STUDIES} >= {"two_tower", "wide", "smoke"}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_editors_find_the_schema_and_it_accepts_the_file(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#:schema ./study.schema.json\n")
+    jsonschema.validate(tomllib.loads(text), schema())
+
+
+def test_the_schema_is_up_to_date() -> None:
+    stored = STUDIES[0].parent / "study.schema.json"
+    cure = "python -m hpo.schema > studies/study.schema.json"
+    assert json.loads(stored.read_text(encoding="utf-8")) == schema(), cure
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["trials = 3", "base = { dim = 0 }", "space = { dimm = { low = 1, high = 2 } }", "seed = -1"],
+)
+def test_the_schema_refuses_what_a_study_refuses(wrong: str) -> None:
+    good = {"space": {"dim": {"low": 1, "high": 200, "when": {"cuts": [1, 2]}}}}
+    jsonschema.validate(good, schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**good, **tomllib.loads(wrong)}, schema())

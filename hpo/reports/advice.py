@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import optuna
 from optuna import Study
 
+from hpo.parameter import Parameter
 from hpo.reports.trials import TrialRow, complete
-from hpo.settings import Parameter, StudyConfig
+from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
 
 MIN_COMPLETE = 10  # below, importances and bounds are noise
 BEST_SHARE = 0.2  # of the COMPLETE trials
+MIN_HAVING = 2  # of the best trials must have a conditional parameter
 NEAR = 0.1  # of the range
 UNIMPORTANT = 0.05
 
@@ -32,6 +34,7 @@ def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
 
     {} for fewer than 10 COMPLETE trials, or if all have the same value. PRUNED trials do not
     count, so a parameter that only decides between hopeless and fair looks smaller than it is.
+    Conditional parameters that some of the trials lack are not among them.
     """
     finished = complete(trials)
     if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
@@ -54,12 +57,11 @@ def hints(
         for name, parameter in config.space.items()
         if parameter.choices is None and (hint := _pressed(name, parameter, best))
     ]
-    top = best[0].params
     idle = [
         Hint(
             name,
             f"{name} hardly matters (importance {share:.2f}): fix it, for instance at "
-            f"{top[name]:.4g}, and spend the trials on other parameters.",
+            f"{best[0].shown(name)}, and spend the trials on other parameters.",
         )
         for name, share in importance.items()
         if share < UNIMPORTANT
@@ -68,11 +70,14 @@ def hints(
 
 
 def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
-    """A hint if more than half of the best trials are in the last tenth of one end.
+    """A hint if more than half of the best trials that have it are in the last tenth of one end.
 
     `epochs` is an upper bound, so what it is measured by is the best epoch.
     """
     low, high = parameter.values
+    best = [trial for trial in best if name in trial.params]
+    if len(best) < MIN_HAVING:
+        return None
     used = [trial.best_epoch if name == "epochs" else trial.params[name] for trial in best]
     places = [position(parameter, value) for value in used]
     legal_low, legal_high = TrainConfig.bounds(name)

@@ -158,7 +158,7 @@ def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
 def _value(side: Side, name: str) -> str:
     if name not in side.record.config.space:
         return f"{getattr(side.record.config.train_config, name):.4g} (fixed)"
-    return "none" if side.best is None else f"{side.best.params[name]:.4g}"
+    return "none" if side.best is None else side.best.shown(name)
 
 
 def _searches(first: Side, second: Side) -> Iterator[tuple[str, str, str]]:

@@ -126,6 +126,8 @@ def _space(findings: Findings) -> Iterator[Section]:
     n = len(complete(trials))
     if findings.importance:
         text = [f"From the {n} complete trials; pruned ones have no value to explain."]
+        if lacking := [name for name in space if name not in findings.importance]:
+            text.append(f"Not judged, since some trials lack them: {', '.join(lacking)}.")
         alt = "bars: " + ", ".join(f"{name} {v:.2f}" for name, v in findings.importance.items())
         picture = Picture("importances", importance_bars(findings.importance), alt)
         yield Section("importances", "Parameter importances", text, picture)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpo.parameter import Parameter
 from hpo.reports.advice import position
 from hpo.reports.figures import scatter
 from hpo.reports.style import BLUE, INK, LIGHT, ORANGE, new_figure
 from hpo.reports.trials import TrialRow, complete
-from hpo.settings import OBJECTIVE, Parameter
+from hpo.settings import OBJECTIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PER_ROW = 3
+ABSENT = -0.12  # height of the trials in which a conditional parameter was not searched
 MAX_LEVEL = 6  # parameters whose names fit side by side
 
 
@@ -49,11 +51,15 @@ def parallel_coordinates(trials: Sequence[TrialRow], space: Mapping[str, Paramet
             kind |= {"color": LIGHT, "lw": 1.0, "alpha": 1.0, "linestyle": (0, (4, 2))}
         if trial is best:
             kind |= {"color": ORANGE, "lw": 2.8}
-        heights = [_place(parameter, trial.params[name]) for name, parameter in space.items()]
+        heights = [
+            _place(parameter, trial.params[name]) if name in trial.params else ABSENT
+            for name, parameter in space.items()
+        ]
         axes.plot([*heights, height], zorder=3 if trial.state == "COMPLETE" else 2, **kind)
     columns = len(space)
     for column, parameter in enumerate(space.values()):
         marks = [(_place(parameter, value), f"{value:g}") for value in parameter.values]
+        marks += [(ABSENT, "not searched")] if parameter.when else []
         _axis(axes, column, marks)
     _axis(axes, columns, [(0.0, f"{low:.4f}"), (1.0, f"{high:.4f}")])
     axes.set_xlim(-0.3, columns + 0.35)
@@ -89,10 +95,12 @@ def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure
     figure, grid = new_figure(2.7 * rows + 0.3, rows, min(len(space), PER_ROW))
     best = complete(trials)[0]
     for axes, (name, parameter) in zip(grid, space.items(), strict=False):
-        scatter(axes, trials, lambda trial, name=name: trial.params[name])  # type: ignore[misc]
-        at, label = best.params[name], f"best: trial {best.number}"
-        star = {"marker": "*", "s": 190, "color": ORANGE, "edgecolor": "white", "zorder": 5}
-        axes.scatter([at], [best.score], label=label, **star)  # type: ignore[arg-type]
+        having = [trial for trial in trials if name in trial.params]
+        scatter(axes, having, lambda trial, name=name: trial.params[name])  # type: ignore[misc]
+        if best in having:
+            at, label = best.params[name], f"best: trial {best.number}"
+            star = {"marker": "*", "s": 190, "color": ORANGE, "edgecolor": "white", "zorder": 5}
+            axes.scatter([at], [best.score], label=label, **star)  # type: ignore[arg-type]
         if parameter.choices is not None:
             axes.set_xticks(parameter.choices)
         elif parameter.log:
@@ -102,7 +110,9 @@ def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure
         axes.set_ylabel(OBJECTIVE)
     for axes in grid[len(space) :]:
         axes.set_visible(False)
-    handles, labels = grid[0].get_legend_handles_labels()
+    handles, labels = max(
+        (a.get_legend_handles_labels() for a in grid), key=lambda found: len(found[0])
+    )
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
 

@@ -41,7 +41,7 @@ def headline(
 
 def _config(record: StudyRecord, best: TrialRow, default: TrialRow | None) -> Table:
     base = record.config.train_config.as_dict()
-    rows = [(name, f"{best.params[name]:.4g}", f"{base[name]:.4g}") for name in record.config.space]
+    rows = [(name, best.shown(name), f"{base[name]:.4g}") for name in record.config.space]
     rows.append(("best epoch", f"{best.best_epoch}", f"{default.best_epoch}" if default else ""))
     return Table(("", "best", "default"), rows)
 
@@ -158,7 +158,7 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
         (
             f"trial {trial.number}{' (default)' if trial.is_default else ''}",
             f"{trial.score:.4f}",
-            *(f"{trial.params[name]:.4g}" for name in names),
+            *map(trial.shown, names),
             f"{trial.best_epoch}",
             f"{trial.seconds:.1f}",
         )

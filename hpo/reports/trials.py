@@ -25,7 +25,7 @@ class TrialRow:
         curve: epoch -> recall_at_10.
         best_epoch: 0 if no epoch finished.
         seconds: wall time of its epochs.
-        cause: why it FAILed.
+        cause: why it FAILed or was not trained.
         attempt: None if it never started.
         started, ended: local time, as Optuna keeps it.
     """
@@ -46,6 +46,10 @@ class TrialRow:
     def score(self) -> float:
         """The value; minus infinity where there is none."""
         return float("-inf") if self.value is None else self.value
+
+    def shown(self, name: str) -> str:
+        """A parameter's value; "-" where its condition did not hold."""
+        return f"{self.params[name]:.4g}" if name in self.params else "-"
 
     @property
     def became(self) -> str:

@@ -131,7 +131,7 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     """The whole TrainConfig; nothing while the trial still draws its params."""
     attempt = Attempt.of(trial)
-    if attempt is None or set(trial.params) != set(view.record.config.space):
+    if attempt is None or not view.space.is_complete(trial.params):
         return {}
     values = view.space.config(trial.params, attempt.seed).as_dict()
     return {name: str(value) for name, value in values.items()}
@@ -147,7 +147,7 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     if attempt:
         tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
-    if outcome and trial.state == TrialState.FAIL:
+    if outcome and (trial.state == TrialState.FAIL or outcome.cause):
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.parameter import Parameter
 from hpo.records import StudyRecord, best_complete
-from hpo.settings import Parameter, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.tracking.projection import BEST, Content, Row, StudyView, cut, milliseconds
 
 COUNTERS = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.settings import Places
-from hpo.study_file import load_study_config
+from hpo.override import Override
+from hpo.settings import Places, StudyConfig
+from hpo.study_file import dump_study_config, load_study_config
+from tests.hpo.commands import ROOT
 
 GOOD = """
 data = "demo"
@@ -98,7 +102,7 @@ def test_contradictions_in_the_space(tmp_path: Path, space: str, expected: str) 
 
 
 def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"\[base\] lr=100\.0: must be 1e-07\.\.10"):
+    with pytest.raises(SettingsError, match=r"base\.lr: must be 1e-07\.\.10 \(given: 100\)"):
         load(tmp_path, "[base]\nlr = 100\n[space]\ndim = { low = 1, high = 200 }\n")
 
 
@@ -139,3 +143,164 @@ def test_options_beat_the_environment_which_beats_the_default(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert Places.resolve(None, None).tracking_uri == "http://127.0.0.1:5000"
     assert Places.resolve(None, "sqlite:///x.db").tracking_uri == "sqlite:///x.db"
+
+
+SPACE = """
+[space]
+cuts = { low = 1, high = 3 }
+dim = { low = 16, high = 256 }
+negatives = { choices = [1000, 5000], when = { cuts = { low = 2 }, dim = [16, 32] } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("mix = { low = 0, high = 1, when = { lr = { low = 1 } } }", "when.lr: is not searched"),
+        ("mix = { low = 0, high = 1, when = { cuts = [3, 4] } }", "cuts is never 4; it is 1..3"),
+        ("mix = { low = 0, high = 1, when = { cuts = { low = 4 } } }", "never holds; cuts is 1..3"),
+        ("mix = { low = 0, high = 1, when = { mix = { low = 1 } } }", "circle: mix -> mix"),
+        ("mix = { low = 0, high = 1, when = { cuts = { lo = 1 } } }", "known: low, high, choices"),
+        ("mix = { low = 0, high = 1, when = { cuts = {} } }", "give choices, low or high"),
+        ("mix = { low = 0, high = 1, step = 0.3 }", "to high=1, the last is 0.9"),
+        ("mix = { choices = [0.35, 0.35] }", "2 different values, each given once"),
+        ("mix = { low = 0.0, high = 1.0, step = 0.5 }", "default 0.35 lies outside 0..1 in steps"),
+        ("mix = { low = 0, high = inf }", "space.mix.high: Input should be a finite number"),
+    ],
+)
+def test_wrong_parameters_and_conditions(tmp_path: Path, lines: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, SPACE + lines)
+    assert len(caught.value.problems) == 1
+    assert expected in str(caught.value)
+
+
+def test_a_conditional_parameter_may_have_its_default_outside(tmp_path: Path) -> None:
+    assert load(tmp_path, SPACE).is_conditional  # negatives is 0 by default
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("dim = 300", "warm_starts.0.dim: 300 is not in 16..256"),
+        ("dim = 16.5", "warm_starts.0.dim: 16.5 is not in 16..256"),
+        ("lr = 0.1", "warm_starts.0.lr: is not searched; searched: cuts, dim, negatives"),
+        ("cuts = 1\nnegatives = 1000", "searched only where cuts in 2.. and dim in 16, 32"),
+        ("cuts = 2\ndim = 16", "negatives: is missing: the base has 0, which is not in 1000, 5000"),
+    ],
+)
+def test_warm_starts_that_do_not_fit(tmp_path: Path, start: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f"{SPACE}[[warm_starts]]\n{start}\n")
+    assert len(caught.value.problems) == 1
+    assert expected in str(caught.value)
+
+
+def test_mistakes_in_and_among_keys_are_told_together(tmp_path: Path) -> None:
+    """The acceptance line of the study engine: five mistakes, five lines."""
+    text = f"""
+    trials = 3
+    [sampler]
+    name = "magic"
+    {SPACE}
+    lr = {{ low = 0.1, high = 0.01 }}
+    mix = {{ low = 0, high = 1, when = {{ cuts = [4] }} }}
+    recency = {{ low = 1, high = 6, when = {{ lr = {{ low = 0.05 }} }} }}
+    [[warm_starts]]
+    dim = 300
+    lr = 0.05
+    recency = 2
+    """
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    found = str(caught.value)
+    assert len(caught.value.problems) == 5, found
+    for part in (
+        "trials: unknown key; known: name, data",
+        "sampler.name: Input should be 'tpe'",
+        "space.lr: low=0.1 must be below high=0.01",
+        "space.mix.when.cuts: cuts is never 4; it is 1..3",
+        "warm_starts.0.dim: 300 is not in 16..256",
+    ):
+        assert part in found
+
+
+def override(tmp_path: Path, *texts: str) -> StudyConfig:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    return load_study_config(path, {}, [Override.parse(text) for text in texts])
+
+
+def test_set_reaches_every_key(tmp_path: Path) -> None:
+    config = override(
+        tmp_path,
+        "space.dim.high=100", "base.lr=0.01", "pruner.name=none", "description=two words",
+        "data.user_col=who", 'tags."a.b"=c', "space.mix={ low = 0.1, high = 1 }",
+        "constraints.model_mb=50", "n_trials=3", "n_trials=7",
+    )  # fmt: skip
+    assert (config.space["dim"].high, config.space["dim"].low) == (100, 16)
+    assert config.train_config.lr == 0.01
+    assert (config.pruner.name, config.description) == ("none", "two words")
+    assert (config.data.source, config.data.user_col) == ("demo", "who")
+    assert config.tags == {"a.b": "c"}
+    assert config.space["mix"].values == (0.1, 1)
+    assert (config.constraints.model_mb, config.n_trials) == (50, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("space.dim.hihg=1", "--set space.dim.hihg=1: space.dim.hihg: unknown key; known: low"),
+        ("sampler.name=magic", "--set sampler.name=magic: sampler.name: Input should be 'tpe'"),
+        ("base.lr=100", "--set base.lr=100: base.lr: must be 1e-07..10 (given: 100)"),
+        ("space.dim.low=300", "--set space.dim.low=300: space.dim: low=300 must be below"),
+        ("data.source.x=1", "--set data.source.x=1: data.source is no table"),
+    ],
+)
+def test_what_set_gets_wrong_names_the_option(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        override(tmp_path, text)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "=1", "n_trials", "a b=1", "a..b=1"])
+def test_set_without_a_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="give KEY=VALUE"):
+        Override.parse(text)
+
+
+def test_what_is_printed_loads_as_the_same_study(tmp_path: Path) -> None:
+    text = f"""
+    timeout = 1.5
+    {SPACE}
+    mix = {{ low = 0.0, high = 1.4, step = 0.35, when = {{ cuts = 2 }} }}
+    lr = {{ low = 1e-3, high = 1e-2, log = true }}
+    [[warm_starts]]
+    cuts = 2
+    dim = 16
+    negatives = 5000
+    [constraints]
+    model_mb = 50
+    [tags]
+    "a b" = 'c"d'
+    """
+    config = load(tmp_path, text).with_whole_base()
+    printed = dump_study_config(config)
+    assert load(tmp_path, printed) == config
+    assert dump_study_config(load(tmp_path, printed)) == printed
+    assert "high = 256\n" in printed  # a whole number stays one
+
+
+def test_a_printed_study_needs_no_torch_and_no_optuna(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    check = (
+        "import sys; from hpo.run import main;"
+        f"code = main(['--study', {str(path)!r}, '--set', 'base.lr=0.01', '--print-config']);"
+        "sys.exit(code or bool({'torch', 'optuna', 'mlflow', 'polars'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "lr = 0.01" in result.stdout

@@ -11,12 +11,23 @@ import optuna
 import pytest
 from sqlalchemy import text
 
+from hpo.candidate import top_candidates
 from hpo.errors import SettingsError, StudyError
 from hpo.ledger import Ledger
 from hpo.records import StudyRecord
+from hpo.scheduler import Scheduler
 from hpo.storage import open_storage
 from hpo.study import load_study, make_sampler, open_study
-from tests.hpo.scripted import SPACE, epoch_result, study_config, study_record
+from hpo.warm_starts import with_best_of
+from tests.hpo.scripted import (
+    SPACE,
+    MemoryProgress,
+    ScriptedRunner,
+    epoch_result,
+    make_study,
+    study_config,
+    study_record,
+)
 
 START = """
 import sys
@@ -170,3 +181,66 @@ def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
         study.enqueue_trial(first.trial.params)
         again = Ledger(study, record.config).start("scripted", 1)
         assert (again.same_as is not None) is known
+
+
+def queued(study: optuna.Study) -> list[dict]:
+    return [trial.system_attrs["fixed_params"] for trial in study.trials]
+
+
+def test_warm_starts_follow_the_defaults_once_and_more_can_come(tmp_path: Path) -> None:
+    storage, default = open_storage(url(tmp_path)), {"dim": 8, "lr": 0.01, "epochs": 4}
+    first = study_config(warm_starts=[{"dim": 16}, {"dim": 8}])  # the second is the default
+    study, _ = open_study(storage, "s", study_record(first))
+    assert queued(study) == [default, {**default, "dim": 16}]
+    later = study_config(warm_starts=[{"dim": 32.0, "lr": 0.1}])
+    for _ in range(2):
+        study, record = open_study(storage, "s", study_record(later))
+        assert queued(study) == [
+            default, {**default, "dim": 16}, {"dim": 32, "lr": 0.1, "epochs": 4},
+        ]  # fmt: skip
+    assert record.config.warm_starts == ({"dim": 16}, {"dim": 8}, {"dim": 32, "lr": 0.1})
+
+
+def test_warm_starts_lost_by_a_kill_are_queued_later(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    config = study_config(warm_starts=[{"dim": 16}])
+    study.set_user_attr("hpo:study", study_record(config).to_json())
+    study.enqueue_trial({"dim": 8, "lr": 0.01, "epochs": 4})
+    study, _ = open_study(storage, "s", study_record(config))
+    assert [params["dim"] for params in queued(study)] == [8, 16]
+
+
+def test_constraints_are_part_of_the_study_and_budgets_are_not(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    open_study(storage, "s", study_record(study_config()))
+    budget = {"trial_seconds": 5.0, "threads": 2, "retries": {"worker_died": 0}}
+    _, record = open_study(storage, "s", study_record(study_config(**budget)))
+    assert (record.config.trial_seconds, record.config.threads) == (5.0, 2)
+    assert record.config.retries.worker_died == 0
+    limited = study_config(constraints={"model_mb": 5})
+    with pytest.raises(StudyError, match=r"constraints\.model_mb: was None, is 5\.0"):
+        open_study(storage, "s", study_record(limited))
+
+
+def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> None:
+    config = study_config(n_trials=12, pruner={"name": "none"})
+    other = make_study(tmp_path, config)
+    Scheduler(Ledger(other, config), [ScriptedRunner()], MemoryProgress(), 12).run()
+    best = top_candidates(other, 5)
+    dims = sorted(candidate.config.dim for candidate in best)
+    middle = dims[2]
+    narrow = study_config(
+        base={"dim": 4, "lr": 0.01, "mix": 0.5},
+        space={"dim": {"low": 4, "high": middle}, "lr": {"low": 1e-3, "high": 1e-1, "log": True}},
+    )
+    said: list[str] = []
+    starts = with_best_of(other, narrow, said.append).warm_starts
+    fitting = [c for c in best if c.config.dim <= middle]
+    assert list(starts) == [{"dim": c.config.dim, "lr": c.config.lr} for c in fitting]
+    for candidate in set(best) - set(fitting):
+        text = f"trial {candidate.trial} of small, left out: dim {candidate.config.dim} is not in 4"
+        assert any(text in line for line in said)
+    assert said[-1] == f"warm starts: {len(fitting)} of the best 5 trials of small"
+    with pytest.raises(StudyError, match="no complete trial"):
+        with_best_of(make_study(tmp_path, study_config(name="empty")), narrow, said.append)

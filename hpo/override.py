@@ -1,0 +1,65 @@
+"""Override: one `--set KEY=VALUE` on the command line, over a study file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Override:
+    """`--set KEY=VALUE`. `text`: as given."""
+
+    place: tuple[str, ...]
+    value: Any
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Override:
+        """KEY is a dotted TOML key; VALUE a TOML value, or bare words, which are a string.
+
+        Raises:
+            ValueError: there is no such KEY.
+        """
+        key, equals, given = text.partition("=")
+        try:
+            node: Any = tomllib.loads(f"{key} = 0") if equals and "\n" not in key else {}
+        except tomllib.TOMLDecodeError:
+            node = {}
+        place: list[str] = []
+        while isinstance(node, dict) and len(node) == 1:
+            ((part, node),) = node.items()
+            place.append(part)
+        if not place or node != 0:
+            raise ValueError(f"{text!r}: give KEY=VALUE, for instance space.dim.high=128")
+        return cls(tuple(place), _toml_value(given.strip()), text)
+
+    def put_into(self, values: dict[str, Any]) -> None:
+        """Set the value, making tables on the way.
+
+        Raises:
+            SettingsError: what is on the way is no table.
+        """
+        *parents, last = self.place
+        for depth, part in enumerate(parents, 1):
+            values = values.setdefault(part, {})
+            if not isinstance(values, dict):
+                way = ".".join(self.place[:depth])
+                raise SettingsError(f"--set {self.text}: {way} is no table; give it as a whole")
+        values[last] = self.value
+
+    def concerns(self, place: tuple[str | int, ...]) -> bool:
+        """Whether it set this key, something in it or something around it."""
+        n = min(len(place), len(self.place))
+        return n > 0 and self.place[:n] == place[:n]
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return found["value"] if len(found) == 1 else text

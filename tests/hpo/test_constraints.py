@@ -1,0 +1,145 @@
+"""Constraints: known before training, so what breaks them is not trained and cannot win."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.samplers._tpe.sampler import _split_trials
+from optuna.trial import TrialState
+from rich.console import Console
+
+from hpo.candidate import top_candidates
+from hpo.constraints import Constraints
+from hpo.errors import PromotionError, SettingsError
+from hpo.ledger import Ledger
+from hpo.objective import Objective, Stop
+from hpo.progress import LineProgress
+from hpo.records import Outcome, StudyRecord, best_complete
+from hpo.reports.tables import stages
+from hpo.reports.trials import read_trials
+from hpo.scheduler import Ended, Scheduler
+from hpo.settings import Places
+from hpo.summary import ending
+from hpo.tracking.projection import StudyView, project_trial
+from recsys.config import TrainConfig
+from tests.hpo.scripted import MemoryProgress, ScriptedRunner, make_study, study_config
+
+MEASURES = {"model_mb": lambda config: config.dim / 2}
+LIMIT = {"constraints": {"model_mb": 10}}  # dim <= 20 of 4..64
+
+
+def run(folder: Path, n_trials: int = 12) -> tuple[optuna.Study, ScriptedRunner]:
+    config = study_config(n_trials=n_trials, pruner={"name": "none"}, **LIMIT)
+    study = make_study(folder, config)
+    runner = ScriptedRunner()  # larger dims are better, so the best would be infeasible
+    ended = Scheduler(
+        Ledger(study, config, measures=MEASURES), [runner], MemoryProgress(), n_trials
+    ).run()
+    assert ended == Ended("complete", n_trials)
+    return study, runner
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[optuna.Study, ScriptedRunner]:
+    return run(tmp_path_factory.mktemp("constrained"))
+
+
+def test_an_infeasible_config_is_pruned_untrained_and_counts(
+    finished: tuple[optuna.Study, ScriptedRunner],
+) -> None:
+    study, runner = finished
+    infeasible = [trial for trial in study.trials if trial.params["dim"] > 20]
+    assert 0 < len(infeasible) < 12
+    for trial in study.trials:
+        dim = trial.params["dim"]
+        assert trial.constraints == {"model_mb": dim / 2 - 10}
+        assert trial.state is (TrialState.PRUNED if dim > 20 else TrialState.COMPLETE)
+    for trial in infeasible:
+        message = f"model_mb {trial.params['dim'] / 2:.4g} > 10"
+        assert Outcome.of(trial) == Outcome(0, 0.0, "infeasible", message)
+        assert trial.intermediate_values == {}
+    assert max(config.dim for config in runner.trained) <= 20
+    assert len(runner.trained) == 12 - len(infeasible)
+
+
+def test_the_sampler_sees_the_constraint(
+    finished: tuple[optuna.Study, ScriptedRunner],
+) -> None:
+    study, _ = finished
+    below, above = _split_trials(study, study.trials, n_below=4)
+    assert all(trial.params["dim"] <= 20 for trial in below)
+    assert any(trial.params["dim"] > 20 for trial in above)
+
+
+def test_it_never_wins_even_if_the_constraint_came_later(
+    finished: tuple[optuna.Study, ScriptedRunner],
+) -> None:
+    study, _ = finished
+    best = best_complete(study.trials)
+    assert best is not None
+    assert best.params["dim"] <= 20
+    assert top_candidates(study, 1)[0].trial == best.number
+    others = optuna.create_study(direction="maximize")
+    for excess in (0.0, 0.5):
+        trial = others.ask()
+        trial.set_constraint("model_mb", excess)
+        others.tell(trial, 1.0 + excess)
+    best = best_complete(others.trials)
+    assert best is not None
+    assert best.number == 0
+
+
+def test_no_feasible_trial_is_no_candidate(tmp_path: Path) -> None:
+    config = study_config(**LIMIT, base={"dim": 32, "lr": 0.01, "epochs": 4})
+    study = make_study(tmp_path, config)
+    ledger = Ledger(study, config, measures=MEASURES)
+    state, _ = Objective(ledger, lambda *_: None, lambda: Stop.NO)(
+        ledger.start("scripted", 1), ScriptedRunner()
+    )
+    assert (state, ledger.n_finished(), ledger.best()) == (TrialState.PRUNED, 1, None)
+    with pytest.raises(PromotionError, match="no complete trial"):
+        top_candidates(study, 5)
+
+
+def test_the_cause_is_shown_everywhere(
+    finished: tuple[optuna.Study, ScriptedRunner], tmp_path: Path
+) -> None:
+    study, _ = finished
+    first = next(trial for trial in study.trials if trial.params["dim"] > 20)
+    n = sum(trial.params["dim"] > 20 for trial in study.trials)
+    text = ending(study, Ended("complete", 12), 12, Places(), None)
+    assert f"{n} infeasible, not trained, for instance: model_mb " in text
+    assert "failed" not in text
+    view = StudyView("s", 0, StudyRecord.of(study))
+    content = project_trial(view, first, "parent")
+    assert content is not None
+    assert content.tags["hpo.cause"] == "infeasible"
+    assert content.tags["hpo.message"] == f"model_mb {first.params['dim'] / 2:.4g} > 10"
+    assert content.params["dim"] == str(first.params["dim"])
+    assert content.status == "KILLED"
+    assert [row[:2] for row in stages(read_trials(study)).rows if "infeasible" in row[0]] == [
+        ("pruned (infeasible)", f"{n}")
+    ]
+    config = study_config(**LIMIT, base={"dim": 32, "lr": 0.01, "epochs": 4})
+    assignment = Ledger(make_study(tmp_path, config), config, measures=MEASURES).start(
+        "scripted", 1
+    )
+    line = LineProgress(Console(), 12, 0, 0.0).line(
+        assignment, TrialState.PRUNED, assignment.outcome()
+    )
+    assert line == "[ 1/12] trial 0 pruned (infeasible): model_mb 16 > 10"
+
+
+def test_a_study_without_any_feasible_config_is_refused() -> None:
+    config = study_config(constraints={"model_mb": 1})
+    with pytest.raises(SettingsError, match="no configuration of the space has at most 1, the lea"):
+        Constraints(config, MEASURES).check()
+    Constraints(study_config(constraints={"model_mb": 2}), MEASURES).check()  # dim 4
+
+
+def test_without_constraints_nothing_is_measured() -> None:
+    constraints = Constraints(study_config(), {})
+    assert constraints.excess(TrainConfig()) == {}
+    assert constraints.violation({}) == ""
