@@ -57,7 +57,7 @@ class Request:
 
     Attributes:
         file_stem: of the study file; the default study name is `<file_stem>-<data>`.
-        device: torch device name; "cuda" stands for all cards.
+        devices: torch device name of each worker.
         tracking: whether MLflow is kept up beside the study.
         promote: whether the winner is registered at the end.
         accept_changes: whether a study goes on with other data or another space.
@@ -68,9 +68,8 @@ class Request:
     config: StudyConfig
     file_stem: str
     places: Places
-    workers: int
     runner: Literal["process", "inline"]
-    device: str
+    devices: Sequence[str]
     tracking: bool
     promote: bool
     accept_changes: bool = False
@@ -201,27 +200,20 @@ def _run(
 def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
     """The slots, and the file that worker processes read; both go when the block ends."""
     if request.runner == "inline":
-        yield [InlineRunner(holdout, torch.device(request.device))]
+        yield [InlineRunner(holdout, torch.device(request.devices[0]))]
         return
-    available = max(1, torch.get_num_threads() // request.workers)
+    available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
     threads = request.config.threads or useful
     with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "holdout.safetensors"
         save_holdout(data, holdout)
-        devices = slots(request.device, request.workers)
-        runners = [ProcessRunner(data, device, threads) for device in devices]
+        runners = [ProcessRunner(data, device, threads) for device in request.devices]
         try:
             yield runners
         finally:
             for runner in runners:
                 runner.close()
-
-
-def slots(device: str, workers: int) -> list[str]:
-    """The device of each worker: "cuda" means all cards, several workers a card if need be."""
-    cards = torch.cuda.device_count() if device == "cuda" else 0
-    return [f"cuda:{i % cards}" if cards else device for i in range(workers)]
 
 
 def _promote(places: Places, name: str) -> int:

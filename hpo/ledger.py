@@ -42,7 +42,6 @@ RETRIED: frozenset[Cause] = frozenset(
     {"worker-died", "out-of-memory", "launcher-died", "interrupted"}
 )
 BAD_CONFIG: frozenset[Cause] = frozenset({"diverged", "time-limit"})
-MAX_DEATHS = 3  # of workers, by one config; interruptions are not its fault
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
 
@@ -132,7 +131,8 @@ class Ledger:
             lost = last.state == TrialState.FAIL and outcome and outcome.cause in RETRIED
             complete = self._space.is_complete(params)  # killed amid the suggestions: no
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)
-            if lost and complete and deaths < MAX_DEATHS:  # fail() sees to the other limits
+            tries = self._config.retries.worker_died + 1
+            if lost and complete and deaths < tries:  # fail() sees to the other limits
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
                 self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
 
@@ -213,7 +213,8 @@ class Ledger:
                 trials = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
             origin = assignment.attempt.origin
             same = [t for t in trials if self._attempt_of(t).origin == origin]
-            bad = any(_cause(trial) == "out-of-memory" for trial in same)
+            retries = self._config.retries.out_of_memory
+            bad = sum(_cause(trial) == "out-of-memory" for trial in same) >= retries
         state = TrialState.PRUNED if bad else TrialState.FAIL
         self._finish(assignment, state, outcome)
         return state

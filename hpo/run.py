@@ -6,7 +6,6 @@ python -m hpo.run --n-trials 50
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from hpo.settings import Places, StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
-MAX_WORKERS = 8
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help=f"processes (default: cores, at most {MAX_WORKERS})",
+        help="processes (default: cores, at most 8)",
     )
     result.add_argument(
         "--runner", choices=("process", "inline"), default="process", help="where to train"
@@ -135,15 +133,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -> Request:
     from hpo.launcher import Request
+    from hpo.slots import worker_devices
 
-    workers = config.workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    devices = worker_devices(_device(options), config.workers, config.device_slots)
     return Request(
         config=config,
         file_stem=options.study.stem,
         places=places,
-        workers=1 if options.runner == "inline" else workers,
         runner=options.runner,
-        device=_device(options),
+        devices=devices[:1] if options.runner == "inline" else devices,
         promote=options.promote,
         tracking=not options.no_tracking,
         accept_changes=options.accept_changes,

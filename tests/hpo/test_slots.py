@@ -1,0 +1,29 @@
+"""Who trains where."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hpo.slots import MAX_WORKERS, worker_devices
+
+
+@pytest.mark.parametrize(
+    ("cards", "device", "workers", "per_card", "expected"),
+    [
+        (0, "cpu", 3, 4, ["cpu"] * 3),
+        (2, "cuda", None, 2, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]),
+        (2, "cuda", 3, 1, ["cuda:0", "cuda:1", "cuda:0"]),
+        (2, "cuda:1", None, 2, ["cuda:1"] * 2),
+    ],
+)
+def test_workers_are_spread_over_the_cards(
+    monkeypatch: pytest.MonkeyPatch, cards: int, device: str, workers: int | None, per_card: int,
+    expected: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    assert worker_devices(device, workers, per_card) == expected
+
+
+def test_without_cards_there_is_a_worker_a_core() -> None:
+    assert 1 <= len(worker_devices("cpu", None, 1)) <= MAX_WORKERS
