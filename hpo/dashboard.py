@@ -101,7 +101,7 @@ def _link_hint(places: Places, servers: Sequence[Server]) -> str:
     wanted = {"--dashboard-url": places.dashboard_url, "--mlflow-url": mlflow_base(places)}
     seen = zip(wanted, servers, strict=False)
     other = [f"{name} {s.address}" for name, s in seen if s.address != wanted[name]]
-    return f"\nto make links lead here: python -m hpo.sync {' '.join(other)}" if other else ""
+    return f"\nif links lead elsewhere: python -m hpo.sync {' '.join(other)}" if other else ""
 
 
 def _start(

@@ -200,11 +200,11 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         lines = read_until(process, "Ctrl-C")
         family += family[0].children(recursive=True)
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        links = f"--dashboard-url {addresses[0]} --mlflow-url {addresses[1]}"
         assert lines[-4:] == [
             f"optuna-dashboard  {addresses[0]}/dashboard/studies/1  (read-only)",
             f"MLflow            {addresses[1]}",
-            f"to make links lead here: python -m hpo.sync --dashboard-url {addresses[0]} "
-            f"--mlflow-url {addresses[1]}",
+            f"if links lead elsewhere: python -m hpo.sync {links}",
             "Ctrl-C stops this",
         ]
         mlflow = f"http://127.0.0.1:{ports[1]}"
