@@ -161,9 +161,10 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     if attempt:
         tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
-    if outcome and (trial.state == TrialState.FAIL or outcome.cause):
+    if outcome:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
+        tags["hpo.same_as"] = "" if outcome.same_as is None else str(outcome.same_as)
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
 
 
