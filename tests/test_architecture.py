@@ -15,7 +15,7 @@ OPTUNA = {
     "assignment", "dashboard", "launcher", "ledger", "live",
     "mirror", "notes", "objective", "progress", "projection",
     "promotion", "records", "replaying", "scheduler", "space", "study",
-    "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
+    "study_projection", "summary", "sync", "candidate", "storage", "advice", "check", "comparison", "trials",
     "warm_starts",
 }  # fmt: skip
 LIGHT = (
