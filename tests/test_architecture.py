@@ -15,8 +15,8 @@ OPTUNA = {
     "assignment", "dashboard", "launcher", "ledger", "live",
     "mirror", "notes", "objective", "progress", "projection",
     "promotion", "records", "replaying", "scheduler", "space", "study",
-    "study_projection", "summary", "sync", "candidate", "storage", "advice", "check", "comparison", "trials",
-    "warm_starts",
+    "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
+    "check", "warm_starts",
 }  # fmt: skip
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",

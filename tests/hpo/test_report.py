@@ -93,7 +93,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> RealStudy:
         for result in runner.epochs(assignment.config):
             ledger.report(assignment, result)
         if ending == "fail":
-            ledger.fail(assignment, assignment.outcome("diverged", "loss is <nan>"))
+            ledger.fail(assignment, assignment.outcome("error", "loss is <nan>"))
         else:
             ledger.prune(assignment)
     return real
@@ -205,7 +205,7 @@ def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> Non
     assert float(row[2]) == pytest.approx(sum(seconds), abs=0.051)
     assert float(row[3]) == pytest.approx(sum(whole) - sum(seconds), abs=0.051)
     assert float(row[4]) == pytest.approx(median(whole), abs=0.051)
-    assert page.rows("pruned")[0][0] == page.rows("failed (diverged)")[0][0] == "1"
+    assert page.rows("pruned")[0][0] == page.rows("failed (error)")[0][0] == "1"
 
 
 def test_pictures_draw_what_the_storage_says(real: RealStudy) -> None:
