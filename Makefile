@@ -1,6 +1,8 @@
 # make run      tune on ml-100k: from nothing but Python 3.11, make and a package index
 # make test     the whole suite
 # make check    lint, types, tests: what CI runs
+# make faults   many random kills and long outages; minutes
+# make screenshots  the README's pictures; needs Chromium
 # make install  only the environment, in .venv
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ endif
 RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run install test check lint types clean
+.PHONY: run install test check lint types faults screenshots clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -21,6 +23,12 @@ install: .venv/installed
 
 test: .venv/installed-test
 	$(RUN) pytest
+
+faults: .venv/installed-test
+	$(RUN) pytest -m faults tests/faults
+
+screenshots: .venv/installed-test
+	$(RUN) pytest tests/browser --screenshots docs/screenshots
 
 check: lint types test
 

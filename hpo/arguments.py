@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
+
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """--study-name, --storage, --tracking-uri, --experiment-name; see `hpo.settings.Places`."""
@@ -23,6 +25,30 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="MLflow experiment of the study's runs (default: two-tower-hpo)",
     )
+
+
+def add_link_arguments(parser: argparse.ArgumentParser) -> None:
+    """--dashboard-url and --mlflow-url of commands that write links between the two."""
+    parser.add_argument(
+        "--dashboard-url",
+        type=_url,
+        metavar="URL",
+        help="where you see optuna-dashboard, for links from MLflow "
+        f"(default: $HPO_DASHBOARD_URL, else http://127.0.0.1:{DASHBOARD_PORT})",
+    )
+    parser.add_argument(
+        "--mlflow-url",
+        type=_url,
+        metavar="URL",
+        help="where you see MLflow, for links from optuna-dashboard "
+        f"(default: $HPO_MLFLOW_URL, else the server or http://127.0.0.1:{MLFLOW_PORT})",
+    )
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r}: give http://HOST:PORT or https://HOST")
+    return text
 
 
 def add_moved_data_argument(parser: argparse.ArgumentParser) -> None:

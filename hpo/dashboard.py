@@ -12,8 +12,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_host_arguments, add_place_arguments
-from hpo.tracking.links import DASHBOARD_PORT, MLFLOW_PORT, dashboard_path
+from hpo.arguments import (
+    DASHBOARD_PORT,
+    MLFLOW_PORT,
+    add_host_arguments,
+    add_place_arguments,
+)
 from recsys.cli import run_command
 from recsys.console import command_parser
 
@@ -63,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
     from hpo.settings import Places
     from hpo.storage import existing_storage
     from hpo.study import load_study
+    from hpo.tracking.links import dashboard_path
     from recsys.mlflow_client import public_uri
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
@@ -78,12 +83,25 @@ def main(argv: Sequence[str]) -> int:
         mode = "can be changed by anyone" if options.allow_writes else "read-only"
         mlflow = servers[1].address if len(servers) > 1 else public_uri(places.tracking_uri)
         print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
-        print(f"MLflow            {mlflow}\nCtrl-C stops this", flush=True)
+        print(
+            f"MLflow            {mlflow}{_link_hint(places, servers)}\nCtrl-C stops this",
+            flush=True,
+        )
         while not stopping.wait(0.5):
             if problems := [problem for server in servers if (problem := server.problem())]:
                 raise HpoError(problems[0])
     print("stopped")
     return 0
+
+
+def _link_hint(places: Places, servers: Sequence[Server]) -> str:
+    """How to make links between the two lead here, if they do not."""
+    from hpo.tracking.links import mlflow_base
+
+    wanted = {"--dashboard-url": places.dashboard_url, "--mlflow-url": mlflow_base(places)}
+    seen = zip(wanted, servers, strict=False)
+    other = [f"{name} {s.address}" for name, s in seen if s.address != wanted[name]]
+    return f"\nif links lead elsewhere: python -m hpo.sync {' '.join(other)}" if other else ""
 
 
 def _start(

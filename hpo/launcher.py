@@ -28,6 +28,7 @@ from hpo.live import LiveProgress
 from hpo.locks import exclusive
 from hpo.progress import JsonProgress, LineProgress, Progress
 from hpo.records import StudyRecord, best_complete
+from hpo.report import report_at_end
 from hpo.runners import Runner
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
@@ -59,6 +60,7 @@ class Request:
         file_stem: of the study file; the default study name is `<file_stem>-<data>`.
         devices: torch device name of each worker.
         tracking: whether MLflow is kept up beside the study.
+        report: whether the report is written at the end.
         promote: whether the winner is registered at the end.
         accept_changes: whether a study goes on with other data or another space.
         json: events on stdout, all that is for people on stderr.
@@ -71,6 +73,7 @@ class Request:
     runner: Literal["process", "inline"]
     devices: Sequence[str]
     tracking: bool
+    report: bool
     promote: bool
     accept_changes: bool = False
     json: bool = False
@@ -104,7 +107,7 @@ def launch(request: Request) -> int:
         n_before = ledger.n_finished()
         if n_before >= config.n_trials:
             console.print(f"study {name} is already complete: {n_before} trials finished")
-            ended, tracking = Ended("complete", n_before), None
+            ended, tracking = Ended("complete", n_before), _catch_up(request, name)
         else:
             console.print(summary.heading(record, config.n_trials, n_before, request.places))
             if split.is_sampled:
@@ -124,6 +127,9 @@ def launch(request: Request) -> int:
             "finished", study=name, reason=ended.reason, **counts, best=found
         )
     code = EXIT_CODES[ended.reason]
+    if code == 0 and request.report and ended.n_finished > n_before:
+        log = request.tracking and tracking is None
+        console.print(report_at_end(request.places, name, split, log=log))
     if code == 0 and request.promote:
         code = _promote(request.places, name)
     return code or (tracking.exit_code if tracking else 0)
@@ -194,6 +200,18 @@ def _run(
         finally:
             tracking = mirror.stop(patience) if mirror else None
     return ended, tracking if isinstance(tracking, TrackingError) else None
+
+
+def _catch_up(request: Request, name: str) -> TrackingError | None:
+    """Bring MLflow up to a study that is complete already: new tags, or an outage at its end."""
+    if not request.tracking:
+        return None
+    from hpo.tracking.thread import MirrorThread
+
+    mirror = MirrorThread(request.places, name)
+    mirror.start()
+    result = mirror.stop()
+    return result if isinstance(result, TrackingError) else None
 
 
 @contextmanager

@@ -6,6 +6,8 @@ python -m hpo.report [--study-name NAME]
 from __future__ import annotations
 
 import argparse
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +15,15 @@ from typing import TYPE_CHECKING
 from hpo.arguments import add_moved_data_argument, add_place_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
+from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from hpo.settings import Places
+    from recsys.split import Split
 
-REPORTS = Path("studies/reports")
+REPORTS = "reports"  # folder beside the SQLite storage
+SMALL_SECONDS = 60.0  # of training again: not worth asking whether a report is wanted
+SMALL_SHARE = 0.1  # of the study's own training time, likewise
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,10 +62,51 @@ def run_report(
     from hpo.study import load_study
 
     name = load_study(existing_storage(places.storage), study_name).study_name
-    page = write_report(places, name, out or REPORTS / folder_name(name), data=data)
+    page = write_report(places, name, out or report_folder(places, name), data=data)
     print(f"report of study {name}: {page}")
     print(_log(places, name, page.parent))
     return 0
+
+
+def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -> str:
+    """Write the report of a study that has just ended; what came of it, in a line or two.
+
+    Whatever goes wrong with it is said and logged, but costs the study nothing. Where training
+    the best trials again would take long, it is left to `python -m hpo.report`.
+
+    Args:
+        whole: the study's data and split.
+        log: put it into MLflow, too.
+    """
+    started = time.monotonic()
+    try:
+        if training := _long_training(places, study_name):
+            return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
+        from hpo.reports.reporting import write_report
+
+        page = write_report(places, study_name, report_folder(places, study_name), whole=whole)
+        lines = [f"report: {page} ({time.monotonic() - started:.1f} s)"]
+        return "\n".join([*lines, *([_log(places, study_name, page.parent)] if log else [])])
+    except RecsysError as error:
+        return f"no report: {error}"
+    except Exception as error:
+        logging.getLogger(__name__).warning("the report failed", exc_info=error)
+        return f"no report: {type(error).__name__}: {error}"
+
+
+def _long_training(places: Places, study_name: str) -> float | None:
+    """Seconds that a report would train, if they are many; None if it is quickly done."""
+    from hpo.reports.trials import complete, default_trial, read_trials
+    from hpo.storage import existing_storage
+    from hpo.study import load_study
+
+    trials = read_trials(load_study(existing_storage(places.storage), study_name))
+    best, default = next(iter(complete(trials)), None), default_trial(trials)
+    if best is None:
+        return None
+    again = 2 * best.seconds + (default.seconds if default else 0.0)  # twice: two splits
+    limit = max(SMALL_SECONDS, SMALL_SHARE * sum(trial.seconds for trial in trials))
+    return again if again > limit else None
 
 
 def _log(places: Places, study_name: str, folder: Path) -> str:
@@ -74,6 +121,15 @@ def _log(places: Places, study_name: str, folder: Path) -> str:
     if run is None:
         return "not in MLflow: the study has no run there; make one with hpo.sync"
     return f"in MLflow: folder {ARTIFACTS} of run {run}"
+
+
+def report_folder(places: Places, study_name: str) -> Path:
+    """Where a study's report goes: beside its SQLite storage, else in `studies`."""
+    from hpo.locks import sqlite_path
+
+    storage = sqlite_path(places.storage)
+    beside = storage.parent if storage else Path("studies")
+    return beside / REPORTS / folder_name(study_name)
 
 
 def folder_name(study_name: str) -> str:
@@ -94,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"where the report goes (default: {REPORTS.as_posix()}/STUDY)",
+        help=f"where the report goes (default: {REPORTS}/STUDY beside the storage)",
     )
     for name in ("csv", "parquet"):
         result.add_argument(

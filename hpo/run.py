@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_link_arguments, add_place_arguments
 from recsys.arguments import add_data_arguments, add_split_arguments
 from recsys.cli import run_command
 from recsys.console import add_device_argument, command_parser, device_from
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
     add_place_arguments(result)
+    add_link_arguments(result)
     result.add_argument(
         "--workers",
         type=int,
@@ -77,6 +78,7 @@ def _add_conduct_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--json", action="store_true", help="events as JSON lines on stdout, the rest on stderr"
     )
+    result.add_argument("--no-report", action="store_true", help="write no report at the end")
     result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
 
 
@@ -124,7 +126,13 @@ def main(argv: Sequence[str]) -> int:
     if options.print_config:
         print(dump_study_config(config), end="")
         return 0
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    places = Places.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        dashboard_url=options.dashboard_url,
+        mlflow_url=options.mlflow_url,
+    )
     check_tracking_uri(places.tracking_uri)
     from hpo.launcher import launch  # torch and optuna, only after the settings are found good
 
@@ -142,6 +150,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -
         places=places,
         runner=options.runner,
         devices=devices[:1] if options.runner == "inline" else devices,
+        report=not options.no_report,
         promote=options.promote,
         tracking=not options.no_tracking,
         accept_changes=options.accept_changes,

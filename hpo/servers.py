@@ -108,6 +108,8 @@ class DashboardServer:
 class MlflowServer:
     """`mlflow server` on a database, as a child process: one worker, no jobs, no telemetry.
 
+    It ends with this process, however that ends.
+
     Args:
         hosts: names under which it may be asked.
         option: to name in the message when the port is taken.
@@ -123,11 +125,12 @@ class MlflowServer:
     ) -> None:
         _check_free(host, port, option)
         self.address = local_address(host, port)
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        command = [sys.executable, "-m", "hpo.leash", "mlflow", "server", "--workers", "1"]
         command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
         # MLflow's own list has patterns such as 10.*, which 10.evil.example matches, too
         command += ["--allowed-hosts", ",".join(f"{name}:{port}" for name in hosts)]
-        self._process = subprocess.Popen(command, env=_environment(tracking_uri))
+        env = _environment(tracking_uri)
+        self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
 
     def problem(self) -> str | None:
         code = self._process.poll()
@@ -148,6 +151,8 @@ class MlflowServer:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
 
 
 def _environment(tracking_uri: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from hpo.errors import StudyError
 from hpo.parameter import Parameter
 from hpo.records import STUDY, StudyRecord
-from hpo.settings import StudyConfig, plain
+from hpo.settings import OBJECTIVE, StudyConfig, plain
 from hpo.space import SearchSpace
 
 CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
@@ -82,6 +82,8 @@ def open_study(
                 f"study {name!r} was made by another program; choose another --study-name"
             )
         study.set_user_attr(STUDY, record.to_json())
+        # what study.set_metric_names does, without its warning: plots name what they show
+        storage.set_study_system_attr(study._study_id, "study:metric_names", [OBJECTIVE])
     stored = StudyRecord.of(study)
     changes, hard = _acceptable(stored, record), _differences(stored, record)
     if hard or (changes and not accept_changes):

@@ -127,6 +127,11 @@ def _command(command: str, study: Study, places: Places) -> str:
         "--tracking-uri": (places.tracking_uri, default.tracking_uri),
         "--experiment-name": (places.experiment, default.experiment),
     }
+    if command == "sync":  # it writes links, too
+        options |= {
+            "--dashboard-url": (places.dashboard_url, default.dashboard_url),
+            "--mlflow-url": (places.mlflow_url or "", ""),
+        }
     given = [
         f"{name} {_quoted(_shown(value))}"
         for name, (value, usual) in options.items()

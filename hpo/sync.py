@@ -11,9 +11,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_link_arguments, add_place_arguments
 from recsys.cli import run_command
 from recsys.console import command_parser
+from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from hpo.settings import Places
@@ -30,8 +31,15 @@ def parser() -> argparse.ArgumentParser:
         "python -m hpo.sync --follow",
     )
     add_place_arguments(result)
-    result.add_argument(
+    add_link_arguments(result)
+    either = result.add_mutually_exclusive_group()
+    either.add_argument(
         "--follow", action="store_true", help="go on until the study has all its trials, or Ctrl-C"
+    )
+    either.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; print what differs, exit code 3 if anything does",
     )
     return result
 
@@ -43,10 +51,18 @@ def main(argv: Sequence[str]) -> int:
     from hpo.tracking.mirror import Mirror
     from recsys.mlflow_client import check_tracking_uri
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    places = Places.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        dashboard_url=options.dashboard_url,
+        mlflow_url=options.mlflow_url,
+    )
     check_tracking_uri(places.tracking_uri)
     mirror = Mirror(places, options.study_name)
     try:
+        if options.check:
+            return _check(mirror)
         if options.follow:
             _follow(mirror)
         report = mirror.sync()
@@ -57,10 +73,24 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _check(mirror: Mirror) -> int:
+    """Print every difference; the exit code."""
+    found = mirror.check()
+    for line in found:
+        print(line)
+    if found:
+        print(
+            f"study {mirror.study_name}: {len(found)} differences; hpo.sync writes what is "
+            "missing. What differs still after that was changed by hand: delete that run in "
+            "MLflow, and hpo.sync makes it again."
+        )
+        return TrackingError.exit_code
+    print(f"study {mirror.study_name}: MLflow equals the storage")
+    return 0
+
+
 def _follow(mirror: Mirror) -> None:
     """Sync again and again until the study is complete; an outage is reported and waited out."""
-    from recsys.errors import TrackingError
-
     problem = ""
     while True:
         try:

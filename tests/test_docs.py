@@ -83,7 +83,13 @@ def test_todays_commands_run(tmp_path: Path) -> None:
         words = shlex.split(command)
         if "hpo.run" in words:  # the same on a small study
             words[words.index("--n-trials") + 1] = "2"
-            words += ["--data", "interactions.csv", "--study", str(study_file(tmp_path))]
+            words += [
+                "--data",
+                "interactions.csv",
+                "--study",
+                str(study_file(tmp_path)),
+                "--no-report",
+            ]
         program = {"python": [sys.executable], "mlflow": [sys.executable, "-m", "mlflow"]}
         result = subprocess.run(
             [*program[words[0]], *words[1:]],

@@ -89,13 +89,19 @@ class Contender:
 
 
 class Bench:
-    """Measures any scorer on one holdout, in the same way each time."""
+    """Measures any scorer on one holdout, in the same way each time.
 
-    def __init__(self, holdout: Holdout, device: torch.device) -> None:
+    Args:
+        in_parts: also by group of users and of items, which costs as much again three times.
+    """
+
+    def __init__(self, holdout: Holdout, device: torch.device, *, in_parts: bool = True) -> None:
         self.holdout, self.device = holdout, device
         self._evaluator = Evaluator(holdout, device)
-        self.user_groups: list[UserGroup] = activity_groups(holdout.seen, self._evaluator.users)
-        self.item_groups: list[ItemGroup] = popularity_groups(holdout)
+        self.user_groups: list[UserGroup] = (
+            activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
+        )
+        self.item_groups: list[ItemGroup] = popularity_groups(holdout) if in_parts else []
         self._parts = [Evaluator(group.holdout, device) for group in self.item_groups]
 
     @property
@@ -156,7 +162,7 @@ def compare_elsewhere(
     holdout: Holdout, device: torch.device, record: StudyRecord, best: TrialRow
 ) -> Comparison:
     """The best trial's configuration and the baselines on another holdout than the study's."""
-    bench = Bench(holdout, device)
+    bench = Bench(holdout, device, in_parts=False)
     winner = bench.measure(BEST, _retrain(bench, record, best))
     return Comparison(bench, [winner, *_baselines(bench)])
 

@@ -30,7 +30,7 @@ from hpo.study import load_study
 from recsys.errors import DataError
 from recsys.interactions import Interactions
 from recsys.mlflow_client import open_client, sqlite_file, tracking_errors
-from recsys.split import TEST, split
+from recsys.split import TEST, Split, split
 
 PAGE, SUMMARY = "report.html", "summary.md"
 PICTURES = (
@@ -46,7 +46,12 @@ ARTIFACTS = "report"  # folder in the study's MLflow run
 
 
 def write_report(
-    places: Places, study_name: str | None, folder: Path, *, data: str | None = None
+    places: Places,
+    study_name: str | None,
+    folder: Path,
+    *,
+    data: str | None = None,
+    whole: Split | None = None,
 ) -> Path:
     """Write a study's report into a folder; returns the page. Other files there stay.
 
@@ -58,6 +63,7 @@ def write_report(
         study_name: None: the newest.
         folder: made if missing.
         data: name or path of the study's data, if it has moved.
+        whole: the study's data and split, if they are loaded already.
 
     Raises:
         StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot
@@ -65,7 +71,7 @@ def write_report(
         PromotionError: the data is not what the study was made on.
     """
     _check_writable(folder)  # before the long part
-    files = report_files(find_out(places, study_name, data=data))
+    files = report_files(find_out(places, study_name, data=data, whole=whole))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
@@ -87,8 +93,14 @@ def _check_writable(folder: Path) -> None:
         raise StudyError(f"the report cannot be written to {folder}: {there} is not writable")
 
 
-def find_out(places: Places, study_name: str | None, *, data: str | None = None) -> Findings:
-    """All that a report shows. Raises as `write_report` does."""
+def find_out(
+    places: Places,
+    study_name: str | None,
+    *,
+    data: str | None = None,
+    whole: Split | None = None,
+) -> Findings:
+    """All that a report shows. Arguments and errors as of `write_report`."""
     study = load_study(existing_storage(places.storage), study_name)
     record, trials = StudyRecord.of(study), read_trials(study)
     ranked = complete(trials)
@@ -97,7 +109,7 @@ def find_out(places: Places, study_name: str | None, *, data: str | None = None)
             f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
             "let it run: python -m hpo.run. Its trials can be had with --csv FILE."
         )
-    whole = load_split(record, data)
+    whole = whole or load_split(record, data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     known = whole.interactions.take(whole.parts != TEST)
     best, default = ranked[0], default_trial(trials)

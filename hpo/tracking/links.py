@@ -1,26 +1,25 @@
-"""Addresses of the two user interfaces, as `python -m hpo.dashboard` serves them by default."""
+"""Addresses of runs in MLflow and of studies and trials in optuna-dashboard."""
 
 from __future__ import annotations
 
+from hpo.arguments import MLFLOW_PORT
+from hpo.settings import Places
 from recsys.mlflow_client import is_server, public_uri
 
-DASHBOARD_PORT = 8080
-MLFLOW_PORT = 5000
+
+def mlflow_base(places: Places) -> str:
+    """Where people see MLflow; without --mlflow-url the tracking server, or hpo.dashboard's UI."""
+    if places.mlflow_url is None and is_server(places.tracking_uri):
+        return public_uri(places.tracking_uri).rstrip("/")
+    return places.mlflow_url or f"http://127.0.0.1:{MLFLOW_PORT}"
 
 
-def mlflow_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
-    """Of one run; a database has no address of its own, so there hpo.dashboard's is given."""
-    server = is_server(tracking_uri)
-    base = public_uri(tracking_uri).rstrip("/") if server else f"http://127.0.0.1:{MLFLOW_PORT}"
+def run_address(base: str, experiment_id: str, run_id: str) -> str:
+    """Of one run in the MLflow UI at `base`."""
     return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
-def dashboard_address(study_id: int, trial: int | None = None) -> str:
-    """Of a study, or of one of its trials, in optuna-dashboard."""
-    return f"http://127.0.0.1:{DASHBOARD_PORT}{dashboard_path(study_id, trial)}"
-
-
 def dashboard_path(study_id: int, trial: int | None = None) -> str:
-    """What comes after host and port."""
+    """Of a study, or of one of its trials, in optuna-dashboard: what follows host and port."""
     study = f"/dashboard/studies/{study_id}"
     return study if trial is None else f"{study}/trials?numbers={trial}"

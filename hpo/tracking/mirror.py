@@ -20,11 +20,12 @@ from hpo.records import StudyRecord
 from hpo.settings import Places
 from hpo.storage import existing_storage
 from hpo.study import load_study
-from hpo.tracking.links import mlflow_address
-from hpo.tracking.notes import link_notes
+from hpo.tracking.check import differences
+from hpo.tracking.links import mlflow_base, run_address
+from hpo.tracking.notes import first_line, write_first_lines
 from hpo.tracking.projection import Content, StudyView, project_trial
 from hpo.tracking.runs import Calls, Runs
-from hpo.tracking.study_projection import project_study
+from hpo.tracking.study_projection import project_study, summary
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 
@@ -74,7 +75,9 @@ class Mirror:
         self._storage = existing_storage(places.storage)
         self._study = load_study(self._storage, study_name)
         record = StudyRecord.of(self._study)
-        self._view = StudyView(self._study.study_name, self._study._study_id, record)
+        self._view = StudyView(
+            self._study.study_name, self._study._study_id, record, places.dashboard_url
+        )
         self._runs: Runs | None = None
 
     @property
@@ -110,7 +113,7 @@ class Mirror:
                     self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request that was repeated on its way may have made two
-            self._link(runs, trials)
+            self._link(runs, trials, summary(self._view.record.config.n_trials, trials))
             self._runs = runs
         return SyncReport(
             n_trials=len(runs.held.keys() - {None}),
@@ -118,15 +121,26 @@ class Mirror:
             updated=runs.updated,
             calls=runs.calls,
             seconds=time.monotonic() - started,
-            address=self._linked.get(None),
+            address=self._addresses.get(None),
             status=whole.status if whole else None,
         )
+
+    def check(self) -> list[str]:
+        """Every difference between MLflow and the storage, a line each; nothing is written.
+
+        Raises:
+            TrackingError: as `sync`.
+        """
+        with self._lock(), tracking_errors(self._places.tracking_uri):
+            trials = self._study.get_trials(deepcopy=False)
+            return differences(self._connect, self._places, self._view, trials)
 
     def _open(self) -> Runs:
         client = Calls(self._connect(self._places.tracking_uri))
         self._experiment_id = experiment_id(client, self._places.experiment)
         self._settled: set[tuple[int, str]] = set()  # ended trials, with their parent's run
-        self._linked: dict[int | None, str] = {}  # addresses that stand in notes
+        self._linked: dict[int | None, str] = {}  # first lines that stand in notes
+        self._addresses: dict[int | None, str] = {}
         runs = Runs(client, self._experiment_id, self._view.record.uid)
         runs.read()
         return runs
@@ -142,20 +156,24 @@ class Mirror:
                 self._settled.add((trial.number, parent))
         runs.bring_up(whole)  # last, so that FINISHED means that all is there
 
-    def _link(self, runs: Runs, trials: Sequence[FrozenTrial]) -> None:
-        """Put the addresses of new runs into the notes of optuna-dashboard."""
+    def _link(self, runs: Runs, trials: Sequence[FrozenTrial], news: str) -> None:
+        """Put addresses, and the study's news, into the notes of optuna-dashboard."""
         ids: dict[int | None, int | None] = {trial.number: trial._trial_id for trial in trials}
         ids[None] = None
-        uri = self._places.tracking_uri
-        addresses = {
-            ids[number]: mlflow_address(uri, self._experiment_id, held.run_id)
+        base = mlflow_base(self._places)
+        self._addresses = {
+            number: run_address(base, self._experiment_id, held.run_id)
             for number, held in runs.held.items()
             if number in ids
         }
-        new = {key: value for key, value in addresses.items() if self._linked.get(key) != value}
+        lines = {
+            ids[number]: first_line(address, news if number is None else "")
+            for number, address in self._addresses.items()
+        }
+        new = {key: line for key, line in lines.items() if self._linked.get(key) != line}
         if new:
-            link_notes(self._study, new)
-        self._linked = addresses
+            write_first_lines(self._study, new)
+        self._linked = lines
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
-from hpo.settings import OBJECTIVE
+from hpo.settings import OBJECTIVE, Places
 from hpo.space import SearchSpace
-from hpo.tracking.links import dashboard_address
+from hpo.tracking.links import dashboard_path
 
 BEST = f"best_{OBJECTIVE}"
 STATUS = {
@@ -44,6 +44,16 @@ class Row(NamedTuple):
         return cls(step, time_ms, tuple(values), tuple(values.values()))
 
 
+class DataInput(NamedTuple):
+    """The data of a study as MLflow lists it. `profile`: JSON."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    profile: str
+
+
 @dataclass(frozen=True)
 class Content:
     """What one run must hold.
@@ -54,6 +64,7 @@ class Content:
         rows: of metrics; only ever grow at the end while a study goes on.
         tags: may change.
         description: given when the run is made, and left to its readers from then on.
+        data: what it was trained on; only the run of the study says it.
     """
 
     trial: int | None
@@ -65,6 +76,7 @@ class Content:
     rows: Sequence[Row]
     tags: Mapping[str, str]
     description: str
+    data: DataInput | None = None
 
     def digest(self, n_rows: int, *, params: bool) -> str:
         """Of what cannot be taken back: the first n rows, and the params if asked for."""
@@ -86,11 +98,13 @@ class StudyView:
 
     Attributes:
         study_id: of the storage, for addresses in optuna-dashboard.
+        dashboard_url: where people see that.
     """
 
     name: str
     study_id: int
     record: StudyRecord
+    dashboard_url: str = Places.dashboard_url
     space: SearchSpace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +116,7 @@ class StudyView:
 
     def dashboard(self, trial: int | None = None) -> str:
         """Address of the study, or of one trial, in optuna-dashboard."""
-        return dashboard_address(self.study_id, trial)
+        return f"{self.dashboard_url}{dashboard_path(self.study_id, trial)}"
 
 
 def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
@@ -147,9 +161,10 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     if attempt:
         tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
-    if outcome and (trial.state == TrialState.FAIL or outcome.cause):
+    if outcome:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
+        tags["hpo.same_as"] = "" if outcome.same_as is None else str(outcome.same_as)
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpo.tracking.projection import Content
+from hpo.tracking.projection import Content, DataInput
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
 
 MARK = "hpo.synced"
 MAX_BATCH = 1000  # metrics, params and tags together
@@ -54,16 +54,31 @@ class Mark(NamedTuple):
 
 @dataclass
 class Held:
-    """A run as MLflow has it."""
+    """A run as MLflow has it. `data`: digest of its dataset."""
 
     run_id: str
     status: str
     end_ms: int | None
     mark: Mark | None
+    data: str | None = None
     is_new: bool = False
 
     def has_status(self, content: Content) -> bool:
         return self.status == content.status and content.end_ms in (None, self.end_ms)
+
+
+def data_of(run: Run) -> str | None:
+    """The digest of a run's dataset; of several, MLflow's order decides."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return inputs[0].dataset.digest if inputs else None
+
+
+def dataset_input(data: DataInput) -> DatasetInput:
+    """The data as MLflow wants it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(data.name, data.digest, data.source_type, data.source, None, data.profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "tuning")])
 
 
 class Calls:
@@ -113,16 +128,17 @@ class Runs:
         was repeated because its answer got lost. The smallest (start, id) stays, for everybody.
         """
         self.held = {}
-        for run in sorted(self._search(), key=lambda run: (run.info.start_time, run.info.run_id)):
+        for run in sorted(self.search(), key=lambda run: (run.info.start_time, run.info.run_id)):
             number = run.data.tags.get("optuna.trial")
             key = None if number is None else int(number)
             info, mark = run.info, Mark.parse(run.data.tags.get(MARK))
             if key in self.held:
                 self._client.delete_run(info.run_id)
             else:
-                self.held[key] = Held(info.run_id, info.status, info.end_time, mark)
+                self.held[key] = Held(info.run_id, info.status, info.end_time, mark, data_of(run))
 
-    def _search(self) -> Iterator[Run]:
+    def search(self) -> Iterator[Run]:
+        """All runs of the study, whatever they hold."""
         token = None
         while True:
             page = self._client.search_runs(
@@ -157,9 +173,13 @@ class Runs:
     def bring_up(self, content: Content) -> None:
         """Give the run of this content what it lacks."""
         held, mark = self.held.get(content.trial), Mark.of(content)
-        if held and held.mark == mark and held.has_status(content):
+        data = content.data.digest if content.data else None
+        if held and held.mark == mark and held.has_status(content) and held.data == data:
             return
         held = self.ensure(content)
+        if content.data and held.data != data:
+            self._client.log_inputs(held.run_id, [dataset_input(content.data)])
+            held.data = data
         if held.mark != mark:
             self._log(content, held, mark)
             held.mark = mark

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.parameter import Parameter
 from hpo.records import StudyRecord, best_complete
-from hpo.settings import StudyConfig
-from hpo.tracking.projection import BEST, Content, Row, StudyView, cut, milliseconds
+from hpo.settings import OBJECTIVE, StudyConfig
+from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut, milliseconds
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",
     TrialState.PRUNED: "n_pruned",
     TrialState.FAIL: "n_failed",
 }
+MAX_DIGEST = 36  # characters that MLflow takes
 
 
 def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | None:
@@ -36,7 +39,28 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         tags=_study_tags(view, ended),
         description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
         f"{view.record.config.description}".rstrip(),
+        data=_data(view.record),
     )
+
+
+def _data(record: StudyRecord) -> DataInput:
+    """Its digest is that of data and split together: studies that share it compare."""
+    source = record.config.data.source
+    return DataInput(
+        record.data_name,
+        record.split_fingerprint[:MAX_DIGEST],
+        "local" if Path(source).is_absolute() else "code",
+        json.dumps({"uri": source}),
+        json.dumps(dict(record.counts)),
+    )
+
+
+def summary(n_trials: int, trials: Sequence[FrozenTrial]) -> str:
+    """How far a study is and what it has found, in a line."""
+    n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
+    best = best_complete(trials)
+    found = f", best: trial {best.number} with {OBJECTIVE} {best.value:.4f}" if best else ""
+    return f"{n} of {n_trials} trials finished{found}"
 
 
 def _by_end(trial: FrozenTrial) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -27,8 +28,9 @@ from hpo.guard import LOCAL_HOSTS, Guard
 from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
 from hpo.settings import Places
 from hpo.tracking.mirror import Mirror
+from tests.hpo.commands import ROOT, environment
 from tests.hpo.fake_study import FakeStudy, places
-from tests.hpo.mlflow_server import TrackingServer, free_port
+from tests.hpo.mlflow_server import TrackingServer, eventually, free_port
 
 
 @dataclass
@@ -197,9 +199,12 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         family = [psutil.Process(process.pid)]
         lines = read_until(process, "Ctrl-C")
         family += family[0].children(recursive=True)
-        assert lines[-3:] == [
-            f"optuna-dashboard  http://127.0.0.1:{ports[0]}/dashboard/studies/1  (read-only)",
-            f"MLflow            http://127.0.0.1:{ports[1]}",
+        addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        links = f"--dashboard-url {addresses[0]} --mlflow-url {addresses[1]}"
+        assert lines[-4:] == [
+            f"optuna-dashboard  {addresses[0]}/dashboard/studies/1  (read-only)",
+            f"MLflow            {addresses[1]}",
+            f"if links lead elsewhere: python -m hpo.sync {links}",
             "Ctrl-C stops this",
         ]
         mlflow = f"http://127.0.0.1:{ports[1]}"
@@ -210,6 +215,39 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         assert "fake-demo" in ask(f"http://127.0.0.1:{ports[0]}/api/studies").body
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+        assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+def test_a_leash_ends_what_its_starter_left_behind(tmp_path: Path) -> None:
+    """With a stand-in for `mlflow server` that has a child of its own, too."""
+    (tmp_path / "patient.py").write_text(
+        "import subprocess, sys\n"
+        "command = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "subprocess.Popen(command).wait()\n"
+    )
+    starter = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-m', 'hpo.leash', 'patient'], stdin=subprocess.PIPE)\n"
+        "time.sleep(600)\n"
+    )
+    env = environment(PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    process = subprocess.Popen([sys.executable, "-c", starter], env=env)
+    root = psutil.Process(process.pid)
+    eventually(lambda: len(root.children(recursive=True)) == 2)
+    family = root.children(recursive=True)
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+@pytest.mark.slow
+def test_killed_it_leaves_no_server_behind(study: FakeStudy) -> None:
+    ports = ["--port", str(free_port()), "--mlflow-port", str(free_port())]
+    with running(study.places, *ports) as process:
+        read_until(process, "Ctrl-C")
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        process.kill()
         assert not psutil.wait_procs(family, timeout=30)[1]
 
 

@@ -36,7 +36,7 @@ def states(folder: Path) -> Counter[str]:
 
 def arguments(folder: Path, *extra: object, **study: object) -> list[object]:
     data, study_toml = shop(folder), study_file(folder, **study)  # type: ignore[arg-type]
-    return ["--data", data, "--study", study_toml, "--no-tracking", *extra]
+    return ["--data", data, "--study", study_toml, "--no-tracking", "--no-report", *extra]
 
 
 def test_run_again_and_more(tmp_path: Path) -> None:
@@ -63,6 +63,7 @@ def test_run_again_and_more(tmp_path: Path) -> None:
 
 def test_a_ready_made_split_and_a_sample_of_users(tmp_path: Path) -> None:
     call = ["--data", split_shop(tmp_path), "--study", study_file(tmp_path), "--no-tracking"]
+    call += ["--no-report"]
     code, out, err = run("hpo.run", *call, "--eval-users", 20, cwd=tmp_path)
     assert code == 0
     assert "ready-made split: 600 train, 0 validation and 120 test rows; dropped 0" in err

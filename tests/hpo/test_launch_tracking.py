@@ -60,9 +60,18 @@ def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template:
     runs = by_trial(tmp_path / "mlflow.db")
     assert runs[None].status == "FINISHED"
     assert runs[None].tags["team"] == "shop"
+    assert "report: studies/reports/tiny-interactions/report.html" in out
+    assert f"in MLflow: folder report of run {runs[None].run_id}" in out
+    assert (tmp_path / "studies/reports/tiny-interactions/report.html").exists()
+    logged = tmp_path / "artifacts" / runs[None].run_id / "artifacts/report"
+    assert {path.name for path in logged.iterdir()} >= {"report.html", "summary.md", "history.png"}
     (failed,) = [mirrored for mirrored in runs.values() if mirrored.status == "FAILED"]
     assert failed.tags["hpo.cause"] == "worker-died"
     assert "died" in failed.tags["hpo.message"]
+
+    code, out, err = run("hpo.run", *call, "--tag", "team=late", cwd=tmp_path)
+    assert (code, "already complete" in out, "report:" in out) == (0, True, False), out + err
+    assert by_trial(tmp_path / "mlflow.db")[None].tags["team"] == "late"
 
 
 def test_a_server_that_stops_in_mid_study_costs_no_trial(
@@ -70,7 +79,7 @@ def test_a_server_that_stops_in_mid_study_costs_no_trial(
 ) -> None:
     server.start()
     call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
-    call += ["--workers", "2", "--tracking-uri", server.uri]
+    call += ["--workers", "2", "--tracking-uri", server.uri, "--no-report"]
     process = start("hpo.run", *call, cwd=tmp_path)
     eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
     server.stop()

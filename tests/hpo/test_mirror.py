@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ def assert_mirrored(mirror: Mirror, tracking: str | Path, experiment: str = EXPE
     assert set(runs) == set(contents)
     for key, content in contents.items():
         assert_holds(runs[key], content)
+    if tracking == mirror._places.tracking_uri:
+        assert mirror.check() == []
 
 
 def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
@@ -295,12 +298,40 @@ def test_notes_link_to_mlflow_and_keep_what_people_wrote(study: FakeStudy, mirro
     mirror.sync()
     ids = {key: run.run_id for key, run in by_trial(study.places.tracking_uri).items()}
     base = "[See it in MLflow](http://127.0.0.1:5000/#/experiments/1/runs"
-    assert optuna_dashboard.get_note(study.study) == f"{base}/{ids[None]})"
+    best = "2 of 50 trials finished, best: trial 1 with recall_at_10 0.0010"
+    assert optuna_dashboard.get_note(study.study) == f"{base}/{ids[None]}): {best}"
     assert optuna_dashboard.get_note(trial) == f"{base}/{ids[0]})\n\nlooks odd\n\nsecond line"
     delete_all_runs(study)
     mirror.sync()
     moved = by_trial(study.places.tracking_uri)[0].run_id
     assert optuna_dashboard.get_note(trial) == f"{base}/{moved})\n\nlooks odd\n\nsecond line"
+
+
+def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
+    trial = study.run(COMPLETE)
+    Mirror(study.places, None).sync()
+    seen = replace(study.places, dashboard_url="https://hpo.shop/x", mlflow_url="https://ml.shop")
+    report = Mirror(seen, None).sync()
+    assert (report.created, report.updated) == (0, 2)
+    run = by_trial(study.places.tracking_uri)[0]
+    assert run.tags["hpo.dashboard"] == "https://hpo.shop/x/dashboard/studies/1/trials?numbers=0"
+    address = f"https://ml.shop/#/experiments/1/runs/{run.run_id}"
+    assert optuna_dashboard.get_note(trial) == f"[See it in MLflow]({address})"
+    assert Mirror(seen, None).sync().updated == 0
+
+
+def test_the_study_names_its_data(study: FakeStudy, mirror: Mirror) -> None:
+    study.run(COMPLETE)
+    mirror.sync()
+    client = open_client(study.places.tracking_uri)
+    runs = client.search_runs(["1"])
+    named = {run.data.tags["hpo.kind"]: run.inputs.dataset_inputs for run in runs}
+    assert named["trial"] == []
+    (given,) = named["study"]
+    assert (given.dataset.name, given.dataset.digest) == ("demo", "0123abcd")
+    assert (given.dataset.source_type, given.dataset.source) == ("code", '{"uri": "ml-100k"}')
+    assert given.dataset.profile == '{"n_users": 10, "n_items": 20}'
+    assert len(client.search_runs(["1"], "dataset.digest = '0123abcd'")) == 1
 
 
 class Faulty:

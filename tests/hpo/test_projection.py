@@ -132,6 +132,14 @@ def test_a_failure_says_why_and_its_traceback_keeps_the_end() -> None:
     assert len(tags["hpo.traceback"]) == MAX_VALUE
 
 
+def test_why_a_trial_was_pruned_and_whom_it_repeats() -> None:
+    outcome = Outcome(1, 0.1, "time-limit", "it took too long", same_as=3)
+    tags = content(trial(TrialState.PRUNED, outcome=outcome)).tags
+    assert (tags["hpo.cause"], tags["hpo.message"]) == ("time-limit", "it took too long")
+    assert tags["hpo.same_as"] == "3"
+    assert "hpo.traceback" not in tags
+
+
 def test_a_trial_that_waits_has_no_run_unless_it_was_parked() -> None:
     assert project_trial(view(), trial(TrialState.WAITING, datetime_start=None), "p") is None
     parked = content(trial(TrialState.WAITING))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
@@ -13,10 +14,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from hpo.data import load_split
 from hpo.errors import StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
-from hpo.report import folder_name, main
+from hpo.report import folder_name, main, report_at_end, report_folder
 from hpo.reports.contenders import DEFAULT
 from hpo.reports.figures import durations, history, learning_curves
 from hpo.reports.parts import with_bounds
@@ -91,7 +93,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> RealStudy:
         for result in runner.epochs(assignment.config):
             ledger.report(assignment, result)
         if ending == "fail":
-            ledger.fail(assignment, assignment.outcome("diverged", "loss is <nan>"))
+            ledger.fail(assignment, assignment.outcome("error", "loss is <nan>"))
         else:
             ledger.prune(assignment)
     return real
@@ -160,7 +162,6 @@ def test_the_models_are_those_that_the_study_trained(
     real: RealStudy, findings: Findings, page: Page
 ) -> None:
     """Trained here by the trainer's own loop, user by user."""
-    from hpo.data import load_split
     from hpo.space import SearchSpace
 
     study = real.train("shop", 0)
@@ -204,7 +205,7 @@ def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> Non
     assert float(row[2]) == pytest.approx(sum(seconds), abs=0.051)
     assert float(row[3]) == pytest.approx(sum(whole) - sum(seconds), abs=0.051)
     assert float(row[4]) == pytest.approx(median(whole), abs=0.051)
-    assert page.rows("pruned")[0][0] == page.rows("failed (diverged)")[0][0] == "1"
+    assert page.rows("pruned")[0][0] == page.rows("failed (error)")[0][0] == "1"
 
 
 def test_pictures_draw_what_the_storage_says(real: RealStudy) -> None:
@@ -271,6 +272,47 @@ def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 complete trials say too little" in text
     assert {path.name for path in tmp_path.iterdir()} >= {"out"}
     assert not list(tmp_path.glob(".report-*"))
+
+
+@pytest.fixture(scope="module")
+def whole(findings: Findings) -> Split:
+    return load_split(findings.record, None)
+
+
+def test_the_end_of_a_study_writes_its_report(
+    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.reports.reporting.load_split", None)  # the data is there already
+    folder = report_folder(real.places, "shop")
+    said = report_at_end(real.places, "shop", whole, log=False)
+    assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+
+
+def test_a_report_that_fails_costs_the_study_nothing(
+    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = report_at_end(real.places, "shop", whole, log=True)
+    assert said.startswith("no report: ModuleNotFoundError: ")
+    assert "matplotlib" in said
+    assert "Traceback" in caplog.text
+    monkeypatch.setattr("hpo.report.REPORTS", "shop.csv")  # a file
+    said = report_at_end(real.places, "shop", whole, log=True)
+    assert said.startswith("no report: the report cannot be written to")
+
+
+def test_a_report_that_would_train_for_long_is_left_to_its_command(
+    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = read_trials(real.train("shop", 0))
+    monkeypatch.setattr("hpo.report.SMALL_SECONDS", 0.0)
+    monkeypatch.setattr("hpo.report.SMALL_SHARE", 0.0)
+    said = report_at_end(real.places, "shop", whole, log=False)
+    assert re.fullmatch(r"no report yet: it would train for about \d+ s \(hpo.report\)", said)
+    monkeypatch.setattr("hpo.report.SMALL_SHARE", 2.0)  # three trainings are fewer than eleven
+    assert sum(trial.seconds for trial in trials) > 0
+    assert report_at_end(real.places, "shop", whole, log=False).startswith("report: ")
 
 
 def test_nothing_complete(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""What MLflow costs a study: the same trials with and without the mirror beside them, in pairs.
+
+    python -m benchmarks.mirror_cost [--data ml-100k] [--trials 50] [--pairs 3]
+
+Random search without pruning, so that both studies of a pair train the same configurations. What
+happens once in a process is left out: MLflow's import, its first connection, a new database's
+migration. Wall time runs from the start of the mirror to the end of its last sync. On a busy
+machine walls wander; the CPU seconds of launcher and workers are sturdier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import optuna
+from rich.console import Console
+
+from hpo.launcher import Request, _runners, make_record
+from hpo.ledger import Ledger
+from hpo.progress import LineProgress
+from hpo.scheduler import Scheduler
+from hpo.settings import Places, StudyConfig
+from hpo.storage import open_storage, parking_place
+from hpo.study import open_study
+from hpo.study_file import load_study_config
+from hpo.tracking.thread import MirrorThread
+from recsys.mlflow_client import experiment_id, open_client
+from recsys.split import Split
+
+FILE = Path("studies/two_tower.toml")
+
+
+class Cost(NamedTuple):
+    """Seconds: wall, CPU of the launcher (the mirror is a thread of it), CPU of the workers."""
+
+    wall: float
+    launcher: float
+    workers: float
+
+
+def study_config(data: str, n_trials: int) -> StudyConfig:
+    changes = {
+        "data": {"source": data},
+        "n_trials": n_trials,
+        "sampler": {"name": "random"},
+        "pruner": {"name": "none"},
+    }
+    return load_study_config(FILE, changes)
+
+
+def run_study(
+    folder: Path, config: StudyConfig, name: str, split: Split, workers: int, *, tracked: bool
+) -> Cost:
+    root = folder.as_posix()
+    places = Places(f"sqlite:///{root}/optuna.db", f"sqlite:///{root}/mlflow.db")
+    storage = open_storage(places.storage)
+    study, record = open_study(storage, "cost", make_record(config, name, split))
+    ledger = Ledger(study, record.config, parking_place(places.storage, record.uid))
+    request = Request(
+        config, "cost", places, workers, "process", "cpu",
+        tracking=tracked, report=False, promote=False,
+    )  # fmt: skip
+    client = open_client(places.tracking_uri)
+    client.search_runs([experiment_id(client, places.experiment)])
+    children = _cpu(resource.RUSAGE_CHILDREN)
+    with _runners(request, split.tuning) as runners:
+        mirror = MirrorThread(places, "cost") if tracked else None
+        started, cpu = time.perf_counter(), time.process_time()
+        if mirror:
+            mirror.start()
+        progress = LineProgress(Console(quiet=True), config.n_trials, 0, 0.0)
+        Scheduler(ledger, runners, progress, config.n_trials, None, None).run()
+        if mirror:
+            print(f"  {mirror.stop()}")
+        wall, launcher = time.perf_counter() - started, time.process_time() - cpu
+    return Cost(wall, launcher, _cpu(resource.RUSAGE_CHILDREN) - children)
+
+
+def _cpu(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", default="ml-100k", help="name or path")
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    from hpo.data import load_data
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    config = study_config(options.data, options.trials)
+    name, split = load_data(config)
+    walls, shares = [], []
+    with tempfile.TemporaryDirectory() as base:
+        template = Path(base) / "mlflow.db"
+        open_client(f"sqlite:///{template.as_posix()}")
+        for pair in range(options.pairs):
+            costs = {}
+            for tracked in (False, True) if pair % 2 else (True, False):
+                folder = Path(base) / f"{pair}-{tracked}"
+                folder.mkdir()
+                shutil.copy(template, folder)
+                costs[tracked] = run_study(
+                    folder, config, name, split, options.workers, tracked=tracked
+                )
+                print(f"pair {pair} tracked={tracked} {costs[tracked]}", flush=True)
+            bare, tracked_ = costs[False], costs[True]
+            walls.append(tracked_.wall / bare.wall)
+            extra = tracked_.launcher - bare.launcher
+            shares.append(extra / (bare.launcher + bare.workers))
+            print(f"pair {pair}: wall x {walls[-1]:.3f}, mirror {shares[-1]:.1%} of the CPU time")
+    print(f"median: wall x {median(walls):.3f}, mirror {median(shares):.1%} of the CPU time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""`hpo.sync --check` sees every difference, says it once, and writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+
+from hpo import sync
+from hpo.tracking.mirror import Mirror
+from recsys.mlflow_client import open_client
+from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.mlflow_server import StoredRun, by_trial, comparable
+
+
+@dataclass
+class Mirrored:
+    """A study of three trials, all of it in MLflow."""
+
+    study: FakeStudy
+    client: MlflowClient
+    runs: dict[int | None, StoredRun]
+
+    def check(self) -> list[str]:
+        return Mirror(self.study.places, None).check()
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path, mlflow_uri: str) -> Mirrored:
+    study = FakeStudy(places(tmp_path, mlflow_uri), n_trials=2)
+    study.run(TrialState.COMPLETE)
+    study.run(TrialState.FAIL, cause="error")
+    study.run(TrialState.PRUNED)
+    Mirror(study.places, None).sync()
+    return Mirrored(study, open_client(mlflow_uri), by_trial(mlflow_uri))
+
+
+def options(mirrored: Mirrored, *more: str) -> list[str]:
+    at = mirrored.study.places
+    return ["--storage", at.storage, "--tracking-uri", at.tracking_uri, *more]
+
+
+def test_equal_is_exit_code_0(mirrored: Mirrored, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sync.main(options(mirrored, "--check")) == 0
+    assert capsys.readouterr().out == "study fake-demo: MLflow equals the storage\n"
+
+
+def test_what_people_add_is_no_difference(mirrored: Mirrored) -> None:
+    run, client = mirrored.runs[0].run_id, mirrored.client
+    client.set_tag(run, "mine", "1")
+    client.set_tag(run, "mlflow.note.content", "my own words")
+    client.log_metric(run, "my_metric", 1.0)
+    client.update_run(run, name="the good one")
+    assert mirrored.check() == []
+
+
+def forget_a_run(m: Mirrored) -> list[str]:
+    m.client.delete_run(m.runs[1].run_id)
+    return ["trial 1: no run"]
+
+
+def double_a_run(m: Mirrored) -> list[str]:
+    run = m.runs[2]
+    again = m.client.create_run("1", run.start_ms, tags=run.tags).info.run_id
+    ids = "|".join((f"{run.run_id}, {again}", f"{again}, {run.run_id}"))
+    return [rf"trial 2: 2 runs \(({ids})\)"]
+
+
+def invent_a_trial(m: Mirrored) -> list[str]:
+    tags = {**m.runs[2].tags, "optuna.trial": "7"}
+    run = m.client.create_run("1", tags=tags).info.run_id
+    return [rf"trial 7: 1 runs \({run}\), but it never started"]
+
+
+def change_a_state(m: Mirrored) -> list[str]:
+    end = m.runs[0].end_ms
+    m.client.set_terminated(m.runs[0].run_id, "FAILED", end_time=end)
+    return ["trial 0: status is 'FAILED' in MLflow, 'FINISHED' in the storage"]
+
+
+def change_an_end(m: Mirrored) -> list[str]:
+    m.client.set_terminated(m.runs[None].run_id, "FINISHED", end_time=5)
+    return [f"study: end is 5 in MLflow, {m.runs[None].end_ms} in the storage"]
+
+
+def change_tags(m: Mirrored) -> list[str]:
+    m.client.set_tag(m.runs[1].run_id, "hpo.message", "all is well")
+    m.client.delete_tag(m.runs[1].run_id, "hpo.cause")
+    return [
+        "trial 1: tag hpo.cause is missing in MLflow, 'error' in the storage",
+        "trial 1: tag hpo.message is 'all is well' in MLflow, 'why: error' in the storage",
+    ]
+
+
+def add_points(m: Mirrored) -> list[str]:
+    run = m.runs[2]
+    (step, time_ms, value) = run.series("mrr")[0]
+    m.client.log_metric(run.run_id, "mrr", value, timestamp=time_ms + 1, step=step)
+    m.client.log_metric(run.run_id, "mrr", 0.5, timestamp=time_ms, step=99)
+    first = f"step {step}, time {time_ms + 1}, value {value!r}"
+    return [f"trial 2: metric mrr: 2 of 5 points not in the storage, the first: {first}"]
+
+
+def train_on(m: Mirrored) -> list[str]:
+    trial = m.study.start()
+    m.study.train(trial, 1)
+    return [
+        r"study: status is 'FINISHED' in MLflow, 'RUNNING' in the storage",
+        "trial 3: no run",
+    ]
+
+
+def lose_the_experiment(m: Mirrored) -> list[str]:
+    m.client.delete_experiment("1")
+    return ["experiment 'two-tower-hpo' is deleted"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        forget_a_run,
+        double_a_run,
+        invent_a_trial,
+        change_a_state,
+        change_an_end,
+        change_tags,
+        add_points,
+        train_on,
+        lose_the_experiment,
+    ],
+)
+def test_every_difference_is_told_and_none_is_mended(
+    mirrored: Mirrored,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Mirrored], list[str]],
+) -> None:
+    expected = change(mirrored)
+    uri = mirrored.study.places.tracking_uri
+    before = None if change is double_a_run else comparable(uri)
+    assert sync.main(options(mirrored, "--check")) == 3
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(expected)
+    for line, wanted in zip(lines, expected, strict=True):
+        assert line == wanted or re.fullmatch(wanted, line), line
+    assert last.startswith(f"study fake-demo: {len(expected)} differences; hpo.sync writes")
+    assert before is None or comparable(uri) == before
+
+
+def test_points_that_mlflow_lacks(mirrored: Mirrored) -> None:
+    trial = mirrored.study.start()
+    mirrored.study.train(trial, 1)
+    Mirror(mirrored.study.places, None).sync()
+    mirrored.study.train(trial, 2)
+    found = mirrored.check()
+    assert len(found) == 8  # seven metrics and the loss
+    assert found[0].startswith("trial 3: metric ")
+    assert all(": 2 of 3 points not in MLflow, the first: step 2, time " in line for line in found)
+    Mirror(mirrored.study.places, None).sync()
+    assert mirrored.check() == []
+
+
+def test_without_a_store_nothing_is_made(mirrored: Mirrored, tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    elsewhere = replace(mirrored.study.places, tracking_uri=f"sqlite:///{path.as_posix()}")
+    assert Mirror(elsewhere, None).check() == [f"{path}: there is no MLflow store"]
+    assert not path.exists()
+    other = replace(mirrored.study.places, experiment="none")
+    assert Mirror(other, None).check() == ["experiment 'none' is missing"]
+    assert mirrored.client.get_experiment_by_name("none") is None
