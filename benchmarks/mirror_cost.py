@@ -62,7 +62,7 @@ def run_study(
     places = Places(f"sqlite:///{root}/optuna.db", f"sqlite:///{root}/mlflow.db")
     storage = open_storage(places.storage)
     study, record = open_study(storage, "cost", make_record(config, name, split))
-    ledger = Ledger(study, record.config, parking_place(places.storage, record.uid))
+    ledger = Ledger(study, record.config, parking_place(places.storage, record))
     request = Request(
         config, "cost", places, workers, "process", "cpu",
         tracking=tracked, report=False, promote=False,

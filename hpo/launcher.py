@@ -128,11 +128,17 @@ def launch(request: Request) -> int:
         )
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report and ended.n_finished > n_before:
-        log = request.tracking and tracking is None
-        console.print(report_at_end(request.places, name, split, log=log))
+        _report(request, name, split, tracking, console)
     if code == 0 and request.promote:
         code = _promote(request.places, name)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _report(
+    request: Request, name: str, split: Split, tracking: TrackingError | None, console: Console
+) -> None:
+    log = request.tracking and tracking is None  # MLflow is out of reach otherwise
+    console.print(report_at_end(request.places, name, split, log=log))
 
 
 def _wait(console: Console, held: str) -> None:

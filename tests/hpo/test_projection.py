@@ -113,6 +113,7 @@ def test_a_complete_trial() -> None:
         "hpo.seed": "99",
         "hpo.threads": "2",
         "hpo.runner": "process",
+        "hpo.device": "cpu",
     }
 
 
