@@ -17,6 +17,7 @@ import optuna
 import torch
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo import summary
@@ -121,17 +122,20 @@ def launch(request: Request) -> int:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     if request.json:
-        found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
-        counts = {"n_finished": ended.n_finished, "n_trials": config.n_trials}
-        JsonProgress(sys.stdout).say(
-            "finished", study=name, reason=ended.reason, **counts, best=found
-        )
+        _say_finished(name, ended, config.n_trials, best)
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report and ended.n_finished > n_before:
         _report(request, name, split, tracking, console)
     if code == 0 and request.promote:
         code = _promote(request.places, name)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _say_finished(name: str, ended: Ended, n_trials: int, best: FrozenTrial | None) -> None:
+    """The last event of --json."""
+    found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
+    counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
+    JsonProgress(sys.stdout).say("finished", study=name, reason=ended.reason, **counts, best=found)
 
 
 def _report(
