@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from hpo.settings import Parameter
+from hpo.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.datasets import load_dataset
 from recsys.interactions import Interactions
