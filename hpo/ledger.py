@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.assignment import FINISHED, Assignment, objective_value
 from hpo.constraints import Constraints, Measure
-from hpo.pruning import MedianRule
+from hpo.pruning import pruning_rule
 from hpo.records import (
     ATTEMPT,
     EPOCHS,
@@ -70,21 +70,22 @@ class Ledger:
         self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
         self._lock = threading.Lock()
-        self._rule = MedianRule(config.pruner)
+        self._rule = pruning_rule(config, study.study_name)
         self._known: dict[TrainConfig, FrozenTrial] = {}
         since = StudyRecord.of(study).comparable_from
-        for trial in study.get_trials(deepcopy=False, states=FINISHED):
+        for trial in study.get_trials(deepcopy=False):
             if trial.number >= since:
                 self._remember(trial)
 
     def _remember(self, trial: FrozenTrial) -> None:
-        """Take in a finished trial: for the pruner, and so that its config is not trained again."""
+        """Take in a trial: for the pruner, and so that a finished config is not trained again."""
         outcome = Outcome.of(trial)
-        if trial.state not in FINISHED or outcome is None or outcome.same_as is not None:
+        if outcome is not None and outcome.same_as is not None:
             return
-        self._known.setdefault(self._space.config(trial.params, seed=0), trial)
-        if trial.state is TrialState.COMPLETE:
-            self._rule.add(trial.intermediate_values)
+        if trial.state in FINISHED and outcome is not None:
+            self._known.setdefault(self._space.config(trial.params, seed=0), trial)
+        values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+        self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
     def n_finished(self) -> int:
         """Trials that count: COMPLETE and PRUNED."""
@@ -181,8 +182,8 @@ class Ledger:
             assignment.trial.report(objective_value(result), result.epoch)
             if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
                 self._flush(assignment)
-            best = objective_value(assignment.best or result)
-            return self._rule.is_hopeless(result.epoch, best)
+            values = [objective_value(each) for each in assignment.results]
+            return self._rule.is_hopeless(assignment.number, values)
 
     def _flush(self, assignment: Assignment) -> None:
         if len(assignment.times_ms) > len(assignment.results):

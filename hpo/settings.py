@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hpo.arguments import DASHBOARD_PORT
 from hpo.parameter import Parameter
+from hpo.search import PrunerConfig, SamplerConfig
 from recsys.config import TrainConfig
 from recsys.interactions import Repeats
 from recsys.split import EVAL_USERS, Method
@@ -55,26 +56,6 @@ class SplitConfig(_Section):
     """Of random methods, and of the sample of validation users."""
     eval_users: int = Field(EVAL_USERS, ge=1)
     """Validation asks at most so many users."""
-
-
-class SamplerConfig(_Section):
-    """How configs are suggested. `startup`: that many random trials first."""
-
-    name: Literal["tpe", "random"] = "tpe"
-    startup: int = Field(10, ge=0)
-
-
-class PrunerConfig(_Section):
-    """When a hopeless trial ends early.
-
-    median: its best value so far lies below the median of the finished trials at that epoch.
-
-    `startup`: finished trials before anything is pruned. `warmup`: epochs that every trial gets.
-    """
-
-    name: Literal["median", "none"] = "median"
-    startup: int = Field(5, ge=0)
-    warmup: int = Field(5, ge=0)
 
 
 class PromotionConfig(_Section):

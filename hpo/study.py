@@ -9,7 +9,7 @@ from dataclasses import replace
 import optuna
 from optuna import Study
 from optuna.pruners import NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 
 from hpo.errors import StudyError
@@ -207,11 +207,28 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
     Its seed comes from the study's seed and the number of existing trials: a resumed study
     neither repeats suggestions nor depends on where it was interrupted.
     """
-    seed = derive_seed(config.seed, n_existing)
-    if config.sampler.name == "random":
-        return RandomSampler(seed=seed)
-    group = config.is_conditional  # else parameters that some trials lack are drawn one by one
-    return TPESampler(seed=seed, n_startup_trials=config.sampler.startup, group=group)
+    from optuna import samplers
+
+    options, seed = config.sampler, derive_seed(config.seed, n_existing)
+    match options.name:
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+        case "tpe":
+            group = config.is_conditional  # else what some trials lack is drawn one by one
+            return samplers.TPESampler(
+                seed=seed,
+                n_startup_trials=options.startup,
+                multivariate=options.multivariate or group,
+                group=group,
+            )
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=options.startup)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, n_startup_trials=options.startup)
+        case "qmc":  # one sequence, whose next point the storage counts
+            return samplers.QMCSampler(
+                seed=config.seed, scramble=True, independent_sampler=samplers.RandomSampler(seed)
+            )
 
 
 def derive_seed(base: int, number: int) -> int:

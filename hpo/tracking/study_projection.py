@@ -108,9 +108,9 @@ def _study_params(record: StudyRecord) -> dict[str, str]:
     values |= {f"split.{name}": value for name, value in config.split}
     values |= {"split.fingerprint": record.split_fingerprint, "seed": config.seed}
     for part in ("sampler", "pruner"):
-        settings = dict(getattr(config, part))
-        values[part] = settings.pop("name")
-        values |= {f"{part}.{name}": value for name, value in settings.items()}
+        settings = getattr(config, part)
+        values[part] = settings.name
+        values |= {f"{part}.{name}": value for name, value in settings.options.items()}
     base = config.train_config.as_dict()
     values |= {f"base.{name}": base[name] for name in base if name != "seed"}
     values |= {f"space.{name}": _range(parameter) for name, parameter in config.space.items()}

@@ -68,7 +68,7 @@ def test_more_trials_later_are_just_the_difference(tmp_path: Path) -> None:
 
 
 def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
-    config = study_config(n_trials=20, pruner={"startup": 3, "warmup": 1})
+    config = study_config(n_trials=20, pruner={"name": "median", "startup": 3, "warmup": 1})
     run(tmp_path, config, saturating)
     assert states(tmp_path)["PRUNED"] >= 3
 

@@ -126,13 +126,49 @@ def test_a_server_that_is_not_there_is_a_message_without_the_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_resumed_study_never_repeats_a_suggestion(sampler: str) -> None:
-    config = study_config(sampler={"name": sampler})
+SAMPLERS = ["tpe", "gp", "cmaes", "qmc", "random"]
+
+
+def suggestions(folder: Path, sampler: str, n: int, stops: tuple[int, ...] = ()) -> list:
+    """Of a study whose program ended before these trials and was started again."""
+    options = {} if sampler in ("qmc", "random") else {"startup": 3}
+    config = study_config(sampler={"name": sampler, **options})
+    space = {
+        "x": optuna.distributions.FloatDistribution(0, 1),
+        "y": optuna.distributions.FloatDistribution(0, 1),
+    }
     drawn = []
+    for number in range(n):
+        if number == 0 or number in stops:
+            study = optuna.create_study(
+                study_name="s",
+                storage=open_storage(url(folder)),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        study.sampler = make_sampler(config, number)
+        trial = study.ask(space)
+        study.tell(trial, 1 - (trial.params["x"] - 0.3) ** 2 - (trial.params["y"] - 0.6) ** 2)
+        drawn.append(tuple(trial.params.values()))
+    return drawn
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_resumed_study_goes_on_as_if_it_had_not_stopped(tmp_path: Path, sampler: str) -> None:
+    straight = suggestions(tmp_path / "a", sampler, 6)
+    assert suggestions(tmp_path / "b", sampler, 6, stops=(2, 5)) == straight
+    assert len(set(straight)) == 6, "a suggestion was repeated"
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_workers_that_start_at_once_get_different_suggestions(sampler: str) -> None:
+    config = study_config(sampler={"name": sampler})
+    study, drawn = optuna.create_study(), []
     for number in range(8):
-        trial = optuna.create_study(sampler=make_sampler(config, number)).ask()
-        drawn.append(trial.suggest_float("x", 0, 1))
+        study.sampler = make_sampler(config, number)
+        drawn.append(study.ask().suggest_float("x", 0, 1))
     assert len(set(drawn)) == 8
 
 
@@ -244,3 +280,10 @@ def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> N
     assert said[-1] == f"warm starts: {len(fitting)} of the best 5 trials of small"
     with pytest.raises(StudyError, match="no complete trial"):
         with_best_of(make_study(tmp_path, study_config(name="empty")), narrow, said.append)
+
+
+def test_an_option_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="qmc has no option startup; it has none"):
+        study_config(sampler={"name": "qmc", "startup": 3})
+    with pytest.raises(ValueError, match="asha has no option keep; it has warmup, reduction"):
+        study_config(pruner={"name": "asha", "keep": 10.0})

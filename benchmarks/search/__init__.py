@@ -1,0 +1,1 @@
+"""Which sampler and pruner to search with, measured on recorded learning curves."""

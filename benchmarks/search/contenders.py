@@ -1,0 +1,92 @@
+"""The ways to search that are compared, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import optuna
+from optuna.pruners import MedianPruner
+from optuna.samplers import BaseSampler, TPESampler
+
+from hpo.pruning import pruning_rule
+from hpo.search import PrunerConfig, SamplerConfig
+from hpo.settings import StudyConfig
+from hpo.study import make_sampler
+from search.record import space
+from search.replay import Contender, Rule
+
+
+def ours(sampler: dict[str, Any], pruner: dict[str, Any]) -> Contender:
+    """What a study file would ask for."""
+
+    @cache
+    def config(seed: int) -> StudyConfig:
+        return StudyConfig(
+            sampler=SamplerConfig(**sampler),
+            pruner=PrunerConfig(**pruner),
+            space=space(),
+            seed=seed,
+        )
+
+    def rule(study: optuna.Study) -> Rule:
+        return pruning_rule(config(0), study.study_name)
+
+    return Contender(lambda seed, number: make_sampler(config(seed), number), rule)
+
+
+class OptunaRule:
+    """Optuna's own pruner, asked as in any objective."""
+
+    def __init__(self, study: optuna.Study, pruner: optuna.pruners.BasePruner) -> None:
+        self._study, self._pruner = study, pruner
+
+    def add(self, number: int, values: list[float], complete: bool) -> None:
+        pass  # it reads the study
+
+    def is_hopeless(self, number: int, values: list[float]) -> bool:
+        trial = self._study.get_trials(deepcopy=False)[number]
+        return self._pruner.prune(self._study, trial)
+
+
+def stock() -> Contender:
+    """What `optuna.create_study()` does: TPE and MedianPruner, both as they come."""
+
+    @cache
+    def sampler(seed: int) -> TPESampler:
+        return TPESampler(seed=seed)
+
+    def chosen(seed: int, number: int) -> BaseSampler:
+        if number == 0:
+            sampler.cache_clear()
+        return sampler(seed)
+
+    return Contender(chosen, lambda study: OptunaRule(study, MedianPruner()))
+
+
+def contenders() -> dict[str, Callable[[], Contender]]:
+    tpe, none = {"name": "tpe"}, {"name": "none"}
+    rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "tpe": (tpe, none),
+        "tpe + median 5 (before)": (tpe, {"name": "median"}),
+        "tpe + forecast 20": (tpe, {"name": "forecast", "share": 20.0}),
+        "tpe + forecast 50": (tpe, {"name": "forecast", "share": 50.0}),
+        "random": ({"name": "random"}, none),
+        "tpe + asha 5": (tpe, {"name": "asha"}),
+        "tpe + hyperband 5": (tpe, {"name": "hyperband"}),
+        "tpe + median 20": (tpe, {"name": "median", "warmup": 20}),
+        "cmaes": ({"name": "cmaes"}, none),
+        "qmc": ({"name": "qmc"}, none),
+        "tpe multivariate": ({**tpe, "multivariate": True}, none),
+        "tpe + percentile 75": (tpe, {"name": "percentile", "keep": 75.0}),
+        "tpe + patient 5": (tpe, {"name": "patient", "patience": 5}),
+        "tpe + asha 20": (tpe, {"name": "asha", "warmup": 20}),
+        "cmaes + forecast 20": ({"name": "cmaes"}, {"name": "forecast", "share": 20.0}),
+        "random + asha 5": ({"name": "random"}, {"name": "asha"}),
+        "gp": ({"name": "gp"}, none),
+    }
+    found: dict[str, Callable[[], Contender]] = {"stock Optuna": stock}
+    for name, (sampler, pruner) in rows.items():
+        found[name] = lambda sampler=sampler, pruner=pruner: ours(sampler, pruner)
+    return found

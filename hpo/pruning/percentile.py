@@ -1,0 +1,74 @@
+"""Rules that compare a trial with the finished ones at the same epoch."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from typing import Protocol
+
+MIN_CURVES = 5  # so many finished trials (or `startup`, if less) must have reached an epoch
+
+
+class PercentileRule:
+    """A trial is hopeless if its best value so far is not among the best `keep` % at that epoch.
+
+    Those are the values of all COMPLETE trials at that epoch, as in Optuna's PercentilePruner and
+    (50 %) MedianPruner, which tests compare it with.
+
+    Args:
+        startup: COMPLETE trials before anything is pruned.
+        warmup: epochs that every trial gets.
+    """
+
+    def __init__(self, keep: float, startup: int, warmup: int) -> None:
+        self._keep, self._startup, self._warmup = keep, startup, warmup
+        self._finished = 0
+        self._sorted_at: list[list[float]] = []  # [epoch - 1]
+
+    def add(self, number: int, values: Sequence[float], complete: bool) -> None:
+        if not complete:
+            return
+        self._finished += 1
+        while len(self._sorted_at) < len(values):
+            self._sorted_at.append([])
+        for others, value in zip(self._sorted_at, values, strict=False):
+            insort(others, value)
+
+    def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
+        epoch = len(values)
+        if self._finished < self._startup or not max(1, self._warmup) <= epoch:
+            return False
+        others = self._sorted_at[epoch - 1] if epoch <= len(self._sorted_at) else []
+        if len(others) < min(MIN_CURVES, max(1, self._startup)):
+            return False
+        return max(values) < quantile(others, 1 - self._keep / 100)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Of sorted values, interpolated linearly as numpy does; `share` in 0..1."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+class _Rule(Protocol):
+    def add(self, number: int, values: Sequence[float], complete: bool) -> None: ...
+
+    def is_hopeless(self, number: int, values: Sequence[float]) -> bool: ...
+
+
+class PatientRule:
+    """Judges a trial only when its last `patience` + 1 epochs lie below its best, as Optuna's."""
+
+    def __init__(self, rule: _Rule, patience: int) -> None:
+        self._rule, self._patience = rule, patience
+
+    def add(self, number: int, values: Sequence[float], complete: bool) -> None:
+        self._rule.add(number, values, complete)
+
+    def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
+        before, after = values[: -self._patience - 1], values[-self._patience - 1 :]
+        if not before or max(before) <= max(after):
+            return False
+        return self._rule.is_hopeless(number, values)
