@@ -69,7 +69,7 @@ class PrunerConfig(_Kind):
     }
 
     name: Literal["none", "median", "percentile", "patient", "asha", "hyperband", "forecast"] = (
-        "none"
+        "forecast"
     )
     """What it is compared with, see the README."""
     startup: int = Field(5, ge=0)
