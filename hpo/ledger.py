@@ -7,10 +7,12 @@ results.
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from hpo.records import (
     best_complete,
     epochs_of,
     epochs_to_columns,
+    milliseconds,
 )
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
@@ -92,6 +95,11 @@ class Ledger:
         with self._lock:
             return len(self._study.get_trials(deepcopy=False, states=FINISHED))
 
+    def tidy(self) -> None:
+        """Remove what is left of parked trainings. When the study has its trials, none is."""
+        if self._parked is not None:
+            shutil.rmtree(self._parked, ignore_errors=True)
+
     def best(self) -> FrozenTrial | None:
         """See `hpo.records.best_complete`."""
         with self._lock:
@@ -151,8 +159,11 @@ class Ledger:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
             trial = self._study.ask()
+            attempt = self._attempt_of(trial)
+            assert trial.datetime_start is not None
+            started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
             attempt = replace(
-                self._attempt_of(trial), threads=threads, runner=runner, device=device
+                attempt, threads=threads, runner=runner, device=device, started_ms=started_ms
             )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
@@ -257,4 +268,5 @@ class Ledger:
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             self._remember(self._study.tell(assignment.trial, value, state=state))
         if assignment.snapshot:
-            assignment.snapshot.unlink(missing_ok=True)
+            with suppress(OSError):  # most were never parked; what is left over, tidy() removes
+                assignment.snapshot.unlink()

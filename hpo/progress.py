@@ -6,7 +6,7 @@ import json
 import threading
 from typing import Any, Protocol, TextIO
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from rich.console import Console
 
 from hpo.assignment import FINISHED, Assignment, objective_value
@@ -120,14 +120,6 @@ class JsonProgress:
 
     def note(self, message: str) -> None:
         self.say("note", message=message)
-
-    def finished(
-        self, study: str, reason: str, n_finished: int, n_trials: int, best: FrozenTrial | None
-    ) -> None:
-        """The last event; `best` is null if no trial is complete."""
-        found = best and {"trial": best.number, "value": best.value, "params": best.params}
-        self.say("finished", study=study, reason=reason, n_finished=n_finished,
-                 n_trials=n_trials, best=found)  # fmt: skip
 
 
 def shown_params(assignment: Assignment) -> str:

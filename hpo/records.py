@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.settings import StudyConfig
@@ -95,6 +96,7 @@ class Attempt:
         threads: torch threads of the worker.
         runner: "inline" or "process".
         device: torch device name.
+        started_ms: since 1970, when it started first; Optuna forgets that when a trial is parked.
     """
 
     number: int
@@ -103,6 +105,7 @@ class Attempt:
     threads: int
     runner: str
     device: str = "cpu"
+    started_ms: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -172,6 +175,19 @@ def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
     """
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and is_feasible(trial)]
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970. Optuna keeps local time without a zone."""
+    return round(moment.timestamp() * 1000)
+
+
+def first_start_ms(trial: FrozenTrial) -> int | None:
+    """When a trial started, parked or not; None if it never did."""
+    if trial.datetime_start is None:
+        return None
+    attempt = Attempt.of(trial)
+    return (attempt and attempt.started_ms) or milliseconds(trial.datetime_start)
 
 
 def is_feasible(trial: FrozenTrial) -> bool:

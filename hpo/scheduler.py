@@ -100,6 +100,8 @@ class Scheduler:
             raise self._error
         n_finished = self._ledger.n_finished()
         done = n_finished >= self._n_trials
+        if done:
+            self._ledger.tidy()
         return Ended("complete" if done else self._reason or "complete", n_finished)
 
     def _look_at_clock(self, deadline: float) -> None:

@@ -10,12 +10,11 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
+from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
 from hpo.settings import OBJECTIVE, Places
 from hpo.space import SearchSpace
 from hpo.tracking.links import dashboard_path
@@ -121,11 +120,9 @@ class StudyView:
 
 def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
     """The run of one trial, nested under the run `parent`; None if it never started."""
-    if trial.datetime_start is None:
+    start = first_start_ms(trial)
+    if start is None:
         return None
-    times = epochs_of(trial).get("time_ms", [])
-    # a parked trial starts twice, and Optuna keeps the second time only
-    start = min([milliseconds(trial.datetime_start), *map(int, times[:1])])
     rows = list(_epoch_rows(trial))
     if trial.state.is_finished():
         rows += [*_lost_rows(trial, start), *_summary_rows(trial)]
@@ -161,6 +158,7 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     if attempt:
         tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
+        del tags["hpo.started_ms"]  # the run's own start
     if outcome:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
@@ -207,8 +205,3 @@ def _summary_rows(trial: FrozenTrial) -> Iterator[Row]:
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, BEST: trial.value}
     yield Row.of(outcome.best_epoch, milliseconds(trial.datetime_complete), **values)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Since 1970. Optuna keeps local time without a zone."""
-    return round(moment.timestamp() * 1000)

@@ -9,9 +9,9 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.parameter import Parameter
-from hpo.records import StudyRecord, best_complete
+from hpo.records import StudyRecord, best_complete, first_start_ms, milliseconds
 from hpo.settings import OBJECTIVE, StudyConfig
-from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut, milliseconds
+from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",
@@ -23,7 +23,7 @@ MAX_DIGEST = 36  # characters that MLflow takes
 
 def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | None:
     """The parent run; None before the first trial starts, which is when the study starts."""
-    starts = [milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start]
+    starts = [start for trial in trials if (start := first_start_ms(trial)) is not None]
     if not starts:
         return None
     ended = sorted((trial for trial in trials if trial.state.is_finished()), key=_by_end)

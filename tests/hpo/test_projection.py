@@ -249,7 +249,7 @@ def test_the_params_of_a_study() -> None:
     assert params["n_items"] == "20"
     assert (params["seed"], params["base.epochs"]) == ("0", "40")
     assert (params["sampler"], params["sampler.startup"]) == ("tpe", "10")
-    assert (params["pruner"], params["pruner.share"]) == ("forecast", "20")
+    assert (params["pruner"], params["pruner.share"]) == ("forecast", "20.0")
     assert "pruner.keep" not in params, "an option of other pruners"
     assert params["space.lr"] == "0.001..0.01 log"
     assert params["space.dim"] == "16..128"
