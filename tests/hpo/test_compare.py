@@ -72,7 +72,7 @@ def test_pruned_failed_and_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFix
         for result in runner.epochs(assignment.config):
             ledger.report(assignment, result)
         if ending == "fail":
-            ledger.fail(assignment, assignment.outcome("diverged", "loss is nan"))
+            ledger.fail(assignment, assignment.outcome("error", "KeyError: 'x'"))
         else:
             getattr(ledger, ending)(assignment)
     make_study(
