@@ -75,9 +75,9 @@ class Ledger:
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
         self._known: dict[TrainConfig, FrozenTrial] = {}
-        since = StudyRecord.of(study).comparable_from
+        self._since = StudyRecord.of(study).comparable_from
         for trial in study.get_trials(deepcopy=False):
-            if trial.number >= since:
+            if trial.number >= self._since:
                 self._remember(trial)
 
     def _remember(self, trial: FrozenTrial) -> None:
@@ -113,12 +113,19 @@ class Ledger:
         with self._lock:
             dead = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             message = "the launcher died while this trial ran"
-            for frozen in dead:
-                trial = Trial(self._study, frozen._trial_id)
-                trial.set_user_attr(OUTCOME, Outcome(0, 0.0, "launcher-died", message).as_dict())
-                self._study.tell(frozen.number, state=TrialState.FAIL)
+            for trial in dead:
+                self._give_up(trial, Outcome(0, 0.0, "launcher-died", message))
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                if trial.number < self._since and trial.intermediate_values:
+                    message = "parked on data that the study no longer has"
+                    self._give_up(trial, Outcome(0, 0.0, "interrupted", message))
             self._requeue()
         return len(dead)
+
+    def _give_up(self, trial: FrozenTrial, outcome: Outcome) -> None:
+        storage = self._study._storage
+        storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome.as_dict())
+        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def requeue(self) -> None:
         """Queue a new attempt of each config whose last attempt failed through no fault of its own.

@@ -287,3 +287,22 @@ def test_an_option_of_another_kind_is_refused() -> None:
         study_config(sampler={"name": "qmc", "startup": 3})
     with pytest.raises(ValueError, match="asha has no option keep; it has warmup, reduction"):
         study_config(pruner={"name": "asha", "keep": 10.0})
+
+
+def test_what_was_parked_on_other_data_starts_again(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    study, record = open_study(storage, "s", study_record(study_config()))
+    ledger = Ledger(study, record.config, tmp_path / "parked")
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.park(first)
+    assert Ledger(study, record.config).recover() == 0
+    assert [trial.state.name for trial in study.trials] == ["WAITING"]
+    now = study_record(study_config(), fingerprint="data-2")
+    study, record = open_study(storage, "s", now, accept_changes=True)
+    ledger = Ledger(study, record.config)
+    assert ledger.recover() == 0
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+    again = ledger.start("scripted", 1)
+    assert (again.config, again.attempt.number) == (first.config, 2)
+    assert again.reported == set()
