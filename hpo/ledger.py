@@ -10,13 +10,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from optuna import Study, Trial
+from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.assignment import FINISHED, Assignment, objective_value
@@ -26,8 +25,6 @@ from hpo.records import (
     ATTEMPT,
     EPOCHS,
     OUTCOME,
-    Attempt,
-    Cause,
     Outcome,
     StudyRecord,
     best_complete,
@@ -35,23 +32,15 @@ from hpo.records import (
     epochs_to_columns,
     milliseconds,
 )
+from hpo.retries import Retries
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-from hpo.study import derive_seed, make_sampler
+from hpo.study import make_sampler
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 
-RETRIED: frozenset[Cause] = frozenset(
-    {"worker-died", "out-of-memory", "launcher-died", "interrupted"}
-)
-BAD_CONFIG: frozenset[Cause] = frozenset({"diverged", "time-limit"})
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
-
-
-def _cause(trial: FrozenTrial) -> Cause | None:
-    outcome = Outcome.of(trial)
-    return outcome.cause if outcome else None
 
 
 class Ledger:
@@ -72,6 +61,7 @@ class Ledger:
         self._study, self._config, self._parked = study, config, parked
         self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
+        self._retries = Retries(study, config)
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
         self._known: dict[TrainConfig, FrozenTrial] = {}
@@ -119,7 +109,7 @@ class Ledger:
                 if trial.number < self._since and trial.intermediate_values:
                     message = "parked on data that the study no longer has"
                     self._give_up(trial, Outcome(0, 0.0, "interrupted", message))
-            self._requeue()
+            self._retries.requeue()
         return len(dead)
 
     def _give_up(self, trial: FrozenTrial, outcome: Outcome) -> None:
@@ -128,34 +118,9 @@ class Ledger:
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def requeue(self) -> None:
-        """Queue a new attempt of each config whose last attempt failed through no fault of its own.
-
-        What to queue follows from the storage alone, so a kill between failure and queueing loses
-        nothing, and calling twice queues nothing twice.
-        """
+        """See `hpo.retries.Retries.requeue`."""
         with self._lock:
-            self._requeue()
-
-    def _requeue(self) -> None:
-        attempts: dict[int, list[FrozenTrial]] = defaultdict(list)
-        for trial in self._study.get_trials(deepcopy=False):
-            attempts[self._attempt_of(trial).origin].append(trial)
-        for trials in attempts.values():
-            last = trials[-1]
-            outcome, attempt = Outcome.of(last), self._attempt_of(last)
-            params = last.system_attrs.get("fixed_params") or last.params
-            lost = last.state == TrialState.FAIL and outcome and outcome.cause in RETRIED
-            complete = self._space.is_complete(params)  # killed amid the suggestions: no
-            deaths = sum(_cause(trial) == "worker-died" for trial in trials)
-            tries = self._config.retries.worker_died + 1
-            if lost and complete and deaths < tries:  # fail() sees to the other limits
-                again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
-                self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
-
-    def _attempt_of(self, trial: FrozenTrial | Trial) -> Attempt:
-        """What is stored, or that this is the first try of a config of its own."""
-        seed = derive_seed(self._config.seed, trial.number)
-        return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
+            self._retries.requeue()
 
     def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
         """Take the next trial: a queued one if there is any, else a new suggestion.
@@ -166,7 +131,7 @@ class Ledger:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
             trial = self._study.ask()
-            attempt = self._attempt_of(trial)
+            attempt = self._retries.attempt_of(trial)
             assert trial.datetime_start is not None
             started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
             attempt = replace(
@@ -226,14 +191,8 @@ class Ledger:
             PRUNED if it is the config's fault, so that it counts and the sampler learns from it;
             else FAIL.
         """
-        bad = outcome.cause in BAD_CONFIG
-        if outcome.cause == "out-of-memory":
-            with self._lock:
-                trials = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-            origin = assignment.attempt.origin
-            same = [t for t in trials if self._attempt_of(t).origin == origin]
-            retries = self._config.retries.out_of_memory
-            bad = sum(_cause(trial) == "out-of-memory" for trial in same) >= retries
+        with self._lock:
+            bad = self._retries.is_bad_config(assignment.attempt, outcome.cause)
         state = TrialState.PRUNED if bad else TrialState.FAIL
         self._finish(assignment, state, outcome)
         return state

@@ -14,10 +14,11 @@ from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
 from hpo.errors import StudyStopped
-from hpo.ledger import RETRIED, Ledger
+from hpo.ledger import Ledger
 from hpo.objective import Objective, Stop
 from hpo.progress import Progress
 from hpo.records import Outcome
+from hpo.retries import RETRIED
 from hpo.runners import Runner
 from hpo.signals import stop_signals
 

@@ -69,8 +69,8 @@ def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) 
 
 
 def _winner(study: Study) -> Candidate:
-    """As hpo.promote does it, in short: the best trials again, with seeds that no trial had."""
-    order = Order(candidates=2, seeds=2)
+    """As hpo.promote does it: the best trials again, with seeds that no trial had."""
+    order = Order()
     candidates = top_candidates(study, order.candidates)
     holdout = load_split(candidates[0].record, None).tuning
     race = run_race(candidates, holdout, order.seeds, CPU, lambda line: print(line, flush=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from hpo import replay
 from hpo.errors import StudyError
-from hpo.records import epochs_of
+from hpo.records import OUTCOME, epochs_of
 from tests.hpo.commands import run, shop, study_file, study_in
 
 FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
@@ -54,6 +55,21 @@ def test_a_replay_gives_the_same_numbers_and_weights(
         for name in FILES:
             path = Path(f"model-{number}") / name
             assert (one / path).read_bytes() == (two / path).read_bytes(), path
+
+
+def test_five_random_trials_of_two_workers_are_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    code, _, err = run(
+        "hpo.run", "--study", study_file(tmp_path, pruner="median"), "--data", shop(tmp_path),
+        "--workers", 2, "--n-trials", 10, "--no-tracking", "--no-report", cwd=tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    monkeypatch.chdir(tmp_path)
+    trained = [t.number for t in study_in(tmp_path).trials if t.user_attrs[OUTCOME]["best_epoch"]]
+    for number in random.Random(0).sample(trained, 5):
+        assert replay.main(["--trial", str(number)]) == 0
+        assert "bit for bit" in capsys.readouterr().out
 
 
 def test_a_number_that_differs_is_told(
