@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from hpo.records import Outcome, best_complete, epochs_of
 from tests.hpo.commands import finish, run, shop, start, study_file, study_in, workers_of
 
 N_TRIALS = 6
+FULL_SECONDS = 1.5  # so long the disk is full
+SMALL_FILE_BYTES = 4096
 MAX_RUNS = 12  # of one round; only ends a broken test
 
 
@@ -61,7 +64,9 @@ class Round:
         return start("hpo.run", *self._call, cwd=self._folder)
 
     def _all_faults(self) -> list[Callable[[subprocess.Popen[str]], None]]:
+        linux = [self._fill_disk] if sys.platform == "linux" else []
         return [
+            *linux,
             lambda process: self._signal_worker(process, signal.SIGKILL),
             lambda process: self._signal_worker(process, signal.SIGTERM),
             self._stop_worker,
@@ -111,6 +116,16 @@ class Round:
             place.write_text("in the way")
             self._signal_launcher(process, signal.SIGTERM)
             place.unlink()
+
+    def _fill_disk(self, process: subprocess.Popen[str]) -> None:
+        """For a moment no file of the launcher can grow beyond what it started with."""
+        self.faults.append("disk full")
+        with suppress(psutil.NoSuchProcess):
+            launcher = psutil.Process(process.pid)
+            before = launcher.rlimit(psutil.RLIMIT_FSIZE)
+            launcher.rlimit(psutil.RLIMIT_FSIZE, (SMALL_FILE_BYTES, before[1]))
+            time.sleep(FULL_SECONDS)
+            launcher.rlimit(psutil.RLIMIT_FSIZE, before)
 
     def check(self) -> None:
         """Exactly the trials that were asked for, and MLflow tells the same."""
