@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
 OPTUNA = {
     "assignment", "dashboard", "launcher", "ledger", "live",
-    "mirror", "notes", "objective", "progress", "projection",
+    "mirror", "notes", "objective", "progress", "projection", "retries",
     "promotion", "records", "replaying", "scheduler", "space", "study",
     "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
     "check", "warm_starts",
