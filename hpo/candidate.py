@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
-from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, is_feasible
+from hpo.records import Attempt, Outcome, StudyRecord, comparable, epochs_of, is_feasible
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
@@ -74,10 +74,14 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
         PromotionError: there is none, or one was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
-    trials = study.get_trials(deepcopy=False)
+    trials = comparable(record, study.get_trials(deepcopy=False))
     complete = [t for t in trials if t.state.name == "COMPLETE" and is_feasible(t)]
     if not complete:
-        raise PromotionError(f"study {name!r} has no complete trial yet; let it run: hpo.run")
+        since = record.comparable_from
+        later = f" on its data of today (from trial {since} on)" if since else ""
+        raise PromotionError(
+            f"study {name!r} has no complete trial yet{later}; let it run: hpo.run"
+        )
     found: dict[TrainConfig, Candidate] = {}
     for trial in sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number)):
         candidate = _candidate(record, name, trial)
@@ -94,7 +98,7 @@ def default_candidate(study: Study) -> Candidate | None:
         PromotionError: it was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
-    for trial in study.get_trials(deepcopy=False):
+    for trial in comparable(record, study.get_trials(deepcopy=False)):
         attempt = Attempt.of(trial)
         if trial.state.name == "COMPLETE" and attempt is not None and attempt.origin == 0:
             return _candidate(record, name, trial)

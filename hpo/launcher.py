@@ -28,7 +28,7 @@ from hpo.ledger import Ledger
 from hpo.live import LiveProgress
 from hpo.locks import exclusive
 from hpo.progress import JsonProgress, LineProgress, Progress
-from hpo.records import StudyRecord, best_complete
+from hpo.records import StudyRecord, best_complete, comparable
 from hpo.report import report_at_end
 from hpo.runners import Runner
 from hpo.runners.inline import InlineRunner
@@ -117,7 +117,7 @@ def launch(request: Request) -> int:
             ended, tracking = _run(request, config, ledger, split, study, console)
     console.print(summary.table(study, record))
     console.print(summary.best_config(study, record), end="")
-    best = best_complete(study.get_trials(deepcopy=False))
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))

@@ -28,6 +28,7 @@ from hpo.records import (
     Outcome,
     StudyRecord,
     best_complete,
+    comparable,
     epochs_of,
     epochs_to_columns,
     milliseconds,
@@ -65,10 +66,9 @@ class Ledger:
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
         self._known: dict[TrainConfig, FrozenTrial] = {}
-        self._since = StudyRecord.of(study).comparable_from
-        for trial in study.get_trials(deepcopy=False):
-            if trial.number >= self._since:
-                self._remember(trial)
+        self._record = StudyRecord.of(study)
+        for trial in comparable(self._record, study.get_trials(deepcopy=False)):
+            self._remember(trial)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Take in a trial: for the pruner, and so that a finished config is not trained again."""
@@ -91,9 +91,9 @@ class Ledger:
             shutil.rmtree(self._parked, ignore_errors=True)
 
     def best(self) -> FrozenTrial | None:
-        """See `hpo.records.best_complete`."""
+        """See `hpo.records.best_complete`, of those that compare."""
         with self._lock:
-            return best_complete(self._study.get_trials(deepcopy=False))
+            return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
 
     def recover(self) -> int:
         """FAIL what an earlier launcher left RUNNING and queue what was lost; how many died.
@@ -106,7 +106,7 @@ class Ledger:
             for trial in dead:
                 self._give_up(trial, Outcome(0, 0.0, "launcher-died", message))
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                if trial.number < self._since and trial.intermediate_values:
+                if trial.number < self._record.comparable_from and trial.intermediate_values:
                     message = "parked on data that the study no longer has"
                     self._give_up(trial, Outcome(0, 0.0, "interrupted", message))
             self._retries.requeue()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from hpo.settings import StudyConfig
 
@@ -175,6 +175,21 @@ def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
     """
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and is_feasible(trial)]
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+class Numbered(Protocol):
+    """A trial, in whatever form."""
+
+    @property
+    def number(self) -> int: ...
+
+
+T = TypeVar("T", bound=Numbered)
+
+
+def comparable(record: StudyRecord, trials: Iterable[T]) -> list[T]:
+    """Those whose values are of today's data: all, unless other data was accepted on the way."""
+    return [trial for trial in trials if trial.number >= record.comparable_from]
 
 
 def milliseconds(moment: datetime) -> int:

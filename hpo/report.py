@@ -96,11 +96,13 @@ def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -
 
 def _long_training(places: Places, study_name: str) -> float | None:
     """Seconds that a report would train, if they are many; None if it is quickly done."""
+    from hpo.records import StudyRecord, comparable
     from hpo.reports.trials import complete, default_trial, read_trials
     from hpo.storage import existing_storage
     from hpo.study import load_study
 
-    trials = read_trials(load_study(existing_storage(places.storage), study_name))
+    study = load_study(existing_storage(places.storage), study_name)
+    trials = comparable(StudyRecord.of(study), read_trials(study))
     best, default = next(iter(complete(trials)), None), default_trial(trials)
     if best is None:
         return None

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
-from hpo.records import Attempt, Outcome, StudyRecord, best_complete
+from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
 from hpo.settings import OBJECTIVE, Places
 from recsys.errors import TrackingError
@@ -52,7 +52,7 @@ def table(study: Study, record: StudyRecord) -> Table:
     for heading_ in ("trial", OBJECTIVE, "best epoch", "seconds", *names):
         result.add_column(heading_, justify="right", no_wrap=True)
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+    ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
     for trial in ranked[:SHOWN_TRIALS]:
         result.add_row(*_row(trial, names), style="bold" if trial is ranked[0] else None)
     for trial in ranked[SHOWN_TRIALS:]:
@@ -73,7 +73,7 @@ def _columns(record: StudyRecord) -> list[str]:
 
 def best_config(study: Study, record: StudyRecord) -> str:
     """The best trial's parameters on one line, where the table has no room; else nothing."""
-    best = best_complete(study.get_trials(deepcopy=False))
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if best is None or _columns(record):
         return ""
     params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())

@@ -16,7 +16,7 @@ import torch
 from hpo import registry
 from hpo.data import load_split
 from hpo.errors import StudyError
-from hpo.records import StudyRecord
+from hpo.records import StudyRecord, comparable
 from hpo.reports.advice import importances
 from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
 from hpo.reports.html import render_html
@@ -102,7 +102,8 @@ def find_out(
 ) -> Findings:
     """All that a report shows. Arguments and errors as of `write_report`."""
     study = load_study(existing_storage(places.storage), study_name)
-    record, trials = StudyRecord.of(study), read_trials(study)
+    record = StudyRecord.of(study)
+    trials = comparable(record, read_trials(study))
     ranked = complete(trials)
     if not ranked:
         raise StudyError(

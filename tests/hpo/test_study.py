@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import text
 
 from hpo.candidate import top_candidates
-from hpo.errors import SettingsError, StudyError
+from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.ledger import Ledger
 from hpo.records import StudyRecord
 from hpo.scheduler import Scheduler
 from hpo.storage import open_storage
 from hpo.study import load_study, make_sampler, open_study
+from hpo.summary import table
 from hpo.warm_starts import with_best_of
 from tests.hpo.scripted import (
     SPACE,
@@ -217,6 +218,29 @@ def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
         study.enqueue_trial(first.trial.params)
         again = Ledger(study, record.config).start("scripted", 1)
         assert (again.same_as is not None) is known
+
+
+def test_values_of_other_data_neither_win_nor_race_nor_stand_in_the_table(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    study, record = open_study(storage, "s", study_record(study_config()))
+    ledger = Ledger(study, record.config)
+    higher = ledger.start("scripted", 1)
+    ledger.report(higher, epoch_result(1, 0.9))
+    ledger.complete(higher)
+    now = study_record(study_config(), fingerprint="data-2")
+    study, record = open_study(storage, "s", now, accept_changes=True)
+    ledger = Ledger(study, record.config)
+    assert ledger.best() is None
+    with pytest.raises(PromotionError, match=r"data of today \(from trial 1 on\)"):
+        top_candidates(study, 5)
+    lower = ledger.start("scripted", 1)
+    ledger.report(lower, epoch_result(1, 0.2))
+    ledger.complete(lower)
+    best = ledger.best()
+    assert best is not None
+    assert best.number == lower.trial.number
+    assert [one.trial for one in top_candidates(study, 5)] == [lower.trial.number]
+    assert table(study, record).row_count == 1 + len(record.baselines)
 
 
 def queued(study: optuna.Study) -> list[dict]:
