@@ -36,7 +36,10 @@ def existing_storage(url: str) -> RDBStorage:
             f"{path}: no study storage there; start a study with python -m hpo.run, "
             "or say where it is with --storage"
         )
-    return open_storage(url)
+    if path is None:
+        return open_storage(url)
+    with _opening(url):  # its tables are whole, so no lock: the folder may be read-only
+        return _connect(url)
 
 
 def parking_place(url: str, record: StudyRecord) -> Path:
@@ -78,11 +81,17 @@ def open_storage(url: str) -> RDBStorage:
         SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
     """
     path = sqlite_path(url)
+    with _opening(url), exclusive(url, "tables", role="create", on_wait=lambda _: None):
+        if path is not None and not path.exists():
+            _create_sqlite(path)
+        return _connect(url)
+
+
+@contextmanager
+def _opening(url: str) -> Iterator[None]:
+    """What goes wrong with a storage, as SettingsError."""
     try:
-        with exclusive(url, "tables", role="create", on_wait=lambda _: None):
-            if path is not None and not path.exists():
-                _create_sqlite(path)
-            return _connect(url)
+        yield
     except (
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,

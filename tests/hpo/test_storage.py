@@ -6,8 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from optuna.study import StudyDirection
 
-from hpo.storage import working_folder
+from hpo.errors import SettingsError
+from hpo.storage import existing_storage, open_storage, working_folder
 
 
 def test_the_next_launcher_clears_what_a_killed_one_left(
@@ -28,3 +30,18 @@ def test_the_next_launcher_clears_what_a_killed_one_left(
         assert again == folder
         assert list(again.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_takes_no_lock_so_that_a_folder_may_be_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "sqlite:///" + (tmp_path / "optuna.db").as_posix()
+    open_storage(url).create_new_study([StudyDirection.MAXIMIZE], "kept")
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # of .locks; root would be let through
+    with pytest.raises(SettingsError, match="cannot be opened: .*Permission denied"):
+        open_storage(url)
+    assert [study.study_name for study in existing_storage(url).get_all_studies()] == ["kept"]
