@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import optuna
@@ -35,7 +33,7 @@ from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import OBJECTIVE, Places, StudyConfig
-from hpo.storage import open_storage, parking_place
+from hpo.storage import open_storage, parking_place, working_folder
 from hpo.study import load_study, new_uid, open_study
 from hpo.warm_starts import with_best_of
 from recsys.baselines import Popularity
@@ -187,7 +185,7 @@ def _run(
 
         mirror = MirrorThread(request.places, study.study_name)
     with ExitStack() as stack:
-        runners = stack.enter_context(_runners(request, split.tuning))
+        runners = stack.enter_context(_runners(request, split.tuning, StudyRecord.of(study).uid))
         best = ledger.best()
         lines = LineProgress(
             console, config.n_trials, ledger.n_finished(), best.value or 0.0 if best else 0.0
@@ -225,7 +223,7 @@ def _catch_up(request: Request, name: str) -> TrackingError | None:
 
 
 @contextmanager
-def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
+def _runners(request: Request, holdout: Holdout, uid: str) -> Iterator[Sequence[Runner]]:
     """The slots, and the file that worker processes read; both go when the block ends."""
     if request.runner == "inline":
         yield [InlineRunner(holdout, torch.device(request.devices[0]))]
@@ -233,8 +231,8 @@ def _runners(request: Request, holdout: Holdout) -> Iterator[Sequence[Runner]]:
     available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
     threads = request.config.threads or useful
-    with tempfile.TemporaryDirectory(prefix="hpo-", ignore_cleanup_errors=True) as folder:
-        data = Path(folder) / "holdout.safetensors"
+    with working_folder(request.places.storage, uid) as folder:
+        data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
         runners = [ProcessRunner(data, device, threads) for device in request.devices]
         try:

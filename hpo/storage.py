@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +36,10 @@ def existing_storage(url: str) -> RDBStorage:
             f"{path}: no study storage there; start a study with python -m hpo.run, "
             "or say where it is with --storage"
         )
-    return open_storage(url)
+    if path is None:
+        return open_storage(url)
+    with _opening(url):  # its tables are whole, so no lock: the folder may be read-only
+        return _connect(url)
 
 
 def parking_place(url: str, record: StudyRecord) -> Path:
@@ -42,6 +50,24 @@ def parking_place(url: str, record: StudyRecord) -> Path:
     path = sqlite_path(url)
     folder = (path.parent if path else Path("studies")).resolve() / "parked"
     return folder / record.uid / record.split_fingerprint
+
+
+@contextmanager
+def working_folder(url: str, uid: str) -> Iterator[Path]:
+    """The temporary folder of the launcher that holds a study's lock; gone when the block ends.
+
+    Its name is the study's, so that the next launcher clears what a killed one left.
+    """
+    path = sqlite_path(url)
+    place = str(path.resolve()) if path else url
+    key = hashlib.sha256(f"{place}:{uid}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"hpo-{key}"
+    shutil.rmtree(folder, ignore_errors=True)  # Windows: workers that still end hold the file
+    folder.mkdir(mode=0o700, exist_ok=os.name == "nt")  # else whose is it?
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -55,11 +81,17 @@ def open_storage(url: str) -> RDBStorage:
         SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
     """
     path = sqlite_path(url)
+    with _opening(url), exclusive(url, "tables", role="create", on_wait=lambda _: None):
+        if path is not None and not path.exists():
+            _create_sqlite(path)
+        return _connect(url)
+
+
+@contextmanager
+def _opening(url: str) -> Iterator[None]:
+    """What goes wrong with a storage, as SettingsError."""
     try:
-        with exclusive(url, "tables", role="create", on_wait=lambda _: None):
-            if path is not None and not path.exists():
-                _create_sqlite(path)
-            return _connect(url)
+        yield
     except (
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,

@@ -6,6 +6,7 @@ runs over rows; only the vocabularies are sorted in Python.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -249,4 +250,38 @@ def _report_times(table: Table, parts: _Parts, problems: list[str]) -> None:
         problems.append(
             f"{table.path}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
             f"write {TIME_FORMS}, or delete the rows"
+        )
+    problems.extend(f"{table.path}: {column}: {text}" for text in _unsettled_times(table, time))
+
+
+def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
+    """Times that can be read, but in two ways; nothing in the file says which."""
+    unit, others = time.other_units()
+    for other, rows in others:
+        yield (
+            f"numbers in two units: {len(rows):,} of {len(time):,} look like {other} since 1970 "
+            f"({table.places(rows)}), the largest like {unit}; write all of them in one unit"
+        )
+    days, months, either = (
+        ", ".join(
+            f"{table.row_word} {line} {shorten(text)!r}"
+            for line, (_, text) in zip(
+                table.line_numbers(np.array([row for row, _ in places.first], np.int64)),
+                places.first,
+                strict=True,
+            )
+        )
+        if places.count
+        else ""
+        for places in (time.dates.day_first, time.dates.month_first, time.dates.either)
+    )
+    if days and months:
+        yield (
+            f"dates in two orders: {time.dates.day_first.count:,} have the day first ({days}), "
+            f"{time.dates.month_first.count:,} the month ({months}); write them as 2024-10-25"
+        )
+    elif either and not days and not months:
+        yield (
+            f"day and month cannot be told apart: no date of {time.dates.either.count:,} has a "
+            f"number above 12 there ({either}); write them as 2024-10-25"
         )

@@ -57,6 +57,22 @@ BAD_TEXT = {
         HEAD + "a,x,2024-10-25\nb,y,2024-13-01\nb,x,31/02/2024\na,y,25/10/24\n",
         ["line 3 '2024-13-01', line 4 '31/02/2024', line 5 '25/10/24'"],
     ),
+    "seconds and milliseconds": (
+        HEAD + "a,x,1600000000\nb,y,1600000001000\n\na,y,1600000002\n",
+        ["column 'timestamp'", "2 of 4 look like seconds", "line 2, 5", "milliseconds", "one unit"],
+    ),
+    "milliseconds and microseconds": (
+        HEAD + "a,x,1600000000000.5\nb,y,1600000001000000\n",
+        ["1 of 2 look like milliseconds", "line 2", "like microseconds"],
+    ),
+    "two orders of dates": (
+        HEAD + "a,x,25/10/2024\nb,y,10/26/2024 15:30\nb,x,01/02/2024\n",
+        ["two orders", "1 have the day first (line 2 '25/10/2024')", "line 3 '10/26", "2024-10-25"],
+    ),
+    "day or month": (
+        HEAD + "a,x,05/06/2024\nb,y,06-05-2024\nb,x,05/05/2024\na,y,2024-10-25\n",
+        ["no date of 2", "line 2 '05/06/2024', line 3 '06-05-2024'", "write them as 2024-10-25"],
+    ),
     "no time": (HEAD + "a,x,100\nb,y,\n", ["line 3", "column 'timestamp'", "no time", "fill"]),
     "many bad times": (
         HEAD + MANY + "".join(f"v{n},i{n},t{n}\n" for n in range(8)),

@@ -166,7 +166,10 @@ def test_fractions_of_seconds(tmp_path):
         ("2024/10/25 15:58:39", datetime(2024, 10, 25, 15, 58, 39, tzinfo=UTC)),
         ("25/10/2024", datetime(2024, 10, 25, tzinfo=UTC)),
         ("25/10/2024 15:58", datetime(2024, 10, 25, 15, 58, tzinfo=UTC)),
-        ("5/1/2024 7:58:39", datetime(2024, 1, 5, 7, 58, 39, tzinfo=UTC)),
+        ("25/1/2024 7:58:39", datetime(2024, 1, 25, 7, 58, 39, tzinfo=UTC)),
+        ("10/25/2024 15:58", datetime(2024, 10, 25, 15, 58, tzinfo=UTC)),
+        ("1-25-2024", datetime(2024, 1, 25, tzinfo=UTC)),
+        ("05/05/2024", datetime(2024, 5, 5, tzinfo=UTC)),
         ("25-10-2024 15:58:39", datetime(2024, 10, 25, 15, 58, 39, tzinfo=UTC)),
         ("25.10.2024", datetime(2024, 10, 25, tzinfo=UTC)),
         ("1950-01-01", datetime(1950, 1, 1, tzinfo=UTC)),
@@ -178,6 +181,23 @@ def test_dates(tmp_path, text, expected):
     found = read_dataset(file).interactions.times
     since = expected - datetime(1970, 1, 1, tzinfo=UTC)
     assert found[1] == since // timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("mark", ["/", "-", "."])
+@pytest.mark.parametrize(
+    ("proof", "expected"), [("13{}02", date(2024, 6, 5)), ("02{}13", date(2024, 5, 6))]
+)
+def test_one_date_settles_the_order_of_the_column(tmp_path, mark, proof, expected):
+    days = ["05{}06", "2020-01-01", proof, "05{}06", ""]
+    days = [day.format(mark) + f"{mark}2024 23:30" if "{" in day else day for day in days[:-1]]
+    rows = [f"u{n},x{n},{day}" for n, day in enumerate(days)]
+    file = write(tmp_path, "log.csv", "\n".join(["user,item,ts", *rows]))
+    found = read_dataset(file).interactions.times
+    since = datetime(2024, expected.month, expected.day, 23, 30, tzinfo=UTC) - datetime(
+        1970, 1, 1, tzinfo=UTC
+    )
+    assert found[[0, 3]].tolist() == [since // timedelta(microseconds=1)] * 2
+    assert len(set(found.tolist())) == 3
 
 
 @pytest.mark.parametrize(
