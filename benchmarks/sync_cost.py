@@ -1,4 +1,4 @@
-"""Seconds of a sync of many finished trials: the first, one with nothing new, and one that remembers.
+"""Seconds of a sync of many finished trials: the first, with nothing new, from memory.
 
     python -m benchmarks.sync_cost [--trials 1000] [--epochs 30]
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         study.add_finished(options.trials, options.epochs)
         open_client(study.places.tracking_uri)
         mirror = Mirror(study.places, None)
-        for name, fresh in (("first", True), ("that remembers", False)):
+        for name, fresh in (("first", True), ("from memory", False)):
             report = mirror.sync(fresh=fresh)
             print(f"{name}: {report.seconds:.2f} s, {report.calls} calls", flush=True)
         for number in range(3):

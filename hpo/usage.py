@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 MB = 1_000_000
 
 
-def usage(
-    results: Sequence[EpochResult], wall_start: float, cpu_start: float
-) -> dict[str, float]:
+def usage(results: Sequence[EpochResult], wall_start: float, cpu_start: float) -> dict[str, float]:
     """By name; {} for a trial without an epoch.
 
     cpu_seconds: of its epochs, all threads of the process that trained. peak_memory_mb,

@@ -27,9 +27,12 @@ GROUPS = (
     "train. The lines on the bars are 95% intervals over users."
 )
 LATER = (
-    "The study's split holds out rows of each user, so a model knows what others did later. Here "
-    "it learns from the oldest rows of train and validation and is asked for the newest, with the "
-    "same hyperparameters. A user without a history gets a vector that nothing was learned for."
+    "First column: the study's split, which holds out rows of each user. Within a user nothing "
+    "leaks, but a model knows what other users did later. By global time: the same "
+    "hyperparameters learn from the oldest rows of train and validation and are asked for the "
+    "newest, so nothing at all is known of the future. These are other users and fewer rows to "
+    "learn from: compare within a column. A user without a history gets a vector that nothing was "
+    "learned for."
 )
 AROUND = (
     "Around the epochs: from a trial's start to its end, less its epochs. Set-up, bookkeeping, "
@@ -165,7 +168,7 @@ def _models(findings: Findings) -> Iterator[Section]:
             "later",
             "Without other users' future",
             [LATER],
-            table=tables.without_the_future(findings.later),
+            table=tables.without_the_future(compared, findings.later),
         )
 
 
