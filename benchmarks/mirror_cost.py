@@ -64,7 +64,7 @@ def run_study(
     study, record = open_study(storage, "cost", make_record(config, name, split))
     ledger = Ledger(study, record.config, parking_place(places.storage, record))
     request = Request(
-        config, "cost", places, workers, "process", "cpu",
+        config, "cost", places, "process", ["cpu"] * workers,
         tracking=tracked, report=False, promote=False,
     )  # fmt: skip
     client = open_client(places.tracking_uri)

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import Attempt, Cause, Outcome
 from hpo.settings import OBJECTIVE
+from hpo.usage import usage
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 
@@ -27,7 +28,7 @@ class Assignment:
         reported: epochs that the storage has.
         same_as: a finished trial of the same config, which is told again instead of trained.
         snapshot: file in which it is put aside when it is parked.
-        started: `time.monotonic()`.
+        started, cpu_started: `time.monotonic()`, `time.process_time()`.
         violation: the constraints that its config breaks, so that it is not trained; "" if none.
         overdue: whether it was killed for its time limit.
     """
@@ -43,6 +44,7 @@ class Assignment:
     violation: str = ""
     overdue: bool = False
     started: float = field(default_factory=time.monotonic)
+    cpu_started: float = field(default_factory=time.process_time)
     flushed: float = field(default_factory=time.monotonic)
 
     @property
@@ -63,7 +65,8 @@ class Assignment:
         if self.violation and not cause:
             cause, message = "infeasible", self.violation
         best_epoch = self.best.epoch if self.best else 0
-        return Outcome(best_epoch, self.seconds, cause, message, trace)
+        used = usage(self.results, self.started, self.cpu_started)
+        return Outcome(best_epoch, self.seconds, cause, message, trace, usage=used)
 
 
 def objective_value(result: EpochResult) -> float:

@@ -210,7 +210,7 @@ class Ledger:
         same = assignment.same_as
         assert same is not None
         was = Outcome.of(same) or Outcome(0, 0.0)
-        outcome = replace(was, seconds=0.0, same_as=same.number)
+        outcome = replace(was, seconds=0.0, same_as=same.number, usage={})
         columns = epochs_of(same)
         now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))
         with self._lock:

@@ -128,6 +128,7 @@ class Outcome:
         message: one sentence; the traceback follows where there is one.
         same_as: number of an earlier trial with the same config, which was told again instead of
             trained again; else None.
+        usage: what it took, by name, see `hpo.usage`; of a trial that was not trained: nothing.
     """
 
     best_epoch: int
@@ -136,6 +137,7 @@ class Outcome:
     message: str = ""
     traceback: str = ""
     same_as: int | None = None
+    usage: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -29,6 +29,7 @@ import torch
 from hpo.runners import go_on
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
+from recsys.memory import forget_peaks
 from recsys.prepared import load_holdout
 from recsys.trainer import Fit
 
@@ -96,6 +97,7 @@ def main() -> None:
         command = channel.next_task()
         task = command["task"]
         try:
+            forget_peaks(device)
             fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device)
             end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
         except Exception as error:

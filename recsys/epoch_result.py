@@ -16,9 +16,14 @@ class EpochResult:
         train_loss: mean over the epoch's steps.
         metrics: of the averaged weights.
         seconds: wall time of training and evaluation.
+        cpu_seconds: of all threads of the process, in that time.
+        memory_mb, gpu_memory_mb: peaks at its end, see `recsys.memory`; no GPU: 0.
     """
 
     epoch: int
     train_loss: float
     metrics: Metrics
     seconds: float
+    cpu_seconds: float = 0.0
+    memory_mb: float = 0.0
+    gpu_memory_mb: float = 0.0

@@ -16,6 +16,7 @@ from recsys.errors import CheckpointError, DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions
 from recsys.losses import softmax_loss
+from recsys.memory import peak_gpu_mb, peak_resident_mb
 from recsys.model import TwoTower
 from recsys.negatives import NegativeSampler, n_negatives
 from recsys.newcomers import Newcomers
@@ -175,7 +176,7 @@ class Fit:
     """
 
     def __init__(self, holdout: Holdout, config: TrainConfig, device: torch.device) -> None:
-        self._config = config
+        self._config, self._device = config, device
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)
         self._evaluator = Evaluator(holdout, device)
@@ -186,11 +187,19 @@ class Fit:
     def __iter__(self) -> Iterator[EpochResult]:
         yield from self._results.copy()
         while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             loss = self._trainer.train_epoch()
             scorer = TowerScorer(self._trainer.model, self._seen)
             metrics = self._evaluator.evaluate(scorer).mean()
-            result = EpochResult(self._trainer.epoch, loss, metrics, time.perf_counter() - start)
+            result = EpochResult(
+                self._trainer.epoch,
+                loss,
+                metrics,
+                seconds=time.perf_counter() - start,
+                cpu_seconds=time.process_time() - cpu_start,
+                memory_mb=peak_resident_mb(),
+                gpu_memory_mb=peak_gpu_mb(self._device),
+            )
             self._results.append(result)
             if self.best is None or metrics.recall_at_10 > self.best.metrics.recall_at_10:
                 self.best = result

@@ -88,11 +88,12 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
     )
     for end, bound, wider, n in ends:
         if 2 * n > len(best) and wider != bound:
-            what = f"best epochs of {n}" if name == "epochs" else f"{n}"
+            who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
+            what = "best epochs" if name == "epochs" else "values"
             return Hint(
                 name,
-                f"{name}: {what} of the {len(best)} best trials lie less than a tenth of the range "
-                f"from its end {end} = {bound:g}. Try {end} = {_shown(name, wider)}.",
+                f"{name}: the {what} of {who} best trials press against {end} = {bound:g} (the "
+                f"last tenth of the range, or beyond). Try {end} = {_shown(name, wider)}.",
             )
     return None
 

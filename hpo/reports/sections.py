@@ -27,9 +27,12 @@ GROUPS = (
     "train. The lines on the bars are 95% intervals over users."
 )
 LATER = (
-    "The study's split holds out rows of each user, so a model knows what others did later. Here "
-    "it learns from the oldest rows of train and validation and is asked for the newest, with the "
-    "same hyperparameters. A user without a history gets a vector that nothing was learned for."
+    "First column: the study's split ({method}), which holds out rows of each user: a model knows "
+    "what other users did later{within}. By global time: the same "
+    "hyperparameters learn from the oldest rows of train and validation and are asked for the "
+    "newest, so nothing at all is known of the future. These are other users and fewer rows to "
+    "learn from: compare within a column. A user without a history gets a vector that nothing was "
+    "learned for."
 )
 AROUND = (
     "Around the epochs: from a trial's start to its end, less its epochs. Set-up, bookkeeping, "
@@ -161,11 +164,14 @@ def _models(findings: Findings) -> Iterator[Section]:
         tables.segments(compared),
     )
     if findings.later:
+        method = findings.record.config.split.method
+        in_order = method in ("temporal", "leave-one-out")
+        within = ", but of the user asked only what came before" if in_order else ""
         yield Section(
             "later",
             "Without other users' future",
-            [LATER],
-            table=tables.without_the_future(findings.later),
+            [LATER.format(method=method, within=within)],
+            table=tables.without_the_future(compared, findings.later),
         )
 
 

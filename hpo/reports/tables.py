@@ -132,20 +132,24 @@ def segments(compared: Comparison) -> Table:
     return Table(("", *(contender.name for contender in compared.found)), rows)
 
 
-def without_the_future(compared: Comparison) -> Table:
-    """Recall where nobody's later rows were seen by anybody; also of users with a history only."""
-    known = compared.bench.has_history
+def without_the_future(compared: Comparison, later: Comparison) -> Table:
+    """Recall on the study's split, then where nobody's later rows were seen by anybody.
+
+    The latter also of users with a history only.
+    """
+    known, usual = later.bench.has_history, {c.name: c.recall for c in compared.found}
     groups = [(f"all {len(known):,} users", np.ones_like(known))]
     if known.any() and not known.all():
         groups.append((f"the {int(known.sum()):,} with a history", known))
     rows = [
         (
             contender.name,
+            with_bounds(usual[contender.name]),
             *(with_bounds(mean_interval(contender.values[members])) for _, members in groups),
         )
-        for contender in compared.found
+        for contender in later.found
     ]
-    heads = ("", *(f"{OBJECTIVE}, {name}" for name, _ in groups))
+    heads = (OBJECTIVE, "the study's split", *(f"by global time, {name}" for name, _ in groups))
     return Table(heads, rows, frozenset({0}))
 
 

@@ -6,6 +6,7 @@ next sync repairs it.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,22 @@ class SyncReport:
     status: str | None
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let Python look for garbage later, while many rows become objects.
+
+    None of them is garbage yet, but their number makes Python search the whole heap again and
+    again: half the time of reading 1,000 runs.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Mirror:
     """Keeps the MLflow runs of one study. Use it from one thread.
 
@@ -101,7 +118,8 @@ class Mirror:
         """
         started = time.monotonic()
         with self._lock():
-            trials = self._study.get_trials(deepcopy=False)
+            with uncollected():
+                trials = self._study.get_trials(deepcopy=False)
             whole = project_study(self._view, trials)
             runs, self._runs = self._runs, None  # after an error, memory is not to be trusted
             with tracking_errors(self._places.tracking_uri):
@@ -142,7 +160,8 @@ class Mirror:
         self._linked: dict[int | None, str] = {}  # first lines that stand in notes
         self._addresses: dict[int | None, str] = {}
         runs = Runs(client, self._experiment_id, self._view.record.uid)
-        runs.read()
+        with uncollected():
+            runs.read()
         return runs
 
     def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> None:

@@ -18,6 +18,7 @@ from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms
 from hpo.settings import OBJECTIVE, Places
 from hpo.space import SearchSpace
 from hpo.tracking.links import dashboard_path
+from hpo.usage import of_training
 
 BEST = f"best_{OBJECTIVE}"
 STATUS = {
@@ -200,7 +201,7 @@ def _summary_rows(trial: FrozenTrial) -> Iterator[Row]:
     outcome = Outcome.of(trial)
     if outcome is None or trial.datetime_complete is None:
         return
-    values = {"seconds": outcome.seconds}
+    values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
     if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, BEST: trial.value}

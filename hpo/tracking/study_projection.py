@@ -9,9 +9,10 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.parameter import Parameter
-from hpo.records import StudyRecord, best_complete, first_start_ms, milliseconds
+from hpo.records import Outcome, StudyRecord, best_complete, first_start_ms, milliseconds
 from hpo.settings import OBJECTIVE, StudyConfig
 from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut
+from hpo.usage import of_system
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",
@@ -84,7 +85,7 @@ def _baseline_rows(record: StudyRecord, time_ms: int) -> Iterator[Row]:
 
 
 def _progress_rows(ended: Sequence[FrozenTrial]) -> Iterator[Row]:
-    """Counts by state, and the best value so far, after each trial that ended.
+    """Counts by state, the best value so far and what was used, after each trial that ended.
 
     The step is the highest number among the trials ended so far, not the trial's own: MLflow
     shows the value of the highest step, and with several workers the last trial to end is not
@@ -99,6 +100,8 @@ def _progress_rows(ended: Sequence[FrozenTrial]) -> Iterator[Row]:
         values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
         if trial.state == TrialState.COMPLETE:
             best = values[BEST] = max(best, trial.value if trial.value is not None else best)
+        if outcome := Outcome.of(trial):
+            values |= of_system(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
 
 

@@ -39,16 +39,18 @@ def test_a_bound_that_most_of_the_best_press_against() -> None:
     (hint,) = hints(CONFIG, best + rest(12), {})
     assert hint.parameter == "dim"
     assert "2 of the 3 best trials" in hint.text
-    assert "high = 256. Try high = 512." in hint.text
+    assert "press against high = 256 (" in hint.text
+    assert hint.text.endswith("Try high = 512.")
 
 
 def test_closeness_is_in_the_parameters_own_scale() -> None:
     best = [trial(0, 0.9, lr=0.0012), trial(1, 0.8, lr=0.0011), trial(2, 0.7, mix=0.85)]
     (hint,) = hints(CONFIG, best + rest(12), {})
-    assert hint.text.endswith("low = 0.001. Try low = 0.0005.")
+    assert "against low = 0.001 (" in hint.text
+    assert hint.text.endswith("Try low = 0.0005.")
     linear = [trial(0, 0.9, mix=0.05), trial(1, 0.8, mix=0.95), trial(2, 0.7, mix=0.95)]
     (hint,) = hints(CONFIG, linear + rest(12), {})
-    assert hint.text.endswith("high = 1. Try high = 1.5.")
+    assert hint.text.endswith("Try high = 1.5.")
 
 
 def test_a_bound_that_is_the_hyperparameters_own_is_no_news() -> None:
@@ -61,7 +63,7 @@ def test_epochs_press_only_if_the_best_epoch_does() -> None:
     assert hints(CONFIG, early + rest(12), {}) == []
     late = [trial(i, 0.9, best_epoch=58, epochs=60) for i in range(3)]
     (hint,) = hints(CONFIG, late + rest(12), {})
-    assert hint.text.startswith("epochs: best epochs of 3 of the 3 best trials")
+    assert hint.text.startswith("epochs: the best epochs of the 3 best trials")
     assert hint.text.endswith("Try high = 85.")
 
 

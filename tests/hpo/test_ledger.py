@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_a_complete_trial_is_worth_its_best_epoch(opened: tuple[Ledger, Path]) -
     assert sorted(columns["time_ms"]) == columns["time_ms"]
     assert ledger.n_finished() == 1
     assert ledger.best() is not None
+
+
+def test_a_trial_records_what_it_took(opened: tuple[Ledger, Path]) -> None:
+    ledger, folder = opened
+    assignment = ledger.start("scripted", 1)
+    for epoch, memory in enumerate((300.0, 500.0, 400.0), 1):
+        took = replace(epoch_result(epoch, 0.1), cpu_seconds=2.0, memory_mb=memory)
+        ledger.report(assignment, took)
+    ledger.complete(assignment)
+    (trial,) = trials(folder)
+    outcome = Outcome.of(trial)
+    assert outcome is not None
+    assert {"cpu_seconds": 6.0, "peak_memory_mb": 500.0}.items() <= outcome.usage.items()
+    assert 20 < outcome.usage["launcher_memory_mb"] < 100_000
+    assert "peak_gpu_memory_mb" not in outcome.usage
 
 
 def test_pruned_counts_and_failed_does_not(opened: tuple[Ledger, Path]) -> None:

@@ -117,6 +117,25 @@ def test_a_complete_trial() -> None:
     }
 
 
+def test_what_a_trial_took() -> None:
+    used = {
+        "cpu_seconds": 0.8, "peak_memory_mb": 300.5, "launcher_cpu_percent": 4.0,
+        "launcher_memory_mb": 500.0,
+    }  # fmt: skip
+    ended = trial(TrialState.PRUNED, outcome=Outcome(3, 0.5, usage=used))
+    end, own = START_MS + 10_000, content(ended)
+    assert named(own, "cpu_seconds") == [(3, end, 0.8)]
+    assert named(own, "peak_memory_mb") == [(3, end, 300.5)]
+    assert not named(own, "launcher_memory_mb")
+    system = [point for point in points(study([ended])) if point[0].startswith("system/")]
+    assert system == [
+        ("system/launcher_cpu_percent", 4, end, 4.0),
+        ("system/launcher_memory_mb", 4, end, 500.0),
+        ("system/worker_cpu_percent", 4, end, 160.0),
+        ("system/worker_memory_mb", 4, end, 300.5),
+    ]
+
+
 @pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAIL])
 def test_only_complete_trials_have_a_best_value(state: TrialState) -> None:
     found = content(trial(state))

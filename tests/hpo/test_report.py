@@ -19,7 +19,7 @@ from hpo.errors import StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.report import folder_name, main, report_at_end, report_folder
-from hpo.reports.contenders import DEFAULT
+from hpo.reports.contenders import BEST, DEFAULT
 from hpo.reports.figures import durations, history, learning_curves
 from hpo.reports.parts import with_bounds
 from hpo.reports.reporting import FILES, PICTURES, find_out, log_report, report_files, write_report
@@ -183,6 +183,15 @@ def test_the_models_are_those_that_the_study_trained(
     for group, cells in zip(findings.compared.bench.user_groups, page.tables[3][1:], strict=False):
         values = winner.users.values["recall_at_10"][group.members]
         assert float(cells[1]) == pytest.approx(float(values.mean()), abs=5e-5)
+
+
+def test_both_splits_of_the_winner_stand_side_by_side(findings: Findings, page: Page) -> None:
+    assert findings.later is not None
+    (table,) = [table for table in page.tables if "the study's split" in table[0]]
+    for name, cells in zip([BEST, "EASE", "item-kNN", "popularity"], table[1:], strict=True):
+        (usual,) = [c.recall for c in findings.compared.found if c.name == name]
+        (later,) = [c.recall for c in findings.later.found if c.name == name]
+        assert cells[:3] == [name, with_bounds(usual), with_bounds(later)]
 
 
 def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> None:

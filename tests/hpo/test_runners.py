@@ -67,6 +67,12 @@ class TestEveryRunner:
             assert next(epochs).epoch == 1
         assert [result.epoch for result in runner.epochs(CONFIG)] == [1, 2, 3]
 
+    def test_it_says_what_an_epoch_took(self, runner: Runner) -> None:
+        results = list(runner.epochs(CONFIG))
+        assert all(result.cpu_seconds > 0 for result in results)
+        assert 20 < results[0].memory_mb <= results[-1].memory_mb < 100_000
+        assert results[0].gpu_memory_mb == 0
+
     def test_it_says_how_it_trains(self, runner: Runner) -> None:
         assert runner.name in ("inline", "process")
         assert runner.threads >= 1

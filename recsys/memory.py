@@ -1,0 +1,44 @@
+"""Memory of the process that trains, and of its GPU."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import torch
+
+OF_THIS_PROCESS = Path("/proc/self")
+MB = 1_000_000
+KIB = 1024
+
+
+def forget_peaks(device: torch.device) -> None:
+    """Let the peaks below begin anew: what an earlier training took is not this one's.
+
+    Resident memory can be begun anew on Linux only.
+    """
+    with suppress(OSError):  # no Linux, or a kernel without it: the peak is since the start
+        (OF_THIS_PROCESS / "clear_refs").write_text("5")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_resident_mb() -> float:
+    """The most resident memory of this process, in millions of bytes, with all its libraries.
+
+    Linux: since `forget_peaks`. Windows: since the process started. macOS, which does not say:
+    what it has now. `getrusage` is no help: a new process inherits the peak of the one that
+    started it.
+    """
+    with suppress(OSError):
+        for line in (OF_THIS_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * KIB / MB
+    info = psutil.Process().memory_info()
+    return float(getattr(info, "peak_wset", info.rss)) / MB
+
+
+def peak_gpu_mb(device: torch.device) -> float:
+    """The most that tensors took on the GPU since `forget_peaks`, in millions of bytes; CPU: 0."""
+    return torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else 0.0
