@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from recsys.questions import MAX_K, Answer, Question, RequestError
 
@@ -13,7 +13,15 @@ MAX_BODY_BYTES = 1 << 20
 MAX_ITEMS = 10_000
 MAX_BATCH = 1000
 
-Id = Annotated[str, Field(max_length=1024)]
+
+def _as_text(given: object) -> object:
+    """196 as "196": ids are often numbers. True and 196.0 stay what they are, which is no id."""
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+Id = Annotated[
+    str, Field(max_length=1024), BeforeValidator(_as_text, json_schema_input_type=str | int)
+]
 Ids = Annotated[list[Id], Field(max_length=MAX_ITEMS)]
 Time = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -23,7 +31,7 @@ class _Body(BaseModel):
 
 
 class Ask(_Body):
-    """What to recommend to whom: give `user_id` or `history`."""
+    """What to recommend to whom: give `user_id` or `history`. Ids may be strings or integers."""
 
     user_id: Id | None = Field(None, description="a known user; others get what is popular")
     history: Ids | None = Field(None, description="item ids of a new user, oldest first")

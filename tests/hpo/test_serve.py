@@ -12,6 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ from recsys.evaluation import TowerScorer
 from recsys.questions import Question
 from recsys.recommender import Recommender
 from tests import reference
+from tests.examples import conveyor
 from tests.hpo.commands import start
 from tests.hpo.mlflow_server import TrackingServer
 from tests.hpo.real_study import RealStudy
 from tests.hpo.registered import Client, Registered, another, running
 from tests.mlflow_store import fresh_store
-from tests.recsys.trained import trained
+from tests.recsys.trained import train, trained
 
 
 @pytest.fixture
@@ -124,6 +126,23 @@ def test_every_kind_of_question(registered: Registered) -> None:
         if answer.unknown_items:
             expected["unknown_items"] = ["nope"]
         assert found == one == expected
+
+
+def test_ids_may_be_numbers(tmp_path: Path) -> None:
+    registered, data = Registered(tmp_path), conveyor()
+    names = [str(u) for u in range(data.n_users)], [str(i) for i in range(data.n_items)]
+    registered.add(train(replace(data, user_ids=names[0], item_ids=names[1])))
+    with running(registered.live()) as port:
+        client = Client(port)
+        for body in ({"user_id": 7}, {"history": [3, "4"], "exclude": [5]}):
+            as_text = {
+                name: [*map(str, value)] if isinstance(value, list) else str(value)
+                for name, value in body.items()
+            }
+            status, found = client.post("/recommend", body)
+            assert (status, found["source"]) == (200, "model")
+            assert (status, found) == client.post("/recommend", as_text)
+            assert "unknown_items" not in found
 
 
 def test_as_measured_serves_what_was_measured(registered: Registered) -> None:
@@ -318,7 +337,9 @@ def test_a_thousand_random_bodies(registered: Registered) -> None:
     ("body", "reason"),
     [
         ({}, "give either user_id or history"),
-        ({"user_id": 196}, "user_id: Input should be a valid string"),
+        ({"user_id": True}, "user_id: Input should be a valid string"),
+        ({"user_id": 196.0}, "user_id: Input should be a valid string"),
+        ({"history": [3, False, 4.5]}, "history.1: Input should be a valid string; history.2: "),
         ({"user_id": "u1", "k": 0}, "k: Input should be greater than or equal to 1"),
         ({"user_id": "u1", "k": 1001}, "k: Input should be less than or equal to 1000"),
         ({"user_id": "u1", "k": True}, "k: Input should be a valid integer"),
