@@ -131,7 +131,7 @@ class Mirror:
                     self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request that was repeated on its way may have made two
-            self._link(runs, trials, summary(self._view.record.config.n_trials, trials))
+            self._link(runs, trials, summary(self._view.record, trials))
             self._runs = runs
         return SyncReport(
             n_trials=len(runs.held.keys() - {None}),

@@ -9,7 +9,14 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.parameter import Parameter
-from hpo.records import Outcome, StudyRecord, best_complete, first_start_ms, milliseconds
+from hpo.records import (
+    Outcome,
+    StudyRecord,
+    best_complete,
+    comparable,
+    first_start_ms,
+    milliseconds,
+)
 from hpo.settings import OBJECTIVE, StudyConfig
 from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut
 from hpo.usage import of_system
@@ -36,7 +43,7 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         status=status,
         end_ms=_by_end(ended[-1])[0] if status == "FINISHED" else None,
         params=_study_params(view.record),
-        rows=[*_baseline_rows(view.record, min(starts)), *_progress_rows(ended)],
+        rows=[*_baseline_rows(view.record, min(starts)), *_progress_rows(view.record, ended)],
         tags=_study_tags(view, ended),
         description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
         f"{view.record.config.description}".rstrip(),
@@ -56,12 +63,12 @@ def _data(record: StudyRecord) -> DataInput:
     )
 
 
-def summary(n_trials: int, trials: Sequence[FrozenTrial]) -> str:
+def summary(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
     """How far a study is and what it has found, in a line."""
     n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
-    best = best_complete(trials)
+    best = best_complete(comparable(record, trials))
     found = f", best: trial {best.number} with {OBJECTIVE} {best.value:.4f}" if best else ""
-    return f"{n} of {n_trials} trials finished{found}"
+    return f"{n} of {record.config.n_trials} trials finished{found}"
 
 
 def _by_end(trial: FrozenTrial) -> tuple[int, int]:
@@ -84,22 +91,26 @@ def _baseline_rows(record: StudyRecord, time_ms: int) -> Iterator[Row]:
         yield Row.of(0, time_ms, **values)
 
 
-def _progress_rows(ended: Sequence[FrozenTrial]) -> Iterator[Row]:
+def _progress_rows(record: StudyRecord, ended: Sequence[FrozenTrial]) -> Iterator[Row]:
     """Counts by state, the best value so far and what was used, after each trial that ended.
+
+    Where other data was accepted, the best value starts again.
 
     The step is the highest number among the trials ended so far, not the trial's own: MLflow
     shows the value of the highest step, and with several workers the last trial to end is not
     always the one with the highest number.
     """
     counts = dict.fromkeys(COUNTERS, 0)
-    step, best = 0, float("-inf")
+    step, best = 0, {True: float("-inf"), False: float("-inf")}
     for trial in ended:
         time_ms, number = _by_end(trial)
         step = max(step, number)
         counts[trial.state] += 1
         values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
         if trial.state == TrialState.COMPLETE:
-            best = values[BEST] = max(best, trial.value if trial.value is not None else best)
+            of_today = number >= record.comparable_from
+            assert trial.value is not None, f"trial {number} is complete without a value"
+            best[of_today] = values[BEST] = max(best[of_today], trial.value)
         if outcome := Outcome.of(trial):
             values |= of_system(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
@@ -131,6 +142,6 @@ def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]
     config = view.record.config
     tags = {**config.tags, "hpo.n_trials": str(config.n_trials), "hpo.dashboard": view.dashboard()}
     tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
-    if best := best_complete(ended):
+    if best := best_complete(comparable(view.record, ended)):
         tags["hpo.best_trial"] = str(best.number)
     return view.identity("study") | {name: cut(value) for name, value in tags.items() if value}
