@@ -20,6 +20,7 @@ from tests.hpo.commands import finish, run, shop, start, study_file, study_in, w
 
 N_TRIALS = 6
 FULL_SECONDS = 1.5  # so long the disk is full
+ENDING_SECONDS = 20
 SMALL_FILE_BYTES = 4096
 MAX_RUNS = 12  # of one round; only ends a broken test
 
@@ -151,7 +152,14 @@ class Round:
         for extra in ((), ("--check",)):
             code, out, err = run("hpo.sync", *extra, cwd=self._folder)
             assert code == 0, f"{about}\n{out}\n{err}"
-        assert not [p for p in psutil.process_iter(["cmdline"]) if self._is_ours(p)], about
+        assert not self._left_over(), about
+
+    def _left_over(self) -> list[psutil.Process]:
+        """Workers that do not end. One that is stopped cannot see that its launcher died."""
+        left = [p for p in psutil.process_iter(["cmdline"]) if self._is_ours(p)]
+        for worker in left:
+            _resume(worker)
+        return psutil.wait_procs(left, timeout=ENDING_SECONDS)[1]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         with suppress(psutil.Error):
