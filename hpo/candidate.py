@@ -46,20 +46,6 @@ class Candidate:
         """How many the refit on train + validation takes."""
         return REFIT * self.epochs
 
-    @property
-    def version_tags(self) -> dict[str, str]:
-        """What the registered version is found by."""
-        return {
-            "hpo.study_uid": self.record.uid,
-            "optuna.trial": str(self.trial),
-            "hpo.split_fingerprint": self.record.split_fingerprint,
-        }
-
-    @property
-    def run_tag(self) -> str:
-        """What the promotion's run is found by. The mirror owns every run with hpo.study_uid."""
-        return f"{self.record.uid}/{self.trial}"
-
 
 def top_candidates(study: Study, n: int) -> list[Candidate]:
     """The n best COMPLETE trials with different configs, best first, the earliest of equals.

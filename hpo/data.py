@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from hpo.errors import PromotionError
 from hpo.records import StudyRecord
-from hpo.settings import StudyConfig
+from hpo.settings import DataConfig, SplitConfig, StudyConfig
 from recsys.datasets import NAMES, load_dataset
 from recsys.feature_tables import with_features
 from recsys.readers import Columns
 from recsys.split import Split, split
+
+
+class Origin(Protocol):
+    """Whatever says which data and which split: a study's config, or a model's recipe."""
+
+    @property
+    def data(self) -> DataConfig: ...
+    @property
+    def split(self) -> SplitConfig: ...
 
 
 def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
@@ -19,15 +29,22 @@ def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
     Paths of data are absolute, the split has the method that it was made by, and the base holds
     every hyperparameter, so that another default in a later version changes no old study.
     """
-    source = config.data.source
-    if source not in NAMES:
-        source = str(Path(source).expanduser().resolve())
-    data = config.data.model_copy(update={"source": source})
+    data = moved(config.data, config.data.source)
     rule = config.split.model_copy(update={"method": split.method})
     return config.with_whole_base().model_copy(update={"data": data, "split": rule})
 
 
-def load_data(config: StudyConfig) -> tuple[str, Split]:
+def moved(data: DataConfig, source: str | None) -> DataConfig:
+    """The same columns of another name or path, which becomes absolute; None: as it is."""
+    if source is None:
+        return data
+    path = Path(source).expanduser()
+    if source not in NAMES and path.exists():
+        source = str(path.resolve())
+    return data.model_copy(update={"source": source})
+
+
+def load_data(config: Origin) -> tuple[str, Split]:
     """The data's short name and its split.
 
     Raises:
@@ -48,8 +65,7 @@ def load_split(record: StudyRecord, data: str | None) -> Split:
         PromotionError: it is not the same any more.
     """
     config = record.config
-    if data is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"source": data})})
+    config = config.model_copy(update={"data": moved(config.data, data)})
     _, split = load_data(config)
     if split.fingerprint != record.split_fingerprint:
         raise PromotionError(

@@ -21,6 +21,7 @@ CHALLENGER = "challenger"  # the newest one that did not pass
 PREVIOUS = "previous"
 
 # Tags of a version.
+RULES = "hpo.rules"  # what the gate asked
 COMPARED = "hpo.compared_with"  # the champion when it was measured; absent: there was none
 REASON = "hpo.refused"  # why it may not be champion; absent: it may
 FORCED = "hpo.forced"  # why it is champion all the same
@@ -84,6 +85,7 @@ def settle(client: MlflowClient, version: ModelVersion, force: str | None) -> No
     champion = alias_holder(client, CHAMPION)
     if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
         return
+    force = force or tags.get(FORCED)  # a killed call began it
     if force:
         client.set_model_version_tag(MODEL, number, FORCED, force)
         role = CHAMPION

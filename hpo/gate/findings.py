@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from hpo.errors import PromotionError
+from hpo.gate.drift import Drift
 from hpo.gate.race import Race
 from hpo.gate.verdict import Comparison
 from recsys.bootstrap import Interval
@@ -17,10 +18,9 @@ FILE = "gate.json"
 
 @dataclass(frozen=True)
 class Findings:
-    """What the race and the one look at test showed.
+    """What the race, or the new data, and the one look at test showed.
 
     Attributes:
-        race: on validation.
         test: every metric of the refit on all test users, with its 95% interval.
         comparisons: with the rivals, by recall_at_10.
         notes: rivals that were not measured, or only on a part, and why.
@@ -28,9 +28,10 @@ class Findings:
         latency_ms: median time of one answer of 10 items on the machine that promoted.
         champion: the version that had the alias when this was measured; None: there was none.
         reason: why it may not become the champion, in one sentence; None: it may.
+        race: on validation; None for a retraining, which runs none.
+        drift: how the data differs from the champion's; None for a promotion.
     """
 
-    race: Race
     test: Mapping[str, Interval]
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
@@ -38,6 +39,8 @@ class Findings:
     latency_ms: float
     champion: int | None
     reason: str | None
+    race: Race | None = None
+    drift: Drift | None = None
 
     def comparison(self, rival: str) -> Comparison | None:
         """The one with this rival; None if it was not measured."""

@@ -1,0 +1,96 @@
+"""How far new data has moved away from what the champion was made on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.gate.verdict import Comparison
+from hpo.settings import OBJECTIVE
+from recsys.checkpoint import Checkpoint
+from recsys.interactions import Interactions, Ints32
+
+
+@dataclass(frozen=True)
+class Drift:
+    """New data beside the champion's.
+
+    Attributes:
+        version: the champion.
+        n_rows, rows_then: rows now, and of the champion's data.
+        n_users, unknown_users: with rows now, and how many of them the champion's data lacks.
+        n_items, unknown_items: likewise.
+        recall_then: the champion's recall_at_10 on its own test users; None: it does not say.
+        recall: on the new ones, as far as it can be asked; None: it cannot.
+        n_asked: how many users that is; 0 if it cannot be asked.
+    """
+
+    version: int
+    n_rows: int
+    rows_then: int
+    n_users: int
+    unknown_users: int
+    n_items: int
+    unknown_items: int
+    recall_then: float | None
+    recall: float | None = None
+    n_asked: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        """Two sentences for people."""
+        users = _share("users", self.unknown_users, self.n_users)
+        items = _share("items", self.unknown_items, self.n_items)
+        then = "unknown" if self.recall_then is None else f"{self.recall_then:.4f}"
+        now = "cannot be measured" if self.recall is None else (
+            f"{self.recall:.4f} on {self.n_asked:,} test users of the new data (those that it can "
+            "be asked about)"
+        )  # fmt: skip
+        return [
+            f"drift: {self.n_rows:,} rows, {self.rows_then:,} when version {self.version} was "
+            f"made; it does not know {users} and {items}",
+            f"drift: {OBJECTIVE} of version {self.version} {now}, {then} on its own test users",
+        ]
+
+
+def measure_drift(version: int, stored: Checkpoint, data: Interactions) -> Drift:
+    """All but the recall, which takes the exam.
+
+    Args:
+        version: number of the champion.
+        stored: its model, with all rows of its data as history.
+        data: all rows now.
+    """
+    then, test = stored.history, stored.meta.get("test", {})
+    n_users, unknown_users = _count(data.users, data.user_ids, then.users, then.user_ids)
+    n_items, unknown_items = _count(data.items, data.item_ids, then.items, then.item_ids)
+    return Drift(
+        version=version,
+        n_rows=len(data),
+        rows_then=len(then),
+        n_users=n_users,
+        unknown_users=unknown_users,
+        n_items=n_items,
+        unknown_items=unknown_items,
+        recall_then=test.get(OBJECTIVE),
+    )
+
+
+def recall_of(champion: Comparison | None) -> dict[str, float | int]:
+    """What the exam adds to a Drift."""
+    return {} if champion is None else {"recall": champion.theirs, "n_asked": champion.n_users}
+
+
+def _count(
+    now: Ints32, ids: Sequence[str], then: Ints32, ids_then: Sequence[str]
+) -> tuple[int, int]:
+    """How many have rows now, and how many of these had none then."""
+    known = {ids_then[position] for position in np.unique(then)}
+    have = [ids[position] for position in np.unique(now)]
+    return len(have), sum(text not in known for text in have)
+
+
+def _share(what: str, n: int, of: int) -> str:
+    return f"{n:,} of {of:,} {what} ({n / of:.1%})"
