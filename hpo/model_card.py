@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hpo.candidate import Candidate
 from hpo.gate import lines
 from hpo.gate.findings import Findings
 from hpo.gate.lines import Row
+from hpo.recipe import Recipe
 from recsys.split import Split
 
 LIMITS = (
@@ -24,28 +24,27 @@ LEAKS = {
 }
 
 
-def model_card(candidate: Candidate, split: Split, found: Findings, git_commit: str) -> str:
+def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -> str:
     """The card of one measured model."""
-    command = f"`python -m hpo.promote --study-name {candidate.study}`"
+    source = recipe.source
+    command = "retrain" if found.drift else f"promote --study-name {source.study}"
     return "\n\n".join([
-        f"# Two-tower recommender, trial {candidate.trial} of study `{candidate.study}`",
-        _purpose(candidate, split),
+        f"# Two-tower recommender, trial {source.trial} of study `{source.study}`",
+        _purpose(recipe, split),
         "## Test figures, measured once",
         _table(lines.TEST, lines.metric_rows(found)),
-        _protocol(candidate, split),
+        _protocol(recipe, split),
         "## Gate",
         _verdict(found),
         _table(lines.GATE, lines.gate_rows(found)),
         *found.notes,
-        "## Race on validation",
-        _table(lines.RACE, lines.race_rows(found.race)),
-        f"{lines.luck_line(found.race)}.",
+        *_occasion(found),
         "## Data",
-        _source(candidate, split),
+        _source(recipe, split),
         "## Config",
-        ", ".join(f"{name} {value}" for name, value in candidate.config.as_dict().items()),
+        ", ".join(f"{name} {value}" for name, value in recipe.config.as_dict().items()),
         "## Where it comes from",
-        f"Study uid `{candidate.record.uid}`, code {git_commit}, {command}.",
+        f"Study uid `{source.study_uid}`, code {git_commit}, `python -m hpo.{command}`.",
         "## Limits",
         LIMITS + LEAKS[split.method],
     ])  # fmt: skip
@@ -57,7 +56,15 @@ def _verdict(found: Findings) -> str:
     return f"{outcome}. By recall_at_10, paired over the same test users. {cost}."
 
 
-def _purpose(candidate: Candidate, split: Split) -> str:
+def _occasion(found: Findings) -> list[str]:
+    """The race that the config has won, or how the data has moved since the champion."""
+    if found.race:
+        rows = _table(lines.RACE, lines.race_rows(found.race))
+        return ["## Race on validation", rows, f"{lines.luck_line(found.race)}."]
+    return ["## New data", *(f"{line}." for line in found.drift.lines)] if found.drift else []
+
+
+def _purpose(recipe: Recipe, split: Split) -> str:
     masked = (
         "Items in a user's history are left out."
         if split.interactions.repeats == "drop"
@@ -65,7 +72,7 @@ def _purpose(candidate: Candidate, split: Split) -> str:
     )
     near = (
         ", and what the neighbours of the user's items add (`recsys.neighbours`)"
-        if candidate.config.neighbour_weight
+        if recipe.config.neighbour_weight
         else ""
     )
     return (
@@ -74,20 +81,20 @@ def _purpose(candidate: Candidate, split: Split) -> str:
     )
 
 
-def _protocol(candidate: Candidate, split: Split) -> str:
+def _protocol(recipe: Recipe, split: Split) -> str:
     n_seen, n_test = len(split.final.seen), len(split.test)
     return (
-        f"Trained for {candidate.refit_epochs} epochs on train + validation ({n_seen:,} rows), "
+        f"Trained for {recipe.epochs} epochs on train + validation ({n_seen:,} rows), "
         f"then asked once for the {n_test:,} test rows: full ranking over "
         f"{split.interactions.n_items:,} items. `measured.safetensors` is the history behind "
         "these figures; serving uses the whole one, `history.safetensors`."
     )
 
 
-def _source(candidate: Candidate, split: Split) -> str:
+def _source(recipe: Recipe, split: Split) -> str:
     data = split.interactions
     return (
-        f"{candidate.record.data_name}: {data.n_users:,} users, {data.n_items:,} items, "
+        f"{recipe.source.data_name}: {data.n_users:,} users, {data.n_items:,} items, "
         f"{len(data):,} rows, fingerprint `{data.fingerprint}`. Split: {split.method}, fraction "
         f"{split.fraction:g}, seed {split.seed}, fingerprint `{split.fingerprint}`."
     )

@@ -8,34 +8,28 @@ will be one version of a trial, and its verdict stands.
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpo import registry
 from hpo.candidate import Candidate, default_candidate, top_candidates
 from hpo.data import load_split
-from hpo.errors import PromotionError, TrackingError
-from hpo.gate.findings import Findings
-from hpo.gate.outcome import Order, Promotion, Registered
+from hpo.errors import PromotionError
+from hpo.gate.outcome import Order, Promotion
 from hpo.gate.race import Race, run_race
-from hpo.gate.refit import Refit, refit
-from hpo.gate.rivals import Champion, load_champion
+from hpo.gate.refit import Occasion
 from hpo.gate.training import default_device
 from hpo.locks import exclusive_registry
+from hpo.promoter import Promoter
+from hpo.recipe import Recipe
 from hpo.settings import Places
 from hpo.storage import existing_storage
 from hpo.study import load_study
-from hpo.versions import EXAMPLE_USER, make_version, settle
-from recsys.mlflow_client import open_client, sqlite_file, tracking_errors
+from recsys.mlflow_client import sqlite_file, tracking_errors
 from recsys.split import Split
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from optuna import Study
 
@@ -69,11 +63,12 @@ def promote(
     order = order or Order()
     study = load_study(existing_storage(places.storage), study_name)
     candidates = top_candidates(study, order.candidates)
-    promoter = _Promoter(places, study, order, say)
+    promoter = Promoter(places, order.force, say)
+    promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
-        return promoter.rehearse(candidates, data)
+        return promotion.rehearse()
     with exclusive_registry(places.storage, places.tracking_uri, say):
-        return promoter.run(candidates, data)
+        return promotion.run()
 
 
 def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, int]:
@@ -86,7 +81,7 @@ def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, 
     file = sqlite_file(places.tracking_uri)
     if file is not None and not file.exists():
         raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
-    client = open_client(places.tracking_uri)
+    client = Promoter(places, None, say).client
     with (
         exclusive_registry(places.storage, places.tracking_uri, say),
         tracking_errors(places.tracking_uri),
@@ -95,122 +90,51 @@ def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, 
 
 
 @dataclass(frozen=True, eq=False)
-class _Promoter:
+class _Promotion:
     """One promotion; only `run` writes, under the registry's lock."""
 
-    places: Places
+    promoter: Promoter
     study: Study
     order: Order
-    say: Callable[[str], None]
+    candidates: Sequence[Candidate]
+    data: str | None
 
-    @cached_property
-    def client(self) -> MlflowClient:
-        """Opened when it is needed: that makes a missing database, which no dry run should.
-
-        It must be the first that imports mlflow, see `recsys.mlflow_client`.
-        """
-        return open_client(self.places.tracking_uri)
-
-    def run(self, candidates: Sequence[Candidate], data: str | None) -> Promotion:
+    def run(self) -> Promotion:
         """The version of this race, or of its winner, is made only if there is none."""
-        tags = {**_study_tags(candidates[0]), RACE: _race_key(candidates, self.order.seeds)}
-        if version := self._find(tags):
+        n_seeds, first = self.order.seeds, self.candidates[0]
+        tags = {"hpo.study_uid": first.record.uid, RACE: _race_key(self.candidates, n_seeds)}
+        tags["hpo.split_fingerprint"] = first.record.split_fingerprint
+        if version := self.promoter.find(tags):
             trial = version.tags["optuna.trial"]
-            winner = next(one for one in candidates if str(one.trial) == trial)
-            return self._settle(winner, version, is_new=False)
-        split, champion = load_split(candidates[0].record, data), self._champion()
-        race, winner = self._race(candidates, split)
-        if version := self._find(winner.version_tags):
-            return self._settle(winner, version, is_new=False)
-        with tempfile.TemporaryDirectory() as temp:
-            final = self._refit(race, winner, champion, split, Path(temp) / "model")
-            with tracking_errors(self.places.tracking_uri):
-                version = make_version(
-                    self.client, self.places.experiment, winner, split, final, tags
-                )
-        return self._settle(winner, version, is_new=True)
+            winner = next(one for one in self.candidates if str(one.trial) == trial)
+            return self._settle(winner, version)
+        return self._measure(tags)
 
-    def rehearse(self, candidates: Sequence[Candidate], data: str | None) -> Promotion:
+    def rehearse(self) -> Promotion:
         """All but the registry."""
-        split, champion = load_split(candidates[0].record, data), self._champion()
-        race, winner = self._race(candidates, split)
-        with tempfile.TemporaryDirectory() as temp:
-            final = self._refit(race, winner, champion, split, Path(temp) / "model")
-        return _promotion(winner, final.findings, split.interactions.user_ids[0], None)
+        return self._measure(None)
 
-    def _find(self, tags: Mapping[str, str]) -> ModelVersion | None:
-        client = self.client
-        with tracking_errors(self.places.tracking_uri):
-            return registry.find_version(client, tags)
+    def _measure(self, tags: Mapping[str, str] | None) -> Promotion:
+        split, champion = load_split(self.candidates[0].record, self.data), self.promoter.champion()
+        race, winner = self._race(split)
+        recipe = Recipe.of_candidate(winner, self.data)
+        if tags is not None and (
+            version := self.promoter.find(recipe.version_tags(split.fingerprint))
+        ):
+            return self._settle(winner, version)
+        occasion = Occasion(race, default_candidate(self.study))
+        found = self.promoter.measure(recipe, occasion, champion, split, tags)
+        return replace(found, validation=winner.validation)
 
-    def _race(self, candidates: Sequence[Candidate], split: Split) -> tuple[Race, Candidate]:
-        race = run_race(candidates, split.tuning, self.order.seeds, default_device(), self.say)
-        return race, next(one for one in candidates if one.trial == race.winner)
+    def _race(self, split: Split) -> tuple[Race, Candidate]:
+        n_seeds, say = self.order.seeds, self.promoter.say
+        race = run_race(self.candidates, split.tuning, n_seeds, default_device(), say)
+        return race, next(one for one in self.candidates if one.trial == race.winner)
 
-    def _refit(
-        self, race: Race, winner: Candidate, champion: Champion | None, split: Split, folder: Path
-    ) -> Refit:
-        default = default_candidate(self.study)
-        return refit(race, winner, default, champion, split, folder, self.say)
-
-    def _champion(self) -> Champion | None:
-        """Who has the alias now; asked before the race, so that no training is lost for it."""
-        file = sqlite_file(self.places.tracking_uri)
-        if file is not None and not file.exists():
-            return None
-        client = self.client
-        with tracking_errors(self.places.tracking_uri):
-            number = registry.alias_holder(client, registry.CHAMPION)
-        if number is None:
-            return None
-        try:
-            return load_champion(self.places.tracking_uri, registry.MODEL, int(number))
-        except TrackingError as error:
-            problem = f"the champion (version {number}) cannot be fetched: {error}"
-            if self.order.force is None:
-                raise TrackingError(
-                    f"{problem}; if its files are lost, promote with --force REASON"
-                ) from None
-            return Champion(int(number), None, str(error))
-
-    def _settle(self, winner: Candidate, version: ModelVersion, *, is_new: bool) -> Promotion:
-        with tracking_errors(self.places.tracking_uri):
-            now_ms = time.time_ns() // 1_000_000
-            version, found = settle(self.client, version, self.order.force, now_ms)
-            champion = registry.alias_holder(self.client, registry.CHAMPION)
-        tags = version.tags
-        registered = Registered(
-            version=int(version.version),
-            is_new=is_new,
-            run_id=version.run_id,
-            role=tags[registry.SETTLED],
-            refused=tags.get(registry.REASON),
-            forced=tags.get(registry.FORCED),
-            champion=None if champion is None else int(champion),
-        )
-        return _promotion(winner, found, tags[EXAMPLE_USER], registered)
-
-
-def _study_tags(candidate: Candidate) -> dict[str, str]:
-    tags = candidate.version_tags
-    del tags["optuna.trial"]
-    return tags
+    def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
+        found = self.promoter.settle(Recipe.of_candidate(winner), version, is_new=False)
+        return replace(found, validation=winner.validation)
 
 
 def _race_key(candidates: Sequence[Candidate], n_seeds: int) -> str:
     return f"trials {' '.join(str(one.trial) for one in candidates)}, {n_seeds} seeds"
-
-
-def _promotion(
-    winner: Candidate, found: Findings, example_user: str, registered: Registered | None
-) -> Promotion:
-    return Promotion(
-        study=winner.study,
-        trial=winner.trial,
-        config=winner.config,
-        epochs=winner.refit_epochs,
-        validation=winner.validation,
-        findings=found,
-        example_user=example_user,
-        registered=registered,
-    )

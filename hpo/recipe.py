@@ -6,16 +6,18 @@ A promoted model carries its recipe in model_meta.json, so a retraining needs th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hpo.candidate import Candidate
 from hpo.data import moved
 from hpo.errors import PromotionError
 from hpo.settings import DataConfig, PromotionConfig, SplitConfig
 from recsys.checkpoint import Checkpoint
 from recsys.config import TrainConfig
+
+if TYPE_CHECKING:
+    from hpo.candidate import Candidate
 
 KEY = "recipe"  # in model_meta.json
 
@@ -56,7 +58,7 @@ class Recipe:
     epochs: int
 
     @classmethod
-    def of_candidate(cls, candidate: Candidate, data: str | None) -> Recipe:
+    def of_candidate(cls, candidate: Candidate, data: str | None = None) -> Recipe:
         """The recipe of a trial.
 
         Args:
@@ -96,12 +98,12 @@ class Recipe:
             ) from None
         return cls(source, stored.model.config, epochs)
 
-    @property
-    def version_tags(self) -> dict[str, str]:
-        """What versions by this recipe are found by, beside the fingerprint of their split."""
+    def version_tags(self, split_fingerprint: str) -> dict[str, str]:
+        """What the version by this recipe on this data, split, is found by."""
         return {
             "hpo.study_uid": self.source.study_uid,
             "optuna.trial": str(self.source.trial),
+            "hpo.split_fingerprint": split_fingerprint,
         }
 
     @property

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import registry
-from hpo.candidate import Candidate
 from hpo.environment import environment
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
@@ -17,6 +16,7 @@ from hpo.gate.findings import Findings
 from hpo.gate.refit import Refit
 from hpo.model_card import model_card
 from hpo.packaging import save_pyfunc
+from hpo.recipe import Recipe
 from hpo.settings import OBJECTIVE
 from recsys import checkpoint
 from recsys.mlflow_client import experiment_id
@@ -43,7 +43,7 @@ TEST = "test_"  # prefix of metric names in the version's run
 def make_version(
     client: MlflowClient,
     experiment_name: str,
-    candidate: Candidate,
+    recipe: Recipe,
     split: Split,
     final: Refit,
     tags: Mapping[str, str],
@@ -56,28 +56,26 @@ def make_version(
     Args:
         client: of MLflow.
         experiment_name: of the study's runs.
-        candidate: that was refit.
-        split: of the study.
+        recipe: that was refit.
+        split: of the data.
         final: the refit, measured.
         tags: of the version, beside those that say what it comes from.
     """
     experiment = experiment_id(client, experiment_name)
-    registry.fail_unfinished(client, experiment, candidate.record.uid)
+    registry.fail_unfinished(client, experiment, recipe.source.study_uid)
     run_tags = {
-        registry.PROMOTION_OF: candidate.run_tag,
+        registry.PROMOTION_OF: recipe.run_tag,
         "hpo.kind": "promotion",
-        "optuna.study": candidate.study,
+        "optuna.study": recipe.source.study,
     }
-    if parent := registry.study_run(client, experiment, candidate.record.uid):
+    if parent := registry.study_run(client, experiment, recipe.source.study_uid):
         run_tags["mlflow.parentRunId"] = parent
-    name = f"promotion of trial {candidate.trial}"
     found = final.findings
+    name = f"{'retraining' if found.drift else 'promotion'} of trial {recipe.source.trial}"
     with open_run(client, experiment, name, run_tags) as run:
-        log_params(
-            client, run, {**candidate.config.as_dict(), "refit_epochs": candidate.refit_epochs}
-        )
-        tags = {**tags, **_version_tags(candidate, split, final)}
-        card = model_card(candidate, split, found, tags["hpo.git_commit"])
+        log_params(client, run, {**recipe.config.as_dict(), "refit_epochs": recipe.epochs})
+        tags = {**tags, **_version_tags(recipe, split, final)}
+        card = model_card(recipe, split, found, tags["hpo.git_commit"])
         _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})
         log_checkpoint(client, run, final.folder)
         log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
@@ -134,21 +132,23 @@ def _figures(found: Findings) -> dict[str, float]:
     for comparison in found.comparisons:
         gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"
         figures |= {name: gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
-    figures[f"race_{OBJECTIVE}"] = found.race.won.mean
-    if (luck := found.race.luck) is not None:
-        figures["race_luck"] = luck
+    if found.race:
+        figures[f"race_{OBJECTIVE}"] = found.race.won.mean
+        if (luck := found.race.luck) is not None:
+            figures["race_luck"] = luck
     return {**figures, "model_mb": found.model_mb, "latency_ms": found.latency_ms}
 
 
-def _version_tags(candidate: Candidate, split: Split, final: Refit) -> dict[str, str]:
+def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
     found = final.findings
     verdict = {} if found.reason is None else {registry.REASON: found.reason}
     compared = {} if found.champion is None else {registry.COMPARED: str(found.champion)}
     return {
-        **candidate.version_tags,
+        **recipe.version_tags(split.fingerprint),
         **verdict,
         **compared,
-        "optuna.study": candidate.study,
+        "optuna.study": recipe.source.study,
+        registry.RULES: recipe.rules,
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],
         "hpo.git_commit": environment().get("git_commit", "unknown"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,9 +78,11 @@ def measure_drift(version: int, stored: Checkpoint, data: Interactions) -> Drift
     )
 
 
-def recall_of(champion: Comparison | None) -> dict[str, float | int]:
-    """What the exam adds to a Drift."""
-    return {} if champion is None else {"recall": champion.theirs, "n_asked": champion.n_users}
+def with_recall(drift: Drift, champion: Comparison | None) -> Drift:
+    """The drift with what the exam adds: the champion's recall; None: it could not be asked."""
+    if champion is None:
+        return drift
+    return replace(drift, recall=champion.theirs, n_asked=champion.n_users)
 
 
 def _count(

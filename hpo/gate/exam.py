@@ -14,6 +14,7 @@ from hpo.gate.training import train
 from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare, with_fallback
 from hpo.settings import OBJECTIVE, PromotionConfig
 from recsys.bootstrap import Interval, mean_intervals
+from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, Scorer, TowerScorer
 from recsys.metrics import UserMetrics
@@ -26,9 +27,9 @@ class Exam:
     """Test users and one model that has learned from all the rest.
 
     Args:
-        split: of the study.
+        split: of all data.
         model: trained on train + validation.
-        rules: of the study file.
+        rules: what the gate asks.
         device: where scores are computed.
     """
 
@@ -77,11 +78,11 @@ class Exam:
         if ground.note:
             self.notes.append(ground.note)
 
-    def face_default(self, default: Candidate | None, winner: Candidate) -> None:
+    def face_default(self, default: Candidate | None, config: TrainConfig) -> None:
         """Compare with the study's default configuration, which is never a gate."""
         if default is None:
             self.notes.append("the default configuration has no complete trial in the study")
-        elif default.config.replace(seed=0) == winner.config.replace(seed=0):
+        elif default.config.replace(seed=0) == config.replace(seed=0):
             self.notes.append("the winner is the default configuration")
         else:
             seen = self.split.final.seen

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from hpo.gate.findings import Findings
+from hpo.recipe import Recipe
 from hpo.registry import CHAMPION
 from recsys.config import TrainConfig
 
@@ -52,15 +54,16 @@ class Registered:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion found out and did.
+    """What a promotion, or a retraining, found out and did.
 
     Attributes:
         study: its name.
-        trial: number of the winner.
+        trial: number of the trial whose config it is.
         config: its hyperparameters.
         epochs: how many the refit took.
-        validation: what the trial showed at its best epoch in the study, by metric.
-        findings: race, test and verdict.
+        validation: what the trial showed at its best epoch in the study, by metric; empty for a
+            retraining.
+        findings: race or drift, test and verdict.
         example_user: somebody whom the model knows.
         registered: None after a dry run.
     """
@@ -73,6 +76,17 @@ class Promotion:
     findings: Findings
     example_user: str
     registered: Registered | None
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, found: Findings, example_user: str, registered: Registered | None
+    ) -> Self:
+        """Of a model by this recipe, without the trial's validation."""
+        source = recipe.source
+        return cls(
+            source.study, source.trial, recipe.config, recipe.epochs, {}, found, example_user,
+            registered,
+        )  # fmt: skip
 
     @property
     def test(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The refit: the winner on train + validation, stored, and examined once."""
+"""The refit: a recipe on train + validation, stored, and examined once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.candidate import Candidate
+from hpo.gate.drift import Drift, with_recall
 from hpo.gate.exam import Exam
 from hpo.gate.findings import Findings
 from hpo.gate.limits import latency_ms, model_mb
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
 from hpo.gate.training import default_device, train
-from hpo.gate.verdict import judge
+from hpo.gate.verdict import CHAMPION, judge
+from hpo.recipe import Recipe
 from recsys import checkpoint
 from recsys.bootstrap import Interval
 from recsys.model import TwoTower
@@ -30,23 +32,36 @@ class Refit:
     findings: Findings
 
 
+@dataclass(frozen=True, eq=False)
+class Occasion:
+    """Why there is a new model.
+
+    Attributes:
+        race: that the config has won; None for a retraining.
+        default: the default configuration, if it is COMPLETE in the study.
+        drift: how the data differs from the champion's; None for a promotion.
+    """
+
+    race: Race | None = None
+    default: Candidate | None = None
+    drift: Drift | None = None
+
+
 def refit(
-    race: Race,
-    winner: Candidate,
-    default: Candidate | None,
+    recipe: Recipe,
+    occasion: Occasion,
     champion: Champion | None,
     split: Split,
     folder: Path,
     say: Callable[[str], None],
 ) -> Refit:
-    """Refit the winner on train + validation, then measure it and its rivals on test, once.
+    """Train on train + validation, then measure the model and its rivals on test, once.
 
     Args:
-        race: that it has won.
-        winner: its config is trained for its `refit_epochs`.
-        default: the default configuration, if it is COMPLETE in the study.
+        recipe: its config is trained for its epochs.
+        occasion: a promotion or a retraining.
         champion: None: there is none yet.
-        split: of the study.
+        split: of the data.
         folder: where the model is stored; made if missing.
         say: is told what takes long.
 
@@ -54,39 +69,49 @@ def refit(
         DivergedError: the refit's loss is not finite.
     """
     device = default_device()
-    say(f"refit: trial {winner.trial}, {winner.refit_epochs} epochs on train + validation")
-    model = train(split.final.seen, winner.config, winner.refit_epochs, device)
-    exam = Exam(split, model, winner.record.config.promotion, device)
+    say(f"refit: trial {recipe.source.trial}, {recipe.epochs} epochs on train + validation")
+    model = train(split.final.seen, recipe.config, recipe.epochs, device)
+    exam = Exam(split, model, recipe.source.promotion, device)
     if champion:
         exam.face_champion(champion)
-    exam.face_default(default, winner)
+    if occasion.race:
+        exam.face_default(occasion.default, recipe.config)
     exam.face_baselines()
-    test = exam.test
-    _save(folder, winner, split, model, test)
+    _save(folder, recipe, split, model, exam.test)
+    return Refit(model, folder, _findings(exam, occasion, champion, folder))
+
+
+def _findings(exam: Exam, occasion: Occasion, champion: Champion | None, folder: Path) -> Findings:
     megabytes = model_mb(folder)
-    milliseconds = latency_ms(Recommender(model, split.interactions))
+    milliseconds = latency_ms(Recommender(exam.model, exam.split.interactions))
     reason = judge(exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle)
-    findings = Findings(
-        race=race,
-        test=test,
+    drift = occasion.drift
+    if drift is not None:
+        # Data without common ground is other data, whatever the rules ask.
+        reason = reason or exam.obstacle
+        rivals = (one for one in exam.comparisons if one.rival == CHAMPION)
+        drift = with_recall(drift, next(rivals, None))
+    return Findings(
+        test=exam.test,
         comparisons=tuple(exam.comparisons),
         notes=tuple(exam.notes),
         model_mb=megabytes,
         latency_ms=milliseconds,
         champion=champion.version if champion else None,
         reason=reason,
+        race=occasion.race,
+        drift=drift,
     )
-    return Refit(model, folder, findings)
 
 
 def _save(
-    folder: Path, winner: Candidate, split: Split, model: TwoTower, test: Mapping[str, Interval]
+    folder: Path, recipe: Recipe, split: Split, model: TwoTower, test: Mapping[str, Interval]
 ) -> None:
     """The full history to serve from, the measured one to check the figures by."""
     about = {
-        **checkpoint.origin(winner.record.data_name, split),
+        **checkpoint.origin(recipe.source.data_name, split),
+        **recipe.as_dict(),
         "trained_on": "train + validation",
-        "epochs": winner.refit_epochs,
         "test": {name: interval.mean for name, interval in test.items()},
     }
     checkpoint.save(folder, model, split.interactions, about, measured=split.final.seen)

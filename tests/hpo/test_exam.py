@@ -20,6 +20,7 @@ from hpo.gate.race import Race, Racer
 from hpo.gate.training import train
 from hpo.gate.verdict import judge
 from hpo.model_card import model_card
+from hpo.recipe import Recipe
 from hpo.settings import PromotionConfig
 from recsys import checkpoint
 from recsys.bootstrap import Interval, mean_interval
@@ -64,7 +65,7 @@ def test_figures_equal_brute_force(exam: Exam, parts: Split) -> None:
 
 def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: Split) -> None:
     other = WINNER.replace(dim=2, lr=0.01)
-    exam.face_default(candidate(other, 0), candidate(WINNER))
+    exam.face_default(candidate(other, 0), WINNER)
     (found,) = exam.comparisons
     model = train(parts.final.seen, other, candidate(other, 0).refit_epochs, CPU)
     theirs = reference.metrics(
@@ -77,9 +78,9 @@ def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: 
 
 
 def test_a_default_that_cannot_be_compared_is_said(exam: Exam) -> None:
-    exam.face_default(None, candidate(WINNER))
-    exam.face_default(candidate(WINNER.replace(seed=7)), candidate(WINNER))
-    exam.face_default(candidate(WINNER.replace(lr=10, temperature=0.01)), candidate(WINNER))
+    exam.face_default(None, WINNER)
+    exam.face_default(candidate(WINNER.replace(seed=7)), WINNER)
+    exam.face_default(candidate(WINNER.replace(lr=10, temperature=0.01)), WINNER)
     assert exam.notes[:2] == [
         "the default configuration has no complete trial in the study",
         "the winner is the default configuration",
@@ -126,7 +127,8 @@ def findings(exam: Exam, n_racers: int) -> Findings:
     flat = Interval(0.01, -0.01, 0.03)
     racers = tuple(Racer(i, 0.2, (0.19, 0.2, 0.21), flat) for i in range(n_racers))
     comparisons = tuple(exam.comparisons)
-    return Findings(Race(racers, 0), exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why")
+    race = Race(racers, 0)
+    return Findings(exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
 
 
 def test_findings_survive_their_file(exam: Exam) -> None:
@@ -139,7 +141,7 @@ def test_findings_survive_their_file(exam: Exam) -> None:
 
 def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> None:
     exam.face_baselines()
-    winner = candidate(WINNER)
+    winner = Recipe.of_candidate(candidate(WINNER))
     assert len(model_card(winner, parts, findings(exam, 10), "c" * 40)) < registry.MAX_DESCRIPTION
     long = model_card(winner, parts, findings(exam, 100), "c" * 40)
     client = open_client(fresh_store(tmp_path))

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo import promotion as promotion_module
-from hpo import registry, versions
+from hpo import promoter, registry, versions
 from hpo.gate.outcome import Order
 from hpo.promotion import promote, roll_back
 from hpo.settings import Places
@@ -86,9 +85,7 @@ def copy_of(places: Places, name: str) -> Places:
 def dying(monkeypatch: pytest.MonkeyPatch, k: int) -> list[Dying]:
     """From now on promotions get a client that dies after k calls; 0: never."""
     made: list[Dying] = []
-    monkeypatch.setattr(
-        promotion_module, "open_client", lambda uri: made.append(Dying(uri, k)) or made[-1]
-    )
+    monkeypatch.setattr(promoter, "open_client", lambda uri: made.append(Dying(uri, k)) or made[-1])
     return made
 
 
