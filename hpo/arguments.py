@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import argparse
 
+MAX_REASON = 500
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 
 
-def add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    """--study-name, --storage, --tracking-uri, --experiment-name; see `hpo.settings.Places`."""
-    parser.add_argument(
-        "--study-name", metavar="NAME", help="study (default: the newest; hpo.run: <toml>-<data>)"
-    )
+def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) -> None:
+    """--storage, --tracking-uri, --experiment-name, see `hpo.settings.Places`; and --study-name.
+
+    Args:
+        parser: gets them.
+        study: whether the command is about one study.
+    """
+    if study:
+        parser.add_argument(
+            "--study-name",
+            metavar="NAME",
+            help="study (default: the newest; hpo.run: <toml>-<data>)",
+        )
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna storage (default: sqlite:///studies/optuna.db)"
     )
@@ -74,3 +83,26 @@ def add_host_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="answer under this host name, too; may be repeated",
     )
+
+
+def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
+    """--dry-run and --force of commands that register a model."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="measure and judge, but leave MLflow as it is"
+    )
+    parser.add_argument(
+        "--force",
+        type=_reason,
+        metavar="REASON",
+        help="make it the champion whatever the gate says; the reason is kept as a tag",
+    )
+
+
+def _reason(text: str) -> str:
+    reason = " ".join(text.split())
+    if not 1 <= len(reason) <= MAX_REASON:
+        raise argparse.ArgumentTypeError(
+            f"{len(reason)} characters: give a reason of 1..{MAX_REASON}, for instance "
+            "'the old one recommends discontinued items'"
+        )
+    return reason

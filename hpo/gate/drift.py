@@ -48,9 +48,9 @@ class Drift:
             f"{self.recall:.4f} on {self.n_asked:,} test users of the new data (those that it can "
             "be asked about)"
         )  # fmt: skip
+        rows = f"{self.n_rows:,} rows, {self.rows_then:,} in the data of version {self.version}"
         return [
-            f"drift: {self.n_rows:,} rows, {self.rows_then:,} when version {self.version} was "
-            f"made; it does not know {users} and {items}",
+            f"drift: {rows}; it does not know {users} and {items}",
             f"drift: {OBJECTIVE} of version {self.version} {now}, {then} on its own test users",
         ]
 
