@@ -20,7 +20,8 @@ OPTUNA = {
 }  # fmt: skip
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
-    "hpo.compare", "hpo.replay", "hpo.retrain", "hpo.serve", "hpo.recommend", "recsys.train", "recsys.evaluate",
+    "hpo.compare", "hpo.replay", "hpo.retrain", "hpo.serve", "hpo.recommend",
+    "recsys.train", "recsys.evaluate",
 )  # fmt: skip
 
 
