@@ -22,7 +22,7 @@ run: .venv/installed
 install: .venv/installed
 
 test: .venv/installed-test
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 faults: .venv/installed-test
 	$(RUN) pytest -m faults tests/faults

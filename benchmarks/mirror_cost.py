@@ -70,7 +70,7 @@ def run_study(
     client = open_client(places.tracking_uri)
     client.search_runs([experiment_id(client, places.experiment)])
     children = _cpu(resource.RUSAGE_CHILDREN)
-    with _runners(request, split.tuning) as runners:
+    with _runners(request, split.tuning, record.uid) as runners:
         mirror = MirrorThread(places, "cost") if tracked else None
         started, cpu = time.perf_counter(), time.process_time()
         if mirror:

@@ -94,7 +94,7 @@ class Recipe:
         except (KeyError, ValidationError):
             raise PromotionError(
                 f"{which} was registered by an older hpo.promote and does not say how it was "
-                "made; promote its study again with --force REASON, then retrain"
+                "made; delete that version in MLflow and run hpo.promote again, then retrain"
             ) from None
         return cls(source, stored.model.config, epochs)
 
