@@ -6,7 +6,6 @@ number of threads may ask one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.evaluation import MAX_CHUNK, Histories, encode_users
+from recsys.asks import Asks, KnownAsks
+from recsys.catalogue import Catalogue
+from recsys.evaluation import encode_users
 from recsys.interactions import Interactions, Ints64
 from recsys.model import TwoTower
 from recsys.questions import Answer, Question, check_k
 from recsys.questions import RequestError as RequestError  # noqa: PLC0414  (re-exported)
-from recsys.topk import top_items
-from recsys.windows import History, histories, ranges
+from recsys.ragged import spans
+from recsys.windows import histories
 
 # Of scores at a time. A chunk of few users waits for memory while it reads all item vectors:
 # 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.
@@ -62,17 +63,13 @@ class Recommender:
         self.user_ids, self.item_ids = history.user_ids, history.item_ids
         self._device = model.bias.device
         self._model, self._mask = model, history.repeats == "drop"
-        self._users, self._histories = encode_users(model, history), Histories(model, history)
-        with torch.no_grad():
-            self._vectors = model.item_vectors().T.contiguous()  # (dim, n_items)
-            self._bias = model.bias.detach().clone()
+        self._users, self._asks = encode_users(model, history), KnownAsks(model, history)
+        self._catalogue = Catalogue(model, chunk_bytes)
         self._offsets, self._items = history.offsets, history.items.astype(np.int64)
         self._positions = {user_id: i for i, user_id in enumerate(self.user_ids)}
         self._codes = {item_id: i for i, item_id in enumerate(self.item_ids)}
         self._counts = np.bincount(history.items, minlength=self.n_items)
         self._popular = np.argsort(-self._counts, kind="stable")
-        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * self.n_items)))
-        self._rooms = threading.local()
 
     def recommend(self, user_ids: Sequence[str], k: int = 10) -> list[Answer]:
         """The k best new items of each user, in the order of `user_ids`.
@@ -91,8 +88,8 @@ class Recommender:
         people = [self._person(question) for question in questions]
         modelled = [person for person in people if _is_modelled(person)]
         scored: list[Answer] = []
-        for start in range(0, len(modelled), self._chunk):
-            scored += self._score(modelled[start : start + self._chunk])
+        for start in range(0, len(modelled), self._catalogue.chunk):
+            scored += self._score(modelled[start : start + self._catalogue.chunk])
         found = iter(scored)
         return [next(found) if _is_modelled(p) else self._most_popular(p) for p in people]
 
@@ -113,21 +110,19 @@ class Recommender:
         """
         check_k(k)
         values, items = [], []
-        for start in range(0, len(users), self._chunk):
-            chunk = users[start : start + self._chunk]
-            begins = torch.from_numpy(self._offsets[chunk])
-            lengths = torch.from_numpy(self._offsets[chunk + 1]) - begins
-            hidden = torch.zeros(0, dtype=torch.int64)
-            if self._mask:
-                owner, position = ranges(begins, lengths)
-                hidden = owner * self.n_items + torch.from_numpy(self._items)[position]
-            with torch.no_grad():
-                asked = torch.from_numpy(chunk).to(self._device)
-                history = self._histories.of(asked)
-                best, where = self._best(self._users[asked], history, hidden, k)
+        for start in range(0, len(users), self._catalogue.chunk):
+            chunk = users[start : start + self._catalogue.chunk]
+            hidden = self._seen(chunk) if self._mask else np.zeros(0, np.int64)
+            vectors = self._users[torch.from_numpy(chunk).to(self._device)]
+            best, where = self._catalogue.best(vectors, self._asks.of(chunk), hidden, k)
             values.append(best.cpu())
             items.append(where.cpu())
         return torch.cat(values), torch.cat(items)
+
+    def _seen(self, users: Ints64) -> Ints64:
+        """All that users (b,) have, as row * n_items + item."""
+        row, place = spans(self._offsets, users)
+        return row * self.n_items + self._items[place]
 
     def _person(self, question: Question) -> _Person:
         exclude = [self._codes[item] for item in question.exclude if item in self._codes]
@@ -135,7 +130,7 @@ class Recommender:
         if question.history is None:
             user = self._positions.get(question.user_id or "")
             if user is not None and self._mask:
-                seen = self._rows(user)
+                seen = self._items[self._offsets[user] : self._offsets[user + 1]]
                 hidden = np.concatenate([seen, hidden]) if len(hidden) else seen
             return _Person(question.k, hidden, user=user)
         items = list(question.history)
@@ -156,65 +151,38 @@ class Recommender:
         items = tuple((self.item_ids[item], float(self._counts[item])) for item in best)
         return Answer(items, "popular", person.unknown_items)
 
-    @torch.no_grad()
     def _score(self, people: Sequence[_Person]) -> list[Answer]:
         offset = self.n_items
         hidden = np.concatenate([row * offset + p.hidden for row, p in enumerate(people)])
         k = max(person.k for person in people)
-        vectors, asking = self._encode(people), self._asking(people)
-        values, items = self._best(vectors, asking, torch.from_numpy(hidden), k)
+        values, items = self._catalogue.best(*self._asked(people), hidden, k)
         rows = zip(people, values.tolist(), items.tolist(), strict=True)
         return [
             Answer(self._named(best[: p.k], where[: p.k]), "model", p.unknown_items)
             for p, best, where in rows
         ]
 
-    def _encode(self, people: Sequence[_Person]) -> Tensor:
-        """(b, dim): stored vectors of known users, encoded ones of everybody else."""
-        found = torch.tensor([p.user or 0 for p in people])  # 0: a place for the encoded ones
-        vectors = self._users[found.to(self._device)]
+    def _asked(self, people: Sequence[_Person]) -> tuple[Tensor, Asks]:
+        """(b, dim) vectors, stored or encoded now, and whose neighbours count."""
+        known = [(row, p.user) for row, p in enumerate(people) if p.user is not None]
         given = [(row, p.history) for row, p in enumerate(people) if p.history is not None]
-        if given:
-            items = torch.from_numpy(np.concatenate([items for _, items in given]))
-            lengths = torch.tensor([len(items) for _, items in given], device=self._device)
-            starts = torch.cumsum(lengths, 0) - lengths
-            history, _ = histories(items.to(self._device), starts, lengths)
-            vectors[[row for row, _ in given]] = self._model.user_vectors(None, history)
-        return vectors
+        users = np.array([user for _, user in known], np.int64)
+        vectors, asks = self._users[torch.from_numpy(users).to(self._device)], self._asks.of(users)
+        if not given:
+            return vectors, asks
+        encoded, theirs = self._encode([items for _, items in given])
+        order = np.array([row for row, _ in (*known, *given)])
+        placed = torch.empty(len(people), self.dim, device=self._device)
+        placed[order] = torch.cat([vectors, encoded])
+        return placed, asks.placed(order[: len(known)]) + theirs.placed(order[len(known) :])
 
-    def _asking(self, people: Sequence[_Person]) -> History:
-        """Whole histories, whose neighbours the answers gain from."""
-        rows = [self._history(person) for person in people]
-        lengths = torch.tensor([len(row) for row in rows], device=self._device)
-        items = torch.from_numpy(np.concatenate(rows)).to(self._device)
-        return histories(items, torch.cumsum(lengths, 0) - lengths, lengths)[0]
-
-    def _history(self, person: _Person) -> Ints64:
-        if person.user is None:
-            return np.zeros(0, np.int64) if person.history is None else person.history
-        return self._rows(person.user)
-
-    def _rows(self, user: int) -> Ints64:
-        return self._items[self._offsets[user] : self._offsets[user + 1]]
-
-    def _best(
-        self, vectors: Tensor, asking: History, hidden: Tensor, k: int
-    ) -> tuple[Tensor, Tensor]:
-        scores = self._room(len(vectors))  # (b, n_items)
-        torch.addmm(self._bias, vectors, self._vectors, out=scores)
-        self._model.add_neighbours(scores, asking)
-        scores.view(-1).index_fill_(0, hidden.to(self._device), -torch.inf)
-        return top_items(scores, k)
-
-    def _room(self, b: int) -> Tensor:
-        """(b, n_items) float32, this thread's own until it asks again.
-
-        Fresh memory would cost a page fault for each 4 KB: at 1M items a third of the time.
-        """
-        room: Tensor | None = getattr(self._rooms, "room", None)
-        if room is None or len(room) < b:
-            room = self._rooms.room = torch.empty(b, self.n_items, device=self._device)
-        return room[:b]
+    @torch.no_grad()
+    def _encode(self, given: Sequence[Ints64]) -> tuple[Tensor, Asks]:
+        """The same of users with histories that the model does not know."""
+        items = torch.from_numpy(np.concatenate(given)).to(self._device)
+        lengths = torch.tensor([len(each) for each in given], device=self._device)
+        history, _ = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)
+        return self._model.user_vectors(None, history), Asks.of(self._model, history)
 
     def _named(self, values: list[float], items: list[int]) -> tuple[tuple[str, float], ...]:
         pairs = zip(items, values, strict=True)

@@ -33,7 +33,7 @@ from recsys.trainer import Fit
 REPOSITORY = Path(__file__).parents[2]
 CURVES = REPOSITORY / "benchmarks" / "results" / "curves"
 CPU = torch.device("cpu")
-GOALS = {"demo": 300, "ml-100k": 300, "ml-latest-small": 150, "online-retail-ii": 60}
+GOALS = {"demo": 300, "ml-100k": 300, "ml-latest-small": 300, "online-retail-ii": 300}
 EVERY = {"online-retail-ii": 4}  # so many of the users are one: all take a minute a config
 
 

@@ -121,6 +121,8 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=STOP_SECONDS,
+            proxy_headers=False,  # nobody is believed who says that the client is another
+            server_header=False,
         )
     )
 
