@@ -3,10 +3,14 @@
     python benchmarks/serve_load.py --tracking-uri sqlite:///studies/mlflow.db
     python benchmarks/serve_load.py --generate 1000000
 
-Prints one table: requests/s, p50 and p99 latency and the server's CPU time a request, at 1, 8 and
-64 clients that ask again as soon as they have an answer. The server has one core for itself where
-the system can say so, the clients (this process) another. On a machine that others use, the CPU
-time is the figure to compare: it does not count the time that others took.
+The load comes from wrk (Debian: apt-get install wrk), one thread: clients that ask again as soon as
+they have an answer. Prints one table: requests/s, p50 and p99 latency and the server's CPU time a
+request, at 1, 8 and 64 clients. The server has one core for itself where the system can say so,
+wrk and this process have another. On a machine that others use, the CPU time is the figure to
+compare: it does not count the time that others took.
+
+`hpo.serve` asks for random known users, who come back: it remembers their answers. `hpo.serve, new`
+never asks the same twice: each question excludes an item id of its own that nobody has.
 """
 
 from __future__ import annotations
@@ -15,19 +19,18 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -35,19 +38,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLIENTS = (1, 8, 64)
+OURS = ("hpo.serve", "hpo.serve, new")
+MLFLOW = "mlflow models serve"
+LUA = """
+local ids, n = {{{ids}}}, 0
+math.randomseed(1)
+request = function()
+  n = n + 1
+  local id = ids[math.random(#ids)]
+  return wrk.format("POST", "{path}", {{["Content-Type"] = "application/json"}}, {body})
+end
+done = function(summary, latency, requests)
+  print(string.format("FOUND %d %f %f %f", summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6))
+end
+"""
 DIM = 64
 GENERATED_USERS = 2000
 
 
 @dataclass
 class Target:
-    """A server, and how to ask it: `body(user_id)` is posted to `path`."""
+    """A server, and how it is asked: Lua that gives the body for `id`, and for `n`, a counter."""
 
     name: str
     command: list[str]
     path: str
     health: str
-    body: Callable[[str], bytes]
+    body: str
 
 
 @dataclass
@@ -64,26 +82,20 @@ class Row:
 
 def targets(model: str, tracking_uri: str, port: int) -> list[Target]:
     ours = [sys.executable, "-m", "hpo.serve", "--port", str(port), "--model", model]
+    ours += ["--tracking-uri", tracking_uri]
     theirs = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model]
+    theirs += ["--env-manager", "local", "--port", str(port), "--host", "127.0.0.1"]
+    columns = '{"dataframe_split":{"columns":["user_id"],"data":[["'
+    bodies = {
+        "hpo.serve": """'{"user_id":"' .. id .. '","k":10}'""",
+        "hpo.serve, new": """'{"user_id":"' .. id .. '","k":10,"exclude":["?' .. n .. '"]}'""",
+        MLFLOW: f"""'{columns}' .. id .. '"]]}},"params":{{"k":10}}}}'""",
+    }
     return [
-        Target(
-            "hpo.serve",
-            [*ours, "--tracking-uri", tracking_uri],
-            "/recommend",
-            "/health",
-            lambda user_id: json.dumps({"user_id": user_id, "k": 10}).encode(),
-        ),
-        Target(
-            "mlflow models serve",
-            [*theirs, "--env-manager", "local", "--port", str(port), "--host", "127.0.0.1"],
-            "/invocations",
-            "/ping",
-            lambda user_id: json.dumps({
-                "dataframe_split": {"columns": ["user_id"], "data": [[user_id]]},
-                "params": {"k": 10},
-            }).encode(),
-        ),
-    ]  # fmt: skip
+        Target("hpo.serve", ours, "/recommend", "/health", bodies["hpo.serve"]),
+        Target("hpo.serve, new", ours, "/recommend", "/health", bodies["hpo.serve, new"]),
+        Target(MLFLOW, theirs, "/invocations", "/ping", bodies[MLFLOW]),
+    ]
 
 
 @contextmanager
@@ -126,48 +138,37 @@ async def is_ready(port: int, path: str) -> bool:
         return b" 200 " in await reader.readline()
 
 
-async def client(port: int, path: str, bodies: Sequence[bytes], until: float) -> list[float]:
-    """Ask one after the other on one connection; the seconds of each answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    seconds, n = [], 0
-    with closing(writer):
-        while (begin := time.perf_counter()) < until:
-            body = bodies[n % len(bodies)]
-            n += 1
-            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            writer.write(head.encode() + body)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            (length,) = re.findall(rb"(?i)content-length: (\d+)", answer)
-            content = await reader.readexactly(int(length))
-            seconds.append(time.perf_counter() - begin)
-            if b" 200 " not in answer[:20]:
-                raise SystemExit(f"{path}: {answer.decode()}{content.decode()}")
-    return seconds
+def load(
+    port: int, target: Target, users: Sequence[str], clients: int, seconds: float
+) -> dict[str, float]:
+    """What wrk says: requests, seconds, p50, p99.
+
+    Raises:
+        SystemExit: an answer was no 200, or wrk failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "ask.lua"
+        ids = ",".join(json.dumps(user) for user in users)
+        script.write_text(LUA.format(ids=ids, path=target.path, body=target.body))
+        url = f"http://127.0.0.1:{port}"
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}", "-s", str(script), url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"^FOUND (.*)$", done.stdout, re.MULTILINE)
+    if found is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise SystemExit(f"{target.name}: {done.stdout}{done.stderr}")
+    names = ("requests", "seconds", "p50", "p99")
+    return dict(zip(names, map(float, found[1].split()), strict=True))
 
 
-async def load(
-    port: int, target: Target, users: Sequence[str], clients: int, duration: float
-) -> tuple[list[float], float]:
-    rng = random.Random(clients)
-    mixed = [[target.body(rng.choice(users)) for _ in range(200)] for _ in range(clients)]
-    begin = time.perf_counter()
-    until = begin + duration
-    answers = await asyncio.gather(*(client(port, target.path, each, until) for each in mixed))
-    return sorted(chain.from_iterable(answers)), time.perf_counter() - begin
-
-
-def measure(target: Target, port: int, pid: int, users: Sequence[str], options: Any) -> list[Row]:
+def measure(target: Target, port: int, pid: int, users: Sequence[str], seconds: float) -> list[Row]:
     rows = []
-    asyncio.run(load(port, target, users, 8, 1.0))  # warm
+    load(port, target, users, 8, 2)  # warm
     for clients in CLIENTS:
         before = cpu_seconds(pid)
-        seconds, wall = asyncio.run(load(port, target, users, clients, options.seconds))
-        n = len(seconds)
-        cpu = (cpu_seconds(pid) - before) / n
-        rows.append(
-            Row(target.name, clients, n / wall, seconds[n // 2], seconds[int(n * 0.99)], cpu)
-        )
+        found = load(port, target, users, clients, seconds)
+        cpu = (cpu_seconds(pid) - before) / found["requests"]
+        rate = found["requests"] / found["seconds"]
+        rows.append(Row(target.name, clients, rate, found["p50"], found["p99"], cpu))
     return rows
 
 
@@ -218,12 +219,9 @@ def table(rows: Sequence[Row]) -> str:
     ]
     by = {(row.name, row.clients): row for row in rows}
     for clients in CLIENTS:
-        if theirs := by.get(("mlflow models serve", clients)):
-            ours = by["hpo.serve", clients]
-            lines.append(
-                f"{clients:3} clients: {ours.rate / theirs.rate:.1f} times the requests/s, "
-                f"1/{theirs.cpu / ours.cpu:.1f} of the CPU time"
-            )
+        if theirs := by.get((MLFLOW, clients)):
+            times = [f"{by[name, clients].rate / theirs.rate:.1f}" for name in OURS]
+            lines.append(f"{clients:3} clients: {times[0]} times the requests/s, new {times[1]}")
     return "\n".join(lines)
 
 
@@ -234,6 +232,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of load for each line")
     parser.add_argument("--generate", type=int, metavar="ITEMS", help="hpo.serve alone, on this")
     options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed; Debian: apt-get install wrk")
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -249,9 +249,9 @@ def main() -> None:
         if len(cores) > 1:
             os.sched_setaffinity(0, cores[1:])
         rows = []
-        for target in targets(model, uri, port)[: 1 if options.generate else 2]:
+        for target in targets(model, uri, port)[: 2 if options.generate else 3]:
             with started(target, port, env, cores) as pid:
-                rows += measure(target, port, pid, users, options)
+                rows += measure(target, port, pid, users, options.seconds)
     print(table(rows))
 
 
