@@ -194,7 +194,8 @@ def _run(
         if request.json:
             progress = JsonProgress(sys.stdout)
         elif sys.stdout.isatty():
-            progress = stack.enter_context(LiveProgress(console, lines))
+            where = summary.where(study, request.places, tracking=request.tracking)
+            progress = stack.enter_context(LiveProgress(console, lines, where))
         if mirror:
             mirror.start()
         patience = math.inf

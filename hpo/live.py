@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from optuna.trial import TrialState
 from rich.console import Console, Group
@@ -10,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from hpo.assignment import Assignment, objective_value
 from hpo.progress import LineProgress, shown_params
@@ -22,10 +24,15 @@ SPARK_WIDTH = 24
 
 
 class LiveProgress:
-    """The same lines above a live view: bar, best so far, and each worker's trial and curve."""
+    """The same lines above a live view: bar, best so far, each worker's trial and curve, failures.
 
-    def __init__(self, console: Console, lines: LineProgress) -> None:
+    Args:
+        where: the last line: where the study can be watched.
+    """
+
+    def __init__(self, console: Console, lines: LineProgress, where: str) -> None:
         self._lines, self._started = lines, time.monotonic()
+        self._where, self._causes = where, Counter[str]()
         self._running: dict[int, Assignment] = {}
         self._bar = Bar(
             TextColumn("trials"),
@@ -60,7 +67,9 @@ class LiveProgress:
                 sparkline(values),
                 shown_params(assignment),
             )
-        return Group(self._bar, table)
+        failed = ", ".join(f"{n} {cause}" for cause, n in self._causes.most_common())
+        below = [f"without a result of their own: {failed}"] if failed else []
+        return Group(self._bar, table, *[Text(line, "dim") for line in (*below, self._where)])
 
     def _left(self) -> str:
         done = self._lines.n_finished - self._already
@@ -78,6 +87,8 @@ class LiveProgress:
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
         self._running.pop(assignment.number, None)
+        if outcome.cause:
+            self._causes[outcome.cause] += 1
         self._lines.ended(assignment, state, outcome)
 
     def note(self, message: str) -> None:

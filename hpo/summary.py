@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
 from hpo.settings import OBJECTIVE, Places
+from hpo.tracking.links import dashboard_path, mlflow_base
 from recsys.errors import TrackingError
 
 SHOWN_TRIALS = 5
@@ -78,6 +79,13 @@ def best_config(study: Study, record: StudyRecord) -> str:
         return ""
     params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())
     return f"trial {best.number}: {params}\n"
+
+
+def where(study: Study, places: Places, *, tracking: bool) -> str:
+    """Where the study can be watched, once hpo.dashboard runs."""
+    pages = [f"{places.dashboard_url}{dashboard_path(study._study_id)}"]
+    pages += [mlflow_base(places)] if tracking else []
+    return f"{_command('dashboard', study, places)}  shows it at {' and '.join(pages)}"
 
 
 def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:

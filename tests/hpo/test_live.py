@@ -1,0 +1,73 @@
+"""What a person sees on a terminal while a study runs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hpo.assignment import Assignment
+from hpo.errors import WorkerDied
+from hpo.live import LiveProgress, sparkline
+from hpo.objective import Objective, Stop
+from hpo.progress import LineProgress
+from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
+
+WHERE = "python -m hpo.dashboard  shows it at http://127.0.0.1:8080/dashboard/studies/1"
+
+
+def screen(view: LiveProgress) -> str:
+    console = Console(file=io.StringIO(), width=120, force_terminal=False)
+    with console.capture() as capture:
+        console.print(view)
+    return capture.get()
+
+
+def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+    ledger = make_ledger(tmp_path, study_config(n_trials=3))
+    console = Console(file=io.StringIO(), width=120)
+    view = LiveProgress(console, LineProgress(console, 3, 0, 0.0), WHERE)
+
+    def on_epoch(assignment: Assignment, _: object) -> None:
+        seen.append(screen(view))
+
+    objective = Objective(ledger, on_epoch, lambda: Stop.NO)
+    for script in ([0.1, 0.3, 0.22], [0.2, WorkerDied("gone")]):
+        assignment = ledger.start("scripted", 1)
+        view.started(assignment)
+        state, outcome = objective(assignment, ScriptedRunner(lambda _, s=script: s))
+        view.ended(assignment, state, outcome)
+        seen.append(screen(view))
+
+    running, first, broken, last = seen[2], seen[3], seen[4], seen[5]
+    assert "0/3" in running
+    assert "3/4" in running  # epochs of trial 0, which has 4
+    assert "0.3000" in running
+    assert "▁█▅" in running
+    assert "dim=8" in running
+    assert "best recall_at_10 so far: 0.3000" in first
+    assert "1/3" in first
+    assert "left" in first
+    assert "dim=" not in first  # nothing runs
+    assert "▁" in broken
+    assert "without a result of their own" not in broken
+    assert "without a result of their own: 1 worker-died" in last
+    assert all(WHERE in each for each in seen)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([], ""),
+        ([0.5], "▁"),
+        ([0.5, 0.5], "▁▁"),
+        ([0.0, 0.7, 0.35], "▁█▄"),
+        ([9.0] + [float(i % 2) for i in range(24)], "▁█" * 12),
+    ],
+    ids=["nothing", "one", "flat", "a peak", "the newest 24 only"],
+)
+def test_sparkline(values: list[float], shown: str) -> None:
+    assert sparkline(values) == shown
