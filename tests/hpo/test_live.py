@@ -64,7 +64,7 @@ def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
         ([], ""),
         ([0.5], "▁"),
         ([0.5, 0.5], "▁▁"),
-        ([0.0, 0.7, 0.35], "▁█▄"),
+        ([0.0, 0.7, 0.2], "▁█▃"),
         ([9.0] + [float(i % 2) for i in range(24)], "▁█" * 12),
     ],
     ids=["nothing", "one", "flat", "a peak", "the newest 24 only"],
