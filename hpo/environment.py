@@ -1,7 +1,8 @@
-"""What decides a result beside config and data: versions and the commit, for the record."""
+"""What decides a result beside config and data: versions, commit and machine, for the record."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -11,13 +12,36 @@ PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
 
 
 def environment() -> dict[str, str]:
-    """Versions of what decides a result, for the record."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Versions of what decides a result, and the machine, for the record."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), **_machine()}
     for package in PACKAGES:
         found[package] = metadata.version(package)
     if commit := _git_commit():
         found["git_commit"] = commit
     return found
+
+
+def _machine() -> dict[str, str]:
+    """Processor, cores, memory and GPUs, as far as the system says."""
+    import psutil
+    import torch
+
+    found = {
+        "cpu": _processor(),
+        "cores": str(os.cpu_count() or ""),
+        "memory_gb": f"{psutil.virtual_memory().total / 1e9:.0f}",
+    }
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {**found, "gpu": ", ".join(cards)} if cards else found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")  # of Linux, where platform.processor() says nothing
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

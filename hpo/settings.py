@@ -7,6 +7,8 @@ cannot know (base against space, conditions, warm starts) is in hpo/checks.py.
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -20,6 +22,8 @@ from recsys.interactions import Repeats
 from recsys.split import EVAL_USERS, Method
 
 OBJECTIVE = "recall_at_10"
+TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
+OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
 
 class _Section(BaseModel):
@@ -134,6 +138,24 @@ class StudyConfig(_Section):
     @classmethod
     def _a_name_is_enough(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
+
+    @field_validator("tags")
+    @classmethod
+    def _mlflow_takes_them(cls, tags: dict[str, str]) -> dict[str, str]:
+        """One bad key would keep all of the study out of MLflow, at every sync."""
+        bad = [key for key in tags if not TAG_KEY.fullmatch(key) or posixpath.normpath(key) != key]
+        ours = [key for key in tags if key.startswith(OUR_TAGS)]
+        if bad:
+            raise ValueError(
+                f"MLflow takes no tag {', '.join(map(repr, bad))}: use 1 to 250 letters, digits, "
+                "underscores, dashes, periods, spaces, colons and single slashes"
+            )
+        if ours:
+            raise ValueError(
+                f"{', '.join(map(repr, ours))}: tags that begin with {', '.join(OUR_TAGS)} are "
+                "written by hpo and MLflow"
+            )
+        return tags
 
     @property
     def train_config(self) -> TrainConfig:

@@ -33,7 +33,7 @@ from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOCK_SECONDS = 20.0
+LOCK_SECONDS = 120.0  # the first sync of 1,000 trials takes 78
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,14 @@ class Mirror:
         self._places, self._connect = places, connect
         self._storage = existing_storage(places.storage)
         self._study = load_study(self._storage, study_name)
-        record = StudyRecord.of(self._study)
-        self._view = StudyView(
-            self._study.study_name, self._study._study_id, record, places.dashboard_url
-        )
+        self._view = self._look()
         self._runs: Runs | None = None
+
+    def _look(self) -> StudyView:
+        """The study as it is now: a launcher may go on with it in another way."""
+        study = self._study
+        record = StudyRecord.of(study)
+        return StudyView(study.study_name, study._study_id, record, self._places.dashboard_url)
 
     @property
     def study_name(self) -> str:
@@ -118,6 +121,7 @@ class Mirror:
         """
         started = time.monotonic()
         with self._lock():
+            self._view = self._look()
             with uncollected():
                 trials = self._study.get_trials(deepcopy=False)
             whole = project_study(self._view, trials)
@@ -150,6 +154,7 @@ class Mirror:
             TrackingError: as `sync`.
         """
         with self._lock(), tracking_errors(self._places.tracking_uri):
+            self._view = self._look()
             trials = self._study.get_trials(deepcopy=False)
             return differences(self._connect, self._places, self._view, trials)
 

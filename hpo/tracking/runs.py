@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpo.settings import OUR_TAGS
 from hpo.tracking.projection import Content, DataInput
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 MARK = "hpo.synced"
+NOTE, NAME = "mlflow.note.content", "mlflow.runName"
 MAX_BATCH = 1000  # metrics, params and tags together
 PAGE = 5000  # runs
 
@@ -153,17 +155,24 @@ class Runs:
                 return
 
     def ensure(self, content: Content) -> Held:
-        """The run of this content, made if missing. One that holds anything else is replaced."""
+        """The run of this content, made if missing. One that holds anything else is replaced.
+
+        What people have added to the tags and the note of a run goes on to its successor.
+        """
         held = self.held.get(content.trial)
+        tags = {NOTE: content.description, NAME: content.name, **content.tags}
         if held and held.mark and not held.mark.is_part_of(content):
+            old = self._client.get_run(held.run_id).data.tags
+            theirs = {key: text for key, text in old.items() if not key.startswith(OUR_TAGS)}
+            tags = {**theirs, **tags, **{key: old[key] for key in (NOTE, NAME) if key in old}}
             self._client.delete_run(held.run_id)
             held = None
         if held is None:
             run = self._client.create_run(
                 self._experiment_id,
                 start_time=content.start_ms,
-                tags={**content.tags, "mlflow.note.content": content.description},
-                run_name=content.name,
+                tags=tags,
+                run_name=tags[NAME],
             )
             held = Held(run.info.run_id, run.info.status, None, None, is_new=True)
             self.held[content.trial] = held

@@ -43,7 +43,10 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         status=status,
         end_ms=_by_end(ended[-1])[0] if status == "FINISHED" else None,
         params=_study_params(view.record),
-        rows=[*_baseline_rows(view.record, min(starts)), *_progress_rows(view.record, ended)],
+        rows=[
+            *_baseline_rows(view.record, min(starts)),
+            *_progress_rows(view.record, ended, min(starts)),
+        ],
         tags=_study_tags(view, ended),
         description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
         f"{view.record.config.description}".rstrip(),
@@ -91,8 +94,10 @@ def _baseline_rows(record: StudyRecord, time_ms: int) -> Iterator[Row]:
         yield Row.of(0, time_ms, **values)
 
 
-def _progress_rows(record: StudyRecord, ended: Sequence[FrozenTrial]) -> Iterator[Row]:
-    """Counts by state, the best value so far and what was used, after each trial that ended.
+def _progress_rows(
+    record: StudyRecord, ended: Sequence[FrozenTrial], start_ms: int
+) -> Iterator[Row]:
+    """Counts by state, the best value so far, time and what was used, after each trial's end.
 
     Where other data was accepted, the best value starts again.
 
@@ -107,6 +112,7 @@ def _progress_rows(record: StudyRecord, ended: Sequence[FrozenTrial]) -> Iterato
         step = max(step, number)
         counts[trial.state] += 1
         values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
+        values["elapsed_seconds"] = (time_ms - start_ms) / 1000
         if trial.state == TrialState.COMPLETE:
             of_today = number >= record.comparable_from
             assert trial.value is not None, f"trial {number} is complete without a value"
@@ -117,14 +123,11 @@ def _progress_rows(record: StudyRecord, ended: Sequence[FrozenTrial]) -> Iterato
 
 
 def _study_params(record: StudyRecord) -> dict[str, str]:
+    """What the study was made with. MLflow's params never change; what may, is in tags."""
     config = record.config
     values: dict[str, object] = {"data": record.data_name, **record.counts}
     values |= {f"split.{name}": value for name, value in config.split}
     values |= {"split.fingerprint": record.split_fingerprint, "seed": config.seed}
-    for part in ("sampler", "pruner"):
-        settings = getattr(config, part)
-        values[part] = settings.name
-        values |= {f"{part}.{name}": value for name, value in settings.options.items()}
     base = config.train_config.as_dict()
     values |= {f"base.{name}": base[name] for name in base if name != "seed"}
     values |= {f"space.{name}": _range(parameter) for name, parameter in config.space.items()}
@@ -132,16 +135,39 @@ def _study_params(record: StudyRecord) -> dict[str, str]:
 
 
 def _range(parameter: Parameter) -> str:
+    when = f" when {json.dumps(parameter.model_dump()['when'])}" if parameter.when else ""
     if parameter.choices is not None:
-        return ", ".join(f"{choice:g}" for choice in parameter.choices)
+        return ", ".join(f"{choice:g}" for choice in parameter.choices) + when
     scale = " log" if parameter.log else f" step {parameter.step:g}" if parameter.step else ""
-    return f"{parameter.low:g}..{parameter.high:g}{scale}"
+    return f"{parameter.low:g}..{parameter.high:g}{scale}{when}"
 
 
 def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]:
     config = view.record.config
-    tags = {**config.tags, "hpo.n_trials": str(config.n_trials), "hpo.dashboard": view.dashboard()}
+    tags = {**config.tags, **_conduct(config), "hpo.dashboard": view.dashboard()}
     tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
     if best := best_complete(comparable(view.record, ended)):
         tags["hpo.best_trial"] = str(best.number)
     return view.identity("study") | {name: cut(value) for name, value in tags.items() if value}
+
+
+def _conduct(config: StudyConfig) -> dict[str, str]:
+    """How the study is run: whatever may change when it goes on."""
+    tags = {}
+    for part in ("sampler", "pruner"):
+        settings = getattr(config, part)
+        options = "".join(f" {name}={value:g}" for name, value in settings.options.items())
+        tags[f"hpo.{part}"] = f"{settings.name}{options}"
+    for part in ("constraints", "retries", "promotion"):
+        values = getattr(config, part).model_dump(exclude_none=True)
+        tags |= {f"hpo.{part}.{name}": _text(value) for name, value in values.items()}
+    for name in ("n_trials", "workers", "threads", "device_slots", "timeout", "trial_seconds"):
+        value = getattr(config, name)
+        tags[f"hpo.{name}"] = "" if value is None else _text(value)
+    if config.warm_starts:
+        tags["hpo.warm_starts"] = json.dumps(config.warm_starts)
+    return tags
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"

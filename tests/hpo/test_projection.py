@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Outcome, epochs_to_columns
+from hpo.settings import StudyConfig
 from hpo.tracking.projection import MAX_VALUE, Content, StudyView, project_trial
 from hpo.tracking.runs import Mark
 from hpo.tracking.study_projection import project_study
@@ -23,8 +24,11 @@ PARAMS = {"dim": 64, "lr": 0.002}
 UID = "2f1c"
 
 
-def view(n_trials: int = 50) -> StudyView:
-    return StudyView("fake-demo", 7, replace(fake_record("fake-demo", n_trials), uid=UID))
+def view(n_trials: int = 50, **config: Any) -> StudyView:
+    """`config`: keys of the study file."""
+    record = fake_record("fake-demo", n_trials)
+    whole = StudyConfig.model_validate({**record.config.model_dump(exclude_none=True), **config})
+    return StudyView("fake-demo", 7, replace(record, uid=UID, config=whole))
 
 
 def times(n: int, pace_ms: int = 100) -> list[int]:
@@ -227,8 +231,8 @@ def test_marks_of_others_are_no_marks() -> None:
     assert [Mark.parse(text) for text in (None, "", "1:2", "x:1:2:3")] == [None] * 4
 
 
-def study(trials: list[FrozenTrial], n_trials: int = 50) -> Content:
-    found = project_study(view(n_trials), trials)
+def study(trials: list[FrozenTrial], n_trials: int = 50, **config: Any) -> Content:
+    found = project_study(view(n_trials, **config), trials)
     assert found is not None
     return found
 
@@ -267,11 +271,26 @@ def test_the_params_of_a_study() -> None:
     assert params["data"] == "demo"
     assert params["n_items"] == "20"
     assert (params["seed"], params["base.epochs"]) == ("0", "40")
-    assert (params["sampler"], params["sampler.startup"]) == ("tpe", "10")
-    assert (params["pruner"], params["pruner.share"]) == ("forecast", "20.0")
-    assert "pruner.keep" not in params, "an option of other pruners"
     assert params["space.lr"] == "0.001..0.01 log"
     assert params["space.dim"] == "16..128"
+
+
+def test_how_a_study_is_run_may_change_so_it_is_in_tags() -> None:
+    found = study(
+        [trial(TrialState.RUNNING)],
+        n_trials=7,
+        workers=2,
+        constraints={"model_mb": 50},
+        warm_starts=[{"dim": 32}],
+    )
+    assert found.tags["hpo.sampler"] == "tpe startup=10 multivariate=0"
+    assert found.tags["hpo.pruner"] == "forecast startup=5 warmup=5 share=20"
+    assert (found.tags["hpo.n_trials"], found.tags["hpo.workers"]) == ("7", "2")
+    assert "hpo.timeout" not in found.tags
+    assert found.tags["hpo.constraints.model_mb"] == "50.0"
+    assert found.tags["hpo.promotion.must_beat"] == "champion, itemknn"
+    assert found.tags["hpo.warm_starts"] == '[{"dim": 32.0}]'
+    assert not {"sampler", "pruner"} & set(found.params)
 
 
 @pytest.mark.parametrize(

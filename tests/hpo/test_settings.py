@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from hpo.errors import SettingsError
 from hpo.override import Override
@@ -304,3 +305,15 @@ def test_a_printed_study_needs_no_torch_and_no_optuna(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert "lr = 0.01" in result.stdout
+
+
+@pytest.mark.parametrize("key", ["a@b", "a//b", "../b", "x" * 251, ""])
+def test_a_tag_that_mlflow_refuses_is_refused_at_the_start(key: str) -> None:
+    with pytest.raises(ValidationError, match="MLflow takes no tag"):
+        StudyConfig.model_validate({"space": {"dim": {"low": 8, "high": 16}}, "tags": {key: "1"}})
+
+
+@pytest.mark.parametrize("key", ["hpo.sampler", "mlflow.user", "optuna.trial", "env.torch"])
+def test_tags_of_our_own_are_not_for_users(key: str) -> None:
+    with pytest.raises(ValidationError, match="are written by hpo and MLflow"):
+        StudyConfig.model_validate({"space": {"dim": {"low": 8, "high": 16}}, "tags": {key: "1"}})

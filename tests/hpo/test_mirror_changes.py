@@ -1,0 +1,85 @@
+"""A study that goes on in another way keeps its run in MLflow, and what people wrote there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo.settings import StudyConfig
+from hpo.study import open_study
+from hpo.tracking.mirror import Mirror
+from recsys.mlflow_client import open_client
+from tests.hpo.fake_study import CONFIG, FakeStudy, places
+from tests.hpo.mlflow_server import StoredRun, by_trial
+
+
+@pytest.fixture
+def study(tmp_path: Path, mlflow_uri: str) -> FakeStudy:
+    return FakeStudy(places(tmp_path))
+
+
+def parent(study: FakeStudy) -> StoredRun:
+    return by_trial(study.places.tracking_uri)[None]
+
+
+def write_on(study: FakeStudy, run_id: str) -> None:
+    """What a person may do in the MLflow UI."""
+    client = open_client(study.places.tracking_uri)
+    client.set_tag(run_id, "owner", "ann")
+    client.set_tag(run_id, "mlflow.note.content", "do not delete")
+    client.set_tag(run_id, "mlflow.runName", "the good one")
+
+
+def go_on(study: FakeStudy, **changes: Any) -> None:
+    """As `hpo.run --accept-changes` does with these keys of the study file."""
+    old = study.record.config.model_dump(exclude_none=True)
+    config = StudyConfig.model_validate({**old, **changes})
+    record = replace(study.record, config=config)
+    open_study(study.storage, study.study.study_name, record, accept_changes=True)
+
+
+def test_another_pruner_and_more_trials_change_tags_only(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    follower = Mirror(study.places, None)  # as hpo.sync --follow, which began before
+    follower.sync()
+    before = parent(study)
+    assert before.tags["hpo.pruner"] == "forecast startup=5 warmup=5 share=20"
+    write_on(study, before.run_id)
+
+    go_on(study, pruner={"name": "none"}, sampler={"name": "random"}, n_trials=60, workers=3)
+    for mirror in (Mirror(study.places, None), follower, Mirror(study.places, None)):
+        mirror.sync()
+        after = parent(study)
+        assert after.run_id == before.run_id
+        assert after.params == before.params
+        shown = {name: after.tags[f"hpo.{name}"] for name in ("pruner", "sampler", "n_trials")}
+        assert shown == {"pruner": "none", "sampler": "random", "n_trials": "60"}
+        assert after.tags["hpo.workers"] == "3"
+        assert after.tags["owner"] == "ann"
+        assert (after.name, after.tags["mlflow.note.content"]) == ("the good one", "do not delete")
+        assert mirror.check() == []
+
+
+def test_other_ranges_make_another_run_which_keeps_what_people_wrote(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    follower = Mirror(study.places, None)
+    follower.sync()
+    before = parent(study)
+    write_on(study, before.run_id)
+
+    go_on(study, space={**CONFIG["space"], "dim": {"low": 16, "high": 64}})
+    follower.sync()
+    after = parent(study)
+    assert after.run_id != before.run_id
+    assert (before.params["space.dim"], after.params["space.dim"]) == ("16..128", "16..64")
+    assert after.tags["owner"] == "ann"
+    assert (after.name, after.tags["mlflow.note.content"]) == ("the good one", "do not delete")
+    trial = by_trial(study.places.tracking_uri)[0]
+    assert trial.tags["mlflow.parentRunId"] == after.run_id
+    for mirror in (Mirror(study.places, None), follower):
+        assert mirror.sync().created == 0
+        assert mirror.check() == []
