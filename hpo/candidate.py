@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
-from hpo.records import Attempt, Outcome, StudyRecord, comparable, epochs_of, is_feasible
+from hpo.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
@@ -61,7 +61,7 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
     """
     record, name = StudyRecord.of(study), study.study_name
     trials = comparable(record, study.get_trials(deepcopy=False))
-    complete = [t for t in trials if t.state.name == "COMPLETE" and is_feasible(t)]
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     if not complete:
         since = record.comparable_from
         later = f" on its data of today (from trial {since} on)" if since else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from optuna.trial import FrozenTrial
 
 from hpo.errors import SettingsError
 from hpo.settings import StudyConfig, plain
+from hpo.space import SearchSpace
 from recsys.config import TrainConfig
 
 Measure = Callable[[TrainConfig], float]
@@ -37,6 +40,18 @@ class Constraints:
             f"{name} {limit + excess[name]:.4g} > {limit:g}"
             for name, (limit, _) in self._limits.items()
             if excess[name] > 0
+        )
+
+    def broken_by(self, trials: Iterable[FrozenTrial]) -> tuple[int, ...]:
+        """Numbers of the COMPLETE trials that exceed a limit: the limit came after them."""
+        if not self._limits:
+            return ()
+        space = SearchSpace(self._config)
+        return tuple(
+            trial.number
+            for trial in trials
+            if trial.state.name == "COMPLETE"
+            and self.violation(self.excess(space.config(trial.params, seed=0)))
         )
 
     def check(self) -> None:

@@ -15,10 +15,10 @@ import optuna
 import torch
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo import summary
+from hpo.afterwards import promote, report, say_finished
 from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
@@ -27,14 +27,13 @@ from hpo.live import LiveProgress
 from hpo.locks import exclusive
 from hpo.progress import JsonProgress, LineProgress, Progress
 from hpo.records import StudyRecord, best_complete, comparable
-from hpo.report import report_at_end
 from hpo.runners import Runner
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import OBJECTIVE, Places, StudyConfig
 from hpo.storage import open_storage, parking_place, working_folder
-from hpo.study import load_study, new_uid, open_study
+from hpo.study import leave_out, load_study, new_uid, open_study
 from hpo.warm_starts import with_best_of
 from recsys.baselines import Popularity
 from recsys.cli import INTERRUPTED
@@ -99,6 +98,8 @@ def launch(request: Request) -> int:
             make_record(config, data_name, split),
             accept_changes=request.accept_changes,
         )
+        broken = Constraints(record.config, measures).broken_by(study.get_trials(deepcopy=False))
+        record = leave_out(study, record, broken)
         parked = parking_place(request.places.storage, record)
         ledger = Ledger(study, record.config, parked, measures)
         if died := ledger.recover():
@@ -120,27 +121,13 @@ def launch(request: Request) -> int:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     if request.json:
-        _say_finished(name, ended, config.n_trials, best)
+        say_finished(name, ended, config.n_trials, best)
     code = EXIT_CODES[ended.reason]
-    if code == 0 and request.report and ended.n_finished > n_before:
-        _report(request, name, split, tracking, console)
+    if code == 0 and request.report:
+        report(request, study, split, tracking, console)
     if code == 0 and request.promote:
-        code = _promote(request.places, name)
+        code = promote(request, name, console)
     return code or (tracking.exit_code if tracking else 0)
-
-
-def _say_finished(name: str, ended: Ended, n_trials: int, best: FrozenTrial | None) -> None:
-    """The last event of --json."""
-    found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
-    counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
-    JsonProgress(sys.stdout).say("finished", study=name, reason=ended.reason, **counts, best=found)
-
-
-def _report(
-    request: Request, name: str, split: Split, tracking: TrackingError | None, console: Console
-) -> None:
-    log = request.tracking and tracking is None  # MLflow is out of reach otherwise
-    console.print(report_at_end(request.places, name, split, log=log))
 
 
 def _wait(console: Console, held: str) -> None:
@@ -241,9 +228,3 @@ def _runners(request: Request, holdout: Holdout, uid: str) -> Iterator[Sequence[
         finally:
             for runner in runners:
                 runner.close()
-
-
-def _promote(places: Places, name: str) -> int:
-    from hpo.promote import run_promotion
-
-    return run_promotion(places, name)

@@ -25,6 +25,7 @@ from hpo.records import (
     ATTEMPT,
     EPOCHS,
     OUTCOME,
+    Attempt,
     Outcome,
     StudyRecord,
     best_complete,
@@ -211,11 +212,18 @@ class Ledger:
         assert same is not None
         was = Outcome.of(same) or Outcome(0, 0.0)
         outcome = replace(was, seconds=0.0, same_as=same.number, usage={})
+        source = Attempt.of(same)
+        assert source is not None, f"trial {same.number} has an outcome but never started"
+        # the numbers are of that training: whoever trains this one again needs its seed
+        attempt = replace(
+            assignment.attempt, seed=source.seed, threads=source.threads, device=source.device
+        )
         columns = epochs_of(same)
         now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))
         with self._lock:
             for epoch, value in same.intermediate_values.items():
                 assignment.trial.report(value, epoch)
+            assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             result = same.value if same.state is TrialState.COMPLETE else None

@@ -1,7 +1,7 @@
 """From a study's best trials to a version in the registry, measured on test once.
 
 The best trials race with fresh seeds on validation; the winner is trained again on train +
-validation for its best epoch count; then test is read, and the gate decides whether this is the
+validation for twice its best epoch; then test is read, and the gate decides whether this is the
 new champion or a challenger. A promotion may be killed at any point and started again: there
 will be one version of a trial, and its verdict stands.
 """

@@ -46,7 +46,7 @@ infeasible, which breaks a constraint and is not trained at all.
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Written once, when the study is made.
+    """Written when the study is made; when it goes on, with what may have changed.
 
     Attributes:
         uid: UUID; names of studies are unique only within one storage.
@@ -58,6 +58,7 @@ class StudyRecord:
         environment: versions of Python and packages, git commit, platform.
         changes: what was accepted later, see `hpo.study.open_study`: {"trial": the first one after
             it, "other_data": whether values before it compare no more, "what": lines}.
+        infeasible: COMPLETE trials that break a constraint which came later.
     """
 
     uid: str
@@ -68,6 +69,7 @@ class StudyRecord:
     baselines: Mapping[str, Mapping[str, float]]
     environment: Mapping[str, str]
     changes: tuple[Mapping[str, Any], ...] = ()
+    infeasible: tuple[int, ...] = ()
 
     @property
     def comparable_from(self) -> int:
@@ -82,7 +84,8 @@ class StudyRecord:
         """The record of a study made by hpo; KeyError for any other study."""
         values = json.loads(study.user_attrs[STUDY])
         config = StudyConfig.model_validate(values["config"])
-        return cls(**{**values, "config": config, "changes": tuple(values.get("changes", ()))})
+        lists = {name: tuple(values.get(name, ())) for name in ("changes", "infeasible")}
+        return cls(**{**values, "config": config, **lists})
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Attempt:
     Attributes:
         number: 1 for the first try of a config.
         origin: number of the first trial with this config (its own, if this is the first).
-        seed: TrainConfig.seed of this training; the same in all attempts.
+        seed: TrainConfig.seed of this training; the same in all attempts. Of a trial that was told
+            again: the seed, threads and device of the training that its numbers are from.
         threads: torch threads of the worker.
         runner: "inline" or "process".
         device: torch device name.
@@ -171,11 +175,8 @@ def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
 
 
 def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none.
-
-    One that breaks a constraint, which only a constraint that came later can cause, is left out.
-    """
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE" and is_feasible(trial)]
+    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none."""
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
@@ -190,8 +191,9 @@ T = TypeVar("T", bound=Numbered)
 
 
 def comparable(record: StudyRecord, trials: Iterable[T]) -> list[T]:
-    """Those whose values are of today's data: all, unless other data was accepted on the way."""
-    return [trial for trial in trials if trial.number >= record.comparable_from]
+    """Those that may win: all, unless other data or tighter constraints came on the way."""
+    out, first = set(record.infeasible), record.comparable_from
+    return [trial for trial in trials if trial.number >= first and trial.number not in out]
 
 
 def milliseconds(moment: datetime) -> int:
@@ -205,8 +207,3 @@ def first_start_ms(trial: FrozenTrial) -> int | None:
         return None
     attempt = Attempt.of(trial)
     return (attempt and attempt.started_ms) or milliseconds(trial.datetime_start)
-
-
-def is_feasible(trial: FrozenTrial) -> bool:
-    """Whether it keeps all constraints; so does a trial without any."""
-    return all(excess <= 0 for excess in trial.constraints.values())

@@ -48,7 +48,8 @@ def trial_to_replay(study: Study, number: int) -> FrozenTrial:
     """The trial of that number.
 
     Raises:
-        StudyError: there is none, it is not over, or it was stopped before its first epoch.
+        StudyError: there is none, it is not over, it was stopped before its first epoch, or the
+            study has gone on with other data since.
     """
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
@@ -58,6 +59,12 @@ def trial_to_replay(study: Study, number: int) -> FrozenTrial:
         raise StudyError(
             f"trial {number} is {trial.state.name} and has no epochs to compare with; "
             "choose one that is COMPLETE or PRUNED"
+        )
+    since = StudyRecord.of(study).comparable_from
+    if number < since:
+        raise StudyError(
+            f"trial {number} was trained on data that the study no longer has: from trial {since} "
+            "on it has other data (--accept-changes); choose one of those"
         )
     return trial
 

@@ -18,6 +18,8 @@ from recsys.console import command_parser
 from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from hpo.settings import Places
     from recsys.split import Split
 
@@ -66,6 +68,16 @@ def run_report(
     print(f"report of study {name}: {page}")
     print(_log(places, name, page.parent))
     return 0
+
+
+def is_reported(places: Places, study: Study) -> bool:
+    """Whether there is a report that was written after the last trial of a study ended."""
+    from hpo.reports.reporting import PAGE
+
+    page = report_folder(places, study.study_name) / PAGE
+    ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False)]
+    last = max((end.timestamp() for end in ends if end), default=float("inf"))
+    return page.exists() and page.stat().st_mtime >= last
 
 
 def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -> str:

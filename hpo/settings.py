@@ -143,7 +143,13 @@ class StudyConfig(_Section):
     @classmethod
     def _mlflow_takes_them(cls, tags: dict[str, str]) -> dict[str, str]:
         """One bad key would keep all of the study out of MLflow, at every sync."""
-        bad = [key for key in tags if not TAG_KEY.fullmatch(key) or posixpath.normpath(key) != key]
+        bad = [
+            key
+            for key in tags
+            if not TAG_KEY.fullmatch(key)
+            or posixpath.normpath(key) != key
+            or key.startswith((".", "/"))
+        ]
         ours = [key for key in tags if key.startswith(OUR_TAGS)]
         if bad:
             raise ValueError(

@@ -113,14 +113,14 @@ def _queue_first(study: Study, config: StudyConfig) -> None:
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
-    """The stored record with what may change: more trials, how to search, the gate, tags, text.
+    """The stored record with what may change: how many trials, how to search, the gate, tags, text.
 
     Warm starts only tell the search where to look, as the sampler does; none is taken back.
     """
     old = stored.config.warm_starts
     changes = {
         **{name: getattr(now.config, name) for name in CHANGEABLE},
-        "n_trials": max(now.config.n_trials, stored.config.n_trials),
+        "n_trials": now.config.n_trials,
         "warm_starts": (*old, *(start for start in now.config.warm_starts if start not in old)),
         "tags": {**stored.config.tags, **now.config.tags},
         "description": now.config.description or stored.config.description,
@@ -129,6 +129,14 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
     if brought != StudyRecord.of(study):
         study.set_user_attr(STUDY, brought.to_json())
     return brought
+
+
+def leave_out(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) -> StudyRecord:
+    """The record in which these trials, and no others, break constraints that came later."""
+    if infeasible != record.infeasible:
+        record = replace(record, infeasible=infeasible)
+        study.set_user_attr(STUDY, record.to_json())
+    return record
 
 
 def _changed(

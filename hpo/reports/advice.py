@@ -32,6 +32,8 @@ class Hint:
 def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
     """Share of the values' variance that each parameter explains (fANOVA), largest first.
 
+    Of these trials alone, which must be trials of the study.
+
     {} for fewer than 10 COMPLETE trials, or if all have the same value. PRUNED trials do not
     count, so a parameter that only decides between hopeless and fair looks smaller than it is.
     Conditional parameters that some of the trials lack are not among them.
@@ -40,7 +42,11 @@ def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
     if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    numbers = {trial.number for trial in finished}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the next line
+    part = optuna.create_study(direction=study.direction)
+    part.add_trials([t for t in study.get_trials(deepcopy=False) if t.number in numbers])
+    found = optuna.importance.get_param_importances(part, evaluator=evaluator)
     return {name: float(share) for name, share in found.items()}
 
 

@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from rich.table import Table
 from rich.text import Text
 
-from hpo.records import StudyRecord
+from hpo.records import StudyRecord, comparable
 from hpo.reports.trials import TrialRow, best_so_far, complete, default_trial, read_trials
 from hpo.settings import OBJECTIVE
 from hpo.study import load_study
@@ -24,6 +24,7 @@ class Side:
     """One of the two studies.
 
     Attributes:
+        trials: those that may win, see `hpo.records.comparable`.
         ended: the trials that ended, in the order in which they did.
         best: None if no trial is COMPLETE.
     """
@@ -68,10 +69,11 @@ def read_side(storage: RDBStorage, name: str) -> Side:
         StudyError: there is no such study here; the message lists those there are.
     """
     study = load_study(storage, name)
-    trials = read_trials(study)
+    record = StudyRecord.of(study)
+    trials = comparable(record, read_trials(study))
     ended = sorted((trial for trial in trials if trial.ended), key=_by_end)
     best = next(iter(complete(trials)), None)
-    return Side(study.study_name, StudyRecord.of(study), trials, ended, best)
+    return Side(study.study_name, record, trials, ended, best)
 
 
 def _by_end(trial: TrialRow) -> tuple[datetime, int]:

@@ -99,14 +99,15 @@ def _progress_rows(
 ) -> Iterator[Row]:
     """Counts by state, the best value so far, time and what was used, after each trial's end.
 
-    Where other data was accepted, the best value starts again.
+    Where other data was accepted, the best value starts again; where constraints were tightened, it
+    goes on without the trials that break them.
 
     The step is the highest number among the trials ended so far, not the trial's own: MLflow
     shows the value of the highest step, and with several workers the last trial to end is not
     always the one with the highest number.
     """
     counts = dict.fromkeys(COUNTERS, 0)
-    step, best = 0, {True: float("-inf"), False: float("-inf")}
+    step, complete = 0, list[FrozenTrial]()
     for trial in ended:
         time_ms, number = _by_end(trial)
         step = max(step, number)
@@ -114,12 +115,24 @@ def _progress_rows(
         values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
         values["elapsed_seconds"] = (time_ms - start_ms) / 1000
         if trial.state == TrialState.COMPLETE:
-            of_today = number >= record.comparable_from
-            assert trial.value is not None, f"trial {number} is complete without a value"
-            best[of_today] = values[BEST] = max(best[of_today], trial.value)
+            complete.append(trial)
+            best = best_complete(_rivals(record, number, complete))
+            assert best is not None
+            assert best.value is not None, f"trial {best.number} is complete without a value"
+            values[BEST] = best.value
         if outcome := Outcome.of(trial):
             values |= of_system(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
+
+
+def _rivals(
+    record: StudyRecord, number: int, complete: Sequence[FrozenTrial]
+) -> Sequence[FrozenTrial]:
+    """Those that a trial was compared with when it ended, itself among them."""
+    if not record.changes or number < record.changes[-1]["trial"]:
+        first = record.comparable_from
+        return [each for each in complete if (each.number < first) == (number < first)]
+    return comparable(record, complete)
 
 
 def _study_params(record: StudyRecord) -> dict[str, str]:

@@ -16,15 +16,22 @@ from hpo.errors import PromotionError, SettingsError
 from hpo.ledger import Ledger
 from hpo.objective import Objective, Stop
 from hpo.progress import LineProgress
-from hpo.records import Outcome, StudyRecord, best_complete
+from hpo.records import Outcome, StudyRecord, best_complete, comparable
 from hpo.reports.tables import stages
 from hpo.reports.trials import read_trials
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import Places
+from hpo.study import leave_out, open_study
 from hpo.summary import ending
 from hpo.tracking.projection import StudyView, project_trial
 from recsys.config import TrainConfig
-from tests.hpo.scripted import MemoryProgress, ScriptedRunner, make_study, study_config
+from tests.hpo.scripted import (
+    MemoryProgress,
+    ScriptedRunner,
+    make_study,
+    study_config,
+    study_record,
+)
 
 MEASURES = {"model_mb": lambda config: config.dim / 2}
 LIMIT = {"constraints": {"model_mb": 10}}  # dim <= 20 of 4..64
@@ -73,22 +80,34 @@ def test_the_sampler_sees_the_constraint(
     assert any(trial.params["dim"] > 20 for trial in above)
 
 
-def test_it_never_wins_even_if_the_constraint_came_later(
-    finished: tuple[optuna.Study, ScriptedRunner],
-) -> None:
-    study, _ = finished
-    best = best_complete(study.trials)
+def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -> None:
+    config = study_config(n_trials=8, pruner={"name": "none"})
+    study = make_study(tmp_path, config)
+    Scheduler(Ledger(study, config), [ScriptedRunner()], MemoryProgress(), 8).run()
+    free = best_complete(study.trials)
+    assert free is not None
+    assert free.params["dim"] > 20
+
+    tight = study_config(n_trials=8, pruner={"name": "none"}, **LIMIT)
+    study, record = open_study(study._storage, "small", study_record(tight), accept_changes=True)
+    broken = Constraints(tight, MEASURES).broken_by(study.trials)
+    assert broken == tuple(trial.number for trial in study.trials if trial.params["dim"] > 20)
+    record = leave_out(study, record, broken)
+    best = best_complete(comparable(record, study.trials))
     assert best is not None
     assert best.params["dim"] <= 20
-    assert top_candidates(study, 1)[0].trial == best.number
-    others = optuna.create_study(direction="maximize")
-    for excess in (0.0, 0.5):
-        trial = others.ask()
-        trial.set_constraint("model_mb", excess)
-        others.tell(trial, 1.0 + excess)
-    best = best_complete(others.trials)
-    assert best is not None
-    assert best.number == 0
+    assert top_candidates(study, 9)[0].trial == best.number
+    assert not {one.trial for one in top_candidates(study, 9)} & set(broken)
+    ledger = Ledger(study, tight, measures=MEASURES)
+    found = ledger.best()
+    assert found is not None
+    assert found.number == best.number
+
+    study, record = open_study(study._storage, "small", study_record(config), accept_changes=True)
+    record = leave_out(study, record, Constraints(config, MEASURES).broken_by(study.trials))
+    again = best_complete(comparable(record, study.trials))
+    assert again is not None
+    assert again.number == free.number
 
 
 def test_no_feasible_trial_is_no_candidate(tmp_path: Path) -> None:

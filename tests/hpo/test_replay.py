@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpo import replay
 from hpo.errors import StudyError
-from hpo.records import OUTCOME, epochs_of
+from hpo.records import ATTEMPT, OUTCOME, STUDY, StudyRecord, epochs_of
 from tests.hpo.commands import run, shop, study_file, study_in
 
 FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
@@ -92,6 +93,43 @@ def test_a_number_that_differs_is_told(
     assert "epoch 1 differs" in capsys.readouterr().out
     with pytest.raises(StudyError, match="no trial 99"):
         replay.main(["--trial", "99"])
+
+
+def test_a_trial_that_was_told_again_is_replayed_as_the_training_it_is_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    toml = Path(study_file(tmp_path, pruner="none"))
+    toml.write_text(
+        toml.read_text().partition("[space]")[0] + "[space]\ndim = { choices = [4, 8] }\n"
+    )
+    code, _, err = run(
+        "hpo.run", "--study", toml, "--data", shop(tmp_path), "--workers", 1, "--n-trials", 3,
+        "--no-tracking", "--no-report", cwd=tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    trials = study_in(tmp_path).trials
+    again = next(t for t in trials if t.user_attrs[OUTCOME]["same_as"] is not None)
+    first = trials[again.user_attrs[OUTCOME]["same_as"]]
+    assert again.user_attrs[ATTEMPT]["seed"] == first.user_attrs[ATTEMPT]["seed"]
+    monkeypatch.chdir(tmp_path)
+    assert replay.main(["--trial", str(again.number)]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+
+
+def test_a_trial_of_data_that_is_gone_is_not_replayed(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = twins[0]
+    study = study_in(folder)
+    record = StudyRecord.of(study)
+    note = {"trial": 5, "other_data": True, "what": ["data"]}
+    monkeypatch.chdir(folder)
+    study.set_user_attr(STUDY, replace(record, changes=(note,)).to_json())
+    try:
+        with pytest.raises(StudyError, match="trial 3 was trained on data that the study no long"):
+            replay.main(["--trial", "3"])
+    finally:
+        study.set_user_attr(STUDY, record.to_json())
 
 
 def test_json_tells_all_that_happens(twins: list[tuple[Path, str]]) -> None:

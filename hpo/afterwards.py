@@ -1,0 +1,60 @@
+"""What follows when a study has its trials: its report, and its promotion if that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hpo.progress import JsonProgress
+from hpo.report import is_reported, report_at_end
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+    from rich.console import Console
+
+    from hpo.launcher import Request
+    from hpo.scheduler import Ended
+    from recsys.errors import TrackingError
+    from recsys.split import Split
+
+
+def say_finished(name: str, ended: Ended, n_trials: int, best: FrozenTrial | None) -> None:
+    """The event of --json that ends a study."""
+    found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
+    counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
+    JsonProgress(sys.stdout).say("finished", study=name, reason=ended.reason, **counts, best=found)
+
+
+def report(
+    request: Request, study: Study, split: Split, tracking: TrackingError | None, console: Console
+) -> None:
+    """Write the report, unless there is one of all these trials already."""
+    if is_reported(request.places, study):
+        return
+    log = request.tracking and tracking is None  # MLflow is out of reach otherwise
+    console.print(report_at_end(request.places, study.study_name, split, log=log))
+
+
+def promote(request: Request, name: str, console: Console) -> int:
+    """Promote the winner; the exit code."""
+    from hpo.promotion import promote as promote_study
+    from hpo.promotion_summary import summary
+
+    source = request.config.data.source  # it may have moved since the study was made
+    say = partial(console.print, markup=False)
+    found = promote_study(request.places, name, data=source, say=say)
+    say(summary(found, request.places))
+    if request.json:
+        place = found.registered
+        JsonProgress(sys.stdout).say(
+            "promoted",
+            study=name,
+            trial=found.trial,
+            passed=found.passed,
+            version=place.version if place else None,
+            role=place.role if place else None,
+            refused=place.refused if place else None,
+        )
+    return 0 if found.passed else 1
