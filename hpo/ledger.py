@@ -113,8 +113,12 @@ class Ledger:
             self._retries.requeue()
         return len(dead)
 
+    def _n_ended(self) -> int:
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() for trial in trials)
+
     def _give_up(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        storage = self._study._storage
+        storage, outcome = self._study._storage, replace(outcome, order=self._n_ended())
         storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome.as_dict())
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
@@ -131,12 +135,18 @@ class Ledger:
         with self._lock:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
+            n_ended = self._n_ended()
             trial = self._study.ask()
             attempt = self._retries.attempt_of(trial)
             assert trial.datetime_start is not None
             started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
             attempt = replace(
-                attempt, threads=threads, runner=runner, device=device, started_ms=started_ms
+                attempt,
+                threads=threads,
+                runner=runner,
+                device=device,
+                started_ms=started_ms,
+                after=n_ended,
             )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
@@ -223,6 +233,7 @@ class Ledger:
         with self._lock:
             for epoch, value in same.intermediate_values.items():
                 assignment.trial.report(value, epoch)
+            outcome = replace(outcome, order=self._n_ended())
             assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
@@ -239,6 +250,7 @@ class Ledger:
     ) -> None:
         with self._lock:
             self._flush(assignment)
+            outcome = replace(outcome, order=self._n_ended())
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             self._remember(self._study.tell(assignment.trial, value, state=state))
         if assignment.snapshot:

@@ -101,6 +101,7 @@ class Attempt:
         runner: "inline" or "process".
         device: torch device name.
         started_ms: since 1970, when it started first; Optuna forgets that when a trial is parked.
+        after: how many trials had ended when it was asked for: what the sampler had seen.
     """
 
     number: int
@@ -110,6 +111,7 @@ class Attempt:
     runner: str
     device: str = "cpu"
     started_ms: int | None = field(default=None, compare=False)
+    after: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -133,6 +135,8 @@ class Outcome:
         same_as: number of an earlier trial with the same config, which was told again instead of
             trained again; else None.
         usage: what it took, by name, see `hpo.usage`; of a trial that was not trained: nothing.
+        order: how many trials had ended before it. With several workers the order of ends is part
+            of the result: the same seed and the same order give the same suggestions.
     """
 
     best_epoch: int
@@ -142,6 +146,7 @@ class Outcome:
     traceback: str = ""
     same_as: int | None = None
     usage: Mapping[str, float] = field(default_factory=dict, compare=False)
+    order: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -157,9 +157,10 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
         "hpo.dashboard": view.dashboard(trial.number),
     }
     if attempt:
-        tags |= {f"hpo.{name}": str(value) for name, value in attempt.as_dict().items()}
+        facts = {name: value for name, value in attempt.as_dict().items() if value is not None}
+        tags |= {f"hpo.{name}": str(value) for name, value in facts.items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
-        del tags["hpo.started_ms"]  # the run's own start
+        tags.pop("hpo.started_ms", None)  # the run's own start
     if outcome:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
