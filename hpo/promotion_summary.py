@@ -28,6 +28,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         *lines.table(lines.GATE, lines.gate_rows(found)),
         *found.notes,
         lines.cost_line(found),
+        *lines.index_lines(found),
         "",
         *_ending(promotion, places),
     ])  # fmt: skip
