@@ -20,15 +20,14 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
 from hpo.runners import go_on
+from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
-from recsys.errors import DivergedError
 from recsys.memory import forget_peaks
 from recsys.prepared import load_holdout
 from recsys.trainer import Fit
@@ -101,7 +100,7 @@ def main() -> None:
             fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device)
             end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
         except Exception as error:
-            end = _describe(error)
+            end = to_message(failure_of(error))
         channel.send(task=task, **end)
 
 
@@ -117,21 +116,6 @@ def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
             fit.save(snapshot)
             return "parked"
     return "done"
-
-
-def _describe(error: Exception) -> dict[str, Any]:
-    if isinstance(error, DivergedError):
-        return {"end": "diverged", "at": [error.epoch, error.step, error.loss]}
-    message = f"{type(error).__name__}: {error}"
-    kind = "out-of-memory" if _is_out_of_memory(error) else "error"
-    return {"end": kind, "message": message, "traceback": traceback.format_exc()}
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    # torch raises a plain RuntimeError when the CPU allocator fails
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

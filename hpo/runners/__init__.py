@@ -55,7 +55,10 @@ class Runner(Protocol):
         ...
 
     def kill(self) -> None:
-        """End a running training at once, from another thread; `epochs` raises WorkerDied."""
+        """End a running training, from another thread; `epochs` raises WorkerDied.
+
+        At once, or after its epoch where the engine cannot break into one.
+        """
         ...
 
     def close(self) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpo.errors import Parked, TrainingFailed, WorkerDied
+from hpo.runners.failures import from_message
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
-from recsys.errors import DivergedError
 from recsys.metrics import Metrics
 
 SILENCE_SECONDS = 60.0  # a living worker gives a sign every 5
@@ -232,14 +232,8 @@ def _epoch_result(values: dict[str, Any]) -> EpochResult:
 
 
 def _raise_failure(message: dict[str, Any]) -> None:
-    match message["end"]:
-        case "done":
-            return
-        case "parked":
-            raise Parked
-        case "diverged":
-            raise DivergedError(*message["at"])
-        case "out-of-memory":
-            raise MemoryError(message["message"])
-        case _:
-            raise TrainingFailed(message["message"], message["traceback"])
+    if message["end"] == "done":
+        return
+    if message["end"] == "parked":
+        raise Parked
+    raise from_message(message)

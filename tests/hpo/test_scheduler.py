@@ -7,16 +7,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
 from hpo.ledger import Ledger
 from hpo.records import Outcome, epochs_of
+from hpo.runners.inline import InlineRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
+from tests.examples import conveyor_split
 from tests.hpo.scripted import (
     MemoryProgress,
     Script,
@@ -268,3 +271,25 @@ def test_values_do_not_depend_on_where_the_study_was_interrupted(tmp_path: Path)
         for name in ("whole", "parts")
     ]
     assert tables[0] == tables[1]
+
+
+def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
+    """The engine in this process, which has no worker's message between it and the study."""
+    config = study_config()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 1:
+            scheduler.park("interrupted")
+
+    (tmp_path / "parked").write_text("in the way")
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    runner = InlineRunner(conveyor_split().tuning, torch.device("cpu"))
+    scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
+    assert scheduler.run() == Ended("interrupted", 1)
+    trials = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "WAITING"]
+    outcome = Outcome.of(trials[1])
+    assert outcome is not None
+    assert outcome.cause == "interrupted"
+    assert "cannot be put aside" in outcome.message
