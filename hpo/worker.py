@@ -6,7 +6,8 @@ Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when st
 launcher that is killed leaves nobody behind.
 
     in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
-    out  {"ready": true}   {"alive": true}   {"task": 7, "epoch": {...}}
+    out  {"ready": true}   {"alive": true, "cpu": seconds of all threads since it started}
+         {"task": 7, "began": true}   {"task": 7, "epoch": {...}}
          {"task": 7, "end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
 """
 
@@ -20,6 +21,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,7 +65,7 @@ class Channel:
 
     def _beat(self) -> None:
         while not threading.Event().wait(ALIVE_SECONDS):
-            self.send(alive=True)
+            self.send(alive=True, cpu=time.process_time())
 
     def send(self, **message: Any) -> None:
         with self._write_lock:
@@ -108,6 +110,7 @@ def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
     """Send the epochs; why there are no more."""
     snapshot = Path(place) if place else None
     go_on(fit, snapshot)
+    channel.send(task=task, began=True)
     for result in fit:
         channel.send(task=task, epoch=dataclasses.asdict(result))
         if channel.is_stopped(task):

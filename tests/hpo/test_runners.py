@@ -137,15 +137,15 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_worker_killed_before_it_is_ready_has_died(
     process: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = process_module._Worker
+    started = process_module.WorkerProcess
 
-    def killed(command: list[str]) -> process_module._Worker:
+    def killed(command: list[str]) -> process_module.WorkerProcess:
         worker = started(command)
         worker.kill()
         return worker
 
     with monkeypatch.context() as patch:
-        patch.setattr(process_module, "_Worker", killed)
+        patch.setattr(process_module, "WorkerProcess", killed)
         with pytest.raises(WorkerDied, match="signal 9"):
             list(process.epochs(CONFIG))
     assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
