@@ -65,8 +65,8 @@ class ProcessRunner:
         except GeneratorExit:
             worker.send({"stop": self._task})
             raise
-        except WorkerDied:
-            self.close()
+        except WorkerDied as error:
+            self._bury(worker, error)
             raise
         finally:
             if running and self._worker is worker:
@@ -83,16 +83,26 @@ class ProcessRunner:
 
     def _ready_worker(self) -> WorkerProcess:
         if self._worker is None:
-            self._worker = WorkerProcess(self._command)
+            worker = self._worker = WorkerProcess(self._command)
             try:
-                _wait(self._worker, Patience(), ready=True)
+                _wait(worker, Patience(), ready=True)
             except WorkerDied as error:
-                was_killed = self._worker.was_killed
-                self.close()
-                if was_killed:  # from outside, or by the system for its memory
+                was_killed = worker.was_killed
+                self._bury(worker, error)
+                if was_killed:
                     raise
                 raise TrainingFailed("the worker cannot start", str(error)) from error
         return self._worker
+
+    def _bury(self, worker: WorkerProcess, error: WorkerDied) -> None:
+        """Close the worker that died.
+
+        Raises:
+            MemoryError: it died of that.
+        """
+        self.close()
+        if worker.out_of_memory:
+            raise MemoryError(str(error)) from error
 
     def _next(self, worker: WorkerProcess) -> dict[str, Any]:
         """The next message of the current task."""

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpo.errors import WorkerDied
+from hpo.runners.oom import OomKills
 
 SILENCE_SECONDS = 60.0  # a living worker gives a sign every 5
 EXIT_SECONDS = 5.0
 TAIL_BYTES = 4000
+SIGKILL = -9  # as an exit code; Windows has none
 
 
 class WorkerProcess:
@@ -23,6 +25,9 @@ class WorkerProcess:
 
     Args:
         command: ends with the number of its threads.
+
+    Attributes:
+        out_of_memory: whether it died of that.
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -42,6 +47,8 @@ class WorkerProcess:
             },
         )
         self.pid = self._process.pid
+        self.out_of_memory = False
+        self._oom_kills = OomKills(self.pid)
         self._killed = False
         self._write_lock = threading.Lock()
         self._messages: queue.Queue[str | None] = queue.Queue()
@@ -77,16 +84,24 @@ class WorkerProcess:
             self.kill()
             raise WorkerDied(f"the worker was silent for {SILENCE_SECONDS:.0f} s, killed") from None
         if line is None:
-            code = self._process.wait()
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            tail = self._error_tail()
-            raise WorkerDied(f"the worker process died ({how})" + (f": {tail}" if tail else ""))
+            raise WorkerDied(self._cause_of_death())
         try:
             message: dict[str, Any] = json.loads(line)
         except ValueError:  # it died in the middle of a line
             self.kill()
             raise WorkerDied(f"the worker broke off: {line[:80]!r}") from None
+        if "alive" in message:
+            self._oom_kills.look()
         return message
+
+    def _cause_of_death(self) -> str:
+        code = self._process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if code == SIGKILL and not self._killed and (reason := self._oom_kills.reason()):
+            self.out_of_memory = True
+            return f"the system killed the worker because memory ran out ({how}; {reason})"
+        tail = self._error_tail()
+        return f"the worker process died ({how})" + (f": {tail}" if tail else "")
 
     def _error_tail(self) -> str:
         size = self._errors.seek(0, os.SEEK_END)
