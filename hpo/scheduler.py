@@ -47,7 +47,8 @@ class Scheduler:
 
     Args:
         timeout: seconds after which no new trial starts; running ones finish. None: no limit.
-        trial_seconds: after which a running trial ends as bad. None: no limit.
+        trial_seconds: of training after which a trial ends as bad; starting a worker and setting
+            up do not count. None: no limit.
     """
 
     def __init__(
@@ -115,7 +116,8 @@ class Scheduler:
             return
         for runner, assignment in list(self._live.items()):
             # most end by themselves, after an epoch; this one has an epoch that does not end
-            if now > assignment.started + self._trial_seconds + GRACE_SECONDS:
+            began = runner.began
+            if began is not None and now > began + self._trial_seconds + GRACE_SECONDS:
                 assignment.overdue = True
                 runner.kill()
 

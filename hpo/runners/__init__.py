@@ -24,11 +24,16 @@ class Runner(Protocol):
 
     `epochs` yields each epoch as it ends. Closing the iterator early stops that training; the
     runner can then be asked again. After an exception, too.
+
+    Attributes:
+        began: `time.monotonic()` when the running training was set up and its epochs began; None
+            while none does. Other threads read it.
     """
 
     name: str
     threads: int
     device: str
+    began: float | None
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` and yield its epochs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class InlineRunner:
     def __init__(self, holdout: Holdout, device: torch.device) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
         self.threads = torch.get_num_threads()
+        self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
@@ -33,6 +35,7 @@ class InlineRunner:
         try:
             fit = Fit(self._holdout, config, self._device)
             go_on(fit, snapshot)
+            self.began = time.monotonic()
             for result in fit:
                 yield result
                 if self._killed.is_set():
@@ -47,6 +50,8 @@ class InlineRunner:
             if failure is error:
                 raise
             raise failure from error
+        finally:
+            self.began = None
 
     def park(self) -> None:
         self._parking.set()

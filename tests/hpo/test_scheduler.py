@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from optuna.trial import TrialState
 
+from hpo import scheduler as scheduler_module
 from hpo.assignment import Assignment
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
 from hpo.ledger import Ledger
@@ -123,6 +125,42 @@ def test_a_trial_may_take_so_long_and_no_longer(tmp_path: Path) -> None:
         assert outcome.cause == ("time-limit" if late else None)
         assert trial.state is (TrialState.PRUNED if late else TrialState.COMPLETE)
         assert len(trial.intermediate_values) <= 3
+
+
+def test_setting_up_takes_nothing_of_a_trials_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "GRACE_SECONDS", 0.1)
+    config = study_config(n_trials=2)
+    runner = ScriptedRunner(lambda _: [0.1, 0.2], set_up_seconds=0.8)
+    ended = Scheduler(
+        make_ledger(tmp_path, config), [runner], MemoryProgress(), 2, trial_seconds=0.2
+    ).run()
+    assert ended == Ended("complete", 2)
+    assert not runner.killed
+    assert all(len(t.intermediate_values) > 0 for t in make_study(tmp_path, config).trials)
+
+
+def test_an_epoch_that_does_not_end_is_killed_at_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "GRACE_SECONDS", 0.1)
+
+    def script(_: TrainConfig) -> Iterator[float]:
+        assert runner.was_killed.wait(20)
+        raise WorkerDied("signal 9")
+        yield
+
+    runner = ScriptedRunner(script)
+    config = study_config(n_trials=1)
+    ended = Scheduler(
+        make_ledger(tmp_path, config), [runner], MemoryProgress(), 1, trial_seconds=0.2
+    ).run()
+    assert ended == Ended("complete", 1)
+    (trial,) = make_study(tmp_path, config).trials
+    outcome = Outcome.of(trial)
+    assert outcome is not None
+    assert (trial.state, outcome.cause) == (TrialState.PRUNED, "time-limit")
 
 
 def test_a_config_is_not_trained_twice(tmp_path: Path) -> None:
