@@ -22,6 +22,7 @@ from hpo import summary
 from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
+from hpo.hold import Hold
 from hpo.ledger import Ledger
 from hpo.live import LiveProgress
 from hpo.locks import exclusive
@@ -92,7 +93,7 @@ def launch(request: Request) -> int:
     storage = open_storage(request.places.storage)
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, console.print)
-    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
+    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)) as hold:
         study, record = open_study(
             storage,
             name,
@@ -112,7 +113,7 @@ def launch(request: Request) -> int:
             if split.is_sampled:
                 popular = record.baselines["popularity"][OBJECTIVE]
                 console.print(f"validation, popularity: {sample_line(split, popular)}")
-            ended, tracking = _run(request, config, ledger, split, study, console)
+            ended, tracking = _run(request, config, ledger, split, study, hold, console)
     console.print(summary.table(study, record))
     console.print(summary.best_config(study, record), end="")
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
@@ -176,6 +177,7 @@ def _run(
     ledger: Ledger,
     split: Split,
     study: Study,
+    hold: Hold,
     console: Console,
 ) -> tuple[Ended, TrackingError | None]:
     """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
@@ -201,7 +203,13 @@ def _run(
         patience = math.inf
         try:
             scheduler = Scheduler(
-                ledger, runners, progress, config.n_trials, config.timeout, config.trial_seconds
+                ledger,
+                runners,
+                progress,
+                config.n_trials,
+                config.timeout,
+                config.trial_seconds,
+                hold,
             )
             ended = scheduler.run()
             if ended.reason == "terminated":

@@ -1,0 +1,48 @@
+"""A lock that is held, and whether it still is."""
+
+from __future__ import annotations
+
+import threading
+
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+
+SESSION = sqlalchemy.text("SELECT pg_backend_pid()")
+
+
+class Hold:
+    """Of a file's lock: the operating system takes it from nobody who lives."""
+
+    def problem(self) -> str | None:
+        """Why somebody else may have the lock by now; None: it is held."""
+        return None
+
+
+class ServerHold(Hold):
+    """Of an advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
+
+    A connection of its own, mostly idle, which a restart, an administrator or a firewall may end.
+
+    Args:
+        connection: the one that took the lock.
+    """
+
+    def __init__(self, connection: sqlalchemy.Connection) -> None:
+        self._connection, self._turn = connection, threading.Lock()
+        self._session = self._connection.execute(SESSION).scalar()
+        self._problem: str | None = None
+
+    def problem(self) -> str | None:
+        with self._turn:
+            if self._problem is None:  # once lost it may have been another's since
+                self._problem = self._ask()
+            return self._problem
+
+    def _ask(self) -> str | None:
+        try:
+            session = self._connection.execute(SESSION).scalar()
+        except SQLAlchemyError as error:
+            return str(error.__cause__ or error).splitlines()[0]
+        if session != self._session:  # connected again, or a pooler between us and the server
+            return f"session {self._session} is {session} now"
+        return None
