@@ -31,7 +31,7 @@ class StudyError(Problems, HpoError):
 
 
 class StudyStopped(HpoError):
-    """More trials would not mend it, or are no longer ours to start: the storage or lock is gone."""
+    """More trials would not mend it, or are not ours to start: the storage or the lock is gone."""
 
 
 class WorkerDied(HpoError):
