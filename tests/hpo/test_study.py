@@ -194,6 +194,7 @@ def test_changes_are_accepted_on_request_and_noted(tmp_path: Path) -> None:
     [
         {"base": {"dim": 8, "lr": 0.01, "epochs": 4, "mix": 0.5}},
         {"space": {**SPACE, "epochs": {"choices": [2, 4]}}},
+        {"space": {**SPACE, "dim": {"low": 4, "high": 64}}},
     ],
 )
 def test_another_experiment_is_refused_whatever_is_accepted(
