@@ -22,6 +22,7 @@ from hpo.afterwards import promote, report, say_finished
 from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
+from hpo.hold import Hold
 from hpo.ledger import Ledger
 from hpo.live import LiveProgress
 from hpo.locks import exclusive
@@ -94,7 +95,7 @@ def launch(request: Request) -> int:
     storage = open_storage(request.places.storage)
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, console.print)
-    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
+    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)) as hold:
         study, record = open_study(
             storage,
             name,
@@ -116,7 +117,7 @@ def launch(request: Request) -> int:
             if split.is_sampled:
                 popular = record.baselines["popularity"][OBJECTIVE]
                 console.print(f"validation, popularity: {sample_line(split, popular)}")
-            ended, tracking = _run(request, config, ledger, split, study, console, events)
+            ended, tracking = _run(request, config, ledger, split, study, hold, console, events)
     console.print(summary.table(study, record))
     console.print(summary.best_config(study, record), end="")
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
@@ -166,6 +167,7 @@ def _run(
     ledger: Ledger,
     split: Split,
     study: Study,
+    hold: Hold,
     console: Console,
     events: TextIO,
 ) -> tuple[Ended, TrackingError | None]:
@@ -192,7 +194,13 @@ def _run(
         patience = math.inf
         try:
             scheduler = Scheduler(
-                ledger, runners, progress, config.n_trials, config.timeout, config.trial_seconds
+                ledger,
+                runners,
+                progress,
+                config.n_trials,
+                config.timeout,
+                config.trial_seconds,
+                hold,
             )
             ended = scheduler.run()
             if ended.reason == "terminated":
