@@ -68,6 +68,8 @@ class PromotionConfig(_Section):
     min_gain: float = Field(0.002, ge=0, lt=1)
     """The lower end of the 95% interval of its gain in recall_at_10 over the champion must lie
     above this."""
+    max_loss: float = Field(0.05, ge=0, lt=1)
+    """hpo.retrain: that end must lie above minus this share of the champion's recall_at_10."""
     must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )

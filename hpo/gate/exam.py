@@ -31,12 +31,14 @@ class Exam:
         model: trained on train + validation.
         rules: what the gate asks.
         device: where scores are computed.
+        renews: whether the model is a retraining of the champion.
     """
 
     split: Split
     model: TwoTower
     rules: PromotionConfig
     device: torch.device
+    renews: bool = False
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     obstacle: str | None = None
@@ -74,7 +76,9 @@ class Exam:
         evaluator = Evaluator(ground.holdout, self.device)
         ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[OBJECTIVE]
         theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[OBJECTIVE]
-        self.comparisons.append(compare(CHAMPION, ours, theirs, self.rules, what))
+        self.comparisons.append(
+            compare(CHAMPION, ours, theirs, self.rules, what, renews=self.renews)
+        )
         if ground.note:
             self.notes.append(ground.note)
 

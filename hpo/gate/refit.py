@@ -72,7 +72,8 @@ def refit(
     device = default_device()
     say(f"refit: trial {recipe.source.trial}, {recipe.epochs} epochs on train + validation")
     model = train(split.final.seen, recipe.config, recipe.epochs, device)
-    exam = Exam(split, model, recipe.source.promotion, device)
+    renews = occasion.drift is not None
+    exam = Exam(split, model, recipe.source.promotion, device, renews)
     if champion:
         exam.face_champion(champion)
     if occasion.race:

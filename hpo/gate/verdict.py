@@ -51,12 +51,22 @@ class Comparison:
 
 
 def compare(
-    rival: str, ours: Floats, theirs: Floats, rules: PromotionConfig, what: str = ""
+    rival: str,
+    ours: Floats,
+    theirs: Floats,
+    rules: PromotionConfig,
+    what: str = "",
+    *,
+    renews: bool = False,
 ) -> Comparison:
     """One rival's comparison under the study's rules.
 
     The champion must be beaten by `min_gain`, so that chance does not swap equal models day by
     day; a baseline must be beaten at all. Both count only if they stand in `must_beat`.
+
+    A retraining has the champion's own recipe, so it cannot be expected to beat it. It brings what
+    the comparison leaves out: new users, new items, today's histories. So it must only be no worse,
+    by a non-inferiority test with the margin `max_loss` times the champion's recall.
 
     Args:
         rival: see `Comparison`.
@@ -64,9 +74,13 @@ def compare(
         theirs: (m,) float64, of the same users with the rival.
         rules: of the study file.
         what: see `Comparison`.
+        renews: whether it is a retraining of the champion.
     """
-    needed = rival in rules.must_beat
-    need = (rules.min_gain if rival == CHAMPION else 0.0) if needed else None
+    need: float | None = None
+    if rival in rules.must_beat:
+        need = 0.0
+        if rival == CHAMPION:
+            need = -rules.max_loss * float(theirs.mean()) if renews else rules.min_gain
     return Comparison(
         rival,
         what,

@@ -70,6 +70,33 @@ def test_the_lower_end_decides(gain: float, need: float) -> None:
     assert (found.problem is None) == (found.gain.low > need)
 
 
+def renewed(ours: Floats, theirs: Floats, rules: PromotionConfig = RULES) -> bool:
+    return compare("champion", ours, theirs, rules, renews=True).problem is None
+
+
+def test_a_retraining_must_only_be_no_worse_than_the_champion() -> None:
+    likely = people(0)
+    passed = []
+    for seed in ROUNDS:
+        theirs = planted(likely, 2 * seed)
+        again = planted(likely, 2 * seed + 1)
+        moved = np.random.default_rng(seed).random(USERS) < 0.15  # others get the same answers
+        passed.append(renewed(np.where(moved, again, theirs), theirs))
+        assert not renewed(planted(0.8 * likely, 2 * seed + 1), theirs)
+        assert refused(np.where(moved, again, theirs), theirs)  # it would be no better one
+    assert sum(passed) >= 95
+
+
+def test_the_margin_of_a_retraining_is_a_share_of_the_champions_recall() -> None:
+    theirs = planted(people(1), 1)
+    loss = 0.05 * theirs.mean()
+    assert renewed(theirs - 0.9 * loss, theirs)
+    assert not renewed(theirs - 1.1 * loss, theirs)
+    assert not renewed(theirs, theirs, PromotionConfig(max_loss=0))
+    worse, better = np.zeros(40), np.ones(40)
+    assert compare("itemknn", worse, better, RULES, renews=True).need == 0.0
+
+
 def test_who_is_not_asked_for_is_no_gate() -> None:
     worse, better = np.zeros(40), np.ones(40)
     for rival in ("default", "ease", "popularity"):

@@ -29,7 +29,7 @@ from tests.hpo.test_promotion_killed import copy_of, dying
 __all__ = ["real"]
 
 EASY = {"must_beat": ["popularity"]}
-STRICT = {"must_beat": ["champion"], "min_gain": 0.9}
+STRICT = {"must_beat": ["champion"], "max_loss": 0.0}
 
 
 def options(study: RealStudy) -> list[str]:
