@@ -83,7 +83,6 @@ def test_a_retraining_must_only_be_no_worse_than_the_champion() -> None:
         moved = np.random.default_rng(seed).random(USERS) < 0.15  # others get the same answers
         passed.append(renewed(np.where(moved, again, theirs), theirs))
         assert not renewed(planted(0.8 * likely, 2 * seed + 1), theirs)
-        assert refused(np.where(moved, again, theirs), theirs)  # it would be no better one
     assert sum(passed) >= 95
 
 
