@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from hpo.errors import StudyError
 from hpo.kept import keep
 from hpo.replaying import save_model
 from hpo.reports.sections import Findings
 from hpo.reports.trials import complete
 from hpo.settings import OBJECTIVE, Places
-from recsys.errors import CheckpointError
+from recsys.errors import RecsysError
 
 
 def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) -> tuple[bool, str]:
@@ -33,7 +32,7 @@ def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) 
         )
     try:
         keep(places.storage, findings.study, files, best.number, save)
-    except (StudyError, CheckpointError) as error:
+    except RecsysError as error:
         return False, f"not kept: {error}"
     if save is None:
         return True, (
