@@ -60,8 +60,8 @@ class KeptFile(NamedTuple):
     def of(cls, uid: str, trial: int | None, path: Path) -> KeptFile:
         """A file to be kept of a study. The same name of the same trial has the same id for good.
 
-        So a newer file takes an older one's place. Emptying an attribute instead, which is all
-        that Optuna's storages can, makes `optuna.artifacts.get_all_artifact_meta` fail.
+        So a newer file takes an older one's place. The other way, to empty the attribute (Optuna's
+        storages remove none), makes `optuna.artifacts.get_all_artifact_meta` fail.
         """
         place = hashlib.sha256(f"{trial}/{path.name}".encode()).hexdigest()[:16]
         return cls(path.name, f"{uid}-{place}", sha256(path), trial)

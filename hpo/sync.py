@@ -73,8 +73,9 @@ def main(argv: Sequence[str]) -> int:
         from hpo.kept import artifact_folder
 
         print(
-            f"not in MLflow: {', '.join(report.absent)}; not in {artifact_folder(places.storage)} "
-            "either. Sync where they are, or make them again: python -m hpo.report"
+            f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
+            f"{artifact_folder(places.storage)}. Sync where they are, or make them again: "
+            "python -m hpo.report"
         )
     print(_where(places, report))
     return 0

@@ -46,7 +46,7 @@ class SyncReport:
         n_trials: trials that have a run.
         created, updated: runs; a created one is not counted as updated.
         uploaded: artifacts.
-        absent: those that a run lacks and that are not on this machine either.
+        absent: those that a run lacks and that are not here as they were kept.
         calls: requests to MLflow.
         seconds: wall time.
         address: of the study's run in the MLflow UI; None before the first trial starts.

@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpo.kept import KeptFile
 from hpo.tracking.projection import Content
 from hpo.tracking.runs import FILES, Calls, Held
+from recsys.checkpoint_files import sha256
 
 
 class Uploads:
@@ -19,8 +21,8 @@ class Uploads:
 
     Attributes:
         sent: how many files.
-        absent: paths of those that MLflow lacks and `store`, too: the study may be of another
-            machine. Their run is left as it is.
+        absent: paths of those that MLflow lacks and that `store` does not have as they were kept:
+            that may have been on another machine. Their run is left as it is.
     """
 
     def __init__(self, client: Calls, store: Path) -> None:
@@ -39,11 +41,15 @@ class Uploads:
             run, digest = held[content.trial], content.files_digest()
             if digest is None or run.files == digest:
                 continue
-            lost = [f.path for f in content.files if not (self._store / f.artifact_id).is_file()]
-            if lost:
+            if lost := [file.path for file in content.files if not self._has(file)]:
                 self.absent += lost
             else:
                 self._send(run, content, digest)
+
+    def _has(self, file: KeptFile) -> bool:
+        """Ids are not of contents: a report made elsewhere, or a killed one, leaves others here."""
+        path = self._store / file.artifact_id
+        return path.is_file() and sha256(path) == file.sha256
 
     def _send(self, run: Held, content: Content, digest: str) -> None:
         """The digest goes last, so that an upload that broke off is repeated."""

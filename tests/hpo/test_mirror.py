@@ -171,10 +171,17 @@ def test_files_of_another_machine_are_told_and_in_nobodys_way(
     assert sorted(report.absent) == wanted
     stores = ["--storage", study.places.storage, "--tracking-uri", study.places.tracking_uri]
     assert sync.main(stores) == 0
-    assert f"not in MLflow: {', '.join(report.absent)}; not in {folder}" in capsys.readouterr().out
+    said = f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in {folder}."
+    assert said in capsys.readouterr().out
     assert len(mirror.check()) == 6  # two digests, four files
     folder.with_name("elsewhere").rename(folder)
-    assert mirror.sync().uploaded == 4
+    page = folder / next(f.artifact_id for f in mirror._view.kept[None] if f.name == "report.html")
+    content = page.read_text()
+    page.write_text("of a report that was killed before it said so")
+    report = mirror.sync()
+    assert (report.uploaded, report.absent) == (2, ("report/report.html",))
+    page.write_text(content)
+    assert mirror.sync().uploaded == 2
     assert_mirrored(mirror, study.places.tracking_uri)
 
 
