@@ -111,12 +111,16 @@ def _start(
     import optuna_dashboard
 
     from hpo.guard import LOCAL_HOSTS, Guard
+    from hpo.kept import artifact_folder, artifact_store
     from hpo.servers import EVERYWHERE, DashboardServer, MlflowServer
     from recsys.mlflow_client import is_server, open_client, sqlite_file
 
     names = {*LOCAL_HOSTS, *options.allowed_host, options.host} - {*EVERYWHERE}
     hosts = sorted(name.lower() for name in names)
-    app = Guard(optuna_dashboard.wsgi(storage), hosts, allow_writes=options.allow_writes)
+    if options.allow_writes:  # somebody may add the first one
+        artifact_folder(places.storage).mkdir(parents=True, exist_ok=True)
+    shown = optuna_dashboard.wsgi(storage, artifact_store=artifact_store(places.storage))
+    app = Guard(shown, hosts, allow_writes=options.allow_writes)
     servers: list[Server] = [DashboardServer(app, options.host, options.port, "--port")]
     stack.callback(servers[0].stop)
     uri = places.tracking_uri

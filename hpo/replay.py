@@ -28,8 +28,18 @@ def main(argv: Sequence[str]) -> int:
     print(f"study {study.study_name}, trial {trial.number}: {trial.state.name.lower()}", flush=True)
     found = replay(study, trial, options.data, lambda line: print(line, flush=True))
     if options.artifacts is not None:
-        save_model(found, options.artifacts)
-        print(f"model of epoch {found.best_epoch}: {options.artifacts}")
+        best = found.fit.best
+        assert best is not None, "trial_to_replay lets no trial without epochs through"
+        save_model(
+            options.artifacts,
+            found.fit.model,
+            found.record,
+            found.split,
+            trial=trial.number,
+            best_epoch=best.epoch,
+            validation=best.metrics,
+        )
+        print(f"model of epoch {best.epoch}: {options.artifacts}")
     for line in found.differences:
         print(line)
     if not found.differences:

@@ -17,6 +17,8 @@ from hpo.records import Attempt, StudyRecord, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.checkpoint import origin, save
+from recsys.metrics import Metrics
+from recsys.model import TwoTower
 from recsys.split import Split
 from recsys.trainer import Fit
 
@@ -37,11 +39,6 @@ class Replay:
     fit: Fit
     n_epochs: int
     differences: list[str]
-
-    @property
-    def best_epoch(self) -> int:
-        """0 if none was trained."""
-        return self.fit.best.epoch if self.fit.best else 0
 
 
 def trial_to_replay(study: Study, number: int) -> FrozenTrial:
@@ -123,7 +120,27 @@ def _changes(record: StudyRecord) -> list[str]:
     ]
 
 
-def save_model(found: Replay, folder: Path) -> None:
-    """Keep the model of the best epoch, as `recsys.train` would."""
-    about = origin(found.record.data_name, found.split)
-    save(folder, found.fit.model, found.split.tuning.seen, about)
+def save_model(
+    folder: Path,
+    model: TwoTower,
+    record: StudyRecord,
+    split: Split,
+    *,
+    trial: int,
+    best_epoch: int,
+    validation: Metrics,
+) -> None:
+    """Store a trial's model of its best epoch as `recsys.train` would; `recsys.evaluate` reads it.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or the disk is full.
+    """
+    about = {
+        **origin(record.data_name, split),
+        "study": {"name": record.config.name, "uid": record.uid},
+        "trial": trial,
+        "trained_on": "train",
+        "best_epoch": best_epoch,
+        "validation": validation.as_dict(),
+    }
+    save(folder, model, split.tuning.seen, about)

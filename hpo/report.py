@@ -58,15 +58,17 @@ def _export(places: Places, study_name: str | None, csv: Path | None, parquet: P
 def run_report(
     places: Places, study_name: str | None, out: Path | None = None, *, data: str | None = None
 ) -> int:
-    """Write the report, put it into MLflow if the study is there, say where it is."""
+    """Write the report, bring it into MLflow if the study is there, say where it is."""
     from hpo.reports.reporting import write_report
     from hpo.storage import existing_storage
     from hpo.study import load_study
+    from hpo.tracking.once import bring_into_mlflow
 
     name = load_study(existing_storage(places.storage), study_name).study_name
-    page = write_report(places, name, out or report_folder(places, name), data=data)
-    print(f"report of study {name}: {page}")
-    print(_log(places, name, page.parent))
+    written = write_report(places, name, out or report_folder(places, name), data=data)
+    print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
+    if written.is_kept:
+        print(bring_into_mlflow(places, name))
     return 0
 
 
@@ -88,17 +90,21 @@ def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -
 
     Args:
         whole: the study's data and split.
-        log: put it into MLflow, too.
+        log: bring it into MLflow, too.
     """
     started = time.monotonic()
     try:
         if training := _long_training(places, study_name):
             return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
         from hpo.reports.reporting import write_report
+        from hpo.tracking.once import bring_into_mlflow
 
-        page = write_report(places, study_name, report_folder(places, study_name), whole=whole)
-        lines = [f"report: {page} ({time.monotonic() - started:.1f} s)"]
-        return "\n".join([*lines, *([_log(places, study_name, page.parent)] if log else [])])
+        written = write_report(places, study_name, report_folder(places, study_name), whole=whole)
+        seconds = time.monotonic() - started
+        lines = [f"report: {written.page} ({seconds:.1f} s)", written.news]
+        if log and written.is_kept:
+            lines.append(bring_into_mlflow(places, study_name))
+        return "\n".join(lines)
     except RecsysError as error:
         return f"no report: {error}"
     except Exception as error:
@@ -123,27 +129,11 @@ def _long_training(places: Places, study_name: str) -> float | None:
     return again if again > limit else None
 
 
-def _log(places: Places, study_name: str, folder: Path) -> str:
-    """A report that is not in MLflow is still a report: one line, no failure."""
-    from hpo.reports.reporting import ARTIFACTS, log_report
-    from recsys.errors import TrackingError
-
-    try:
-        run = log_report(places, study_name, folder)
-    except TrackingError as error:
-        return f"not in MLflow: {error}"
-    if run is None:
-        return "not in MLflow: the study has no run there; make one with hpo.sync"
-    return f"in MLflow: folder {ARTIFACTS} of run {run}"
-
-
 def report_folder(places: Places, study_name: str) -> Path:
     """Where a study's report goes: beside its SQLite storage, else in `studies`."""
-    from hpo.locks import sqlite_path
+    from hpo.storage import beside
 
-    storage = sqlite_path(places.storage)
-    beside = storage.parent if storage else Path("studies")
-    return beside / REPORTS / folder_name(study_name)
+    return beside(places.storage) / REPORTS / folder_name(study_name)
 
 
 def folder_name(study_name: str) -> str:

@@ -44,14 +44,21 @@ def existing_storage(url: str) -> RDBStorage:
         return _connect(url)
 
 
+def beside(url: str) -> Path:
+    """The folder for what belongs to a storage and is no row of it: an SQLite file's own.
+
+    Of a server it is `studies` in the current folder, so of this machine alone.
+    """
+    path = sqlite_path(url)
+    return path.parent if path else Path("studies")
+
+
 def parking_place(url: str, record: StudyRecord) -> Path:
     """The folder for a study's trainings that are put aside: beside an SQLite file.
 
     They are of this machine. Where they are missing, a parked trial starts at its first epoch.
     """
-    path = sqlite_path(url)
-    folder = (path.parent if path else Path("studies")).resolve() / "parked"
-    return folder / record.uid / record.split_fingerprint
+    return beside(url).resolve() / "parked" / record.uid / record.split_fingerprint
 
 
 @contextmanager

@@ -69,6 +69,14 @@ def main(argv: Sequence[str]) -> int:
     finally:
         mirror.close()
     print(_line(mirror, report))
+    if report.absent:
+        from hpo.kept import artifact_folder
+
+        print(
+            f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
+            f"{artifact_folder(places.storage)}. Sync where they are, or make them again: "
+            "python -m hpo.report"
+        )
     print(_where(places, report))
     return 0
 
@@ -101,7 +109,7 @@ def _follow(mirror: Mirror) -> None:
             problem = str(error)
         else:
             problem = ""
-            if report.created or report.updated:
+            if report.created or report.updated or report.uploaded:
                 print(_line(mirror, report), flush=True)
             if report.status == "FINISHED":
                 return
@@ -109,9 +117,10 @@ def _follow(mirror: Mirror) -> None:
 
 
 def _line(mirror: Mirror, report: SyncReport) -> str:
+    files = f", {report.uploaded} files" if report.uploaded else ""
     return (
         f"study {mirror.study_name}: {report.n_trials} trials in MLflow, {report.created} runs "
-        f"created, {report.updated} updated ({report.calls} calls, {report.seconds:.1f} s)"
+        f"created, {report.updated} updated{files} ({report.calls} calls, {report.seconds:.1f} s)"
     )
 
 

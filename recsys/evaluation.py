@@ -61,7 +61,7 @@ class TowerScorer:
     """
 
     def __init__(self, model: TwoTower, seen: Interactions) -> None:
-        self._model, self._histories = model, Histories(model, seen)
+        self.model, self._histories = model, Histories(model, seen)
         with torch.no_grad():
             self._items = model.item_vectors().T.contiguous()
             self._bias = model.bias.detach().clone()
@@ -69,9 +69,9 @@ class TowerScorer:
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
         history = self._histories.of(users)
-        vectors = self._model.user_vectors(users, history)
+        vectors = self.model.user_vectors(users, history)
         scores = torch.addmm(self._bias, vectors, self._items)
-        self._model.add_neighbours(scores, history)
+        self.model.add_neighbours(scores, history)
         return scores
 
 

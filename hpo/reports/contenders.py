@@ -1,8 +1,8 @@
 """The best trial, the default configuration and the baselines, measured on the same questions.
 
-Models are not kept by a study, so the two trials are trained again with their stored seeds, for
-their best epoch count. The same seed, threads and device give the same numbers; whether they did
-is checked against what the storage says.
+Models are not kept while a study runs, so the two trials are trained again with their stored
+seeds, for their best epoch count. The same seed, threads and device give the same numbers; whether
+they did is checked against what the storage says.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from recsys.errors import DataError
 from recsys.evaluation import Evaluator, Scorer, TowerScorer
 from recsys.interactions import Bools, Interactions
 from recsys.metrics import Floats, UserMetrics
+from recsys.model import TwoTower
 from recsys.segments import ItemGroup, UserGroup, activity_groups, coverage, popularity_groups
 from recsys.split import Holdout
 from recsys.trainer import Trainer
@@ -51,6 +52,7 @@ class Contender:
         by_items: per group of items, recall_at_10 of the users with a question in it.
         coverage: share of the catalogue in somebody's top 10.
         stored: what the study says that its recall_at_10 is; None for a baseline.
+        model: what was measured; None for a baseline.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Contender:
     by_items: Sequence[Floats]
     coverage: float
     stored: float | None = None
+    model: TwoTower | None = None
 
     @property
     def values(self) -> Floats:
@@ -119,6 +122,7 @@ class Bench:
             [part.evaluate(scorer).values[OBJECTIVE] for part in self._parts],
             coverage(scorer, self.holdout.seen, self._evaluator.users, self.device),
             stored,
+            scorer.model if isinstance(scorer, TowerScorer) else None,
         )
 
 

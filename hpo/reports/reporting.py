@@ -9,17 +9,19 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from hpo import registry
 from hpo.data import load_split
 from hpo.errors import StudyError
 from hpo.records import StudyRecord, comparable
 from hpo.reports.advice import importances
 from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
 from hpo.reports.html import render_html
+from hpo.reports.keeping import keep_report
 from hpo.reports.markdown import render_markdown
 from hpo.reports.sections import Findings, build
 from hpo.reports.style import style
@@ -29,7 +31,6 @@ from hpo.storage import existing_storage
 from hpo.study import load_study
 from recsys.errors import DataError
 from recsys.interactions import Interactions
-from recsys.mlflow_client import open_client, sqlite_file, tracking_errors
 from recsys.split import TEST, Split, split
 
 PAGE, SUMMARY = "report.html", "summary.md"
@@ -42,7 +43,21 @@ FILES = (
     SUMMARY,
     PAGE,
 )  # the page last: it is what one opens
-ARTIFACTS = "report"  # folder in the study's MLflow run
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that has been written.
+
+    Attributes:
+        page: its file.
+        is_kept: whether it is among the study's artifacts, from where MLflow gets it.
+        news: a line on that, and on the best trial's model.
+    """
+
+    page: Path
+    is_kept: bool
+    news: str
 
 
 def write_report(
@@ -52,11 +67,12 @@ def write_report(
     *,
     data: str | None = None,
     whole: Split | None = None,
-) -> Path:
-    """Write a study's report into a folder; returns the page. Other files there stay.
+) -> Written:
+    """Write a study's report into a folder and keep it with the study. Other files there stay.
 
     The best trial and the default configuration are trained again, so it takes about as long as
-    these three trainings.
+    these three trainings. The best trial's model is there then, and is kept, too, see `hpo.kept`:
+    if it has the value that the study says, else it would be another model.
 
     Args:
         places: where the study lives.
@@ -71,7 +87,13 @@ def write_report(
         PromotionError: the data is not what the study was made on.
     """
     _check_writable(folder)  # before the long part
-    files = report_files(find_out(places, study_name, data=data, whole=whole))
+    findings = find_out(places, study_name, data=data, whole=whole)
+    files = report_files(findings)
+    _write(folder, files)
+    return Written(folder / PAGE, *keep_report(places, findings, files))
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
@@ -84,7 +106,6 @@ def write_report(
                     (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StudyError(f"the report cannot be written to {folder}: {error}") from error
-    return folder / PAGE
 
 
 def _check_writable(folder: Path) -> None:
@@ -117,6 +138,7 @@ def find_out(
     return Findings(
         study=study.study_name,
         record=record,
+        split=whole,
         trials=trials,
         importance=importances(study, trials),
         compared=compare_models(whole.tuning, device, record, best, default),
@@ -153,31 +175,3 @@ def report_files(findings: Findings) -> dict[str, bytes]:
     return {f"{name}.png": image for name, image in images.items()} | {
         name: text.encode() for name, text in texts.items()
     }
-
-
-def log_report(places: Places, study_name: str | None, folder: Path) -> str | None:
-    """Put a report's files into the study's run in MLflow, in the folder `report`.
-
-    Returns:
-        The run's id; None if MLflow has no run of this study, or there is no tracking store yet.
-
-    Raises:
-        StudyError: there is no such study.
-        TrackingError: MLflow does not answer or refuses.
-    """
-    path = sqlite_file(places.tracking_uri)
-    if path is not None and not path.exists():
-        return None
-    study = load_study(existing_storage(places.storage), study_name)
-    client = open_client(places.tracking_uri)
-    with tracking_errors(places.tracking_uri):
-        experiment = client.get_experiment_by_name(places.experiment)
-        if experiment is None:
-            return None
-        uid = StudyRecord.of(study).uid
-        run = registry.study_run(client, experiment.experiment_id, uid)
-        if run is not None:
-            for name in FILES:
-                if (folder / name).exists():
-                    client.log_artifact(run, str(folder / name), ARTIFACTS)
-    return run

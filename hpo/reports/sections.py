@@ -17,6 +17,7 @@ from hpo.reports.parts import Picture, Report, Section
 from hpo.reports.space_figures import importance_bars, parallel_coordinates, slices
 from hpo.reports.trials import TrialRow, complete, default_trial
 from hpo.settings import OBJECTIVE
+from recsys.split import Split
 
 NOTHING = (
     "Nothing stands out: the best trials press against no bound of the search space, and every "
@@ -46,6 +47,7 @@ class Findings:
 
     Attributes:
         study: its name.
+        split: its data.
         importance: parameter -> share, see `hpo.reports.advice.importances`.
         compared: the models on the study's own validation split.
         later: the same on a split by global time; None if there is none.
@@ -53,6 +55,7 @@ class Findings:
 
     study: str
     record: StudyRecord
+    split: Split
     trials: Sequence[TrialRow]
     importance: Mapping[str, float]
     compared: Comparison

@@ -1,7 +1,7 @@
 """Compares MLflow with the storage, value by value, and changes nothing.
 
-What people added to the runs in MLflow (tags, params, metrics, notes, names) is theirs and no
-difference.
+What people added to the runs in MLflow (tags, params, metrics, notes, names, files) is theirs and
+no difference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.settings import Places
 from hpo.tracking.projection import Content, StudyView, project_trial
-from hpo.tracking.runs import Calls, Runs, data_of
+from hpo.tracking.runs import FILES, Calls, Runs, data_of
 from hpo.tracking.study_projection import project_study
 from recsys.mlflow_client import sqlite_file
 
@@ -35,7 +35,8 @@ def differences(
 ) -> list[str]:
     """A line for each thing that MLflow lacks, has otherwise or has too much; [] if none.
 
-    MLflow's exceptions pass through. Costs a request per metric of each run.
+    MLflow's exceptions pass through. Costs a request per metric of each run, and one per run with
+    artifacts.
     """
     path = sqlite_file(places.tracking_uri)
     if path is not None and not path.exists():
@@ -89,6 +90,8 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
         ("start", info.start_time, content.start_ms),
         ("dataset", data_of(run), content.data.digest if content.data else None),
     ]
+    if content.files:
+        pairs.append((f"tag {FILES}", data.tags.get(FILES), content.files_digest()))
     if content.end_ms is not None:  # of a run that goes on MLflow may keep an earlier end
         pairs.append(("end", info.end_time, content.end_ms))
     for kind, has, wanted in (
@@ -99,10 +102,19 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     for name, there, here in pairs:
         if there != here:
             yield f"{name} is {_shown(there)} in MLflow, {_shown(here)} in the storage"
+    for path in _lost_files(client, info.run_id, content):
+        yield f"file {path} is missing in MLflow"
     for name, wanted_points in sorted(_points(content).items()):
         history = client.get_metric_history(info.run_id, name)
         points = [(m.step, m.timestamp, _value(m.value)) for m in history]
         yield from _of_metric(name, points, wanted_points)
+
+
+def _lost_files(client: MlflowClient, run_id: str, content: Content) -> Iterator[str]:
+    """Paths of artifacts; what is in them is not compared, that would mean to fetch all."""
+    folders = {file.folder for file in content.files}
+    there = {entry.path for folder in folders for entry in client.list_artifacts(run_id, folder)}
+    yield from (file.path for file in content.files if file.path not in there)
 
 
 def _points(content: Content) -> dict[str, list[Point]]:

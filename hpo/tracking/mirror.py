@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
+from hpo.kept import artifact_folder, kept_files
 from hpo.locks import LockHeld, exclusive
 from hpo.records import StudyRecord
 from hpo.settings import Places
@@ -27,6 +28,7 @@ from hpo.tracking.notes import first_line, write_first_lines
 from hpo.tracking.projection import Content, StudyView, project_trial
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study, summary
+from hpo.tracking.uploads import Uploads
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 
@@ -43,18 +45,24 @@ class SyncReport:
     Attributes:
         n_trials: trials that have a run.
         created, updated: runs; a created one is not counted as updated.
+        uploaded: artifacts.
+        absent: those that a run lacks and that are not here as they were kept.
         calls: requests to MLflow.
         seconds: wall time.
         address: of the study's run in the MLflow UI; None before the first trial starts.
+        run_id: of the study's run; None before the first trial starts.
         status: of the study's run, e.g. FINISHED; None before the first trial starts.
     """
 
     n_trials: int
     created: int
     updated: int
+    uploaded: int
+    absent: tuple[str, ...]
     calls: int
     seconds: float
     address: str | None
+    run_id: str | None
     status: str | None
 
 
@@ -124,26 +132,35 @@ class Mirror:
             self._view = self._look()
             with uncollected():
                 trials = self._study.get_trials(deepcopy=False)
-            whole = project_study(self._view, trials)
             runs, self._runs = self._runs, None  # after an error, memory is not to be trusted
+            if runs is None or fresh:
+                self._look_at_artifacts()
+            whole = project_study(self._view, trials)
+            with_files: list[Content] = []
             with tracking_errors(self._places.tracking_uri):
                 if runs is None or fresh:
                     runs = self._open()
                 else:
                     runs.reset_counts()
                 if whole:
-                    self._write(runs, whole, trials)
+                    with_files = self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request that was repeated on its way may have made two
             self._link(runs, trials, summary(self._view.record, trials))
+            uploads = Uploads(self._client, artifact_folder(self._places.storage))
+            with tracking_errors(self._places.tracking_uri):
+                uploads.bring_up(runs.held, with_files)
             self._runs = runs
         return SyncReport(
             n_trials=len(runs.held.keys() - {None}),
             created=runs.created,
             updated=runs.updated,
+            uploaded=uploads.sent,
+            absent=tuple(uploads.absent),
             calls=runs.calls,
             seconds=time.monotonic() - started,
             address=self._addresses.get(None),
+            run_id=runs.held[None].run_id if whole else None,
             status=whole.status if whole else None,
         )
 
@@ -155,30 +172,39 @@ class Mirror:
         """
         with self._lock(), tracking_errors(self._places.tracking_uri):
             self._view = self._look()
+            self._look_at_artifacts()
             trials = self._study.get_trials(deepcopy=False)
             return differences(self._connect, self._places, self._view, trials)
 
+    def _look_at_artifacts(self) -> None:
+        """They change when a report is written, which ends with a fresh sync: only those look."""
+        self._view = replace(self._view, kept=kept_files(self._study, self._view.record.uid))
+
     def _open(self) -> Runs:
-        client = Calls(self._connect(self._places.tracking_uri))
-        self._experiment_id = experiment_id(client, self._places.experiment)
+        self._client = Calls(self._connect(self._places.tracking_uri))
+        self._experiment_id = experiment_id(self._client, self._places.experiment)
         self._settled: set[tuple[int, str]] = set()  # ended trials, with their parent's run
         self._linked: dict[int | None, str] = {}  # first lines that stand in notes
         self._addresses: dict[int | None, str] = {}
-        runs = Runs(client, self._experiment_id, self._view.record.uid)
+        runs = Runs(self._client, self._experiment_id, self._view.record.uid)
         with uncollected():
             runs.read()
         return runs
 
-    def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> None:
+    def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> list[Content]:
+        """Bring up all runs but for artifacts; returns the contents that have some."""
+        with_files = []
         parent = runs.ensure(whole).run_id
         for trial in trials:
             if (trial.number, parent) in self._settled:
                 continue
             if content := project_trial(self._view, trial, parent):
                 runs.bring_up(content)
+                with_files += [content] if content.files else []
             if trial.state.is_finished():
                 self._settled.add((trial.number, parent))
-        runs.bring_up(whole)  # last, so that FINISHED means that all is there
+        runs.bring_up(whole)  # last, so that FINISHED means that all trials are there
+        return [*with_files, whole] if whole.files else with_files
 
     def _link(self, runs: Runs, trials: Sequence[FrozenTrial], news: str) -> None:
         """Put addresses, and the study's news, into the notes of optuna-dashboard."""

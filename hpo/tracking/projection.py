@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.kept import KeptFile
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
 from hpo.settings import OBJECTIVE, Places
 from hpo.space import SearchSpace
@@ -65,6 +66,9 @@ class Content:
         tags: may change.
         description: given when the run is made, and left to its readers from then on.
         data: what it was trained on; only the run of the study says it.
+        files: its artifacts, whose names are all different. MLflow cannot take files back
+            everywhere, so a run may have others from before: an earlier report's pictures, or the
+            model of a trial that was the best once, which is still that trial's own.
     """
 
     trial: int | None
@@ -77,6 +81,7 @@ class Content:
     tags: Mapping[str, str]
     description: str
     data: DataInput | None = None
+    files: Sequence[KeptFile] = ()
 
     def digest(self, n_rows: int, *, params: bool) -> str:
         """Of what cannot be taken back: the first n rows, and the params if asked for."""
@@ -91,6 +96,13 @@ class Content:
     def tags_digest(self) -> str:
         return hashlib.sha256(repr(sorted(self.tags.items())).encode()).hexdigest()[:16]
 
+    def files_digest(self) -> str | None:
+        """Of names and contents; None if there are none."""
+        if not self.files:
+            return None
+        entries = sorted((file.path, file.sha256) for file in self.files)
+        return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class StudyView:
@@ -99,12 +111,14 @@ class StudyView:
     Attributes:
         study_id: of the storage, for addresses in optuna-dashboard.
         dashboard_url: where people see that.
+        kept: trial number (None: the study itself) to its artifacts.
     """
 
     name: str
     study_id: int
     record: StudyRecord
     dashboard_url: str = Places.dashboard_url
+    kept: Mapping[int | None, Sequence[KeptFile]] = field(default_factory=dict)
     space: SearchSpace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +151,7 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
         rows=rows,
         tags={"mlflow.parentRunId": parent, **_trial_tags(view, trial)},
         description=f"[Trial {trial.number} in optuna-dashboard]({view.dashboard(trial.number)})",
+        files=view.kept.get(trial.number, ()),
     )
 
 

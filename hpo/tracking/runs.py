@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARK = "hpo.synced"
 NOTE, NAME = "mlflow.note.content", "mlflow.runName"
+FILES = "hpo.files"  # which artifacts a run holds; a tag of its own, since they come last
 MAX_BATCH = 1000  # metrics, params and tags together
 PAGE = 5000  # runs
 
@@ -56,13 +57,14 @@ class Mark(NamedTuple):
 
 @dataclass
 class Held:
-    """A run as MLflow has it. `data`: digest of its dataset."""
+    """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts."""
 
     run_id: str
     status: str
     end_ms: int | None
     mark: Mark | None
     data: str | None = None
+    files: str | None = None
     is_new: bool = False
 
     def has_status(self, content: Content) -> bool:
@@ -134,10 +136,13 @@ class Runs:
             number = run.data.tags.get("optuna.trial")
             key = None if number is None else int(number)
             info, mark = run.info, Mark.parse(run.data.tags.get(MARK))
+            files = run.data.tags.get(FILES)
             if key in self.held:
                 self._client.delete_run(info.run_id)
             else:
-                self.held[key] = Held(info.run_id, info.status, info.end_time, mark, data_of(run))
+                self.held[key] = Held(
+                    info.run_id, info.status, info.end_time, mark, data_of(run), files
+                )
 
     def search(self) -> Iterator[Run]:
         """All runs of the study, whatever they hold."""

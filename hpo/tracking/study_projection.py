@@ -51,6 +51,7 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
         f"{view.record.config.description}".rstrip(),
         data=_data(view.record),
+        files=view.kept.get(None, ()),
     )
 
 

@@ -55,12 +55,14 @@ class Watched:
 
     Attributes:
         runs: name of a run to its id; the study's is `demo`.
+        best: number of the best trial, whose model is kept.
         report: the page that the study's end has written.
     """
 
     dashboard: str
     mlflow: str
     runs: dict[str, str]
+    best: int
     report: Path
 
 
@@ -125,7 +127,8 @@ def watched(
         found = MlflowClient(mlflow).search_runs(["1"])
         runs = {run.info.run_name: run.info.run_id for run in found}
         report = folder / "studies" / "reports" / "demo" / "report.html"
-        yield Watched(dashboard, mlflow, runs, report)
+        (best,) = [r.data.tags["hpo.best_trial"] for r in found if r.info.run_name == "demo"]
+        yield Watched(dashboard, mlflow, runs, int(best), report)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -102,6 +102,22 @@ def test_the_report_lies_in_the_run_of_the_study(page: Page, watched: Watched) -
     page.frame_locator("iframe").get_by_role("heading", name="Study demo").wait_for()
 
 
+def test_optuna_dashboard_shows_what_is_kept(page: Page, watched: Watched) -> None:
+    page.goto(f"{watched.dashboard}/dashboard/studies/1")
+    page.get_by_role("heading", name="Study Artifacts").wait_for()
+    page.get_by_text("report.html", exact=True).first.wait_for()
+    page.goto(f"{watched.dashboard}/dashboard/studies/1/trials?numbers={watched.best}")
+    for name in ("item_vecs.npy", "model_meta.json", "weights.safetensors"):
+        page.get_by_text(name, exact=True).first.wait_for()
+
+
+def test_the_best_model_lies_in_its_run(page: Page, watched: Watched) -> None:
+    run = watched.runs[f"trial-{watched.best:03}"]
+    page.goto(f"{watched.mlflow}/#/experiments/1/runs/{run}/artifacts")
+    for name in ("item_vecs.npy", "user_vecs.npy", "model_meta.json", "weights.safetensors"):
+        page.get_by_text(name, exact=True).first.wait_for()
+
+
 def test_the_first_screen_of_the_report_says_what_counts(
     page: Page, watched: Watched, picture: Keep
 ) -> None:

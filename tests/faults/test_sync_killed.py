@@ -59,6 +59,7 @@ def twelve_trials(study: FakeStudy) -> None:
     parked = study.start()
     study.train(parked, 2)
     study.park(parked)
+    study.keep(6)
 
 
 def test_two_hundred_random_kills(tmp_path: Path, mlflow_uri: str) -> None:

@@ -9,6 +9,7 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from hpo.kept import keep
 from hpo.records import (
     ATTEMPT,
     EPOCHS,
@@ -107,6 +108,16 @@ class FakeStudy:
         self.train(trial, n_epochs)
         self.end(trial, state, cause)
         return trial
+
+    def keep(self, trial: int, text: str = "first", *, model: bool = True) -> None:
+        """Keep a report, and a model of that trial; `text` is in every file."""
+
+        def save(folder: Path) -> None:
+            for name in ("model_meta.json", "item_vecs.npy"):
+                (folder / name).write_text(f"{name} of trial {trial}, {text}")
+
+        report = {name: f"{name}, {text}".encode() for name in ("report.html", "history.png")}
+        keep(self.places.storage, self.study.study_name, report, trial, save if model else None)
 
     def park(self, trial: Trial) -> None:
         self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -20,7 +22,7 @@ from recsys.mlflow_client import open_client, sqlite_file
 Point = tuple[str, int, int, float]  # name, step, time_ms, value
 EXPERIMENT = "two-tower-hpo"
 RUNS = """
-    SELECT run_uuid, runs.name, status, start_time, end_time
+    SELECT run_uuid, runs.name, status, start_time, end_time, artifact_uri
     FROM runs JOIN experiments USING (experiment_id)
     WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active'
         AND runs.lifecycle_stage = 'active'
@@ -98,9 +100,11 @@ class StoredRun:
     status: str
     start_ms: int
     end_ms: int | None
+    artifact_uri: str
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def series(self, name: str) -> list[tuple[int, int, float]]:
         """(step, time_ms, value) of one metric, in order."""
@@ -110,7 +114,8 @@ class StoredRun:
         """All that two syncs of the same study must agree on: the parent's id is not among it."""
         tags = {name: value for name, value in self.tags.items() if name != "mlflow.parentRunId"}
         tags["hpo.synced"] = tags["hpo.synced"].rpartition(":")[0]
-        return (self.name, self.status, self.start_ms, self.end_ms, self.params, tags, self.points)
+        times = (self.start_ms, self.end_ms)
+        return (self.name, self.status, times, self.params, tags, self.points, self.files)
 
 
 def stored_runs(tracking: str | Path, experiment: str = EXPERIMENT) -> list[StoredRun]:
@@ -124,7 +129,19 @@ def stored_runs(tracking: str | Path, experiment: str = EXPERIMENT) -> list[Stor
             run.tags.update(db.execute(f"SELECT key, value FROM tags {of_run}").fetchall())
             columns = "key, step, timestamp, value"
             run.points += db.execute(f"SELECT {columns} FROM metrics {of_run} ORDER BY {columns}")
+            run.files.update(_files(run.artifact_uri, Path(str(path)).parent))
         return runs
+
+
+def _files(artifact_uri: str, beside: Path) -> dict[str, bytes]:
+    """Path in a run to what is in the file."""
+    place = urlsplit(artifact_uri)
+    if place.scheme == "mlflow-artifacts":  # what the server makes of them
+        folder = beside / "artifacts" / place.path.lstrip("/")
+    else:
+        folder = Path(url2pathname(place.path))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def by_trial(tracking: str | Path, experiment: str = EXPERIMENT) -> dict[int | None, StoredRun]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from mlflow import MlflowClient
@@ -36,6 +38,7 @@ def mirrored(tmp_path: Path, mlflow_uri: str) -> Mirrored:
     study.run(TrialState.COMPLETE)
     study.run(TrialState.FAIL, cause="error")
     study.run(TrialState.PRUNED)
+    study.keep(0)
     Mirror(study.places, None).sync()
     return Mirrored(study, open_client(mlflow_uri), by_trial(mlflow_uri))
 
@@ -55,6 +58,7 @@ def test_what_people_add_is_no_difference(mirrored: Mirrored) -> None:
     client.set_tag(run, "mine", "1")
     client.set_tag(run, "mlflow.note.content", "my own words")
     client.log_metric(run, "my_metric", 1.0)
+    client.log_text(run, "odd", "notes.txt")
     client.update_run(run, name="the good one")
     assert mirrored.check() == []
 
@@ -106,6 +110,27 @@ def add_points(m: Mirrored) -> list[str]:
     return [f"trial 2: metric mrr: 2 of 5 points not in the storage, the first: {first}"]
 
 
+def lose_files(m: Mirrored) -> list[str]:
+    for key, path in ((None, "report/report.html"), (0, "item_vecs.npy")):
+        folder = Path(url2pathname(urlsplit(m.runs[key].artifact_uri).path))
+        (folder / path).unlink()
+    m.client.delete_tag(m.runs[0].run_id, "hpo.files")
+    digest = m.runs[0].tags["hpo.files"]
+    return [
+        "study: file report/report.html is missing in MLflow",
+        f"trial 0: tag hpo.files is missing in MLflow, '{digest}' in the storage",
+        "trial 0: file item_vecs.npy is missing in MLflow",
+    ]
+
+
+def write_another_report(m: Mirrored) -> list[str]:
+    m.study.keep(0, "second")
+    return [
+        r"study: tag hpo.files is '\w{16}' in MLflow, '\w{16}' in the storage",
+        r"trial 0: tag hpo.files is '\w{16}' in MLflow, '\w{16}' in the storage",
+    ]
+
+
 def train_on(m: Mirrored) -> list[str]:
     trial = m.study.start()
     m.study.train(trial, 1)
@@ -130,6 +155,8 @@ def lose_the_experiment(m: Mirrored) -> list[str]:
         change_an_end,
         change_tags,
         add_points,
+        lose_files,
+        write_another_report,
         train_on,
         lose_the_experiment,
     ],

@@ -156,5 +156,5 @@ def test_a_trained_study_is_reported_and_its_winner_known(tmp_path: Path) -> Non
     }
     trained = study.train("conditional", 6, space=space)
     assert {len(trial.params) for trial in trained.trials} == {1, 2}
-    page = write_report(study.places, "conditional", tmp_path / "report")
+    page = write_report(study.places, "conditional", tmp_path / "report").page
     assert "user_power" in page.read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from hpo import dashboard
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.guard import LOCAL_HOSTS, Guard
+from hpo.kept import artifact_folder, artifact_store
 from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
 from hpo.settings import Places
 from hpo.tracking.mirror import Mirror
@@ -53,16 +54,18 @@ def ask(url: str, method: str = "GET", **headers: str) -> Answer:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> FakeStudy:
-    """A study with one trial, beside an empty MLflow database. Nothing here may change it."""
+    """A study with a kept trial, beside an empty MLflow database. Nothing here may change it."""
     folder = tmp_path_factory.mktemp("dashboard")
     shutil.copy(mlflow_template, folder / "mlflow.db")
     made = FakeStudy(places(folder))
     made.run(TrialState.COMPLETE)
+    made.keep(0)
     return made
 
 
 def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
-    app = optuna_dashboard.wsgi(study.storage)
+    store = artifact_store(study.places.storage)
+    app = optuna_dashboard.wsgi(study.storage, artifact_store=store)
     guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
     return DashboardServer(guard, "127.0.0.1", free_port(), "--port")
 
@@ -80,6 +83,40 @@ def test_reading_works(read_only: str) -> None:
     page = ask(f"{read_only}/dashboard/studies/1/trials?numbers=0", Host="localhost:1")
     assert (page.status, "<html" in page.body) == (200, True)
     assert ask(f"{read_only}/api/studies", "HEAD").status == 200
+
+
+def listed(address: str) -> dict[str, str]:
+    """Name of each artifact that the study's and the trial's page show, to where it is served."""
+    study = json.loads(ask(f"{address}/api/studies/1").body)
+    (trial,) = study["trials"]
+    pages = {"/artifacts/1": study, f"/artifacts/1/{trial['trial_id']}": trial}
+    return {
+        artifact["filename"]: f"{path}/{artifact['artifact_id']}"
+        for path, shown in pages.items()
+        for artifact in shown["artifacts"]
+    }
+
+
+def test_what_a_study_keeps_is_shown_and_served(read_only: str) -> None:
+    shown = listed(read_only)
+    assert set(shown) == {"report.html", "history.png", "item_vecs.npy", "model_meta.json"}
+    assert shown["report.html"].count("/") == 3  # on the study's page; the model on its trial's
+    assert shown["item_vecs.npy"].count("/") == 4
+    assert ask(read_only + shown["report.html"]) == Answer(200, "report.html, first")
+    model = ask(read_only + shown["item_vecs.npy"])
+    assert model == Answer(200, "item_vecs.npy of trial 0, first")
+    foreign = {"Origin": "http://evil.example"}
+    assert ask(read_only + shown["report.html"], **foreign).status == 403
+
+
+def test_what_a_study_keeps_cannot_be_changed(study: FakeStudy, read_only: str) -> None:
+    shown = listed(read_only)
+    for path in shown.values():
+        assert ask(f"{read_only}/api{path}", "DELETE").status == 405
+    for path in ("/api/artifacts/1", "/api/artifacts/1/1"):
+        assert ask(read_only + path, "POST").status == 405
+    assert listed(read_only) == shown
+    assert len(list(artifact_folder(study.places.storage).iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -212,7 +249,9 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         assert "two-tower-hpo" in ask(search).body
         assert ask(search, Host=f"10.evil.example:{ports[1]}").status == 403
         assert ask(mlflow).status == 200
-        assert "fake-demo" in ask(f"http://127.0.0.1:{ports[0]}/api/studies").body
+        assert "fake-demo" in ask(f"{addresses[0]}/api/studies").body
+        page = listed(addresses[0])["report.html"]
+        assert ask(addresses[0] + page).body == "report.html, first"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert not psutil.wait_procs(family, timeout=30)[1]

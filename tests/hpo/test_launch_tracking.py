@@ -63,8 +63,11 @@ def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template:
     assert "report: studies/reports/tiny-interactions/report.html" in out
     assert f"in MLflow: folder report of run {runs[None].run_id}" in out
     assert (tmp_path / "studies/reports/tiny-interactions/report.html").exists()
-    logged = tmp_path / "artifacts" / runs[None].run_id / "artifacts/report"
-    assert {path.name for path in logged.iterdir()} >= {"report.html", "summary.md", "history.png"}
+    pages = {"report/report.html", "report/summary.md", "report/history.png"}
+    assert set(runs[None].files) >= pages
+    best = study_in(tmp_path).best_trial.number
+    assert f"kept: the model of trial {best}" in out  # trained here again as the worker had it
+    assert {key for key in runs if "model_meta.json" in runs[key].files} == {best}
     (failed,) = [mirrored for mirrored in runs.values() if mirrored.status == "FAILED"]
     assert failed.tags["hpo.cause"] == "worker-died"
     assert "died" in failed.tags["hpo.message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 
+from hpo import sync
+from hpo.kept import artifact_folder
 from hpo.locks import exclusive
 from hpo.settings import Places
 from hpo.tracking.mirror import Mirror, SyncReport
@@ -66,12 +69,14 @@ def all_states(study: FakeStudy, longest: int = 3) -> None:
     parked = study.start()
     study.train(parked, 1)
     study.park(parked)  # the next one to ask would get it back
+    study.keep(5)
     study.study.enqueue_trial({"dim": 20, "lr": 0.002})
 
 
 def expected(mirror: Mirror, runs: dict[int | None, StoredRun]) -> dict[int | None, Content]:
     trials = mirror._study.get_trials(deepcopy=False)
     parent = runs[None].run_id
+    mirror._look_at_artifacts()
     contents = [project_trial(mirror._view, trial, parent) for trial in trials]
     found = [content for content in [*contents, project_study(mirror._view, trials)] if content]
     return {content.trial: content for content in found}
@@ -84,7 +89,10 @@ def assert_holds(run: StoredRun, content: Content) -> None:
     assert run.params == content.params
     assert {name: run.tags[name] for name in content.tags} == content.tags
     own = {"hpo.synced", "mlflow.runName", "mlflow.note.content"}
+    own |= {"hpo.files"} if content.files else set()
     assert set(run.tags) - set(content.tags) == own
+    hashes = {path: hashlib.sha256(content).hexdigest() for path, content in run.files.items()}
+    assert hashes == {file.path: file.sha256 for file in content.files}
     points = [
         (name, row.step, row.time_ms, float(value))
         for row in content.rows
@@ -106,7 +114,7 @@ def assert_mirrored(mirror: Mirror, tracking: str | Path, experiment: str = EXPE
 def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
     all_states(study, longest=130)  # 1040 values: more than one request takes
     report = mirror.sync()
-    assert (report.n_trials, report.created, report.updated) == (7, 8, 0)
+    assert (report.n_trials, report.created, report.updated, report.uploaded) == (7, 8, 0, 4)
     assert_mirrored(mirror, study.places.tracking_uri)
     runs = by_trial(study.places.tracking_uri)
     assert [runs[number].status for number in range(7)] == [
@@ -124,6 +132,57 @@ def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
     assert (again.created, again.updated, again.calls) == (0, 0, 2)
     assert (remembered.created, remembered.updated, remembered.calls) == (0, 0, 0)
     assert comparable(study.places.tracking_uri) == before
+
+
+def test_what_a_study_keeps_is_in_its_runs(study: FakeStudy, mirror: Mirror) -> None:
+    for _ in range(2):
+        study.run(COMPLETE)
+    study.keep(0)
+    mirror.sync()
+    study.keep(1, "second")
+    study.run(COMPLETE)
+    remembered, fresh, again = mirror.sync(fresh=False), mirror.sync(), mirror.sync()
+    assert [report.uploaded for report in (remembered, fresh, again)] == [0, 4, 0]
+    runs = by_trial(study.places.tracking_uri)
+    assert fresh.run_id == runs[None].run_id
+    assert runs[None].files == {
+        "report/report.html": b"report.html, second",
+        "report/history.png": b"history.png, second",
+    }
+    assert runs[1].files["item_vecs.npy"] == b"item_vecs.npy of trial 1, second"
+    assert runs[0].files["item_vecs.npy"] == b"item_vecs.npy of trial 0, first"  # still its own
+    assert runs[2].files == {}
+    assert mirror.check() == []
+
+
+def test_files_of_another_machine_are_told_and_in_nobodys_way(
+    study: FakeStudy, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.run(COMPLETE)
+    study.keep(0)
+    mirror.sync()
+    folder = artifact_folder(study.places.storage)
+    folder.rename(folder.with_name("elsewhere"))
+    assert mirror.sync().absent == ()  # MLflow has them
+    delete_all_runs(study)
+    report = mirror.sync()
+    assert (report.created, report.uploaded) == (2, 0)
+    wanted = ["item_vecs.npy", "model_meta.json", "report/history.png", "report/report.html"]
+    assert sorted(report.absent) == wanted
+    stores = ["--storage", study.places.storage, "--tracking-uri", study.places.tracking_uri]
+    assert sync.main(stores) == 0
+    said = f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in {folder}."
+    assert said in capsys.readouterr().out
+    assert len(mirror.check()) == 6  # two digests, four files
+    folder.with_name("elsewhere").rename(folder)
+    page = folder / next(f.artifact_id for f in mirror._view.kept[None] if f.name == "report.html")
+    content = page.read_text()
+    page.write_text("of a report that was killed before it said so")
+    report = mirror.sync()
+    assert (report.uploaded, report.absent) == (2, ("report/report.html",))
+    page.write_text(content)
+    assert mirror.sync().uploaded == 2
+    assert_mirrored(mirror, study.places.tracking_uri)
 
 
 def test_a_study_without_trials_has_no_run(study: FakeStudy, mirror: Mirror) -> None:
@@ -226,7 +285,8 @@ def delete_the_database(study: FakeStudy) -> None:
 def double_some_runs(study: FakeStudy) -> None:
     client = open_client(study.places.tracking_uri)
     for run in stored_runs(study.places.tracking_uri)[:3]:
-        tags = {name: value for name, value in run.tags.items() if name != "hpo.synced"}
+        marks = ("hpo.synced", "hpo.files")  # not given when a run is made
+        tags = {name: value for name, value in run.tags.items() if name not in marks}
         experiment = experiment_id(client, EXPERIMENT)
         client.create_run(experiment, run.start_ms, tags=tags, run_name=run.name)
 
@@ -374,6 +434,7 @@ def twelve_trials(study: FakeStudy) -> None:
     parked = study.start()
     study.train(parked, 2)
     study.park(parked)
+    study.keep(7)
 
 
 @pytest.mark.slow

@@ -11,26 +11,36 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import optuna
 import polars as pl
 import pytest
+import torch
 
 from hpo.data import load_split
 from hpo.errors import StudyError
+from hpo.kept import artifact_folder, kept_files
 from hpo.ledger import Ledger
+from hpo.locks import exclusive
 from hpo.records import Outcome, StudyRecord
 from hpo.report import folder_name, main, report_at_end, report_folder
 from hpo.reports.contenders import BEST, DEFAULT
 from hpo.reports.figures import durations, history, learning_curves
 from hpo.reports.parts import with_bounds
-from hpo.reports.reporting import FILES, PICTURES, find_out, log_report, report_files, write_report
+from hpo.reports.reporting import FILES, PICTURES, find_out, report_files, write_report
 from hpo.reports.sections import Findings
 from hpo.reports.trials import best_so_far, read_trials
 from hpo.settings import Places
+from hpo.tracking.mirror import Mirror
+from hpo.tracking.once import bring_into_mlflow
+from recsys import evaluate
 from recsys.bootstrap import mean_interval
+from recsys.checkpoint import load
+from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.split import TEST, Split
 from recsys.trainer import Fit
+from tests.hpo.mlflow_server import by_trial, stored_runs
 from tests.hpo.real_study import BASE, RealStudy
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
@@ -38,6 +48,11 @@ SECTIONS = (
     "best", "next", "history", "curves", "importances", "parallel", "slices", "models", "segments",
     "later", "time", "trials", "about",
 )  # fmt: skip
+
+MODEL = {
+    "model_meta.json", "weights.safetensors", "history.safetensors",
+    "user_vecs.npy", "item_vecs.npy", "item_bias.npy",
+}  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -169,8 +184,6 @@ def test_the_models_are_those_that_the_study_trained(
     split = load_split(findings.record, None)
     seed = best.user_attrs["hpo:attempt"]["seed"]
     config = SearchSpace(findings.record.config).config(best.params, seed)
-    import torch
-
     fit = Fit(split.tuning, config, torch.device("cpu"))
     results = list(fit)
     assert max(result.metrics.recall_at_10 for result in results) == best.value
@@ -249,22 +262,148 @@ def test_a_model_that_comes_out_differently_is_said(findings: Findings) -> None:
     assert "exactly the stored values" not in text
 
 
-def test_the_command_writes_files_and_logs_them(
-    real: RealStudy, files: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = real.train("shop", 0)
-    client = open_client(real.places.tracking_uri)
-    tags = {"hpo.study_uid": StudyRecord.of(study).uid, "hpo.kind": "study"}
-    run = client.create_run(experiment_id(client, "two-tower-hpo"), tags=tags).info.run_id
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    assert log_report(real.places, "shop", tmp_path) == run
-    assert {Path(f.path).name for f in client.list_artifacts(run, "report")} == set(FILES)
+def kept_names(study: optuna.Study) -> dict[int | None, set[str]]:
+    kept = kept_files(study, StudyRecord.of(study).uid)
+    return {number: {file.name for file in files} for number, files in kept.items()}
 
+
+def test_report_and_best_model_are_kept_and_come_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = RealStudy(tmp_path)
+    study = real.train("kept", 3)
+    best = study.best_trial
+    call = ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
+    Mirror(real.places, "kept").sync()
+    assert main(call) == 0
+    runs = by_trial(real.places.tracking_uri)
+    _, kept, where = capsys.readouterr().out.splitlines()
+    assert kept == f"kept: the model of trial {best.number}"
+    assert where == f"in MLflow: folder report of run {runs[None].run_id}"
+    assert set(runs[None].files) <= {f"report/{name}" for name in FILES}
+    assert {"report/report.html", "report/summary.md"} <= set(runs[None].files)
+    assert kept_names(study)[best.number] == MODEL == set(runs[best.number].files)
+
+    client, mirror = open_client(real.places.tracking_uri), Mirror(real.places, "kept")
+    experiment = experiment_id(client, "two-tower-hpo")
+    client.delete_experiment(experiment)
+    assert mirror.sync().uploaded == 0  # out of the trash, with all its files
+    client.rename_experiment(experiment, "gone")
+    assert mirror.sync().uploaded == len(runs[None].files) + len(MODEL)
+    assert mirror.check() == []
+    again = by_trial(real.places.tracking_uri)
+    assert again[None].run_id != runs[None].run_id
+    assert {key: run.files for key, run in again.items()} == {k: r.files for k, r in runs.items()}
+
+
+def test_the_kept_model_has_the_value_of_its_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Out of MLflow, as anybody would fetch it: by its weights, and by its vectors alone."""
+    real = RealStudy(tmp_path)
+    real.base = {**BASE, "neighbour_weight": 0.0}  # score = vectors and bias, nothing else
+    study = real.train("kept", 3)
+    best = study.best_trial
+    write_report(real.places, "kept", tmp_path / "out")
+    Mirror(real.places, "kept").sync()
+    run = by_trial(real.places.tracking_uri)[best.number]
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    for name, content in run.files.items():
+        (folder / name).write_bytes(content)
+
+    stored = load(folder)
+    assert stored.meta["trial"] == best.number
+    assert stored.meta["validation"]["recall_at_10"] == best.value
+    parts = load_split(StudyRecord.of(study), None)
+    evaluator = Evaluator(parts.tuning, torch.device("cpu"))
+    measured = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
+    assert measured.recall_at_10 == best.value
+
+    users, items, bias = (
+        torch.from_numpy(np.load(folder / f"{name}.npy"))
+        for name in ("user_vecs", "item_vecs", "item_bias")
+    )
+
+    class Vectors:
+        def scores(self, asked: torch.Tensor) -> torch.Tensor:
+            return users[asked] @ items.T + bias
+
+    assert evaluator.evaluate(Vectors()).mean().recall_at_10 == best.value
+    capsys.readouterr()
+    assert evaluate.main(["--artifacts", str(folder), "--data", str(real.data)]) == 0
+    assert f"recall_at_10  {best.value:.6f}" in capsys.readouterr().out
+
+
+def test_a_better_trial_takes_the_place_of_the_kept_one(tmp_path: Path) -> None:
+    real = RealStudy(tmp_path)
+    real.base = {**BASE, "lr": 0.01, "epochs": 1}
+    study = real.train("kept", 1)
+    write_report(real.places, "kept", tmp_path / "out")
+    assert set(kept_names(study)) == {None, 0}
+    better = real.train("kept", 8).best_trial
+    assert better.number != 0, "the test needs a better trial"
+    write_report(real.places, "kept", tmp_path / "out")
+    assert set(kept_names(study)) == {None, better.number}
+    runs = report_and_sync(real)
+    assert runs[better.number] == MODEL
+    assert runs[0] == set()
+
+
+def report_and_sync(real: RealStudy) -> dict[int | None, set[str]]:
+    Mirror(real.places, None).sync()
+    return {key: set(run.files) for key, run in by_trial(real.places.tracking_uri).items()}
+
+
+def test_a_model_that_came_out_differently_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RealStudy(tmp_path)
+    study = real.train("kept", 2)
+    monkeypatch.setattr("hpo.reports.contenders.EXACT", -1.0)  # nothing counts as the same
+    said = write_report(real.places, "kept", tmp_path / "out")
+    assert said.is_kept
+    number = study.best_trial.number
+    lacking = rf"the model of trial {number} is not kept: trained again it has recall_at_10 \d\.\d+"
+    assert re.match(lacking, said.news)
+    assert set(kept_names(study)) == {None}
+
+
+def test_a_report_that_cannot_be_kept_is_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = RealStudy(tmp_path)
+    real.train("kept", 1)
+    artifact_folder(real.places.storage).write_text("a file")
+    assert main(["--storage", real.places.storage, "--out", str(tmp_path / "out")]) == 0
+    report, news = capsys.readouterr().out.splitlines()
+    assert report == f"report of study kept: {tmp_path / 'out' / 'report.html'}"
+    assert news.startswith("not kept: artifacts cannot be kept in ")
+
+
+def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
+    real = RealStudy(tmp_path)
+    real.train("kept", 1)
+    lacking = "not in MLflow: the study has no run there; make one with hpo.sync"
+    assert bring_into_mlflow(real.places, "kept") == lacking
+    assert stored_runs(real.places.tracking_uri) == []
     elsewhere = Places(real.places.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
-    assert log_report(elsewhere, "shop", tmp_path) is None
+    assert bring_into_mlflow(elsewhere, "kept") == lacking
     assert not (tmp_path / "none.db").exists()
-    assert "not in MLflow" not in capsys.readouterr().out
+    gone = bring_into_mlflow(Places(real.places.storage, "http://127.0.0.1:9"), "kept")
+    assert gone.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
+
+
+def test_a_sync_that_takes_long_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RealStudy(tmp_path)
+    study = real.train("kept", 1)
+    Mirror(real.places, "kept").sync()
+    monkeypatch.setattr("hpo.tracking.once.PATIENCE_SECONDS", 0.0)
+    with exclusive(real.places.storage, study.study_name, role="sync"):
+        said = bring_into_mlflow(real.places, "kept")
+    assert said == "not in MLflow: the last sync was not waited for; bring it there with hpo.sync"
 
 
 def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,8 +436,10 @@ def test_the_end_of_a_study_writes_its_report(
 ) -> None:
     monkeypatch.setattr("hpo.reports.reporting.load_split", None)  # the data is there already
     folder = report_folder(real.places, "shop")
-    said = report_at_end(real.places, "shop", whole, log=False)
+    best = real.train("shop", 0).best_trial.number
+    said, news = report_at_end(real.places, "shop", whole, log=False).splitlines()
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
+    assert news == f"kept: the model of trial {best}"
     assert {path.name for path in folder.iterdir()} == set(FILES)
 
 

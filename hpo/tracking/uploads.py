@@ -1,0 +1,64 @@
+"""Artifacts of a study into its runs in MLflow, after all else and never in its way."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hpo.kept import KeptFile
+from hpo.tracking.projection import Content
+from hpo.tracking.runs import FILES, Calls, Held
+from recsys.checkpoint_files import sha256
+
+
+class Uploads:
+    """What one sync does about artifacts. MLflow's exceptions pass through.
+
+    Args:
+        store: the folder where they lie under their ids.
+
+    Attributes:
+        sent: how many files.
+        absent: paths of those that MLflow lacks and that `store` does not have as they were kept:
+            that may have been on another machine. Their run is left as it is.
+    """
+
+    def __init__(self, client: Calls, store: Path) -> None:
+        self._client, self._store = client, store
+        self.sent = 0
+        self.absent: list[str] = []
+
+    def bring_up(self, held: Mapping[int | None, Held], contents: Sequence[Content]) -> None:
+        """Give the runs of these contents the artifacts that they lack.
+
+        Args:
+            held: trial number (None: the study itself) to its run.
+            contents: those with files.
+        """
+        for content in contents:
+            run, digest = held[content.trial], content.files_digest()
+            if digest is None or run.files == digest:
+                continue
+            if lost := [file.path for file in content.files if not self._has(file)]:
+                self.absent += lost
+            else:
+                self._send(run, content, digest)
+
+    def _has(self, file: KeptFile) -> bool:
+        """Ids are not of contents: a report made elsewhere, or a killed one, leaves others here."""
+        path = self._store / file.artifact_id
+        return path.is_file() and sha256(path) == file.sha256
+
+    def _send(self, run: Held, content: Content, digest: str) -> None:
+        """The digest goes last, so that an upload that broke off is repeated."""
+        with tempfile.TemporaryDirectory(prefix="hpo-") as draft:
+            for file in content.files:
+                named = Path(draft) / file.name  # MLflow takes a file's own name
+                shutil.copyfile(self._store / file.artifact_id, named)
+                self._client.log_artifact(run.run_id, str(named), file.folder)
+                named.unlink()  # models are large: one of its files at a time
+        self._client.set_tag(run.run_id, FILES, digest)
+        run.files = digest
+        self.sent += len(content.files)
