@@ -123,12 +123,12 @@ def launch(request: Request) -> int:
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
-    console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     if request.json:
         say_finished(events, name, ended, config.n_trials, best)
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         report(request, study, split, tracking, console)
+    console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     if code == 0 and request.promote:
         code = promote(request, name, console, events)
     return code or (tracking.exit_code if tracking else 0)
