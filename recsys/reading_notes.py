@@ -18,6 +18,8 @@ def notes(
 ) -> tuple[str, ...]:
     """Rows read, repeats and returns left out, columns not used; and that there are no times.
 
+    Nothing at all where everything was used: then the counts of the split tell it.
+
     Args:
         files: what was read, returns aside.
         kept: what was made of it.
@@ -35,7 +37,7 @@ def notes(
     unused = list(dict.fromkeys(name for file in files for name in file.unused))
     if unused:
         told.append(f"columns not used: {listed(unused)}")
-    lines = [f"read: {'; '.join(told)}"]
+    lines = [f"read: {'; '.join(told)}"] if len(told) > 1 or kept.times is None else []
     if kept.times is None:
         cure = "; if one of these columns holds them, name it with --time-col" if unused else ""
         order = "" if ready_made else ", so what is held out is drawn at random"
