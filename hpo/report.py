@@ -68,11 +68,13 @@ def run_report(
     from hpo.reports.reporting import write_report
     from hpo.storage import existing_storage
     from hpo.study import load_study
+    from hpo.summary import command, next_lines
 
     name = load_study(existing_storage(places.storage), study_name).study_name
     page = write_report(places, name, out or report_folder(places, name), data=data)
     print(f"report of study {name}: {page}")
     print(_log(places, name, page.parent))
+    print("\n".join(next_lines({command("promote", name, places): "register the winner"})))
     return 0
 
 

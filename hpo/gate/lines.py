@@ -9,6 +9,7 @@ from recsys.bootstrap import Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
+GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "must exceed")
 TEST = ("metric", "test", "95% interval")
 
 Row = tuple[str, ...]
@@ -70,18 +71,18 @@ def table(heading: Row, rows: list[Row]) -> list[str]:
 
 
 def _row(one: Comparison) -> Row:
-    need = "not a gate" if one.need is None else f"{one.need:+.4f}"
+    need = "not a gate"
     if one.need is not None:
-        need += ": no" if one.problem else ": yes"
+        need = f"{one.need:.4f} {'no' if one.problem else 'yes'}"
     return (
         one.name,
         f"{one.n_users:,}",
         f"{one.ours:.4f}",
         f"{one.theirs:.4f}",
-        _gain(one.gain),
+        _gain(one.gain, ".."),
         need,
     )
 
 
-def _gain(gain: Interval | None) -> str:
-    return "-" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+def _gain(gain: Interval | None, mark: str = " to ") -> str:
+    return "-" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f}{mark}{gain.high:+.4f})"
