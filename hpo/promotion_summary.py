@@ -25,7 +25,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         "",
         *_test(promotion),
         "",
-        *lines.table(lines.GATE_SHORT, lines.gate_rows(found)),
+        *lines.gate_table(found),
         *found.notes,
         lines.cost_line(found),
         "",

@@ -9,7 +9,7 @@ from recsys.bootstrap import Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
-GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "must exceed")
+GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "low end >")
 TEST = ("metric", "test", "95% interval")
 
 Row = tuple[str, ...]
@@ -61,6 +61,19 @@ def gate_rows(found: Findings) -> list[Row]:
     return [_row(comparison) for comparison in found.comparisons]
 
 
+def gate_table(found: Findings) -> list[str]:
+    """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
+    rows = []
+    for one, (name, users, ours, theirs, *_) in zip(
+        found.comparisons, gate_rows(found), strict=True
+    ):
+        verdict = "no" if one.problem else "yes"
+        need = "no gate" if one.need is None else f"{one.need:g} {verdict}"
+        short = name.replace("(version ", "(v")
+        rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
+    return table(GATE_SHORT, rows)
+
+
 def table(heading: Row, rows: list[Row]) -> list[str]:
     """Columns padded for a terminal, without trailing spaces."""
     widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
@@ -71,15 +84,15 @@ def table(heading: Row, rows: list[Row]) -> list[str]:
 
 
 def _row(one: Comparison) -> Row:
-    need = "not a gate"
+    need = "not a gate" if one.need is None else f"{one.need:+.4f}"
     if one.need is not None:
-        need = f"{one.need:.4f} {'no' if one.problem else 'yes'}"
+        need += ": no" if one.problem else ": yes"
     return (
         one.name,
         f"{one.n_users:,}",
         f"{one.ours:.4f}",
         f"{one.theirs:.4f}",
-        _gain(one.gain, ".."),
+        _gain(one.gain),
         need,
     )
 
