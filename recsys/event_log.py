@@ -195,14 +195,11 @@ def _check_parts(table: Table, parts: _Parts, problems: list[str], fewest: int) 
 
 
 def _why_none(parts: _Parts, weights: Floats32 | None) -> str:
-    """Why a file has no interaction."""
-    n_rows = parts.n_rows - len(parts.blank)
-    if weights is None or not n_rows:
+    n_rows, event = parts.n_rows - len(parts.blank), parts.codes.get("event")
+    if weights is None or event is None or not n_rows:
         return "has a header but no rows; it needs interactions"
-    return (
-        f"all of its rows ({n_rows:,}) are returns or cancellations by column "
-        f"{parts.codes['event'].name!r}, and those are left out; it needs interactions"
-    )
+    returns = f"are returns or cancellations by column {event.name!r}, and those are left out"
+    return f"all of its rows ({n_rows:,}) {returns}; it needs interactions"
 
 
 def _vocabulary(

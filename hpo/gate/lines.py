@@ -63,7 +63,7 @@ def gate_rows(found: Findings) -> list[Row]:
 
 def gate_table(found: Findings) -> list[str]:
     """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
-    rows = []
+    rows: list[Row] = []
     for one, (name, users, ours, theirs, *_) in zip(
         found.comparisons, gate_rows(found), strict=True
     ):
