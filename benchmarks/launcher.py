@@ -36,6 +36,7 @@ class StubRunner:
     """Epochs of a fixed length that cost no CPU."""
 
     name, threads, device = "stub", 1, "cpu"
+    began: float | None = None  # its trials have no time limit
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         del snapshot

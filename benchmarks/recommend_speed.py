@@ -33,7 +33,9 @@ def generated(n_users: int, n_items: int, dim: int) -> Recommender:
     items = rng.integers(0, n_items, len(users))
     ids = [str(i) for i in range(n_users)], [str(i) for i in range(n_items)]
     data = Interactions.from_codes(users, items, np.arange(len(users)), None, *ids)
-    return Recommender(new_model(data, TrainConfig(dim=dim), torch.device("cpu")), data)
+    model = new_model(data, TrainConfig(dim=dim), torch.device("cpu"))
+    model.initialize(torch.Generator().manual_seed(0))
+    return Recommender(model, data)
 
 
 def product_rate(n_users: int, n_items: int, dim: int) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hpo.progress import JsonProgress
 from hpo.report import is_reported, report_at_end
@@ -20,11 +19,13 @@ if TYPE_CHECKING:
     from recsys.split import Split
 
 
-def say_finished(name: str, ended: Ended, n_trials: int, best: FrozenTrial | None) -> None:
+def say_finished(
+    events: TextIO, name: str, ended: Ended, n_trials: int, best: FrozenTrial | None
+) -> None:
     """The event of --json that ends a study."""
     found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
     counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
-    JsonProgress(sys.stdout).say("finished", study=name, reason=ended.reason, **counts, best=found)
+    JsonProgress(events).say("finished", study=name, reason=ended.reason, **counts, best=found)
 
 
 def report(
@@ -37,7 +38,7 @@ def report(
     console.print(report_at_end(request.places, study.study_name, split, log=log))
 
 
-def promote(request: Request, name: str, console: Console) -> int:
+def promote(request: Request, name: str, console: Console, events: TextIO) -> int:
     """Promote the winner; the exit code."""
     from hpo.promotion import promote as promote_study
     from hpo.promotion_summary import summary
@@ -48,7 +49,7 @@ def promote(request: Request, name: str, console: Console) -> int:
     say(summary(found, request.places))
     if request.json:
         place = found.registered
-        JsonProgress(sys.stdout).say(
+        JsonProgress(events).say(
             "promoted",
             study=name,
             trial=found.trial,

@@ -3,7 +3,7 @@
 HpoError
 ├── SettingsError    a study file or an option is wrong (exit code 2)
 ├── StudyError       the study cannot be opened or continued as asked (exit code 2)
-├── StudyStopped     the study ended early: every trial fails in the same way (exit code 1)
+├── StudyStopped     the study ended early: trials keep failing, or its lock is lost (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
 ├── Parked           a training was put aside, as asked
 ├── TrainingFailed   the training raised something that nobody expected
@@ -31,7 +31,7 @@ class StudyError(Problems, HpoError):
 
 
 class StudyStopped(HpoError):
-    """Trials fail in a way that more trials would not mend."""
+    """More trials would not mend it, or are not ours to start: the storage or the lock is gone."""
 
 
 class WorkerDied(HpoError):

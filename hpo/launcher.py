@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TextIO
 
 import optuna
 import torch
@@ -22,9 +22,11 @@ from hpo.afterwards import promote, report, say_finished
 from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
+from hpo.hold import Hold
 from hpo.ledger import Ledger
 from hpo.live import LiveProgress
 from hpo.locks import exclusive
+from hpo.output import steadfast
 from hpo.progress import JsonProgress, LineProgress, Progress
 from hpo.records import StudyRecord, best_complete, comparable
 from hpo.runners import Runner
@@ -80,7 +82,9 @@ class Request:
 
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
-    console = Console(highlight=False, soft_wrap=True, stderr=request.json)
+    events = steadfast(sys.stdout)
+    people = steadfast(sys.stderr) if request.json else events
+    console = Console(file=people, highlight=False, soft_wrap=True)
     data_name, split = load_data(request.config)
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
@@ -91,7 +95,7 @@ def launch(request: Request) -> int:
     storage = open_storage(request.places.storage)
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, console.print)
-    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)):
+    with exclusive(request.places.storage, name, on_wait=partial(_wait, console)) as hold:
         study, record = open_study(
             storage,
             name,
@@ -113,7 +117,7 @@ def launch(request: Request) -> int:
             if split.is_sampled:
                 popular = record.baselines["popularity"][OBJECTIVE]
                 console.print(f"validation, popularity: {sample_line(split, popular)}")
-            ended, tracking = _run(request, config, ledger, split, study, console)
+            ended, tracking = _run(request, config, ledger, split, study, hold, console, events)
     console.print(summary.table(study, record))
     console.print(summary.best_config(study, record), end="")
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
@@ -121,12 +125,12 @@ def launch(request: Request) -> int:
         console.print(f"validation, best trial: {sample_line(split, best.value)}")
     console.print(summary.ending(study, ended, config.n_trials, request.places, tracking))
     if request.json:
-        say_finished(name, ended, config.n_trials, best)
+        say_finished(events, name, ended, config.n_trials, best)
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         report(request, study, split, tracking, console)
     if code == 0 and request.promote:
-        code = promote(request, name, console)
+        code = promote(request, name, console, events)
     return code or (tracking.exit_code if tracking else 0)
 
 
@@ -163,7 +167,9 @@ def _run(
     ledger: Ledger,
     split: Split,
     study: Study,
+    hold: Hold,
     console: Console,
+    events: TextIO,
 ) -> tuple[Ended, TrackingError | None]:
     """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
     mirror = None
@@ -179,7 +185,7 @@ def _run(
         )
         progress: Progress = lines
         if request.json:
-            progress = JsonProgress(sys.stdout)
+            progress = JsonProgress(events)
         elif sys.stdout.isatty():
             where = summary.where(study, request.places, tracking=request.tracking)
             progress = stack.enter_context(LiveProgress(console, lines, where))
@@ -188,7 +194,13 @@ def _run(
         patience = math.inf
         try:
             scheduler = Scheduler(
-                ledger, runners, progress, config.n_trials, config.timeout, config.trial_seconds
+                ledger,
+                runners,
+                progress,
+                config.n_trials,
+                config.timeout,
+                config.trial_seconds,
+                hold,
             )
             ended = scheduler.run()
             if ended.reason == "terminated":

@@ -107,15 +107,26 @@ class Ledger:
             for trial in dead:
                 self._give_up(trial, Outcome(0, 0.0, "launcher-died", message))
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                if trial.number < self._record.comparable_from and trial.intermediate_values:
-                    message = "parked on data that the study no longer has"
-                    self._give_up(trial, Outcome(0, 0.0, "interrupted", message))
+                if trial.intermediate_values and (reason := self._outdated(trial)):
+                    self._give_up(trial, Outcome(0, 0.0, "interrupted", reason))
             self._retries.requeue()
         return len(dead)
 
     def _n_ended(self) -> int:
         trials = self._study.get_trials(deepcopy=False)
         return sum(trial.state.is_finished() for trial in trials)
+
+    def _outdated(self, parked: FrozenTrial) -> str | None:
+        """Why a parked trial cannot go on after changes that were accepted; None: it can.
+
+        The base never changes and drawn values stay, so its config is another one exactly if
+        other parameters are drawn.
+        """
+        if parked.number < self._record.comparable_from:
+            return "parked on data that the study no longer has"
+        if not self._space.is_complete(parked.params):
+            return "parked with a configuration that the study's space no longer has"
+        return None
 
     def _give_up(self, trial: FrozenTrial, outcome: Outcome) -> None:
         storage, outcome = self._study._storage, replace(outcome, order=self._n_ended())

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 
 from hpo.errors import SettingsError, StudyError
+from hpo.hold import FileHold, Hold, ServerHold
 from recsys.mlflow_client import public_uri, sqlite_file
 
 POLL_SECONDS = 0.5
@@ -58,8 +59,8 @@ def exclusive(
     *,
     role: str = "launcher",
     on_wait: Callable[[str], None] | None = None,
-) -> Iterator[None]:
-    """Hold the lock of one study while the block runs.
+) -> Iterator[Hold]:
+    """Hold the lock of one study while the block runs, which can ask whether it still does.
 
     Args:
         storage: URL of the Optuna storage.
@@ -71,8 +72,8 @@ def exclusive(
     Raises:
         LockHeld: somebody else has it, and `on_wait` is None.
     """
-    with _locked(storage, f"{role}:{name}", role, f"study {name!r} is run by", on_wait):
-        yield
+    with _locked(storage, f"{role}:{name}", role, f"study {name!r} is run by", on_wait) as hold:
+        yield hold
 
 
 @contextmanager
@@ -100,18 +101,19 @@ def exclusive_registry(
 @contextmanager
 def _locked(
     storage: str, name: str, role: str, held: str, on_wait: Callable[[str], None] | None
-) -> Iterator[None]:
+) -> Iterator[Hold]:
     """The lock `name` beside a storage; `held` begins the sentence on who has it."""
     key = hashlib.sha256(name.encode()).digest()
     path = sqlite_path(storage)
     if path is None:
-        with _advisory_lock(storage, int.from_bytes(key[:8], "big", signed=True), held, on_wait):
-            yield
+        number = int.from_bytes(key[:8], "big", signed=True)
+        with _advisory_lock(storage, number, held, on_wait) as hold:
+            yield hold
     else:
         lock = path.parent / ".locks" / f"{path.name}-{role}-{key.hex()[:8]}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(lock, held, on_wait):
-            yield
+            yield FileHold(path)
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def _read_owner(path: Path) -> str:
 @contextmanager
 def _advisory_lock(
     storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
-) -> Iterator[None]:
+) -> Iterator[ServerHold]:
     engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -155,6 +157,6 @@ def _advisory_lock(
                     raise LockHeld(sentence)
                 on_wait(sentence)
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            yield
+            yield ServerHold(connection)
     finally:
         engine.dispose()

@@ -28,6 +28,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         *lines.gate_table(found),
         *found.notes,
         lines.cost_line(found),
+        *lines.index_lines(found),
         "",
         *_ending(promotion, places),
     ])  # fmt: skip

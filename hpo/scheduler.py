@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,18 +13,20 @@ from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
 from hpo.errors import StudyStopped
+from hpo.failures import Failures
+from hpo.hold import Hold
 from hpo.ledger import Ledger
 from hpo.objective import Objective, Stop
 from hpo.progress import Progress
 from hpo.records import Outcome
 from hpo.retries import RETRIED
 from hpo.runners import Runner
-from hpo.signals import stop_signals
+from hpo.signals import PARK_SECONDS, stop_signals
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
-SAME_ERROR_LIMIT = 2  # the same exception twice is a bug, not bad luck
-FAILURES_IN_A_ROW = 10
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
+LOCK_SECONDS = 5.0
+FOR_EVER = Hold()
 POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
 
 
@@ -47,7 +48,9 @@ class Scheduler:
 
     Args:
         timeout: seconds after which no new trial starts; running ones finish. None: no limit.
-        trial_seconds: after which a running trial ends as bad. None: no limit.
+        trial_seconds: of training after which a trial ends as bad; starting a worker and setting
+            up do not count. None: no limit.
+        hold: of the study's lock. It is asked every few seconds and before each trial.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Scheduler:
         n_trials: int,
         timeout: float | None = None,
         trial_seconds: float | None = None,
+        hold: Hold = FOR_EVER,
     ) -> None:
         self._ledger, self._runners, self._progress = ledger, runners, progress
         self._n_trials, self._timeout, self._trial_seconds = n_trials, timeout, trial_seconds
@@ -68,14 +72,15 @@ class Scheduler:
         self._stop_mode = Stop.NO
         self._abort_at = math.inf
         self._error: BaseException | None = None
-        self._errors: Counter[str] = Counter()
-        self._in_a_row = 0
+        self._failures = Failures()
+        self._hold, self._lock_checked = hold, time.monotonic()
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; nothing stays RUNNING.
 
         Raises:
-            StudyStopped: trials keep failing in a way that more of them would not mend.
+            StudyStopped: trials keep failing in a way that more of them would not mend, the
+                storage fails, or the study is no longer this launcher's.
         """
         deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
         objective = Objective(
@@ -92,6 +97,7 @@ class Scheduler:
                 while slot.is_alive():
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
+        self._check_lock()
         if isinstance(self._error, StorageInternalError):
             cause = str(self._error.__cause__ or self._error).splitlines()[0]
             raise StudyStopped(
@@ -109,13 +115,17 @@ class Scheduler:
         now = time.monotonic()
         if now > deadline:
             self._stop("timeout")
+        if now > self._lock_checked + LOCK_SECONDS:
+            self._lock_checked = now
+            self._check_lock()
         if now > self._abort_at and self._stop_mode is not Stop.ABORT:
             self.abort(self._reason or "terminated")
         if self._trial_seconds is None:
             return
         for runner, assignment in list(self._live.items()):
             # most end by themselves, after an epoch; this one has an epoch that does not end
-            if now > assignment.started + self._trial_seconds + GRACE_SECONDS:
+            began = runner.began
+            if began is not None and now > began + self._trial_seconds + GRACE_SECONDS:
                 assignment.overdue = True
                 runner.kill()
 
@@ -140,6 +150,9 @@ class Scheduler:
                 if n_finished >= self._n_trials:
                     return None
                 if n_finished + self._running < self._n_trials:
+                    self._check_lock()
+                    if self._error is not None:
+                        return None
                     assignment = self._ledger.start(runner.name, runner.threads, runner.device)
                     self._running += 1
                     self._progress.started(assignment)
@@ -158,30 +171,28 @@ class Scheduler:
             del self._live[runner]
         self._progress.ended(assignment, state, outcome)
         if outcome.cause is None:
-            self._in_a_row = 0
+            self._failures.forget_row()
         elif outcome.same_as is None:
             self._after_failure(assignment, state, outcome)
 
     def _after_failure(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
         if state is TrialState.FAIL and outcome.cause in RETRIED:
             self._ledger.requeue()
-        if outcome.cause == "interrupted":
+        if outcome.cause != "interrupted":
+            self._failures.add(assignment.number, outcome)
+
+    def _check_lock(self) -> None:
+        """Stop if another launcher may own the study by now, or nobody can find it any more."""
+        if self._error is not None or (problem := self._hold.problem()) is None:
             return
         with self._changed:
-            self._in_a_row += 1
-            in_a_row = self._in_a_row
-            if outcome.cause == "error":
-                self._errors[outcome.message] += 1
-        if self._errors[outcome.message] >= SAME_ERROR_LIMIT:
-            raise StudyStopped(
-                f"stopped: the same error twice, last in trial {assignment.number}: "
-                f"{outcome.message}\n{outcome.traceback}".rstrip()
+            if self._error is not None:  # two threads ask; parking twice would be aborting
+                return
+            self._error = StudyStopped(
+                f"stopped: the study is no longer this launcher's ({problem}); "
+                "run the same command again to go on"
             )
-        if in_a_row >= FAILURES_IN_A_ROW:
-            raise StudyStopped(
-                f"stopped: {in_a_row} trials failed in a row, last trial {assignment.number} "
-                f"({outcome.cause}): {outcome.message}"
-            )
+        self.park("failed", PARK_SECONDS)
 
     def _stop(self, reason: str) -> None:
         """Start no more trials. A stronger reason takes the place of a weaker one."""

@@ -69,19 +69,19 @@ class PrunerConfig(_Kind):
     }
 
     name: Literal["none", "median", "percentile", "patient", "asha", "hyperband", "forecast"] = (
-        "forecast"
+        "percentile"
     )
     """What it is compared with, see the README."""
     startup: int = Field(5, ge=0)
     """COMPLETE trials before anything is pruned."""
-    warmup: int = Field(5, ge=0)
+    warmup: int = Field(15, ge=0)
     """Epochs that every trial gets; for asha and hyperband the first rung."""
-    keep: float = Field(25.0, gt=0, lt=100)
+    keep: float = Field(75.0, gt=0, lt=100)
     """percentile: a trial must be among the best so many percent."""
     patience: int = Field(2, ge=0)
     """patient: median, but only for trials without a better value in so many epochs."""
     reduction: int = Field(3, ge=2)
     """asha, hyperband: one of so many trials goes on at each rung."""
-    share: float = Field(20.0, gt=0)
+    share: float = Field(10.0, gt=0)
     """forecast: a trial goes on while its chance to become the best is at least so many percent
     of a new trial's chance."""

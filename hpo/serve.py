@@ -28,6 +28,12 @@ def parser() -> argparse.ArgumentParser:
     add_host_arguments(result)
     result.add_argument("--port", type=int, default=PORT, help="default: %(default)s; 0: any")
     add_model_arguments(result)
+    result.add_argument(
+        "--exact",
+        action="store_true",
+        help="look at all items for each answer (default: through the index that a model of a "
+        "large catalogue is stored with; /ready tells its recall)",
+    )
     return result
 
 
@@ -56,9 +62,9 @@ def main(argv: Sequence[str]) -> int:
     reference = Reference.parse(options.model)
     with listen(options.host, options.port) as listener:
         store = ModelStore(Places.resolve(None, options.tracking_uri).tracking_uri)
-        live = LiveModel(store, reference, as_measured=options.as_measured)
+        live = LiveModel(store, reference, as_measured=options.as_measured, exact=options.exact)
         recommender = live.current().recommender
-        useful = int(2 * recommender.dim * recommender.n_items / FLOP_PER_THREAD)
+        useful = int(recommender.flop / FLOP_PER_THREAD)
         torch.set_num_threads(max(1, min(torch.get_num_threads(), useful)))
         names = {*LOCAL_HOSTS, *options.allowed_host, bracketed(options.host)} - {*EVERYWHERE}
         app = make_app(live, {name.lower() for name in names})

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recsys.sqlite_files import reading_url, why_unreadable
 
 BUSY_SECONDS = 60
 POSTGRESQL = 'pip install -e ".[postgresql]"'
+DAMAGE = ("malformed", "not a database")  # in what SQLite says
 
 
 def existing_storage(url: str) -> RDBStorage:
@@ -123,12 +125,24 @@ def _create_sqlite(path: Path) -> None:
 
 
 def _connect(url: str) -> RDBStorage:
-    if sqlite_path(url) is None:
+    path = sqlite_path(url)
+    if path is None:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
     event.listen(storage.engine, "connect", _set_pragmas)
+    event.listen(storage.engine, "handle_error", partial(_say_damage, path))
     storage.engine.dispose()  # the constructor has opened a connection without the pragmas
     return storage
+
+
+def _say_damage(path: Path, context: Any) -> None:
+    """Optuna would report a damaged file as data that is too long."""
+    reason = str(context.original_exception)
+    if any(sign in reason for sign in DAMAGE):
+        raise StudyError(
+            f"{path}: the study storage is damaged ({reason}); put a copy of it back, or save "
+            f"what can be read: sqlite3 {path} .recover"
+        ) from context.original_exception
 
 
 def _set_pragmas(connection: Any, _: object) -> None:

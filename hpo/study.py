@@ -167,7 +167,7 @@ def _acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
     space = _changes("space", stored, now)
-    found += [text for name, text in space.items() if not _other_choices(name, stored, now)]
+    found += [text for name, text in space.items() if not _other_kind(name, stored, now)]
     return [*found, *_changes("constraints", stored, now).values()]
 
 
@@ -181,18 +181,18 @@ def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]
     }
 
 
-def _other_choices(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
-    """Whether a parameter changed from or to choices, which Optuna refuses in one study."""
+def _other_kind(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
+    """Whether a parameter changed its choices or its scale, which Optuna refuses in one study."""
     before, after = stored.config.space.get(name), now.config.space.get(name)
     if before is None or after is None or before == after:
         return False
-    return before.choices is not None or after.choices is not None
+    return before.choices is not None or after.choices is not None or before.log != after.log
 
 
 def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
     """Differences that make it another experiment, whatever its owner says."""
     space = _changes("space", stored, now)
-    found = [text for name, text in space.items() if _other_choices(name, stored, now)]
+    found = [text for name, text in space.items() if _other_kind(name, stored, now)]
     for side in ("item", "user"):
         before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
         if before != after:

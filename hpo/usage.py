@@ -20,7 +20,8 @@ MB = 1_000_000
 def usage(results: Sequence[EpochResult], wall_start: float, cpu_start: float) -> dict[str, float]:
     """By name; {} for a trial without an epoch.
 
-    cpu_seconds: of its epochs, all threads of the process that trained. peak_memory_mb,
+    evaluation_seconds: wall time of the evaluations in its epochs. cpu_seconds: of its epochs, all
+    threads of the process that trained. peak_memory_mb,
     peak_gpu_memory_mb: millions of bytes, see `recsys.memory`; the latter only with a GPU.
     launcher_memory_mb: resident, now. launcher_cpu_percent: of one core, since the trial started,
     for all that runs at that time; in-process training counts as the launcher's.
@@ -34,6 +35,7 @@ def usage(results: Sequence[EpochResult], wall_start: float, cpu_start: float) -
         return {}
     wall, cpu = time.monotonic() - wall_start, time.process_time() - cpu_start
     found = {
+        "evaluation_seconds": sum(result.evaluation_seconds for result in results),
         "cpu_seconds": sum(result.cpu_seconds for result in results),
         "peak_memory_mb": max(result.memory_mb for result in results),
         "peak_gpu_memory_mb": max(result.gpu_memory_mb for result in results),

@@ -136,6 +136,8 @@ def _figures(found: Findings) -> dict[str, float]:
         figures[f"race_{OBJECTIVE}"] = found.race.won.mean
         if (luck := found.race.luck) is not None:
             figures["race_luck"] = luck
+    if found.index:
+        figures["index_recall_at_10"] = found.index.recall_at_10
     return {**figures, "model_mb": found.model_mb, "latency_ms": found.latency_ms}
 
 

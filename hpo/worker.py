@@ -6,7 +6,8 @@ Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when st
 launcher that is killed leaves nobody behind.
 
     in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
-    out  {"ready": true}   {"alive": true}   {"task": 7, "epoch": {...}}
+    out  {"ready": true}   {"alive": true, "cpu": seconds of all threads since it started}
+         {"task": 7, "began": true}   {"task": 7, "epoch": {...}}
          {"task": 7, "end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
 """
 
@@ -20,15 +21,15 @@ import queue
 import signal
 import sys
 import threading
-import traceback
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
 from hpo.runners import go_on
+from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
-from recsys.errors import DivergedError
 from recsys.memory import forget_peaks
 from recsys.prepared import load_holdout
 from recsys.trainer import Fit
@@ -64,7 +65,7 @@ class Channel:
 
     def _beat(self) -> None:
         while not threading.Event().wait(ALIVE_SECONDS):
-            self.send(alive=True)
+            self.send(alive=True, cpu=time.process_time())
 
     def send(self, **message: Any) -> None:
         with self._write_lock:
@@ -101,7 +102,7 @@ def main() -> None:
             fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device)
             end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
         except Exception as error:
-            end = _describe(error)
+            end = to_message(failure_of(error))
         channel.send(task=task, **end)
 
 
@@ -109,6 +110,7 @@ def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
     """Send the epochs; why there are no more."""
     snapshot = Path(place) if place else None
     go_on(fit, snapshot)
+    channel.send(task=task, began=True)
     for result in fit:
         channel.send(task=task, epoch=dataclasses.asdict(result))
         if channel.is_stopped(task):
@@ -117,21 +119,6 @@ def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
             fit.save(snapshot)
             return "parked"
     return "done"
-
-
-def _describe(error: Exception) -> dict[str, Any]:
-    if isinstance(error, DivergedError):
-        return {"end": "diverged", "at": [error.epoch, error.step, error.loss]}
-    message = f"{type(error).__name__}: {error}"
-    kind = "out-of-memory" if _is_out_of_memory(error) else "error"
-    return {"end": kind, "message": message, "traceback": traceback.format_exc()}
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    # torch raises a plain RuntimeError when the CPU allocator fails
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

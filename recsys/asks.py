@@ -48,6 +48,11 @@ class Asks:
         """The same of users that are others among more: user i is rows[i] there."""
         return Asks(rows[self.rows], self.items, self.weights)
 
+    def part(self, rows: Ints64) -> Asks:
+        """Those of some users (rising numbers): user rows[i] is i there."""
+        mine = np.isin(self.rows, rows)
+        return Asks(np.searchsorted(rows, self.rows[mine]), self.items[mine], self.weights[mine])
+
     def __add__(self, other: Asks) -> Asks:
         return Asks(
             np.concatenate([self.rows, other.rows]),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recsys.asks import Asks
 from recsys.evaluation import MAX_CHUNK
-from recsys.interactions import Ints64
+from recsys.interactions import Floats32, Ints64
 from recsys.model import TwoTower
 from recsys.topk import top_items
 
@@ -23,11 +23,12 @@ class Catalogue:
         chunk_bytes: float32 scores at a time; never changes an answer.
 
     Attributes:
+        n_items: how many.
         chunk: users that may be asked for at a time.
     """
 
     def __init__(self, model: TwoTower, chunk_bytes: int) -> None:
-        self._n_items = n = model.n_items
+        self.n_items = n = model.n_items
         with torch.no_grad():
             self._vectors = model.item_vectors().T.contiguous()  # (dim, n_items)
             self._bias = model.bias.detach().clone()
@@ -54,12 +55,24 @@ class Catalogue:
         scores = self._room(len(vectors))
         torch.addmm(self._bias, vectors, self._vectors, out=scores)
         flat = scores.view(-1)
-        if self._neighbours is not None and self._near is not None and len(asks.rows):
-            position = (asks.rows * self._n_items)[:, None] + self._neighbours[asks.items]
-            value = asks.weights[:, None] * self._near[asks.items]
-            flat.index_add_(0, self._there(position.ravel()), self._there(value.ravel()))
+        position, value = self.gains(asks)
+        if len(position):
+            flat.index_add_(0, self._there(position), self._there(value))
         flat.index_fill_(0, self._there(hidden), -torch.inf)
         return top_items(scores, k)
+
+    def gains(self, asks: Asks) -> tuple[Ints64, Floats32]:
+        """What neighbours add: (m,) row * n_items + item, some of them twice, and how much."""
+        if self._neighbours is None or self._near is None or not len(asks.rows):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        position = (asks.rows * self.n_items)[:, None] + self._neighbours[asks.items]
+        value = asks.weights[:, None] * self._near[asks.items]
+        return position.ravel(), value.ravel()
+
+    def points(self) -> Floats32:
+        """(n_items, dim + 1): vector and bias of each item, a copy in memory of the CPU."""
+        found: Floats32 = torch.column_stack([self._vectors.T, self._bias]).cpu().numpy()
+        return found
 
     def _there(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self._bias.device)
@@ -71,5 +84,5 @@ class Catalogue:
         """
         room: Tensor | None = getattr(self._rooms, "room", None)
         if room is None or len(room) < b:
-            room = self._rooms.room = torch.empty(b, self._n_items, device=self._bias.device)
+            room = self._rooms.room = torch.empty(b, self.n_items, device=self._bias.device)
         return room[:b]

@@ -4,6 +4,7 @@
     weights.safetensors     the model's state_dict
     history.safetensors     what each user has: the towers encode it, answers leave it out
     measured.safetensors    only in promoted models: the history behind the stated test figures
+    index.safetensors       only in large promoted models: item_index.py, its facts in model_meta
     user_vecs.npy           (n_users, dim) float32, encoded from history.safetensors
     item_vecs.npy           (n_items, dim) float32
     item_bias.npy           (n_items,) float32
@@ -32,19 +33,23 @@ from recsys.checkpoint_files import (
     CURE,
     FORMAT,
     HISTORY,
+    INDEX,
     MEASURED,
     META,
     WEIGHTS,
     read_history,
+    read_index,
     read_meta,
     sha256,
     write_history,
+    write_index,
 )
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation import encode_users
 from recsys.features import FEATURES
 from recsys.interactions import Interactions
+from recsys.item_index import ItemIndex
 from recsys.model import TwoTower
 from recsys.split import Split
 from recsys.trainer import new_model
@@ -63,12 +68,14 @@ class Checkpoint:
         history: what serving encodes and masks.
         measured: the history behind the stated figures; `history` itself unless promoted.
         meta: all of model_meta.json.
+        index: finds answers to serve without looking at all items; None: there is none.
     """
 
     model: TwoTower
     history: Interactions
     measured: Interactions
     meta: Mapping[str, Any]
+    index: ItemIndex | None = None
 
 
 def origin(data_name: str, split: Split) -> dict[str, Any]:
@@ -102,6 +109,7 @@ def save(
     about: Mapping[str, Any],
     *,
     measured: Interactions | None = None,
+    index: ItemIndex | None = None,
 ) -> None:
     """Write a model; other files in the folder stay as they are.
 
@@ -114,6 +122,7 @@ def save(
         history: what serving encodes and masks.
         about: `origin(...)`, metrics and what else is worth keeping; plain JSON values.
         measured: the history behind the metrics, if it is not `history`.
+        index: of the model's items, if there is one.
 
     Raises:
         CheckpointError: the folder cannot be written, or the disk is full.
@@ -126,6 +135,9 @@ def save(
             write_history(draft / HISTORY, history)
             if measured is not None:
                 write_history(draft / MEASURED, measured)
+            if index is not None:
+                write_index(draft / INDEX, index)
+                about = {**about, "index": index.as_dict()}
             files = {path.name: sha256(path) for path in sorted(draft.iterdir())}
             meta = {**_facts(model, history), **about, "files": files}
             (draft / META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
@@ -149,6 +161,7 @@ def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
         measured = history
         if MEASURED in meta["files"]:
             measured = read_history(folder / MEASURED, meta)
+        index = read_index(folder / INDEX, meta) if INDEX in meta["files"] else None
         config = TrainConfig.from_dict({**BEFORE, **meta["config"]})
         model = new_model(history, config, device or torch.device("cpu"))
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -156,7 +169,7 @@ def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
         raise CheckpointError(
             f"{folder}: does not fit this version of recsys ({error}); {CURE}"
         ) from error
-    return Checkpoint(model, history, measured, meta)
+    return Checkpoint(model, history, measured, meta, index)
 
 
 def stored_files(folder: Path) -> dict[str, str]:

@@ -15,12 +15,14 @@ from safetensors.numpy import load_file, save_file
 from recsys.errors import CheckpointError
 from recsys.features import FEATURES, Features
 from recsys.interactions import Interactions
+from recsys.item_index import ItemIndex
 
 FORMAT = 1
 META = "model_meta.json"
 WEIGHTS = "weights.safetensors"
 HISTORY = "history.safetensors"
 MEASURED = "measured.safetensors"
+INDEX = "index.safetensors"
 CURE = "train it again: python -m recsys.train --artifacts DIR"
 
 
@@ -113,3 +115,19 @@ def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
         repeats=meta["repeats"],
         **features,
     )
+
+
+def write_index(path: Path, index: ItemIndex) -> None:
+    """The arrays of an index; what is no array belongs into model_meta.json."""
+    columns = index.to_columns()
+    save_file({name: np.ascontiguousarray(column) for name, column in columns.items()}, path)
+
+
+def read_index(path: Path, meta: Mapping[str, Any]) -> ItemIndex:
+    """What `write_index` wrote, with the facts of `meta`.
+
+    Raises:
+        KeyError, ValueError: it is no index of this model's items.
+    """
+    shape = len(meta["item_ids"]), meta["config"]["dim"]
+    return ItemIndex.from_columns(load_file(path), meta["index"], shape)

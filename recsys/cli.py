@@ -6,8 +6,10 @@ Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 tracking incomplete, 130 int
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import NoReturn
 
 from recsys.errors import RecsysError
@@ -19,6 +21,7 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run `command(argv)` and exit with its code; an expected error is a message, no traceback."""
     # Threads of torch that wait for each other sleep; they would spin whole cores away otherwise.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         code = command(sys.argv[1:])
         sys.stdout.flush()
@@ -32,3 +35,17 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Ctrl-C: KeyboardInterrupt, but amid an import the end at once.
+
+    Libraries swallow exceptions while they are imported, and go on half-made or abort. Nothing of
+    ours is open then that a kill could harm.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"interrupted\n")
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt

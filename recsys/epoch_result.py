@@ -16,6 +16,7 @@ class EpochResult:
         train_loss: mean over the epoch's steps.
         metrics: of the averaged weights.
         seconds: wall time of training and evaluation.
+        evaluation_seconds: the evaluation's part of it.
         cpu_seconds: of all threads of the process, in that time.
         memory_mb, gpu_memory_mb: peaks at its end, see `recsys.memory`; no GPU: 0.
     """
@@ -24,6 +25,7 @@ class EpochResult:
     train_loss: float
     metrics: Metrics
     seconds: float
+    evaluation_seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory_mb: float = 0.0
     gpu_memory_mb: float = 0.0

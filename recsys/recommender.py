@@ -1,11 +1,12 @@
 """The thing that answers: top-k items for people, from a stored model and their history.
 
-Exact, over the whole catalogue. Nothing in a `Recommender` changes after it is made, so any
-number of threads may ask one.
+Exact, over the whole catalogue, unless an index is put before it. Nothing in a `Recommender`
+changes after it is made, so any number of threads may ask one.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,10 @@ from torch import Tensor
 from recsys.asks import Asks, KnownAsks
 from recsys.catalogue import Catalogue
 from recsys.evaluation import encode_users
+from recsys.indexed_catalogue import IndexedCatalogue
 from recsys.interactions import Interactions, Ints64
+from recsys.item_index import IndexFacts
+from recsys.list_search import ListSearch
 from recsys.model import TwoTower
 from recsys.questions import Answer, Question, check_k
 from recsys.questions import RequestError as RequestError  # noqa: PLC0414  (re-exported)
@@ -26,6 +30,8 @@ from recsys.windows import histories
 # Of scores at a time. A chunk of few users waits for memory while it reads all item vectors:
 # 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.
 CHUNK_BYTES = 64 << 20
+# Lists lie apart in memory and are read for each user anew: 5 MFLOP a ms, a product has 25.
+SCATTERED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,13 @@ class Recommender:
         model: its item vectors and all user vectors are computed once, here.
         history: what the user tower sees and what is left out; ids come from here.
         chunk_bytes: float32 scores at a time; never changes an answer.
+
+    Attributes:
+        n_items, dim: of the model.
+        user_ids, item_ids: of the history.
+        catalogue: all items, exact.
+        index: what answers are found with; None: they are exact.
+        flop: of the products for one answer, or of those that take as long.
     """
 
     def __init__(
@@ -64,12 +77,29 @@ class Recommender:
         self._device = model.bias.device
         self._model, self._mask = model, history.repeats == "drop"
         self._users, self._asks = encode_users(model, history), KnownAsks(model, history)
-        self._catalogue = Catalogue(model, chunk_bytes)
+        self.catalogue = Catalogue(model, chunk_bytes)
+        self._finder: Catalogue | IndexedCatalogue = self.catalogue
+        self.index: IndexFacts | None = None
+        self.flop = 2.0 * self.dim * self.n_items
         self._offsets, self._items = history.offsets, history.items.astype(np.int64)
         self._positions = {user_id: i for i, user_id in enumerate(self.user_ids)}
         self._codes = {item_id: i for i, item_id in enumerate(self.item_ids)}
         self._counts = np.bincount(history.items, minlength=self.n_items)
         self._popular = np.argsort(-self._counts, kind="stable")
+
+    def behind(self, search: ListSearch, facts: IndexFacts) -> Recommender:
+        """The same, but its answers are found with an index; it shares all else with this one.
+
+        Args:
+            search: all items of the catalogue.
+            facts: about this index.
+        """
+        other = copy.copy(self)
+        other._finder = IndexedCatalogue(self.catalogue, search, facts.probes)
+        other.index = facts
+        looked_at = facts.lists + facts.probes * self.n_items / facts.lists
+        other.flop = SCATTERED * 2.0 * self.dim * looked_at
+        return other
 
     def recommend(self, user_ids: Sequence[str], k: int = 10) -> list[Answer]:
         """The k best new items of each user, in the order of `user_ids`.
@@ -88,8 +118,8 @@ class Recommender:
         people = [self._person(question) for question in questions]
         modelled = [person for person in people if _is_modelled(person)]
         scored: list[Answer] = []
-        for start in range(0, len(modelled), self._catalogue.chunk):
-            scored += self._score(modelled[start : start + self._catalogue.chunk])
+        for start in range(0, len(modelled), self._finder.chunk):
+            scored += self._score(modelled[start : start + self._finder.chunk])
         found = iter(scored)
         return [next(found) if _is_modelled(p) else self._most_popular(p) for p in people]
 
@@ -110,11 +140,11 @@ class Recommender:
         """
         check_k(k)
         values, items = [], []
-        for start in range(0, len(users), self._catalogue.chunk):
-            chunk = users[start : start + self._catalogue.chunk]
+        for start in range(0, len(users), self._finder.chunk):
+            chunk = users[start : start + self._finder.chunk]
             hidden = self._seen(chunk) if self._mask else np.zeros(0, np.int64)
             vectors = self._users[torch.from_numpy(chunk).to(self._device)]
-            best, where = self._catalogue.best(vectors, self._asks.of(chunk), hidden, k)
+            best, where = self._finder.best(vectors, self._asks.of(chunk), hidden, k)
             values.append(best.cpu())
             items.append(where.cpu())
         return torch.cat(values), torch.cat(items)
@@ -155,7 +185,7 @@ class Recommender:
         offset = self.n_items
         hidden = np.concatenate([row * offset + p.hidden for row, p in enumerate(people)])
         k = max(person.k for person in people)
-        values, items = self._catalogue.best(*self._asked(people), hidden, k)
+        values, items = self._finder.best(*self._asked(people), hidden, k)
         rows = zip(people, values.tolist(), items.tolist(), strict=True)
         return [
             Answer(self._named(best[: p.k], where[: p.k]), "model", p.unknown_items)

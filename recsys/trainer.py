@@ -189,13 +189,16 @@ class Fit:
         while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
             start, cpu_start = time.perf_counter(), time.process_time()
             loss = self._trainer.train_epoch()
+            trained = time.perf_counter()
             scorer = TowerScorer(self._trainer.model, self._seen)
             metrics = self._evaluator.evaluate(scorer).mean()
+            now = time.perf_counter()
             result = EpochResult(
                 self._trainer.epoch,
                 loss,
                 metrics,
-                seconds=time.perf_counter() - start,
+                seconds=now - start,
+                evaluation_seconds=now - trained,
                 cpu_seconds=time.process_time() - cpu_start,
                 memory_mb=peak_resident_mb(),
                 gpu_memory_mb=peak_gpu_mb(self._device),

@@ -81,14 +81,22 @@ def test_no_function_outgrows_a_screen(path: Path) -> None:
 @pytest.mark.parametrize("module", LIGHT)
 def test_commands_start_light(module: str) -> None:
     """What `--help` costs: no torch, no optuna, no mlflow."""
-    check = (
-        f"import {module}, sys;"
-        "print(*sorted({'torch', 'optuna', 'mlflow', 'polars', 'pydantic'} & set(sys.modules)))"
-    )
+    heavy = {"torch", "optuna", "mlflow", "polars", "pydantic", "faiss"}
+    assert heavy & loaded_by(module) == set()
+
+
+def test_faiss_is_loaded_by_those_who_need_it() -> None:
+    """Workers, pyfunc models and servers of small catalogues do not."""
+    assert "faiss" not in loaded_by("hpo.worker, recsys.trainer, recsys.indexing")
+
+
+def loaded_by(modules: str) -> set[str]:
+    """Names of all modules of a process that imports some."""
+    check = f"import {modules}, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert result.stdout.split() == []
+    return set(result.stdout.split())
 
 
 def test_importing_everything_does_nothing(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ COMMANDS = (
     "hpo.recommend",
     "hpo.report",
     "hpo.compare",
+    "hpo.replay",
+    "hpo.retrain",
     "recsys.train",
     "recsys.evaluate",
 )

@@ -19,7 +19,9 @@ from search.replay import Contender, Rule
 
 
 def ours(sampler: dict[str, Any], pruner: dict[str, Any]) -> Contender:
-    """What a study file would ask for."""
+    """What a study file would ask for; `warmup` is 5 where nothing else is said."""
+    if pruner["name"] != "none":
+        pruner = {"warmup": 5, **pruner}
 
     @cache
     def config(seed: int) -> StudyConfig:
@@ -80,6 +82,13 @@ def contenders() -> dict[str, Callable[[], Contender]]:
         "qmc": ({"name": "qmc"}, none),
         "tpe multivariate": ({**tpe, "multivariate": True}, none),
         "tpe + percentile 75": (tpe, {"name": "percentile", "keep": 75.0}),
+        "tpe + percentile 75 from 10": (tpe, {"name": "percentile", "keep": 75.0, "warmup": 10}),
+        "tpe + percentile 75 from 15": (tpe, {"name": "percentile", "keep": 75.0, "warmup": 15}),
+        "tpe + percentile 80 from 10": (tpe, {"name": "percentile", "keep": 80.0, "warmup": 10}),
+        "tpe + asha 15, halves": (tpe, {"name": "asha", "warmup": 15, "reduction": 2}),
+        "tpe + asha 20, halves": (tpe, {"name": "asha", "warmup": 20, "reduction": 2}),
+        "tpe + forecast 5": (tpe, {"name": "forecast", "share": 5.0}),
+        "tpe + forecast 10": (tpe, {"name": "forecast", "share": 10.0}),
         "tpe + patient 5": (tpe, {"name": "patient", "patience": 5}),
         "tpe + asha 20": (tpe, {"name": "asha", "warmup": 20}),
         "cmaes + forecast 20": ({"name": "cmaes"}, {"name": "forecast", "share": 20.0}),

@@ -12,6 +12,7 @@ from hpo.gate.drift import Drift
 from hpo.gate.race import Race
 from hpo.gate.verdict import Comparison
 from recsys.bootstrap import Interval
+from recsys.item_index import IndexFacts
 
 FILE = "gate.json"
 
@@ -30,6 +31,7 @@ class Findings:
         reason: why it may not become the champion, in one sentence; None: it may.
         race: on validation; None for a retraining, which runs none.
         drift: how the data differs from the champion's; None for a promotion.
+        index: what hpo.serve finds answers with; None: they are exact.
     """
 
     test: Mapping[str, Interval]
@@ -41,6 +43,7 @@ class Findings:
     reason: str | None
     race: Race | None = None
     drift: Drift | None = None
+    index: IndexFacts | None = None
 
     def comparison(self, rival: str) -> Comparison | None:
         """The one with this rival; None if it was not measured."""

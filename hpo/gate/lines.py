@@ -48,6 +48,11 @@ def cost_line(found: Findings) -> str:
     return f"{found.model_mb:.3g} MB of files, {found.latency_ms:.3g} ms an answer (median)"
 
 
+def index_lines(found: Findings) -> list[str]:
+    """How hpo.serve finds answers, where it does not look at all items."""
+    return [f"answers over HTTP come from {found.index}"] if found.index else []
+
+
 def metric_rows(found: Findings) -> list[Row]:
     """One row per metric; columns as in TEST."""
     return [

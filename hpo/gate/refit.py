@@ -16,8 +16,9 @@ from hpo.gate.rivals import Champion
 from hpo.gate.training import default_device, train
 from hpo.gate.verdict import CHAMPION, judge
 from hpo.recipe import Recipe
-from recsys import checkpoint
+from recsys import checkpoint, indexing
 from recsys.bootstrap import Interval
+from recsys.item_index import ItemIndex
 from recsys.model import TwoTower
 from recsys.recommender import Recommender
 from recsys.split import Split
@@ -77,13 +78,33 @@ def refit(
     if occasion.race:
         exam.face_default(occasion.default, recipe.config)
     exam.face_baselines()
-    _save(folder, recipe, split, model, exam.test)
-    return Refit(model, folder, _findings(exam, occasion, champion, folder))
+    recommender, index = _served(exam, say)
+    _save(folder, recipe, split, model, exam.test, index)
+    return Refit(model, folder, _findings(exam, occasion, champion, folder, recommender))
 
 
-def _findings(exam: Exam, occasion: Occasion, champion: Champion | None, folder: Path) -> Findings:
+def _served(exam: Exam, say: Callable[[str], None]) -> tuple[Recommender, ItemIndex | None]:
+    """What hpo.serve will answer with, and its index, if the catalogue is large enough for one."""
+    recommender = Recommender(exam.model, exam.split.interactions)
+    if not indexing.pays(recommender.n_items):
+        return recommender, None
+    say(f"index of {recommender.n_items:,} items")
+    index = indexing.build_index(recommender)
+    if indexing.is_good_enough(index):
+        return indexing.with_index(recommender, index), index
+    exam.notes.append(f"answers over HTTP are exact: {indexing.TARGET} is asked of {index.facts}")
+    return recommender, None
+
+
+def _findings(
+    exam: Exam,
+    occasion: Occasion,
+    champion: Champion | None,
+    folder: Path,
+    recommender: Recommender,
+) -> Findings:
     megabytes = model_mb(folder)
-    milliseconds = latency_ms(Recommender(exam.model, exam.split.interactions))
+    milliseconds = latency_ms(recommender)
     reason = judge(exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle)
     drift = occasion.drift
     if drift is not None:
@@ -101,11 +122,17 @@ def _findings(exam: Exam, occasion: Occasion, champion: Champion | None, folder:
         reason=reason,
         race=occasion.race,
         drift=drift,
+        index=recommender.index,
     )
 
 
 def _save(
-    folder: Path, recipe: Recipe, split: Split, model: TwoTower, test: Mapping[str, Interval]
+    folder: Path,
+    recipe: Recipe,
+    split: Split,
+    model: TwoTower,
+    test: Mapping[str, Interval],
+    index: ItemIndex | None,
 ) -> None:
     """The full history to serve from, the measured one to check the figures by."""
     about = {
@@ -114,4 +141,5 @@ def _save(
         "trained_on": "train + validation",
         "test": {name: interval.mean for name, interval in test.items()},
     }
-    checkpoint.save(folder, model, split.interactions, about, measured=split.final.seen)
+    seen = split.final.seen
+    checkpoint.save(folder, model, split.interactions, about, measured=seen, index=index)

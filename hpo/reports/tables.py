@@ -180,8 +180,8 @@ def stages(trials: Sequence[TrialRow]) -> Table:
     rows = [_stage(name, groups[name]) for name in sorted(groups)]
     rows.append(_stage("all", [trial for group in groups.values() for trial in group]))
     heads = (
-        "", "trials", "epochs", "seconds in epochs", "around epochs", "median of a trial",
-        "per epoch",
+        "", "trials", "epochs", "seconds in training", "in evaluation", "around epochs",
+        "median of a trial", "per epoch",
     )  # fmt: skip
     return Table(heads, rows, frozenset({len(rows) - 1}))
 
@@ -189,12 +189,13 @@ def stages(trials: Sequence[TrialRow]) -> Table:
 def _stage(name: str, trials: Sequence[TrialRow]) -> tuple[str, ...]:
     epochs = sum(len(trial.curve) for trial in trials)
     seconds = sum(trial.seconds for trial in trials)
+    asked = sum(trial.evaluation_seconds for trial in trials)
     around = sum(trial.other_seconds for trial in trials)
     middle = median(trial.seconds + trial.other_seconds for trial in trials)
     each = f"{seconds / epochs:.3f}" if epochs else ""
     return (
-        name, f"{len(trials)}", f"{epochs:,}", f"{seconds:,.1f}", f"{around:,.1f}",
-        f"{middle:.1f}", each,
+        name, f"{len(trials)}", f"{epochs:,}", f"{seconds - asked:,.1f}", f"{asked:,.1f}",
+        f"{around:,.1f}", f"{middle:.1f}", each,
     )  # fmt: skip
 
 

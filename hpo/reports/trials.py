@@ -25,6 +25,7 @@ class TrialRow:
         curve: epoch -> recall_at_10.
         best_epoch: 0 if no epoch finished.
         seconds: wall time of its epochs.
+        evaluation_seconds: the evaluations' part of it.
         cause: why it FAILed or was not trained.
         attempt: None if it never started.
         started, ended: local time, as Optuna keeps it.
@@ -37,6 +38,7 @@ class TrialRow:
     curve: Mapping[int, float]
     best_epoch: int
     seconds: float
+    evaluation_seconds: float
     cause: Cause | None
     attempt: Attempt | None
     started: datetime | None
@@ -90,6 +92,7 @@ def _rows(study: Study) -> Iterator[TrialRow]:
             curve=dict(sorted(trial.intermediate_values.items())),
             best_epoch=outcome.best_epoch,
             seconds=outcome.seconds,
+            evaluation_seconds=outcome.usage.get("evaluation_seconds", 0.0),
             cause=outcome.cause,
             attempt=Attempt.of(trial),
             started=trial.datetime_start,

@@ -24,11 +24,16 @@ class Runner(Protocol):
 
     `epochs` yields each epoch as it ends. Closing the iterator early stops that training; the
     runner can then be asked again. After an exception, too.
+
+    Attributes:
+        began: `time.monotonic()` when the running training was set up and its epochs began; None
+            while none does. Other threads read it.
     """
 
     name: str
     threads: int
     device: str
+    began: float | None
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` and yield its epochs.
@@ -55,7 +60,10 @@ class Runner(Protocol):
         ...
 
     def kill(self) -> None:
-        """End a running training at once, from another thread; `epochs` raises WorkerDied."""
+        """End a running training, from another thread; `epochs` raises WorkerDied.
+
+        At once, or after its epoch where the engine cannot break into one.
+        """
         ...
 
     def close(self) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-import traceback
+import time
 from collections.abc import Generator
 from pathlib import Path
 
 import torch
 
-from hpo.errors import Parked, TrainingFailed
+from hpo.errors import Parked, WorkerDied
 from hpo.runners import go_on
+from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
-from recsys.errors import RecsysError
 from recsys.split import Holdout
 from recsys.trainer import Fit
 
@@ -26,30 +26,38 @@ class InlineRunner:
     def __init__(self, holdout: Holdout, device: torch.device) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
         self.threads = torch.get_num_threads()
-        self._parking = threading.Event()
+        self.began: float | None = None
+        self._parking, self._killed = threading.Event(), threading.Event()
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         self._parking.clear()
+        self._killed.clear()
         try:
             fit = Fit(self._holdout, config, self._device)
             go_on(fit, snapshot)
+            self.began = time.monotonic()
             for result in fit:
                 yield result
+                if self._killed.is_set():
+                    raise WorkerDied("ended after its epoch")
                 if snapshot and self._parking.is_set():
                     fit.save(snapshot)
                     raise Parked
-        except (RecsysError, MemoryError, GeneratorExit):
+        except (Parked, WorkerDied):
             raise
         except Exception as error:
-            raise TrainingFailed(
-                f"{type(error).__name__}: {error}", traceback.format_exc()
-            ) from error
+            failure = failure_of(error)
+            if failure is error:
+                raise
+            raise failure from error
+        finally:
+            self.began = None
 
     def park(self) -> None:
         self._parking.set()
 
     def kill(self) -> None:
-        """Nothing to kill: the training ends with the thread that runs it."""
+        self._killed.set()  # no thread can be ended from outside
 
     def close(self) -> None:
         """Nothing to give back."""

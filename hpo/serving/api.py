@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from recsys.item_index import IndexFacts
 from recsys.questions import MAX_K, Answer, Question, RequestError
 
 MAX_BODY_BYTES = 1 << 20
@@ -109,6 +110,8 @@ class Ready(BaseModel):
     ready: bool
     model: str
     version: str
+    exact: bool = Field(description="all items are looked at for each answer")
+    index: IndexFacts | None = Field(description="what finds answers that are not exact")
     problem: str | None = Field(
         description="why a newer version is not served, or MLflow cannot be asked for one"
     )

@@ -86,8 +86,7 @@ class Batcher:
         served = self._current()
         recommender = served.recommender
         questions = [question for waiting in batch for question in waiting.questions]
-        flop = 2.0 * len(questions) * recommender.dim * recommender.n_items
-        if flop <= INLINE_FLOP:
+        if len(questions) * recommender.flop <= INLINE_FLOP:
             try:
                 _settle(batch, served, recommender.answer(questions))
             except Exception as error:

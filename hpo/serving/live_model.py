@@ -27,15 +27,18 @@ class LiveModel:
         store: where versions come from.
         reference: an alias is followed, a number never moves.
         as_measured: answer from the measured history.
+        exact: look at all items, whatever index a model has.
 
     Raises:
         ModelRefused, CheckpointError, TrackingError: there is no first model to serve.
     """
 
-    def __init__(self, store: ModelStore, reference: Reference, *, as_measured: bool) -> None:
+    def __init__(
+        self, store: ModelStore, reference: Reference, *, as_measured: bool, exact: bool = False
+    ) -> None:
         self.reference = reference
         self.problem: str | None = None
-        self._store, self._as_measured = store, as_measured
+        self._store, self._as_measured, self._exact = store, as_measured, exact
         self._refused: dict[str, str] = {}
         self._served = self._open(store.resolve(reference))
         self._stopping = threading.Event()
@@ -94,7 +97,8 @@ class LiveModel:
 
     def _open(self, version: ModelVersion) -> Served:
         stored = self._store.load(version)
-        return Served(str(version.version), open_recommender(stored, as_measured=self._as_measured))
+        recommender = open_recommender(stored, as_measured=self._as_measured, exact=self._exact)
+        return Served(str(version.version), recommender)
 
     def _report(self, problem: str | None) -> None:
         if problem != self.problem:

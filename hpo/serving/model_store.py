@@ -21,6 +21,7 @@ from hpo.errors import HpoError, SettingsError
 from recsys.checkpoint import Checkpoint, load
 from recsys.checkpoint_files import sha256
 from recsys.datasets import cache_folder
+from recsys.indexing import with_index
 from recsys.mlflow_client import open_client, public_uri, sqlite_file, tracking_errors
 from recsys.recommender import Recommender
 
@@ -173,9 +174,20 @@ def listed_files(version: ModelVersion) -> dict[str, str]:
     return files
 
 
-def open_recommender(stored: Checkpoint, *, as_measured: bool) -> Recommender:
-    """What answers, from all of the data or from what the test figures were measured with."""
-    return Recommender(stored.model, stored.measured if as_measured else stored.history)
+def open_recommender(
+    stored: Checkpoint, *, as_measured: bool = False, exact: bool = False
+) -> Recommender:
+    """What answers: from all of the data, with the index that is stored with the model, if any.
+
+    Args:
+        stored: the model.
+        as_measured: from what the test figures were measured with, exactly.
+        exact: look at all items, whatever index there is.
+    """
+    recommender = Recommender(stored.model, stored.measured if as_measured else stored.history)
+    if stored.index is None or as_measured or exact:
+        return recommender
+    return with_index(recommender, stored.index)
 
 
 def _problem(folder: Path, digests: Mapping[str, str]) -> str | None:

@@ -88,9 +88,8 @@ def make_app(live: LiveModel, hosts: Collection[str]) -> ASGIApp:
         return Health()
 
     async def ready() -> Ready:
-        """Which version answers, and what keeps a newer one out."""
-        version = live.current().version
-        return Ready(ready=True, model=str(live.reference), version=version, problem=live.problem)
+        """Which version answers and how, and what keeps a newer one out."""
+        return readiness(live)
 
     async def counters() -> PlainTextResponse:
         """Counters for Prometheus."""
@@ -110,6 +109,20 @@ def make_app(live: LiveModel, hosts: Collection[str]) -> ASGIApp:
     lean = {route.path: route.app for route in routes if isinstance(route, LeanRoute)}
     counted = Counted(Shortcut(app, lean), metrics, [route.path for route in routes])
     return HostGuard(counted, hosts)
+
+
+def readiness(live: LiveModel) -> Ready:
+    """What `/ready` says."""
+    served = live.current()
+    index = served.recommender.index
+    return Ready(
+        ready=True,
+        model=str(live.reference),
+        version=served.version,
+        exact=index is None,
+        index=index,
+        problem=live.problem,
+    )
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
-from hpo.errors import Parked
+from hpo.errors import Parked, WorkerDied
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.settings import StudyConfig
@@ -78,27 +80,38 @@ class ScriptedRunner:
     threads = 1
     device = "cpu"
 
-    def __init__(self, script: Script = saturating) -> None:
-        self._script = script
+    def __init__(self, script: Script = saturating, set_up_seconds: float = 0.0) -> None:
+        self._script, self._set_up_seconds = script, set_up_seconds
         self.trained: list[TrainConfig] = []
-        self.killed = False
+        self.was_killed = threading.Event()
         self.parking = False
+        self.began: float | None = None
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         self.trained.append(config)
         self.parking = False
-        for epoch, value in enumerate(self._script(config), 1):
-            if isinstance(value, Exception):
-                raise value
-            yield epoch_result(epoch, value)
-            if snapshot and self.parking:
-                raise Parked
+        if self._set_up_seconds and self.was_killed.wait(self._set_up_seconds):
+            raise WorkerDied("killed while it set up")
+        self.began = time.monotonic()
+        try:
+            for epoch, value in enumerate(self._script(config), 1):
+                if isinstance(value, Exception):
+                    raise value
+                yield epoch_result(epoch, value)
+                if snapshot and self.parking:
+                    raise Parked
+        finally:
+            self.began = None
 
     def park(self) -> None:
         self.parking = True
 
     def kill(self) -> None:
-        self.killed = True
+        self.was_killed.set()
+
+    @property
+    def killed(self) -> bool:
+        return self.was_killed.is_set()
 
     def close(self) -> None:
         pass

@@ -26,7 +26,7 @@ CONFIG = study_config(
 def trial(number: int, value: float, best_epoch: int = 30, **params: float) -> TrialRow:
     values = {"dim": 64, "lr": 0.01, "epochs": 60, "mix": 0.5, "batch_size": 128} | params
     return TrialRow(
-        number, "COMPLETE", value, values, {}, best_epoch, 1.0, None, None, None, None
+        number, "COMPLETE", value, values, {}, best_epoch, 1.0, 0.2, None, None, None, None
     )  # fmt: skip
 
 

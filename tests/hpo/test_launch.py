@@ -198,15 +198,6 @@ def test_after_the_timeout_signals_still_stop(
     assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
 
 
-def test_six_launchers_at_once_make_one_exact_study(tmp_path: Path) -> None:
-    call = arguments(tmp_path, "--workers", 1, n_trials=5)
-    launchers = [start("hpo.run", *call, cwd=tmp_path) for _ in range(6)]
-    ends = [finish(launcher) for launcher in launchers]
-    assert [end[0] for end in ends] == [0] * 6, ends
-    assert states(tmp_path) == Counter(COMPLETE=5)
-    assert sum("already complete" in end[1] for end in ends) == 5
-
-
 def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
     call = arguments(tmp_path, n_trials=2)
     assert run("hpo.run", *call, cwd=tmp_path)[0] == 0

@@ -47,7 +47,7 @@ def test_another_pruner_and_more_trials_change_tags_only(study: FakeStudy) -> No
     follower = Mirror(study.places, None)  # as hpo.sync --follow, which began before
     follower.sync()
     before = parent(study)
-    assert before.tags["hpo.pruner"] == "forecast startup=5 warmup=5 share=20"
+    assert before.tags["hpo.pruner"] == "percentile startup=5 warmup=15 keep=75"
     write_on(study, before.run_id)
 
     go_on(study, pruner={"name": "none"}, sampler={"name": "random"}, n_trials=60, workers=3)

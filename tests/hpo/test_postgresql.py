@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+import sqlalchemy
 
+from hpo import scheduler as scheduler_module
+from hpo.assignment import Assignment
+from hpo.errors import StudyStopped
 from hpo.ledger import Ledger
 from hpo.locks import LockHeld, exclusive
 from hpo.scheduler import Ended, Scheduler
 from hpo.storage import open_storage
 from hpo.study import open_study
+from recsys.config import TrainConfig
+from tests.hpo.mlflow_server import eventually
 from tests.hpo.postgresql import postgresql_url
 from tests.hpo.scripted import MemoryProgress, ScriptedRunner, study_config, study_record
 
@@ -37,3 +46,68 @@ def test_six_first_starters_then_one_owner_and_an_exact_study(postgresql_url: st
         scheduler = Scheduler(Ledger(study, config), runners, MemoryProgress(), config.n_trials)
         assert scheduler.run() == Ended("complete", 6)
     assert len(study.trials) == 6
+
+
+def end_lock_sessions(url: str) -> None:
+    """As a restart of the server, an administrator or a firewall would."""
+    held = "FROM pg_locks WHERE locktype = 'advisory'"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+
+        def ask(what: str) -> int:
+            return int(connection.execute(sqlalchemy.text(f"SELECT {what} {held}")).scalar_one())
+
+        assert ask("count(pg_terminate_backend(pid))") == 1
+        eventually(lambda: ask("count(*)") == 0)
+    engine.dispose()
+
+
+def test_who_lost_the_lock_starts_no_trial_beside_the_next_owner(postgresql_url: str) -> None:
+    config, name = study_config(name="lost"), "lost"
+    other = ExitStack()
+
+    def lose(assignment: Assignment) -> None:
+        if assignment.number == 2 and len(assignment.results) == 1:
+            end_lock_sessions(postgresql_url)
+            other.enter_context(exclusive(postgresql_url, name))
+            assert Ledger(study, config).recover() == 1
+
+    storage = open_storage(postgresql_url)
+    study, _ = open_study(storage, name, study_record(config))
+    with (
+        other,
+        exclusive(postgresql_url, name) as hold,
+        pytest.raises(StudyStopped, match="no longer this launcher.s .*same com"),
+    ):
+        Scheduler(
+            Ledger(study, config), [ScriptedRunner()], MemoryProgress(lose), 6, hold=hold
+        ).run()
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
+    ledger = Ledger(study, config)
+    assert Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 6).run() == Ended("complete", 6)
+    assert len(study.trials) == 7
+
+
+def test_a_lost_lock_parks_a_long_training(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "LOCK_SECONDS", 0.2)
+    config, name = study_config(name="long"), "long"
+
+    def script(_: TrainConfig) -> list[float]:
+        return [0.001 * epoch for epoch in range(1, 2001)]
+
+    def lose(assignment: Assignment) -> None:
+        if len(assignment.results) == 1:
+            end_lock_sessions(postgresql_url)
+        time.sleep(0.02)
+
+    runner = ScriptedRunner(script)
+    study, _ = open_study(open_storage(postgresql_url), name, study_record(config))
+    ledger = Ledger(study, config, tmp_path)
+    with exclusive(postgresql_url, name) as hold, pytest.raises(StudyStopped, match="no longer"):
+        Scheduler(ledger, [runner], MemoryProgress(lose), 6, hold=hold).run()
+    (trial,) = study.trials
+    assert trial.state.name == "WAITING"
+    assert 1 <= len(trial.intermediate_values) < 2000

@@ -284,7 +284,7 @@ def test_how_a_study_is_run_may_change_so_it_is_in_tags() -> None:
         warm_starts=[{"dim": 32}],
     )
     assert found.tags["hpo.sampler"] == "tpe startup=10 multivariate=0"
-    assert found.tags["hpo.pruner"] == "forecast startup=5 warmup=5 share=20"
+    assert found.tags["hpo.pruner"] == "percentile startup=5 warmup=15 keep=75"
     assert (found.tags["hpo.n_trials"], found.tags["hpo.workers"]) == ("7", "2")
     assert "hpo.timeout" not in found.tags
     assert found.tags["hpo.constraints.model_mb"] == "50.0"

@@ -207,13 +207,17 @@ def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> Non
             f"{outcome.best_epoch}", f"{outcome.seconds:.1f}",
         ], place  # fmt: skip
     (row,) = page.rows("complete")
-    seconds = [Outcome(**trial.user_attrs["hpo:outcome"]).seconds for trial in complete]
+    outcomes = [Outcome(**trial.user_attrs["hpo:outcome"]) for trial in complete]
+    seconds = [outcome.seconds for outcome in outcomes]
+    asked = [outcome.usage["evaluation_seconds"] for outcome in outcomes]
+    assert all(0 < part < whole for part, whole in zip(asked, seconds, strict=True))
     whole = [(t.datetime_complete - t.datetime_start).total_seconds() for t in complete]
     assert row[0] == "11"
     assert row[1] == str(sum(len(trial.intermediate_values) for trial in complete))
-    assert float(row[2]) == pytest.approx(sum(seconds), abs=0.051)
-    assert float(row[3]) == pytest.approx(sum(whole) - sum(seconds), abs=0.051)
-    assert float(row[4]) == pytest.approx(median(whole), abs=0.051)
+    assert float(row[2]) == pytest.approx(sum(seconds) - sum(asked), abs=0.051)
+    assert float(row[3]) == pytest.approx(sum(asked), abs=0.051)
+    assert float(row[4]) == pytest.approx(sum(whole) - sum(seconds), abs=0.051)
+    assert float(row[5]) == pytest.approx(median(whole), abs=0.051)
     assert page.rows("pruned")[0][0] == page.rows("failed (error)")[0][0] == "1"
 
 

@@ -5,26 +5,45 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
 
-from hpo.errors import TrainingFailed, WorkerDied
+from hpo.errors import Parked, TrainingFailed, WorkerDied
 from hpo.runners import Runner
 from hpo.runners import process as process_module
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
+from recsys.features import Features
+from recsys.metrics import Metrics
 from recsys.prepared import save_holdout
+from recsys.snapshot import load_snapshot
 from recsys.split import Holdout
 from tests.examples import conveyor_split, exploding
 
 CONFIG = TrainConfig(dim=8, epochs=3, batch_size=32)
+
+
+LONG = CONFIG.replace(epochs=10_000, patience=10_000)
+
+MakeRunner = Callable[[Holdout], Runner]
+
+ENGINES: dict[str, Callable[[Holdout, Path], Runner]] = {
+    "inline": lambda holdout, _: InlineRunner(holdout, torch.device("cpu")),
+    "process": lambda _, data: ProcessRunner(data),
+}
+"""How to make each runner, of a holdout and its file. A new engine is one more line."""
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +53,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["inline", "process"])
-def runner(request: pytest.FixtureRequest, data: Path) -> Iterator[Runner]:
-    made: Runner = (
-        InlineRunner(conveyor_split().tuning, torch.device("cpu"))
-        if request.param == "inline"
-        else ProcessRunner(data)
-    )
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Callable[[Holdout, Path], Runner]:
+    return ENGINES[request.param]
+
+
+@pytest.fixture(scope="module")
+def runner(engine: Callable[[Holdout, Path], Runner], data: Path) -> Iterator[Runner]:
+    """One for many tests: whatever happened to it, it serves again."""
+    made = engine(conveyor_split().tuning, data)
     yield made
     made.close()
+
+
+@pytest.fixture
+def runner_on(engine: Callable[[Holdout, Path], Runner], tmp_path: Path) -> Iterator[MakeRunner]:
+    """A runner on other data."""
+    with ExitStack() as stack:
+
+        def make(holdout: Holdout) -> Runner:
+            save_holdout(tmp_path / "data", holdout)
+            return stack.enter_context(closing(engine(holdout, tmp_path / "data")))
+
+        yield make
 
 
 @pytest.fixture
@@ -52,20 +85,27 @@ def process(data: Path) -> Iterator[ProcessRunner]:
     made.close()
 
 
+def shown(results: Iterable[EpochResult]) -> list[tuple[int, float, Metrics]]:
+    """All that must repeat, bit for bit."""
+    return [(result.epoch, result.train_loss, result.metrics) for result in results]
+
+
+def serves(runner: Runner) -> bool:
+    return [result.epoch for result in runner.epochs(CONFIG)] == [1, 2, 3]
+
+
 class TestEveryRunner:
     """The contract of `hpo.runners.Runner`."""
 
     def test_epochs_come_in_order_and_repeat_exactly(self, runner: Runner) -> None:
-        first, again = list(runner.epochs(CONFIG)), list(runner.epochs(CONFIG))
-        assert [result.epoch for result in first] == [1, 2, 3]
-        assert [result.metrics for result in first] == [result.metrics for result in again]
-        assert [result.train_loss for result in first] == [r.train_loss for r in again]
+        first, again = shown(runner.epochs(CONFIG)), shown(runner.epochs(CONFIG))
+        assert [epoch for epoch, *_ in first] == [1, 2, 3]
+        assert first == again
 
     def test_closing_early_stops_and_the_runner_serves_again(self, runner: Runner) -> None:
-        long = CONFIG.replace(epochs=10_000, patience=10_000)
-        with closing(runner.epochs(long)) as epochs:
+        with closing(runner.epochs(LONG)) as epochs:
             assert next(epochs).epoch == 1
-        assert [result.epoch for result in runner.epochs(CONFIG)] == [1, 2, 3]
+        assert serves(runner)
 
     def test_it_says_what_an_epoch_took(self, runner: Runner) -> None:
         results = list(runner.epochs(CONFIG))
@@ -74,8 +114,116 @@ class TestEveryRunner:
         assert results[0].gpu_memory_mb == 0
 
     def test_it_says_how_it_trains(self, runner: Runner) -> None:
-        assert runner.name in ("inline", "process")
+        assert runner.name in ENGINES
         assert runner.threads >= 1
+
+    def test_it_says_since_when_it_trains(self, runner: Runner) -> None:
+        assert runner.began is None
+        asked = time.monotonic()
+        epochs = runner.epochs(CONFIG)
+        next(epochs)
+        assert runner.began is not None
+        assert asked < runner.began < time.monotonic()
+        assert len(list(epochs)) == 2
+        assert runner.began is None
+
+    def test_a_parked_training_goes_on_bit_for_bit(self, runner: Runner, tmp_path: Path) -> None:
+        snapshot = tmp_path / "parked" / "trial-0.safetensors"
+        config = CONFIG.replace(epochs=200, patience=200)
+        before = park(runner, config, snapshot)
+        assert 2 <= len(before) < 200
+        assert shown(load_snapshot(snapshot, config)[0]) == before
+        whole = shown(runner.epochs(config, snapshot))
+        assert whole[: len(before)] == before, "it tells its epochs again"
+        assert whole == shown(runner.epochs(config))
+
+    def test_without_a_place_a_training_is_not_parked(self, runner: Runner) -> None:
+        epochs = runner.epochs(CONFIG)
+        next(epochs)
+        runner.park()
+        assert len(list(epochs)) == 2
+
+    def test_a_damaged_snapshot_costs_time_only(self, runner: Runner, tmp_path: Path) -> None:
+        snapshot = tmp_path / "trial-0.safetensors"
+        snapshot.write_text("torn")
+        assert shown(runner.epochs(CONFIG, snapshot)) == shown(runner.epochs(CONFIG))
+
+    def test_a_disk_that_takes_no_snapshot_fails_the_training(
+        self, runner: Runner, tmp_path: Path
+    ) -> None:
+        (tmp_path / "parked").write_text("in the way")
+        epochs = runner.epochs(LONG, tmp_path / "parked" / "trial-0.safetensors")
+        next(epochs)
+        runner.park()
+        with pytest.raises(TrainingFailed, match="cannot be put aside") as caught:
+            list(epochs)
+        assert "Traceback" in caught.value.traceback
+        assert serves(runner)
+
+    def test_a_killed_training_is_a_death(self, runner: Runner) -> None:
+        epochs = runner.epochs(LONG)
+        next(epochs)
+        threading.Timer(0.1, runner.kill).start()
+        with pytest.raises(WorkerDied):
+            list(epochs)
+        assert runner.began is None
+        assert serves(runner)
+
+    def test_a_kill_between_trainings_is_overcome(self, runner: Runner) -> None:
+        runner.kill()
+        with suppress(WorkerDied):  # the idle worker may be what died
+            list(runner.epochs(CONFIG))
+        assert serves(runner)
+
+    def test_divergence_keeps_its_epoch_and_step(self, runner_on: MakeRunner) -> None:
+        runner = runner_on(exploding())
+        for _ in range(2):
+            with pytest.raises(DivergedError, match="epoch 1, step 1"):
+                list(runner.epochs(CONFIG))
+
+    def test_what_does_not_fit_is_out_of_memory(self, runner_on: MakeRunner) -> None:
+        runner = runner_on(too_large())
+        for _ in range(2):
+            with pytest.raises(MemoryError, match="allocate memory"):
+                list(runner.epochs(CONFIG))
+
+    def test_an_exception_of_the_training_keeps_its_traceback(self, runner_on: MakeRunner) -> None:
+        holdout = conveyor_split().tuning
+        nobody = holdout.relevant.take(holdout.relevant.users < 0)  # nothing to evaluate
+        runner = runner_on(Holdout(holdout.seen, nobody))
+        for _ in range(2):
+            with pytest.raises(TrainingFailed, match="Error: ") as caught:
+                list(runner.epochs(CONFIG))
+            assert "Traceback" in caught.value.traceback
+
+    def test_closing_it_twice_is_closing_it(self, runner_on: MakeRunner) -> None:
+        runner = runner_on(conveyor_split().tuning)
+        next(runner.epochs(CONFIG))
+        runner.close()
+        runner.close()
+
+
+def park(runner: Runner, config: TrainConfig, snapshot: Path) -> list[tuple[int, float, Metrics]]:
+    """Train until it is put aside; what it showed."""
+    results: list[EpochResult] = []
+
+    def train() -> None:
+        for result in runner.epochs(config, snapshot):
+            results.append(result)
+            if len(results) == 2:
+                runner.park()
+
+    with pytest.raises(Parked):
+        train()
+    return shown(results)
+
+
+def too_large() -> Holdout:
+    """An item feature with so many values that no machine holds their table."""
+    holdout = conveyor_split().tuning
+    codes, offsets = np.zeros(holdout.seen.n_items, np.int32), np.arange(holdout.seen.n_items + 1)
+    features = Features(codes, offsets, ("group",), (10**13,))
+    return Holdout(replace(holdout.seen, item_features=features), holdout.relevant)
 
 
 def test_inline_and_process_agree_bit_for_bit(process: ProcessRunner) -> None:
@@ -86,42 +234,17 @@ def test_inline_and_process_agree_bit_for_bit(process: ProcessRunner) -> None:
         ours, theirs = list(inline.epochs(CONFIG)), list(process.epochs(CONFIG))
     finally:
         torch.set_num_threads(before)
-    assert [result.metrics for result in ours] == [result.metrics for result in theirs]
-
-
-@pytest.mark.parametrize("kind", ["inline", "process"])
-def test_divergence_keeps_its_epoch_and_step(tmp_path: Path, kind: str) -> None:
-    holdout = exploding()
-    save_holdout(tmp_path / "data", holdout)
-    made: Runner = (
-        InlineRunner(holdout, torch.device("cpu"))
-        if kind == "inline"
-        else ProcessRunner(tmp_path / "data")
-    )
-    with closing(made), pytest.raises(DivergedError, match="epoch 1, step 1"):
-        list(made.epochs(CONFIG))
+    assert shown(ours) == shown(theirs)
 
 
 def test_a_killed_worker_is_seen_and_replaced(process: ProcessRunner) -> None:
-    epochs = process.epochs(CONFIG.replace(epochs=10_000, patience=10_000))
+    epochs = process.epochs(LONG)
     next(epochs)
     assert process.pid is not None
     psutil.Process(process.pid).kill()
     with pytest.raises(WorkerDied, match=r"died \((signal 9|exit code)"):
         list(epochs)
-    assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
-
-
-def test_an_exception_of_the_training_keeps_its_traceback(tmp_path: Path) -> None:
-    holdout = conveyor_split().tuning
-    nobody = holdout.relevant.take(holdout.relevant.users < 0)  # nothing to evaluate
-    save_holdout(tmp_path / "data", Holdout(holdout.seen, nobody))
-    with closing(ProcessRunner(tmp_path / "data")) as runner:
-        with pytest.raises(TrainingFailed, match="Error: ") as caught:
-            list(runner.epochs(CONFIG))
-        assert "Traceback" in caught.value.traceback
-        with pytest.raises(TrainingFailed):
-            list(runner.epochs(CONFIG))
+    assert serves(process)
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -137,29 +260,29 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_worker_killed_before_it_is_ready_has_died(
     process: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = process_module._Worker
+    started = process_module.WorkerProcess
 
-    def killed(command: list[str]) -> process_module._Worker:
+    def killed(command: list[str]) -> process_module.WorkerProcess:
         worker = started(command)
         worker.kill()
         return worker
 
     with monkeypatch.context() as patch:
-        patch.setattr(process_module, "_Worker", killed)
+        patch.setattr(process_module, "WorkerProcess", killed)
         with pytest.raises(WorkerDied, match="signal 9"):
             list(process.epochs(CONFIG))
-    assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
+    assert serves(process)
 
 
 def test_a_torn_last_line_is_a_death_not_a_bug(process: ProcessRunner) -> None:
-    epochs = process.epochs(CONFIG.replace(epochs=10_000, patience=10_000))
+    epochs = process.epochs(LONG)
     next(epochs)
     worker = process._worker
     assert worker is not None
     worker._messages.put('{"task": 1, "epo')
     with pytest.raises(WorkerDied, match="broke off"):
         list(epochs)
-    assert [result.epoch for result in process.epochs(CONFIG)] == [1, 2, 3]
+    assert serves(process)
 
 
 def test_the_worker_ends_when_its_launcher_is_killed(data: Path, tmp_path: Path) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import TrialState
 
+from hpo import scheduler as scheduler_module
 from hpo.assignment import Assignment
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
 from hpo.ledger import Ledger
 from hpo.records import Outcome, epochs_of
+from hpo.runners.inline import InlineRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
+from tests.examples import conveyor_split
 from tests.hpo.scripted import (
     MemoryProgress,
     Script,
@@ -120,6 +125,42 @@ def test_a_trial_may_take_so_long_and_no_longer(tmp_path: Path) -> None:
         assert outcome.cause == ("time-limit" if late else None)
         assert trial.state is (TrialState.PRUNED if late else TrialState.COMPLETE)
         assert len(trial.intermediate_values) <= 3
+
+
+def test_setting_up_takes_nothing_of_a_trials_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "GRACE_SECONDS", 0.1)
+    config = study_config(n_trials=2)
+    runner = ScriptedRunner(lambda _: [0.1, 0.2], set_up_seconds=0.8)
+    ended = Scheduler(
+        make_ledger(tmp_path, config), [runner], MemoryProgress(), 2, trial_seconds=0.2
+    ).run()
+    assert ended == Ended("complete", 2)
+    assert not runner.killed
+    assert all(len(t.intermediate_values) > 0 for t in make_study(tmp_path, config).trials)
+
+
+def test_an_epoch_that_does_not_end_is_killed_at_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "GRACE_SECONDS", 0.1)
+
+    def script(_: TrainConfig) -> Iterator[float]:
+        assert runner.was_killed.wait(20)
+        raise WorkerDied("signal 9")
+        yield
+
+    runner = ScriptedRunner(script)
+    config = study_config(n_trials=1)
+    ended = Scheduler(
+        make_ledger(tmp_path, config), [runner], MemoryProgress(), 1, trial_seconds=0.2
+    ).run()
+    assert ended == Ended("complete", 1)
+    (trial,) = make_study(tmp_path, config).trials
+    outcome = Outcome.of(trial)
+    assert outcome is not None
+    assert (trial.state, outcome.cause) == (TrialState.PRUNED, "time-limit")
 
 
 def test_a_config_is_not_trained_twice(tmp_path: Path) -> None:
@@ -268,3 +309,25 @@ def test_values_do_not_depend_on_where_the_study_was_interrupted(tmp_path: Path)
         for name in ("whole", "parts")
     ]
     assert tables[0] == tables[1]
+
+
+def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
+    """The engine in this process, which has no worker's message between it and the study."""
+    config = study_config()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 1:
+            scheduler.park("interrupted")
+
+    (tmp_path / "parked").write_text("in the way")
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    runner = InlineRunner(conveyor_split().tuning, torch.device("cpu"))
+    scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
+    assert scheduler.run() == Ended("interrupted", 1)
+    trials = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "WAITING"]
+    outcome = Outcome.of(trials[1])
+    assert outcome is not None
+    assert outcome.cause == "interrupted"
+    assert "cannot be put aside" in outcome.message

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from hpo.candidate import top_candidates
 from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.ledger import Ledger
-from hpo.records import StudyRecord
+from hpo.records import Outcome, StudyRecord
 from hpo.scheduler import Scheduler
 from hpo.settings import StudyConfig
 from hpo.storage import open_storage
@@ -200,6 +200,7 @@ def test_changes_are_accepted_on_request_and_noted(tmp_path: Path) -> None:
     [
         {"base": {"dim": 8, "lr": 0.01, "epochs": 4, "mix": 0.5}},
         {"space": {**SPACE, "epochs": {"choices": [2, 4]}}},
+        {"space": {**SPACE, "dim": {"low": 4, "high": 64}}},
     ],
 )
 def test_another_experiment_is_refused_whatever_is_accepted(
@@ -374,3 +375,38 @@ def test_what_was_parked_on_other_data_starts_again(tmp_path: Path) -> None:
     again = ledger.start("scripted", 1)
     assert (again.config, again.attempt.number) == (first.config, 2)
     assert again.reported == set()
+
+
+@pytest.mark.parametrize(
+    ("space", "goes_on"),
+    [
+        ({name: SPACE[name] for name in ("dim", "lr")}, False),
+        ({**SPACE, "mix": {"low": 0.1, "high": 1.0}}, False),
+        ({**SPACE, "lr": {"low": 1e-4, "high": 5e-3, "log": True}}, True),
+    ],
+)
+def test_what_was_parked_goes_on_with_its_own_config_or_not_at_all(
+    tmp_path: Path, space: dict[str, Any], goes_on: bool
+) -> None:
+    """Else one curve would be of two configurations."""
+    storage = open_storage(url(tmp_path))
+    study, record = open_study(storage, "s", study_record(study_config()))
+    ledger = Ledger(study, record.config, tmp_path / "parked")
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.park(first)
+    now = study_record(study_config(space=space))
+    study, record = open_study(storage, "s", now, accept_changes=True)
+    ledger = Ledger(study, record.config)
+    ledger.recover()
+    state, outcome = study.trials[0].state, Outcome.of(study.trials[0])
+    again = ledger.start("scripted", 1)
+    if goes_on:
+        assert (state.name, again.number) == ("WAITING", 0)
+        assert (again.config, again.reported) == (first.config, {1})
+    else:
+        assert outcome is not None
+        assert (state.name, outcome.cause) == ("FAIL", "interrupted")
+        assert outcome.message.startswith("parked with a configuration")
+        assert again.number > 0
+        assert again.reported == set()

@@ -1,0 +1,57 @@
+"""What a training raises, told in the same way by every engine: in words, and as a message."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from hpo.errors import TrainingFailed
+from recsys.errors import DivergedError
+
+Failure = DivergedError | MemoryError | TrainingFailed
+"""What `Runner.epochs` may raise for a fault of the training itself."""
+
+NO_MEMORY = (  # what torch raises as a plain RuntimeError
+    "allocate memory",  # by the CPU's allocator
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def failure_of(error: Exception) -> Failure:
+    """What an exception of a training is in the contract; one that is in it already stays."""
+    if isinstance(error, Failure):
+        return error
+    message = f"{type(error).__name__}: {error}"
+    if _is_out_of_memory(error):
+        return MemoryError(message)
+    return TrainingFailed(message, "".join(traceback.format_exception(error)))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
+
+
+def to_message(failure: Failure) -> dict[str, Any]:
+    """The last message of a training that failed, see `hpo.worker`."""
+    match failure:
+        case DivergedError():
+            return {"end": "diverged", "at": [failure.epoch, failure.step, failure.loss]}
+        case MemoryError():
+            return {"end": "out-of-memory", "message": str(failure) or "out of memory"}
+    return {"end": "error", "message": str(failure), "traceback": failure.traceback}
+
+
+def from_message(message: Mapping[str, Any]) -> Failure:
+    """The inverse of `to_message`."""
+    match message["end"]:
+        case "diverged":
+            return DivergedError(*message["at"])
+        case "out-of-memory":
+            return MemoryError(message["message"])
+    return TrainingFailed(message["message"], message["traceback"])

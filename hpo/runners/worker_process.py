@@ -1,0 +1,145 @@
+"""A worker process and its pipes, see `hpo.worker` for what goes through them."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from hpo.errors import WorkerDied
+from hpo.runners.oom import OomKills
+
+SILENCE_SECONDS = 60.0  # a living worker gives a sign every 5
+EXIT_SECONDS = 5.0
+TAIL_BYTES = 4000
+SIGKILL = -9  # as an exit code; Windows has none
+
+
+class WorkerProcess:
+    """Started at once. A thread reads what it says, so that waiting can end.
+
+    Args:
+        command: ends with the number of its threads.
+
+    Attributes:
+        out_of_memory: whether it died of that.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            # Ctrl-C, and a service manager's SIGTERM to the whole group, are for the launcher: it
+            # parks the trainings. A worker ends with its pipes.
+            start_new_session=True,
+            env={
+                "OMP_WAIT_POLICY": "passive",  # as recsys.cli has it
+                **os.environ,
+                "PYTHONPATH": _import_path(),
+                "OMP_NUM_THREADS": command[-1],
+            },
+        )
+        self.pid = self._process.pid
+        self.out_of_memory = False
+        self._oom_kills = OomKills(self.pid)
+        self._killed = False
+        self._write_lock = threading.Lock()
+        self._messages: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._messages.put(line)
+        self._messages.put(None)
+
+    def send(self, command: dict[str, Any]) -> None:
+        """Say something to it; nothing happens if it is dead."""
+        assert self._process.stdin is not None
+        try:
+            with self._write_lock:
+                self._process.stdin.write(json.dumps(command) + "\n")
+                self._process.stdin.flush()
+        except (OSError, ValueError):
+            # it died between two messages, or was closed; receive() says so, and why
+            return
+
+    def receive(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            WorkerDied: the process ended, or said nothing for a minute (then killed).
+        """
+        try:
+            line = self._messages.get(timeout=SILENCE_SECONDS)
+        except queue.Empty:
+            self.kill()
+            raise WorkerDied(f"the worker was silent for {SILENCE_SECONDS:.0f} s, killed") from None
+        if line is None:
+            raise WorkerDied(self._cause_of_death())
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:  # it died in the middle of a line
+            self.kill()
+            raise WorkerDied(f"the worker broke off: {line[:80]!r}") from None
+        if "alive" in message:
+            self._oom_kills.look()
+        return message
+
+    def _cause_of_death(self) -> str:
+        code = self._process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if code == SIGKILL and not self._killed and (reason := self._oom_kills.reason()):
+            self.out_of_memory = True
+            return f"the system killed the worker because memory ran out ({how}; {reason})"
+        tail = self._error_tail()
+        return f"the worker process died ({how})" + (f": {tail}" if tail else "")
+
+    def _error_tail(self) -> str:
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - TAIL_BYTES))
+        return self._errors.read().decode(errors="replace").strip()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether we ended it, or a signal did (POSIX; Windows knows exit codes only)."""
+        return self._killed or (self._process.poll() or 0) < 0
+
+    def kill(self) -> None:
+        """End it at once; `receive` raises WorkerDied."""
+        self._killed = True
+        self._process.kill()
+
+    def close(self) -> None:
+        """Close stdin, which ends the worker; kill it if that takes too long."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            self._process.kill()  # a broken pipe: it is dead or dying
+        try:
+            self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def _import_path() -> str:
+    """Where the worker finds these packages, also when started from another folder."""
+    here = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
