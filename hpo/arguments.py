@@ -60,14 +60,19 @@ def _url(text: str) -> str:
     return text
 
 
-def add_moved_data_argument(parser: argparse.ArgumentParser) -> None:
-    """--data (or --data-root) of commands that take a study's data from where it was."""
+def add_moved_data_argument(parser: argparse.ArgumentParser, whose: str = "study") -> None:
+    """--data (or --data-root) of commands that take a study's data from where it was.
+
+    Args:
+        parser: gets it.
+        whose: what the data is of, for the help.
+    """
     parser.add_argument(
         "--data",
         "--data-root",
         dest="data",
         metavar="NAME|PATH",
-        help="the study's data, if it has moved (default: where it was)",
+        help=f"the {whose}'s data, if it has moved (default: where it was)",
     )
 
 

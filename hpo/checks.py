@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.parameter import Condition, CycleError, Parameter, in_order, with_children
 from hpo.settings import StudyConfig, plain
@@ -16,13 +17,14 @@ SEARCHABLE = tuple(name for name in TrainConfig.names() if name != "seed")
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake. `place`: the keys that lead to it."""
+    """One mistake. `place`: the keys that lead to it; `given`: what stands there, if that helps."""
 
     place: tuple[str | int, ...]
     text: str
+    given: str = ""
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.place))}: {self.text}"
+        return f"{'.'.join(map(str, self.place))}: {self.text}{self.given}"
 
 
 def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[Problem]:
@@ -84,14 +86,32 @@ def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
     for parent, condition in space[name].when.items():
         place = ("space", name, "when", parent)
         if parent not in space:
-            others = ", ".join(other for other in space if other != name) or "nothing else"
-            yield Problem(place, f"is not searched, so it is no condition; searched: {others}")
+            yield Problem(place, _not_searched(name, space))
         elif (
             parent in SEARCHABLE
             and parent != name
             and (why := _impossible(condition, space[parent], parent))
         ):
             yield Problem(place, why)
+
+
+def _not_searched(name: str, space: Iterable[str]) -> str:
+    others = ", ".join(other for other in space if other != name) or "nothing else"
+    return f"is not searched, so it is no condition; searched: {others}"
+
+
+def unknown_parents(space: Any, names: Collection[str]) -> Iterator[Problem]:
+    """Conditions on what is not searched, of parameters whose own values are wrong.
+
+    Args:
+        space: the table as it was written.
+        names: those parameters.
+    """
+    for name, spec in space.items() if isinstance(space, dict) else ():
+        when = spec.get("when") if name in names and isinstance(spec, dict) else None
+        for parent in when if isinstance(when, dict) else ():
+            if parent not in space:
+                yield Problem(("space", name, "when", parent), _not_searched(name, space))
 
 
 def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
@@ -120,6 +140,8 @@ def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Probl
     """Every warm start must be one, too."""
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
+        for problem in _base({name: value for name, value in start.items() if name in broken}):
+            yield Problem(("warm_starts", index, problem.place[1]), problem.text)
         for name, text in start_problems(config, values, broken).items():
             yield Problem(("warm_starts", index, name), text)
 

@@ -16,13 +16,12 @@ from recsys.console import command_parser
 def main(argv: Sequence[str]) -> int:
     """Print the comparison; the exit code."""
     options = parser().parse_args(argv)
-    if options.study_name is not None:
-        parser().error("name both studies as STUDY_A STUDY_B, without --study-name")
     from rich.console import Console
 
     from hpo.reports.comparison import read_side, tables, warnings
     from hpo.settings import Places
     from hpo.storage import existing_storage
+    from hpo.summary import command, next_lines
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(places.storage)
@@ -32,6 +31,10 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
     for table in tables(first, second):
         console.print(table)
+    bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}
+    if any(bests.values()):
+        nexts = {command("report", max(bests, key=bests.__getitem__), places): "about the better"}
+        print("\n".join(next_lines(nexts)))
     return 0
 
 
@@ -44,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for name in ("STUDY_A", "STUDY_B"):
         result.add_argument(name.lower(), metavar=name, help="name of a study in --storage")
-    add_place_arguments(result)
+    add_place_arguments(result, study=False)
     return result
 
 

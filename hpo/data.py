@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -44,8 +46,15 @@ def moved(data: DataConfig, source: str | None) -> DataConfig:
     return data.model_copy(update={"source": source})
 
 
-def load_data(config: Origin) -> tuple[str, Split]:
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[str, Split]:
     """The data's short name and its split.
+
+    Args:
+        say: is told what reading left out.
 
     Raises:
         DataError: the data cannot be read, features cannot be made of it, or nobody has enough
@@ -54,6 +63,8 @@ def load_data(config: Origin) -> tuple[str, Split]:
     data, rule = config.data, config.split
     columns = Columns(data.user_col, data.item_col, data.time_col)
     dataset = load_dataset(data.source, columns=columns, repeats=data.repeats)
+    for note in dataset.notes:
+        say(note)
     dataset = with_features(dataset, items=data.item_features, users=data.user_features)
     return dataset.name, split(dataset.interactions, **rule.model_dump(), given=dataset.parts)
 
@@ -66,7 +77,7 @@ def load_split(record: StudyRecord, data: str | None) -> Split:
     """
     config = record.config
     config = config.model_copy(update={"data": moved(config.data, data)})
-    _, split = load_data(config)
+    _, split = load_data(config, lambda _: None)  # it was told when the study was made
     if split.fingerprint != record.split_fingerprint:
         raise PromotionError(
             f"{config.data.source} is not the data that the study was made on (data and split "

@@ -55,7 +55,8 @@ class LiveProgress:
     def __rich__(self) -> Group:
         lines = self._lines
         self._bar.update(self._task, completed=lines.n_finished, left=self._left())
-        table = Table(box=None, padding=(0, 2), title=f"best {OBJECTIVE} so far: {lines.best:.4f}")
+        best = f"best {OBJECTIVE} so far: {lines.best:.4f}" if lines.best else "no result yet"
+        table = Table(box=None, padding=(0, 2), title=best)
         for heading in ("trial", "epoch", OBJECTIVE, "curve", "parameters"):
             table.add_column(heading, no_wrap=True)
         for number, assignment in sorted(self._running.copy().items()):

@@ -55,8 +55,12 @@ class LineProgress:
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
         with self._lock:
+            # a log gets one line a trial; a terminal would break it in the middle of a word
             self._console.print(
-                self.line(assignment, state, outcome), highlight=False, markup=False, soft_wrap=True
+                self.line(assignment, state, outcome),
+                highlight=False,
+                markup=False,
+                soft_wrap=not self._console.is_terminal,
             )
 
     def line(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> str:

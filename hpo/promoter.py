@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import registry
-from hpo.errors import TrackingError
+from hpo.errors import PromotionError, TrackingError
 from hpo.gate.outcome import Promotion, Registered
 from hpo.gate.refit import Occasion, refit
 from hpo.gate.rivals import Champion, load_champion
+from hpo.locks import exclusive_registry
 from hpo.recipe import Recipe
 from hpo.settings import Places
 from hpo.versions import EXAMPLE_USER, make_version, settle
@@ -24,6 +26,24 @@ from recsys.split import Split
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+
+@contextmanager
+def changing_registry(places: Places, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the registry's lock while the block runs, see `hpo.locks.exclusive_registry`.
+
+    Raises:
+        PromotionError: nothing can be written where the lock would be.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_registry(places.storage, places.tracking_uri, say))
+        except OSError as error:
+            raise PromotionError(
+                f"the registry cannot be changed: {error.filename}: {error.strerror}; make that "
+                "folder writable, or look only, with --dry-run"
+            ) from None
+        yield
 
 
 @dataclass(frozen=True, eq=False)

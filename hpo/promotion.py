@@ -20,8 +20,7 @@ from hpo.gate.outcome import Order, Promotion
 from hpo.gate.race import Race, run_race
 from hpo.gate.refit import Occasion
 from hpo.gate.training import default_device
-from hpo.locks import exclusive_registry
-from hpo.promoter import Promoter
+from hpo.promoter import Promoter, changing_registry
 from hpo.recipe import Recipe
 from hpo.settings import Places
 from hpo.storage import existing_storage
@@ -67,7 +66,7 @@ def promote(
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
         return promotion.rehearse()
-    with exclusive_registry(places.storage, places.tracking_uri, say):
+    with changing_registry(places, say):
         return promotion.run()
 
 
@@ -83,7 +82,7 @@ def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, 
         raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
     client = Promoter(places, None, say).client
     with (
-        exclusive_registry(places.storage, places.tracking_uri, say),
+        changing_registry(places, say),
         tracking_errors(places.tracking_uri),
     ):
         return registry.rollback(client)

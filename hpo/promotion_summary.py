@@ -25,7 +25,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         "",
         *_test(promotion),
         "",
-        *lines.table(lines.GATE, lines.gate_rows(found)),
+        *lines.gate_table(found),
         *found.notes,
         lines.cost_line(found),
         *lines.index_lines(found),
@@ -60,7 +60,15 @@ def _ending(promotion: Promotion, places: Places) -> list[str]:
     which = f"trial {p.trial} of study {p.study}, trained for {p.epochs} epochs"
     if r is None:
         outcome = "passed" if p.passed else f"refused: {p.findings.reason}"
-        return [f"{outcome}; {which}. Nothing was registered (--dry-run)"]
+        return [
+            f"{outcome}; {which}. Nothing was registered (--dry-run)",
+            "next: the same command without --dry-run"
+            + (
+                " registers it"
+                if p.passed
+                else " and with --force REASON, if it shall be all the same"
+            ),
+        ]
     is_now = "is" if r.is_new else "was measured before, so nothing was trained: it is"
     told = [f"{which}, {is_now} {MODEL} version {r.version}, {r.role} (run {r.run_id})"]
     if r.refused:

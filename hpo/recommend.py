@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
         "--users",
         required=True,
         metavar="FILE|all",
-        help="one user id a line, or Parquet with a column user_id; all: all that the model knows",
+        help="one user id a line, or CSV or Parquet with a column user_id; all: all that the model "
+        "knows",
     )
     result.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help="ends in .parquet or .csv"
@@ -73,14 +74,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def progress_line(n_users: int, start: float) -> Callable[[int], None]:
-    """Takes how many users are done; rewrites one line of a terminal, else says nothing."""
+    """Takes how many users are done; rewrites one line of a terminal, which goes at the end."""
     if not sys.stderr.isatty():
         return lambda _: None
 
     def show(done: int) -> None:
         rate = done / (time.perf_counter() - start)
-        end = "\n" if done == n_users else ""
-        print(f"\r{done:,} of {n_users:,} users, {rate:,.0f} users/s ", end=end, file=sys.stderr)
+        line = f"{done:,} of {n_users:,} users, {rate:,.0f} users/s "
+        # at the end it goes: the last line tells the same, with the time of writing
+        shown = " " * (len(line) + 5) + "\r" if done == n_users else line
+        print(f"\r{shown}", end="", flush=True, file=sys.stderr)
 
     return show
 

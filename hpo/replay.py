@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpo.arguments import add_moved_data_argument, add_place_arguments
 from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.console import command_parser, count
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,10 +21,13 @@ def main(argv: Sequence[str]) -> int:
     from hpo.settings import Places
     from hpo.storage import existing_storage
     from hpo.study import load_study
+    from recsys.checkpoint import make_folder
 
     places = Places.resolve(options.storage, None)
     study = load_study(existing_storage(places.storage), options.study_name)
     trial = trial_to_replay(study, options.trial)
+    if options.artifacts is not None:
+        make_folder(options.artifacts)  # what is in its way is told before the training
     print(f"study {study.study_name}, trial {trial.number}: {trial.state.name.lower()}", flush=True)
     found = replay(study, trial, options.data, lambda line: print(line, flush=True))
     if options.artifacts is not None:
@@ -43,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     for line in found.differences:
         print(line)
     if not found.differences:
-        print(f"the same: {found.n_epochs} epochs, bit for bit")
+        print(f"the same: {count(found.n_epochs, 'epoch')}, bit for bit")
     return 1 if found.differences else 0
 
 

@@ -22,6 +22,7 @@ from recsys.model import TwoTower
 from recsys.split import Split
 from recsys.trainer import Fit
 
+SAID = 10  # epochs told of a training that is the same
 DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number
 
 
@@ -73,7 +74,7 @@ def replay(
 
     Args:
         data: where the study's data is now; None: where it was.
-        say: told each epoch.
+        say: told some epochs, and the one that differs.
 
     Raises:
         PromotionError: the data is not the same any more.
@@ -86,15 +87,17 @@ def replay(
     before = torch.get_num_threads()
     torch.set_num_threads(attempt.threads)
     differences: list[str] = []
-    n_epochs = 0
+    n_epochs, step = 0, -(-len(columns["epoch"]) // SAID)
     try:
         fit = Fit(split.tuning, config, torch.device(attempt.device))
         pairs = zip(columns[OBJECTIVE], columns["train_loss"], strict=True)
         for result, (value, loss) in zip(fit, pairs, strict=False):
             n_epochs = result.epoch
             now = result.metrics.recall_at_10
-            say(f"epoch {result.epoch}: {OBJECTIVE} {now:.6f}, stored {value:.6f}")
-            if (now, result.train_loss) != (value, loss):
+            same = (now, result.train_loss) == (value, loss)
+            if not same or result.epoch % step == 0:
+                say(f"epoch {result.epoch}: {OBJECTIVE} {now:.6f}, stored {value:.6f}")
+            if not same:
                 differences.append(
                     f"epoch {result.epoch} differs: {OBJECTIVE} {now!r}, stored {value!r}; "
                     f"train_loss {result.train_loss!r}, stored {loss!r}"

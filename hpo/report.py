@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import add_moved_data_argument, add_place_arguments
 from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.console import command_parser, count
 from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def main(argv: Sequence[str]) -> int:
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.csv or options.parquet:
+        from hpo.reports.export import check_files
+
+        check_files(options.csv, options.parquet)
         _export(places, options.study_name, options.csv, options.parquet)
         if options.out is None:
             return 0
@@ -43,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _export(places: Places, study_name: str | None, csv: Path | None, parquet: Path | None) -> None:
     from hpo.records import StudyRecord
-    from hpo.reports.export import trial_frame, write_frame
+    from hpo.reports.export import STDOUT, trial_frame, write_frame
     from hpo.reports.trials import read_trials
     from hpo.storage import existing_storage
     from hpo.study import load_study
@@ -51,8 +55,10 @@ def _export(places: Places, study_name: str | None, csv: Path | None, parquet: P
     study = load_study(existing_storage(places.storage), study_name)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
-    for path in write_frame(frame, csv, parquet):
-        print(f"{path}: {len(frame)} trials of study {study.study_name}")
+    written = write_frame(frame, csv, parquet)
+    for path in written:
+        line = f"{path}: {count(len(frame), 'trial')} of study {study.study_name}"
+        print(line, file=sys.stderr if STDOUT in written else sys.stdout)
 
 
 def run_report(
@@ -62,6 +68,7 @@ def run_report(
     from hpo.reports.reporting import write_report
     from hpo.storage import existing_storage
     from hpo.study import load_study
+    from hpo.summary import command, next_lines
     from hpo.tracking.once import bring_into_mlflow
 
     name = load_study(existing_storage(places.storage), study_name).study_name
@@ -69,6 +76,7 @@ def run_report(
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
         print(bring_into_mlflow(places, name))
+    print("\n".join(next_lines({command("promote", name, places): "register the winner"})))
     return 0
 
 
@@ -156,12 +164,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"where the report goes (default: {REPORTS}/STUDY beside the storage)",
     )
-    for name in ("csv", "parquet"):
+    for name, more in (("csv", ", - is stdout;"), ("parquet", "")):
         result.add_argument(
             f"--{name}",
             type=Path,
             metavar="FILE",
-            help="write all trials there, and no report unless --out is given",
+            help=f"write all trials there (.{name}){more} and no report unless --out is given",
         )
     add_moved_data_argument(result)
     return result

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "python -m hpo.retrain --data shop.csv",
     )
     add_place_arguments(result, study=False)
-    add_moved_data_argument(result)
+    add_moved_data_argument(result, "champion")
     add_gate_arguments(result)
     return result
 

@@ -15,8 +15,7 @@ from hpo.errors import PromotionError
 from hpo.gate.drift import measure_drift
 from hpo.gate.outcome import Promotion
 from hpo.gate.refit import Occasion
-from hpo.locks import exclusive_registry
-from hpo.promoter import Promoter
+from hpo.promoter import Promoter, changing_registry
 from hpo.recipe import Recipe
 from hpo.settings import Places
 from recsys.checkpoint import Checkpoint
@@ -57,7 +56,7 @@ def retrain(
     promoter = Promoter(places, force, say)
     if dry_run:
         return _retrain(promoter, data, dry_run=True)
-    with exclusive_registry(places.storage, places.tracking_uri, say):
+    with changing_registry(places, say):
         return _retrain(promoter, data, dry_run=False)
 
 

@@ -49,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
         help="processes (default: cores, at most 8)",
     )
     result.add_argument(
-        "--runner", choices=("process", "inline"), default="process", help="where to train"
+        "--runner",
+        choices=("process", "inline"),
+        default="process",
+        help="train in worker processes or in this one (default: %(default)s)",
     )
     add_device_argument(result)
     _add_budget_arguments(result)
@@ -119,12 +122,13 @@ def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
     from hpo.settings import Places
-    from hpo.study_file import dump_study_config, load_study_config
+    from hpo.study_file import default_name, dump_study_config, load_study_config
     from recsys.mlflow_client import check_tracking_uri
 
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
-        print(dump_study_config(config), end="")
+        named = config.model_copy(update={"name": default_name(options.study, config)})
+        print(dump_study_config(named), end="")
         return 0
     places = Places.resolve(
         options.storage,

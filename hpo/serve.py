@@ -89,7 +89,7 @@ def listen(host: str, port: int) -> socket.socket:
         SettingsError: the port cannot be used.
     """
     from hpo.errors import SettingsError
-    from hpo.servers import REUSE_ADDRESS
+    from hpo.servers import REUSE_ADDRESS, is_about_port
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only where the protocol is named; without, each answer waits 40 ms.
@@ -102,7 +102,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        message = f"{host}:{port} cannot be used: {reason}; choose another with --port"
+        option = "--port" if is_about_port(error) else "--host"
+        message = f"{host}:{port} cannot be used: {reason}; choose another with {option}"
         raise SettingsError(message) from None
     return listener
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -179,4 +180,11 @@ def _check_free(host: str, port: int, option: str) -> None:
 
 def _port_error(host: str, port: int, option: str, error: Exception) -> SettingsError:
     reason = getattr(error, "strerror", None) or error
-    return SettingsError(f"{host}:{port} cannot be used: {reason}; choose another with {option}")
+    blamed = option if is_about_port(error) else "--host"
+    return SettingsError(f"{host}:{port} cannot be used: {reason}; choose another with {blamed}")
+
+
+def is_about_port(error: Exception) -> bool:
+    """Whether another port would help; else this machine has no such address."""
+    number = getattr(error, "errno", None)
+    return isinstance(error, OverflowError) or number in (errno.EADDRINUSE, errno.EACCES)

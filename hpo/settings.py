@@ -102,7 +102,7 @@ class RetriesConfig(_Section):
 class StudyConfig(_Section):
     """All that defines a study. Stored with it, so the other commands need only its name."""
 
-    name: str | None = None
+    name: str | None = Field(None, min_length=1)
     """Of the study; left out: FILE-DATA."""
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()

@@ -20,8 +20,10 @@ from sqlalchemy import event
 from hpo.errors import SettingsError, StudyError
 from hpo.locks import exclusive, sqlite_path
 from hpo.records import StudyRecord
+from recsys.sqlite_files import reading_url, why_unreadable
 
 BUSY_SECONDS = 60
+POSTGRESQL = 'pip install -e ".[postgresql]"'
 DAMAGE = ("malformed", "not a database")  # in what SQLite says
 
 
@@ -41,6 +43,8 @@ def existing_storage(url: str) -> RDBStorage:
     if path is None:
         return open_storage(url)
     with _opening(url):  # its tables are whole, so no lock: the folder may be read-only
+        if reading := reading_url(path):
+            return RDBStorage(reading)
         return _connect(url)
 
 
@@ -109,7 +113,11 @@ def _opening(url: str) -> Iterator[None]:
     ) as error:
         shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise SettingsError(f"storage {shown} cannot be opened: {reason}") from error
+        path = sqlite_path(url)
+        cure = why_unreadable(path) if path else ""
+        if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
+            cure = f"; install its driver: {POSTGRESQL}"
+        raise SettingsError(f"storage {shown} cannot be opened: {reason}{cure}") from error
 
 
 def _create_sqlite(path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import optuna
@@ -17,6 +19,8 @@ from hpo.parameter import Parameter
 from hpo.records import STUDY, StudyRecord
 from hpo.settings import OBJECTIVE, StudyConfig, plain
 from hpo.space import SearchSpace
+from hpo.wording import given
+from recsys.console import count
 
 CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
     "sampler",
@@ -159,11 +163,7 @@ def _acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
     """Differences under which a study may go on if its owner says so."""
     found = []
     if stored.split_fingerprint != now.split_fingerprint:
-        then, here = dict(stored.counts), dict(now.counts)
-        found.append(
-            f"data or split: was {stored.split_fingerprint} {then}, "
-            f"is {now.split_fingerprint} {here}"
-        )
+        found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
     space = _changes("space", stored, now)
@@ -175,8 +175,7 @@ def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]
     """What differs in a section, by key."""
     before, after = (dict(getattr(record.config, part)) for record in (stored, now))
     return {
-        name: f"{part}.{name}: was {_shown(before.get(name, 'absent'))}, "
-        f"is {_shown(after.get(name, 'absent'))}"
+        name: f"{part}.{name}: was {_shown(before.get(name))}, is {_shown(after.get(name))}"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }
@@ -203,10 +202,20 @@ def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    """With everything that may differ, log and conditions too."""
-    if isinstance(value, Parameter):
-        return " ".join(f"{name}={part}" for name, part in value)
-    return str(value)
+    """As in a study file, with everything that may differ, log and conditions too."""
+    if value is None:
+        return "absent"
+    return given(value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value)
+
+
+def _size(record: StudyRecord) -> str:
+    """How much data there is and how it is split; the fingerprint tells it from all others."""
+    n = record.counts
+    return (
+        f"{count(n['n_users'], 'user')}, {count(n['n_items'], 'item')}, {n['n_train']:,} train, "
+        f"{n['n_validation']:,} validation and {n['n_test']:,} test rows "
+        f"(fingerprint {record.split_fingerprint})"
+    )
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
@@ -217,7 +226,7 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
     """
     from optuna import samplers
 
-    options, seed = config.sampler, derive_seed(config.seed, n_existing)
+    options, seed = config.sampler, derive_seed(config.seed, n_existing, config.warm_starts)
     match options.name:
         case "random":
             return samplers.RandomSampler(seed=seed)
@@ -235,13 +244,24 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
             return samplers.CmaEsSampler(seed=seed, n_startup_trials=options.startup)
         case "qmc":  # one sequence, whose next point the storage counts
             return samplers.QMCSampler(
-                seed=config.seed, scramble=True, independent_sampler=samplers.RandomSampler(seed)
+                seed=derive_seed(config.seed, 0, config.warm_starts)
+                if config.warm_starts
+                else config.seed,
+                scramble=True,
+                independent_sampler=samplers.RandomSampler(seed),
             )
 
 
-def derive_seed(base: int, number: int) -> int:
-    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common."""
-    digest = hashlib.sha256(f"{base}:{number}".encode()).digest()
+def derive_seed(base: int, number: int, starts: Sequence[Mapping[str, float]] = ()) -> int:
+    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common.
+
+    Args:
+        starts: the study's warm starts. A study that starts from another's best would draw the
+            other's random trials again, one by one, if both had one seed.
+    """
+    words = [f"{base}:{number}"]
+    words += [json.dumps({n: float(start[n]) for n in sorted(start)}) for start in starts]
+    digest = hashlib.sha256(":".join(words).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

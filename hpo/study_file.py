@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,13 +11,22 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpo.checks import Problem, problems
+from hpo.checks import Problem, problems, unknown_parents
 from hpo.errors import SettingsError
 from hpo.override import Override
 from hpo.parameter import Condition, Parameter, with_children
+from hpo.search import PrunerConfig, SamplerConfig
 from hpo.settings import StudyConfig, plain
+from hpo.wording import given, told_by_its_parts, words_for
 
 SCHEMA = "study.schema.json"  # beside the study files
+NO_STUDIES = ("pyproject.toml",)
+FLAGS = {  # of options that are not called as their key
+    ("name",): "--study-name",
+    ("data", "source"): "--data",
+    ("split", "method"): "--split",
+    ("tags",): "--tag",
+}
 
 
 def load_study_config(
@@ -34,6 +44,7 @@ def load_study_config(
             range or contradictory; one line for every problem.
     """
     values = _read_toml(path)
+    _drop_options_of_other_kinds(values, overrides)
     if isinstance(values.get("data"), str):
         values["data"] = {"source": values["data"]}
     for override in overrides:
@@ -45,8 +56,27 @@ def load_study_config(
             values[name] = value
     config, found = _validated(values)
     if config is None or found:
-        raise SettingsError([f"{_origin(p.place, path, overrides)}: {p}" for p in found])
+        raise SettingsError([_line(p, path, options, overrides) for p in found])
     return config
+
+
+def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Override]) -> None:
+    """`--set pruner.name=none` means no pruner, whatever the file's had for options."""
+    for section, kinds in (("sampler", SamplerConfig), ("pruner", PrunerConfig)):
+        names = [one.value for one in overrides if one.place == (section, "name")]
+        table = values.get(section)
+        if names and isinstance(table, dict) and names[-1] in kinds.OPTIONS:
+            own = ("name", *kinds.OPTIONS[names[-1]])
+            values[section] = {key: value for key, value in table.items() if key in own}
+
+
+def default_name(path: Path, config: StudyConfig) -> str:
+    """The study's name, which its file need not have: FILE-DATA. Reads no data."""
+    source = Path(config.data.source)
+    data = source.resolve().name or "data"
+    if not source.is_dir() and "." in data:
+        data = data.removesuffix(".gz").rpartition(".")[0]
+    return config.name or f"{path.stem}-{data}"
 
 
 def dump_study_config(config: StudyConfig) -> str:
@@ -56,6 +86,9 @@ def dump_study_config(config: StudyConfig) -> str:
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
     for table in (values["base"], *values["warm_starts"]):
         table |= {name: plain(name, value) for name, value in table.items()}
+    for name in ("sampler", "pruner"):
+        kind = getattr(config, name)
+        values[name] = {"name": kind.name, **kind.options}
     for name, parameter in values["space"].items():
         conditions = parameter.pop("when")
         parameter.update(_whole(name, parameter))
@@ -80,13 +113,22 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = ", ".join(sorted(str(found) for found in path.parent.glob("*.toml"))) or "none"
         raise SettingsError(
-            f"{path}: no such study file; found in that folder: {near}. Give one with --study, "
-            "or start this in the folder of the repository."
+            f"{path}: no such study file; study files there: {_study_files(path.parent)}. Give one "
+            "with --study, or start this in the folder of the repository."
+        ) from None
+    except IsADirectoryError:
+        raise SettingsError(
+            f"{path}: is a folder; study files there: {_study_files(path)}. Give one with --study."
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def _study_files(folder: Path) -> str:
+    """The TOML files there, those of other programs aside."""
+    found = sorted(folder.glob("*.toml"))
+    return ", ".join(str(path) for path in found if path.name not in NO_STUDIES) or "none"
 
 
 def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[Problem]]:
@@ -94,11 +136,13 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[Problem
     try:
         config = StudyConfig.model_validate(values)
     except ValidationError as error:
-        found = [_problem(problem) for problem in error.errors()]
+        places = [each["loc"] for each in error.errors()]
+        found = [_problem(e) for e in error.errors() if not told_by_its_parts(e, places)]
     else:
         return config, problems(config)
     places = [problem.place for problem in found]
     out = _unjudged(values, places)
+    found += unknown_parents(values.get("space"), out)
     try:
         rest = StudyConfig.model_validate(_sound(values, places, out))
     except ValidationError:  # nothing to search is left: the rest cannot be judged
@@ -107,12 +151,12 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[Problem
 
 
 def _problem(error: Any) -> Problem:
-    place, message = error["loc"], error["msg"].removeprefix("Value error, ")
+    place = error["loc"]
     if error["type"] == "extra_forbidden":
         return Problem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
-    given = error.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
-    return Problem(place, f"{message}{shown}")
+    value = error.get("input")
+    shown = f" (given: {given(value)})" if isinstance(value, str | int | float) else ""
+    return Problem(place, words_for(error), shown)
 
 
 def _section(place: Sequence[str | int]) -> type[BaseModel]:
@@ -149,17 +193,25 @@ def _sound(
             rest[place[0]].pop(place[1], None)
         else:
             rest.pop(place[0], None)
-    for table in (rest.get("base"), rest.get("space"), *_list(rest.get("warm_starts"))):
-        for name in out if isinstance(table, dict) else ():
-            table.pop(name, None)
+    for table in (rest.get("base"), rest.get("space")):
+        if isinstance(table, dict):
+            for name in out:
+                table.pop(name, None)
     return rest
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _origin(place: tuple[str | int, ...], path: Path, overrides: Sequence[Override]) -> str:
-    """Where the user wrote it: the option that came last, or the file."""
-    given = [override for override in overrides if override.concerns(place)]
-    return f"--set {given[-1].text}" if given else str(path)
+def _line(
+    problem: Problem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
+) -> str:
+    """The problem, and where the user wrote it: an option, the last --set, or the file."""
+    top, *inner = problem.place
+    value = options.get(str(top))
+    if isinstance(value, dict) and inner and top != "tags":
+        value = value.get(str(inner[0]))
+    if value is not None:
+        place = tuple(map(str, problem.place[:2]))
+        flag = FLAGS.get(place) or FLAGS.get(place[:1]) or f"--{place[-1].replace('_', '-')}"
+        shown = f" {shlex.quote(str(value))}" if isinstance(value, str | int | float) else ""
+        return f"{flag}{shown}: {problem.text}"
+    concerned = [override for override in overrides if override.concerns(problem.place)]
+    return f"{f'--set {concerned[-1].text}' if concerned else path}: {problem}"

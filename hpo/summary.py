@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -14,9 +15,11 @@ from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
 from hpo.settings import OBJECTIVE, Places
 from hpo.tracking.links import dashboard_path, mlflow_base
+from recsys.console import count
 from recsys.errors import TrackingError
 
 SHOWN_TRIALS = 5
+COLUMNS = 80  # of a terminal
 MAX_COLUMNS = 3  # more do not fit 80 characters
 
 
@@ -85,7 +88,7 @@ def where(study: Study, places: Places, *, tracking: bool) -> str:
     """Where the study can be watched, once hpo.dashboard runs."""
     pages = [f"{places.dashboard_url}{dashboard_path(study._study_id)}"]
     pages += [mlflow_base(places)] if tracking else []
-    return f"{_command('dashboard', study, places)}  shows it at {' and '.join(pages)}"
+    return f"{command('dashboard', study.study_name, places)}  shows it at {' and '.join(pages)}"
 
 
 def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
@@ -106,46 +109,74 @@ def ending(
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
     counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-    lines = [f"{ended.n_finished} of {n_trials} trials finished ({counts})"]
+    lines = [f"{_finished(ended.n_finished, n_trials)} ({counts})"]
     if ended.reason != "complete":
         lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
-    outcomes = [outcome for trial in trials if (outcome := Outcome.of(trial))]
-    causes = Counter(outcome.cause for outcome in outcomes if outcome.cause)
-    if n := causes.pop("infeasible", 0):
-        last = next(o.message for o in reversed(outcomes) if o.cause == "infeasible")
-        lines.append(f"  {n} infeasible, not trained, for instance: {last}")
-    lines += [f"  failed {n} x {cause}" for cause, n in causes.most_common()]
+    lines += _causes(trials)
     if tracking:
-        lines += [f"MLflow is incomplete: {tracking}", f"  {_command('sync', study, places)}"]
-    commands = {"dashboard": "watch and compare"}
+        again = command("sync", study.study_name, places)
+        lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
+    purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
-        commands |= {"report": "what the study found", "promote": "register the winner"}
-    nexts = {_command(name, study, places): purpose for name, purpose in commands.items()}
-    width = max(map(len, nexts))
-    lines += ["next:", *(f"  {line:{width}}  {purpose}" for line, purpose in nexts.items())]
-    return "\n".join(lines)
+        purposes |= {"report": "what the study found", "promote": "register the winner"}
+    nexts = {command(name, study.study_name, places): text for name, text in purposes.items()}
+    return "\n".join([*lines, *next_lines(nexts)])
 
 
-def _command(command: str, study: Study, places: Places) -> str:
-    """With exactly the options that differ from the defaults."""
+def _finished(n: int, n_trials: int) -> str:
+    if n > n_trials:
+        return f"{count(n, 'trial')} finished, {n_trials} were asked for"
+    return f"{n} of {count(n_trials, 'trial')} finished"
+
+
+def _causes(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Why trials have no result of their own, a line for each cause."""
+    told = [(trial.state, outcome) for trial in trials if (outcome := Outcome.of(trial))]
+    causes = Counter((state, outcome.cause) for state, outcome in told if outcome.cause)
+    lines: list[str] = []
+    for (state, cause), n in causes.most_common():
+        if cause == "infeasible":
+            last = next(o.message for _, o in reversed(told) if o.cause == cause)
+            lines.insert(0, f"  {n} infeasible, not trained, for instance: {last}")
+        else:
+            # what is PRUNED counts: the sampler learns from it
+            word = "pruned" if state is TrialState.PRUNED else "failed"
+            lines.append(f"  {word} {n} x {cause}")
+    return lines
+
+
+def next_lines(nexts: Mapping[str, str]) -> list[str]:
+    """Commands to paste and what they are for, beside each other if a terminal is wide enough.
+
+    Args:
+        nexts: command -> purpose.
+    """
+    width, words = max(map(len, nexts)), max(map(len, nexts.values()))
+    if 2 + width + 2 + words <= COLUMNS:
+        return ["next:", *(f"  {line:{width}}  {purpose}" for line, purpose in nexts.items())]
+    return ["next:", *(f"  # {purpose}\n{line}" for line, purpose in nexts.items())]
+
+
+def command(name: str, study_name: str, places: Places) -> str:
+    """`python -m hpo.NAME`, with exactly the options that differ from the defaults."""
     default = Places()
     options = {
-        "--study-name": (study.study_name, ""),
+        "--study-name": (study_name, ""),
         "--storage": (places.storage, default.storage),
         "--tracking-uri": (places.tracking_uri, default.tracking_uri),
         "--experiment-name": (places.experiment, default.experiment),
     }
-    if command == "sync":  # it writes links, too
+    if name == "sync":  # it writes links, too
         options |= {
             "--dashboard-url": (places.dashboard_url, default.dashboard_url),
             "--mlflow-url": (places.mlflow_url or "", ""),
         }
     given = [
-        f"{name} {_quoted(_shown(value))}"
-        for name, (value, usual) in options.items()
+        f"{option} {_quoted(_shown(value))}"
+        for option, (value, usual) in options.items()
         if value != usual
     ]
-    return " ".join([f"python -m hpo.{command}", *given])
+    return " ".join([f"python -m hpo.{name}", *given])
 
 
 def _quoted(value: str) -> str:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.arguments import add_link_arguments, add_place_arguments
+from hpo.errors import StudyError
 from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.console import command_parser, count
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
@@ -62,10 +63,15 @@ def main(argv: Sequence[str]) -> int:
     mirror = Mirror(places, options.study_name)
     try:
         if options.check:
-            return _check(mirror)
+            return _check(mirror, places)
         if options.follow:
             _follow(mirror)
         report = mirror.sync()
+    except OSError as error:  # of its lock; MLflow's own come as TrackingError
+        raise StudyError(
+            f"study {mirror.study_name} cannot be synced or checked: {error.filename}: "
+            f"{error.strerror}; make that folder writable, or copy the storage to one that is"
+        ) from None
     finally:
         mirror.close()
     print(_line(mirror, report))
@@ -77,24 +83,39 @@ def main(argv: Sequence[str]) -> int:
             f"{artifact_folder(places.storage)}. Sync where they are, or make them again: "
             "python -m hpo.report"
         )
-    print(_where(places, report))
+    print(_where(mirror, places, report))
     return 0
 
 
-def _check(mirror: Mirror) -> int:
+def _check(mirror: Mirror, places: Places) -> int:
     """Print every difference; the exit code."""
+    running = _is_running(places, mirror.study_name)  # asked first: it may end meanwhile
     found = mirror.check()
     for line in found:
         print(line)
     if found:
-        print(
-            f"study {mirror.study_name}: {len(found)} differences; hpo.sync writes what is "
-            "missing. What differs still after that was changed by hand: delete that run in "
-            "MLflow, and hpo.sync makes it again."
+        cure = (
+            "it runs, so what is new of the last seconds may not be in MLflow yet; check again "
+            "when it has ended."
+            if running
+            else "hpo.sync writes what is missing. What differs still after that was changed by "
+            "hand: delete that run in MLflow, and hpo.sync makes it again."
         )
+        print(f"study {mirror.study_name}: {count(len(found), 'difference')}; {cure}")
         return TrackingError.exit_code
     print(f"study {mirror.study_name}: MLflow equals the storage")
     return 0
+
+
+def _is_running(places: Places, study_name: str) -> bool:
+    """Whether a launcher holds the study's lock."""
+    from hpo.locks import LockHeld, exclusive
+
+    try:
+        with exclusive(places.storage, study_name):
+            return False
+    except LockHeld:
+        return True
 
 
 def _follow(mirror: Mirror) -> None:
@@ -117,21 +138,22 @@ def _follow(mirror: Mirror) -> None:
 
 
 def _line(mirror: Mirror, report: SyncReport) -> str:
-    files = f", {report.uploaded} files" if report.uploaded else ""
+    files = f", {count(report.uploaded, 'file')} uploaded" if report.uploaded else ""
     return (
-        f"study {mirror.study_name}: {report.n_trials} trials in MLflow, {report.created} runs "
-        f"created, {report.updated} updated{files} ({report.calls} calls, {report.seconds:.1f} s)"
+        f"study {mirror.study_name}: {count(report.n_trials, 'trial')} in MLflow, "
+        f"{count(report.created, 'run')} created, {report.updated} updated{files} "
+        f"({report.calls} calls, {report.seconds:.1f} s)"
     )
 
 
-def _where(places: Places, report: SyncReport) -> str:
-    from recsys.mlflow_client import is_server, public_uri
+def _where(mirror: Mirror, places: Places, report: SyncReport) -> str:
+    from hpo.summary import command
+    from recsys.mlflow_client import is_server
 
     if report.address is None:
         return "no trial has started yet"
-    uri = public_uri(places.tracking_uri)
-    start = "" if is_server(uri) else f"mlflow server --backend-store-uri {uri} --workers 1\n  "
-    return f"see it:\n  {start}{report.address}"
+    start = f"{command('dashboard', mirror.study_name, places)}\n  "
+    return f"see it:\n  {'' if is_server(places.tracking_uri) else start}{report.address}"
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ def device_from(args: argparse.Namespace) -> torch.device:
         raise ConfigError(f"--device {name}: cannot be used here ({reason}); try cpu") from None
 
 
+def count(n: int, noun: str) -> str:
+    """`1 trial`, `2,000 trials`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def data_flags(args: argparse.Namespace) -> list[str]:
     """The data options as they were given, for the next command."""
     names = {"--user-col": "user_col", "--item-col": "item_col", "--time-col": "time_col"}

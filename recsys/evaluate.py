@@ -6,8 +6,9 @@ The figures equal those of the training that wrote it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from recsys.arguments import add_data_arguments, dataset_from
 from recsys.cli import run_command
@@ -34,10 +35,11 @@ def main(argv: Sequence[str]) -> int:
         )
     how = dict(stored.meta["split"])
     fingerprint = how.pop("fingerprint")
+    trained = stored.meta["data"]
+    _settle_data(args, stored.meta)
     dataset = dataset_from(args)
     parts = split(dataset.interactions, **how, given=dataset.parts)
     if parts.fingerprint != fingerprint:
-        trained = stored.meta["data"]
         raise DataError(
             f"{args.data}: not the data of {args.artifacts}, which was trained on "
             f"{trained['name']} (fingerprint {trained['fingerprint']}, here "
@@ -54,6 +56,31 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
+    """Fill in what was not given from what the model says of its data; nothing is fetched for it.
+
+    Raises:
+        DataError: the data was no named one, or --data names another.
+    """
+    from recsys.datasets import NAMES
+
+    name = meta["data"]["name"]
+    if args.data is None and name not in NAMES:
+        raise DataError(
+            f"{args.artifacts}: was trained on {name}; say where that is with --data, with the "
+            "same options as in training"
+        )
+    if args.data in NAMES and args.data != name:
+        raise DataError(
+            f"--data {args.data}: not the data of {args.artifacts}, which was trained on {name}; "
+            "give --data and its options as in training"
+        )
+    args.data = args.data or name
+    args.repeats = args.repeats or meta.get("repeats", "drop")
+    for side in ("item", "user"):
+        setattr(args, f"{side}_features", getattr(args, f"{side}_features") or ())
+
+
 def parser() -> argparse.ArgumentParser:
     """All options of `python -m recsys.evaluate`."""
     result = command_parser(
@@ -61,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "Score a stored model on the validation part of its data.",
         "python -m recsys.evaluate --artifacts artifacts --data ml-100k",
     )
-    add_data_arguments(result)
+    add_data_arguments(result, source=None, where="the model's, if it has a name")
     result.add_argument(
         "--artifacts",
         type=Path,

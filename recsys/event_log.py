@@ -175,7 +175,7 @@ def _check_parts(table: Table, parts: _Parts, problems: list[str], fewest: int) 
         keep &= weights > 0
     _report_times(table, parts, problems)
     if not keep.any():
-        problems.append(f"{table.path}: has a header but no rows; it needs interactions")
+        problems.append(f"{table.path}: {_why_none(parts, weights)}")
         return None
     found = {
         role: _vocabulary(table, parts.codes[role], role, keep, problems, fewest)
@@ -188,7 +188,18 @@ def _check_parts(table: Table, parts: _Parts, problems: list[str], fewest: int) 
     rows = slice(None) if keep.all() else keep
     times = parts.time.microseconds()[rows] if parts.time_name else None
     kept_weights = None if weights is None else weights[rows]
-    return Events(users, items, times, kept_weights, user_ids, item_ids)
+    n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
+    used = {parts.time_name, *(column.name for column in parts.codes.values())}
+    unused = tuple(name for name in table.names if name not in used)
+    return Events(users, items, times, kept_weights, user_ids, item_ids, n_returns, unused)
+
+
+def _why_none(parts: _Parts, weights: Floats32 | None) -> str:
+    n_rows, event = parts.n_rows - len(parts.blank), parts.codes.get("event")
+    if weights is None or event is None or not n_rows:
+        return "has a header but no rows; it needs interactions"
+    returns = f"are returns or cancellations by column {event.name!r}, and those are left out"
+    return f"all of its rows ({n_rows:,}) {returns}; it needs interactions"
 
 
 def _vocabulary(

@@ -33,6 +33,8 @@ class Events:
         times: (n,) int64 microseconds since 1970, or None.
         weights: (n,) float32 > 0, or None.
         user_ids, item_ids: in vocabulary order, each used at least once.
+        n_returns: further rows of the file, left out because they speak against interest.
+        unused: columns of the file that nothing was made of.
     """
 
     users: Ints32
@@ -41,6 +43,8 @@ class Events:
     weights: Floats32 | None
     user_ids: list[str]
     item_ids: list[str]
+    n_returns: int = 0
+    unused: tuple[str, ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """These rows alone as a data set."""

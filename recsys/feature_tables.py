@@ -16,7 +16,7 @@ import polars as pl
 
 from recsys.columns import listed
 from recsys.errors import DataError
-from recsys.feature_values import Coded, Kind, encode, guess_kind, is_prose
+from recsys.feature_values import Coded, Kind, as_number, encode, guess_kind, is_prose
 from recsys.features import Features
 from recsys.personal import why_personal, why_revealing
 from recsys.readers import Dataset
@@ -113,6 +113,9 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
         return None
     if column.dtype == pl.String and (reason := why_revealing(column)):
         problems.append(f"{place}: {reason}, so it is never used; leave it out")
+        return None
+    if kind == "number" and column.count() and not as_number(column).count():
+        problems.append(f"{place}: none of its cells is a number; leave :number out")
         return None
     kind = kind or guess_kind(column)
     coded = encode(column, kind)

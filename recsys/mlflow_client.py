@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from recsys.errors import TrackingError
+from recsys.sqlite_files import reading_url, why_unreadable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +35,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # shown for local copies, too
 }
 
+UNWRITABLE = ("unable to open", "readonly database", "Read-only", "Permission denied")
 CAUSE = re.compile(r"Caused by .*: (.+?)[\"']\)\)$")  # the point of urllib3's long story
 
 
@@ -64,8 +66,9 @@ def open_client(tracking_uri: str) -> MlflowClient:
         for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say is raised as well
         path = sqlite_file(tracking_uri)
-        made = path is not None and _make_database(path)
-        client = MlflowClient(tracking_uri=tracking_uri)
+        made = path is not None and not path.exists() and _make_database(path)
+        reading = reading_url(path) if path else None
+        client = MlflowClient(tracking_uri=reading or tracking_uri)
         if made:  # connections that this process may still hold to a file deleted since
             client._tracking_client.store._dispose_engine()
         return client
@@ -74,6 +77,11 @@ def open_client(tracking_uri: str) -> MlflowClient:
 def check_tracking_uri(tracking_uri: str) -> None:
     """Raise TrackingUriError unless MLflow could keep runs there. Imports no mlflow."""
     scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
+    if scheme not in (*HTTP, *DATABASES, "file") and len(scheme) > 1:  # C: is a folder
+        raise TrackingUriError(
+            f"tracking URI {tracking_uri!r}: MLflow knows no {scheme}://; give sqlite:///FILE.db "
+            "or http://SERVER:PORT"
+        )
     if scheme not in (*HTTP, *DATABASES):
         raise TrackingUriError(
             f"tracking URI {tracking_uri!r}: MLflow keeps no runs in folders any more; give "
@@ -99,7 +107,10 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     from sqlalchemy.engine import make_url
 
     name = make_url(tracking_uri).database
-    return None if name in (None, "", ":memory:") else Path(str(name))
+    if name in (None, "", ":memory:"):
+        return None
+    # what open_client makes of a file in a folder that cannot be written
+    return Path(unquote(urlsplit(str(name)).path) if str(name).startswith("file:") else str(name))
 
 
 def artifact_root(tracking_uri: str) -> str | None:
@@ -128,6 +139,9 @@ def tracking_errors(tracking_uri: str) -> Iterator[None]:
         if found := CAUSE.search(reason):
             reason = found[1]
         secret = urlsplit(tracking_uri).netloc.rpartition("@")[0]
+        path = sqlite_file(tracking_uri)
+        if path is not None and any(word in reason for word in UNWRITABLE):
+            reason += why_unreadable(path)
         for text in {secret, unquote(secret)} - {""}:
             reason = reason.replace(text, "***")
         raise TrackingError(f"MLflow at {public_uri(tracking_uri)}: {reason}") from None

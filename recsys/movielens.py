@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -228,4 +229,5 @@ def _split_year(text: str) -> tuple[str, int | None]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+    line = str(error).strip().split("\n")[0]
+    return textwrap.shorten(line, 300, placeholder=" ...") or type(error).__name__

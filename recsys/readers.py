@@ -24,6 +24,7 @@ from recsys.events import Events, ReadyMade, join
 from recsys.interactions import Interactions, Repeats
 from recsys.layout import Layout, locate
 from recsys.movielens import read_u_tables
+from recsys.reading_notes import notes
 from recsys.side_tables import Side, read_side_table
 from recsys.split import TEST, TRAIN, VALIDATION, Parts
 from recsys.split_files import SplitFiles
@@ -45,6 +46,7 @@ class Dataset:
         item_table: the same with `item_id`.
         ready_made: which part of the ready-made split each row came in; None if the data came
             in one piece.
+        notes: lines for people on what reading did: rows read and left out, columns not used.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Dataset:
     user_table: pl.DataFrame | None = None
     item_table: pl.DataFrame | None = None
     ready_made: ReadyMade | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> Parts | None:
@@ -85,11 +88,13 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
     user_table, item_table = _side_tables(layout, columns, problems)
     if problems:
         raise DataError(problems)
-    if not layout.split:
+    ready_made = None
+    if layout.split:
+        interactions, ready_made = join(files, repeats)
+    else:
         interactions = files[TRAIN].interactions(repeats)
-        return Dataset(layout.name, interactions, user_table, item_table)
-    interactions, ready_made = join(files, repeats)
-    return Dataset(layout.name, interactions, user_table, item_table, ready_made)
+    told = notes(files.values(), interactions, ready_made)
+    return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
 
 
 def _events(paths: Mapping[int, Path], columns: Columns, problems: list[str]) -> dict[int, Events]:

@@ -13,7 +13,7 @@ import polars as pl
 from recsys.columns import SIDE_TABLE_ID, Columns, candidates, is_data, listed, squeeze
 from recsys.event_log import NO_ID, id_type_problem, text_of
 from recsys.interactions import Bools
-from recsys.tables import Table, explain, read_failures
+from recsys.tables import SHOWN, Table, explain, read_failures
 
 Side = Literal["user", "item"]
 
@@ -104,8 +104,12 @@ def _usable_ids(
     repeated = keep & ~missing & ~raw.is_first_distinct().to_numpy()
     if repeated.any():
         places = table.places(np.flatnonzero(repeated))
+        # an item's id is no secret; a user's may be an e-mail address
+        again = ids.filter(pl.Series(repeated)).unique(maintain_order=True).to_list()
+        which = f" ({listed(again, SHOWN)})" if side == "item" else ""
         problems.append(
-            f"{table.path}: {places}, {column}: repeats a {side} id; keep one row per {side}"
+            f"{table.path}: {places}, {column}: the {side} id{which} was in an earlier row; keep "
+            f"one row per {side}"
         )
     # Ids that differ in blanks around them only ("47503J " in UCI's retail data) are one id.
     return ids.is_first_distinct().to_numpy()

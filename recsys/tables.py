@@ -139,9 +139,10 @@ def explain(table: Table, error: BaseException, problems: list[str]) -> None:
         if table.form is not None:
             lines = undecodable_lines(table.path)
             if lines:
-                numbers = ", ".join(map(str, lines))
+                numbers = ", ".join(map(str, lines[:SHOWN])) + and_more(len(lines))
+                verb = "is" if len(lines) == 1 else "are"
                 problems.append(
-                    f"{table.path}: line {numbers}: is not UTF-8; save the file again as UTF-8"
+                    f"{table.path}: line {numbers}: {verb} not UTF-8; save the file again as UTF-8"
                 )
             else:
                 table.irregular(problems)

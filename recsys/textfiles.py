@@ -118,8 +118,8 @@ def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
     return lines
 
 
-def undecodable_lines(path: Path, limit: int = 5) -> list[int]:
-    """Numbers of the first lines that are not UTF-8."""
+def undecodable_lines(path: Path, limit: int | None = None) -> list[int]:
+    """Numbers of the lines that are not UTF-8, or of the first of them."""
     with open_bytes(path) as file:
         return list(islice((n for n, line in enumerate(file, 1) if not _is_utf8(line)), limit))
 

@@ -9,6 +9,7 @@ from recsys.bootstrap import Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
+GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "low end >")
 TEST = ("metric", "test", "95% interval")
 
 Row = tuple[str, ...]
@@ -65,6 +66,19 @@ def gate_rows(found: Findings) -> list[Row]:
     return [_row(comparison) for comparison in found.comparisons]
 
 
+def gate_table(found: Findings) -> list[str]:
+    """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
+    rows: list[Row] = []
+    for one, (name, users, ours, theirs, *_) in zip(
+        found.comparisons, gate_rows(found), strict=True
+    ):
+        verdict = "no" if one.problem else "yes"
+        need = "no gate" if one.need is None else f"{one.need:g} {verdict}"
+        short = name.replace("(version ", "(v")
+        rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
+    return table(GATE_SHORT, rows)
+
+
 def table(heading: Row, rows: list[Row]) -> list[str]:
     """Columns padded for a terminal, without trailing spaces."""
     widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
@@ -88,5 +102,5 @@ def _row(one: Comparison) -> Row:
     )
 
 
-def _gain(gain: Interval | None) -> str:
-    return "-" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+def _gain(gain: Interval | None, mark: str = " to ") -> str:
+    return "-" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f}{mark}{gain.high:+.4f})"

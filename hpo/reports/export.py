@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from hpo.errors import StudyError
+from hpo.errors import SettingsError, StudyError
+from hpo.outfile import check_suffix, draft_of, is_special
 from hpo.reports.trials import TrialRow
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
     import polars as pl
+
+STDOUT = Path("-")
 
 
 def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.DataFrame:
@@ -44,8 +47,23 @@ def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.Dat
     return pl.DataFrame(rows, schema, orient="row")
 
 
+def check_files(csv: Path | None, parquet: Path | None) -> None:
+    """Raise SettingsError unless the trials can go there, before anything is read.
+
+    The suffix must say the form, so that a slip of the keyboard replaces no study storage; what is
+    no file (a pipe) may have any name.
+    """
+    for path, suffix in ((csv, ".csv"), (parquet, ".parquet")):
+        if path is not None and path != STDOUT and not is_special(path):
+            check_suffix(f"--{suffix[1:]}", path, (suffix,))
+    if parquet == STDOUT:
+        raise SettingsError("--parquet -: Parquet is no text; give a file, or --csv -")
+
+
 def write_frame(frame: pl.DataFrame, csv: Path | None, parquet: Path | None) -> list[Path]:
     """Write the files that are asked for, each under another name first; returns them.
+
+    CSV for `-` goes to stdout.
 
     Raises:
         StudyError: a file cannot be written there.
@@ -54,13 +72,17 @@ def write_frame(frame: pl.DataFrame, csv: Path | None, parquet: Path | None) -> 
     return [_write(path, write) for path, write in writers if path is not None]
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> Path:
+def _write(path: Path, write: Callable[[Path | IO[bytes]], None]) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".trials-") as folder:
-            draft = Path(folder) / path.name
-            write(draft)
-            draft.replace(path)
+        if path == STDOUT:
+            sys.stdout.flush()
+            write(sys.stdout.buffer)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft_of(path, ".trials-") as draft:
+                write(draft)
+    except BrokenPipeError:  # `| head` has read enough, see recsys/cli.py
+        raise
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error}") from error
     return path

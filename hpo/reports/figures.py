@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, label_lines, new_figure
+from hpo.reports.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    RED,
+    label_lines,
+    new_figure,
+    whole_ticks,
+)
 from hpo.reports.trials import TrialRow, best_so_far, complete
 from hpo.settings import OBJECTIVE
 
@@ -36,6 +46,7 @@ def history(trials: Sequence[TrialRow], lines: Mapping[str, float]) -> Figure:
         axes.scatter(failed, at, s=30, label="failed", zorder=3, **KINDS["FAIL"])
     axes.set_ylim(low - 2 * margin, high + margin)
     axes.set_xlabel("trial")
+    whole_ticks(axes)
     axes.set_ylabel(OBJECTIVE)
     colours = dict.fromkeys(lines, "#56616c") | {"default": GREEN}
     label_lines(axes, [(value, name, colours[name]) for name, value in lines.items()])
@@ -70,6 +81,7 @@ def learning_curves(trials: Sequence[TrialRow]) -> Figure:
     _curve(axes, best, color=ORANGE, lw=2.4, label=f"best: trial {best.number}")
     axes.scatter([best.best_epoch], [best.score], marker="*", s=150, color=ORANGE, zorder=5)
     axes.set_xlabel("epoch")
+    whole_ticks(axes)
     axes.set_ylabel(OBJECTIVE)
     axes.legend(loc="lower right")
     return figure
@@ -102,6 +114,7 @@ def durations(trials: Sequence[TrialRow]) -> Figure:
         width=0.8,
     )
     axes.set_xlabel("trial")
+    whole_ticks(axes)
     axes.set_ylabel("seconds")
     axes.grid(visible=False, axis="x")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)

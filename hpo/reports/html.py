@@ -47,6 +47,10 @@ img { display: block; width: 100%; height: auto; margin: 4px 0 10px; }
 nav { margin: 0 0 14px; font-size: 14px; }
 nav a { color: #00568a; margin-right: 14px; white-space: nowrap; }
 @media (max-width: 760px) { .first { grid-template-columns: 1fr; } }
+@media (max-width: 560px) {
+  .gains th, .gains td { white-space: normal; }
+  .gains th:last-child, .gains td:last-child { display: none; }
+}
 @media print {
   body { background: #fff; font-size: 12px; }
   main { padding: 0; max-width: none; }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.parameter import Parameter
 from hpo.reports.advice import position
 from hpo.reports.figures import scatter
-from hpo.reports.style import BLUE, INK, LIGHT, ORANGE, new_figure
+from hpo.reports.style import BLUE, INK, LIGHT, ORANGE, new_figure, whole_ticks
 from hpo.reports.trials import TrialRow, complete
 from hpo.settings import OBJECTIVE
+from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 PER_ROW = 3
 ABSENT = -0.12  # height of the trials in which a conditional parameter was not searched
+MAX_TICKS = 4  # of a slice, so that the labels of neighbours do not touch
 MAX_LEVEL = 6  # parameters whose names fit side by side
 
 
@@ -102,9 +105,13 @@ def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure
             star = {"marker": "*", "s": 190, "color": ORANGE, "edgecolor": "white", "zorder": 5}
             axes.scatter([at], [best.score], label=label, **star)  # type: ignore[arg-type]
         if parameter.choices is not None:
-            axes.set_xticks(parameter.choices)
+            axes.set_xticks(parameter.choices, [f"{choice:g}" for choice in parameter.choices])
         elif parameter.log:
-            _log_scale(axes, parameter)
+            _log_scale(axes, parameter, whole=TrainConfig.is_integer(name))
+        elif TrainConfig.is_integer(name):
+            whole_ticks(axes, MAX_TICKS)
+        else:
+            axes.locator_params(axis="x", nbins=MAX_TICKS)
         axes.set_xlabel(name, fontweight="bold")
     for axes in grid[:: min(len(space), PER_ROW)]:
         axes.set_ylabel(OBJECTIVE)
@@ -117,10 +124,22 @@ def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure
     return figure
 
 
-def _log_scale(axes: Axes, parameter: Parameter) -> None:
-    """Ticks at both ends and the middle: the powers of ten may all lie outside."""
+def _log_scale(axes: Axes, parameter: Parameter, *, whole: bool) -> None:
+    """Ticks at both ends and about the middle: the powers of ten may all lie outside."""
     low, high = parameter.values
     axes.set_xscale("log")
-    ticks = [low, (low * high) ** 0.5, high]
+    ticks = [low, *middle_tick(low, high, whole=whole), high]
     axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.minorticks_off()
+    labels = axes.get_xticklabels()
+    labels[0].set_horizontalalignment("left")  # else it touches the last one of the axes beside
+    labels[-1].set_horizontalalignment("right")
+
+
+def middle_tick(low: float, high: float, *, whole: bool) -> list[float]:
+    """A plain number near the middle of a logarithmic range, if there is one well inside it."""
+    middle = (low * high) ** 0.5
+    exponent = math.floor(math.log10(middle))
+    plain = [digit * 10.0**power for power in (exponent, exponent + 1) for digit in (1, 2, 5)]
+    found = float(round(middle)) if whole else min(plain, key=lambda x: abs(math.log(x / middle)))
+    return [found] if low * 1.5 < found < high / 1.5 else []

@@ -60,6 +60,13 @@ def new_figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, 
     return figure, list(axes.flat)
 
 
+def whole_ticks(axes: Axes, most: int = 9) -> None:
+    """Ticks of the x axis at whole numbers: there is no half epoch and no half trial."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(most, integer=True))
+
+
 def label_lines(axes: Axes, lines: list[tuple[float, str, str]]) -> None:
     """Dashed horizontal lines with their names at the right edge, pushed apart where they touch.
 

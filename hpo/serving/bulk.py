@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from hpo.errors import HpoError, SettingsError
+from hpo.outfile import check_suffix, draft_of
+from hpo.serving.user_files import user_ids
 from recsys.questions import check_k
 from recsys.recommender import Recommender
 
@@ -24,7 +25,6 @@ SCHEMA = {
     "source": pl.String,
 }
 WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv"}
-HEADER = "user_id"
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class Users:
 
 def check_out(path: Path) -> None:
     """Raise SettingsError unless the table can be written there."""
-    if path.suffix.lower() not in WRITERS:
-        raise SettingsError(f"--out {path}: must end in {' or '.join(WRITERS)}")
+    check_suffix("--out", path, tuple(WRITERS))
     if not path.parent.is_dir():
         raise SettingsError(f"--out {path}: the folder {path.parent} does not exist")
 
@@ -55,29 +54,14 @@ def read_users(source: str, recommender: Recommender) -> Users:
     """All users that the model knows, or those of a file; each once, in the order given.
 
     Args:
-        source: "all"; a Parquet file with a column user_id; or a text file with one id a line,
-            whose first line may be "user_id".
+        source: "all", or a file as in user_files.py.
 
     Raises:
         SettingsError: there is no such file, or nobody in it.
     """
     if source == "all":
         return Users(np.arange(len(recommender.user_ids)), ())
-    path = Path(source)
-    try:
-        if path.suffix.lower() == ".parquet":
-            ids = pl.read_parquet(path, columns=[HEADER])[HEADER].cast(pl.String).to_list()
-        else:
-            ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-            ids = ids[1:] if ids[:1] == [HEADER] else ids
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise SettingsError(
-            f"--users {source}: cannot be read ({error}); give `all`, a text file with one user "
-            "id a line, or a Parquet file with a column user_id"
-        ) from None
-    ids = [user_id for user_id in dict.fromkeys(ids) if user_id]
-    if not ids:
-        raise SettingsError(f"--users {source}: names nobody")
+    ids = user_ids(source)
     positions = [recommender.position(user_id) for user_id in ids]
     known = np.array([position for position in positions if position is not None], np.int64)
     unknown = [each for each, position in zip(ids, positions, strict=True) if position is None]
@@ -114,10 +98,8 @@ def write_top(
 
     table = register_io_source(rows, schema=SCHEMA)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".recommend-") as temporary:
-            draft = Path(temporary) / path.name
+        with draft_of(path, ".recommend-") as draft:
             getattr(table, WRITERS[path.suffix.lower()])(draft)
-            draft.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise HpoError(f"--out {path}: cannot be written ({error})") from None
 

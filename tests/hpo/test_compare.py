@@ -106,4 +106,4 @@ def test_names_that_do_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as caught:
         main(["small", "small", "--storage", storage, "--study-name", "small"])
     assert caught.value.code == 2
-    assert "name both studies" in capsys.readouterr().err
+    assert "unrecognized arguments: --study-name" in capsys.readouterr().err

@@ -15,7 +15,12 @@ from hpo.parameter import Condition, Parameter
 from hpo.records import StudyRecord
 from hpo.reports.advice import hints, importances
 from hpo.reports.reporting import write_report
-from hpo.reports.space_figures import importance_bars, parallel_coordinates, slices
+from hpo.reports.space_figures import (
+    importance_bars,
+    middle_tick,
+    parallel_coordinates,
+    slices,
+)
 from hpo.reports.tables import best_trials
 from hpo.reports.trials import complete, read_trials
 from hpo.space import SearchSpace
@@ -158,3 +163,19 @@ def test_a_trained_study_is_reported_and_its_winner_known(tmp_path: Path) -> Non
     assert {len(trial.params) for trial in trained.trials} == {1, 2}
     page = write_report(study.places, "conditional", tmp_path / "report").page
     assert "user_power" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "expected"),
+    [
+        (0.001, 0.03, False, [0.005]),
+        (1e-6, 1e-2, False, [1e-4]),
+        (8, 32, True, [16]),
+        (0.1, 0.2, False, []),
+        (2, 3, True, []),
+    ],
+)
+def test_the_middle_of_a_slice_is_a_plain_number(
+    low: float, high: float, whole: bool, expected: list[float]
+) -> None:
+    assert middle_tick(low, high, whole=whole) == pytest.approx(expected)

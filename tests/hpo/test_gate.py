@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.gate import lines
 from hpo.gate.verdict import compare, judge, with_fallback
 from hpo.settings import PromotionConfig
 from recsys.metrics import Floats
@@ -94,6 +98,15 @@ def test_the_margin_of_a_retraining_is_a_share_of_the_champions_recall() -> None
     assert not renewed(theirs, theirs, PromotionConfig(max_loss=0))
     worse, better = np.zeros(40), np.ones(40)
     assert compare("itemknn", worse, better, RULES, renews=True).need == 0.0
+
+
+def test_the_table_fits_a_terminal() -> None:
+    one = compare("champion", np.full(50_000, 0.9), np.zeros(50_000), PromotionConfig(min_gain=0.5))
+    one = replace(one, what="version 100")
+    found = SimpleNamespace(comparisons=[one, replace(one, what="trial 0", rival="default")])
+    shown = lines.gate_table(found)  # type: ignore[arg-type]
+    assert max(map(len, shown)) <= 80
+    assert shown[1].endswith("+0.9000 (+0.9000..+0.9000)  0.5 yes")
 
 
 def test_who_is_not_asked_for_is_no_gate() -> None:

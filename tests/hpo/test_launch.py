@@ -212,14 +212,14 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        (["--n-trials", "0"], "n_trials"),
+        (["--n-trials", "0"], "--n-trials 0: must be at least 1"),
         (["--data", "nowhere/"], "nowhere"),
         (["--study", "none.toml"], "no such study file"),
         (["--storage", "optuna.db"], "no database URL"),
         (["--tracking-uri", "./mlruns"], "keeps no runs in folders"),
         (["--user-col", "buyer"], "buyer"),
         (["--device", "tpu9"], "tpu9"),
-        (["--workers", "0"], "workers"),
+        (["--workers", "0"], "--workers 0: must be"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_made(

@@ -48,6 +48,7 @@ def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
     assert "0.3000" in running
     assert "▁█▅" in running
     assert "dim=8" in running
+    assert "no result yet" in running
     assert "best recall_at_10 so far: 0.3000" in first
     assert "1/3" in first
     assert "left" in first
@@ -56,6 +57,21 @@ def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
     assert "without a result of their own" not in broken
     assert "without a result of their own: 1 worker-died" in last
     assert all(WHERE in each for each in seen)
+
+
+def test_a_terminal_breaks_no_word_and_a_log_no_line(tmp_path: Path) -> None:
+    shown = []
+    for is_terminal in (True, False):
+        ledger = make_ledger(tmp_path / str(is_terminal), study_config(n_trials=3))
+        console = Console(file=io.StringIO(), width=40, force_terminal=is_terminal)
+        lines = LineProgress(console, 3, 0, 0.0)
+        assignment = ledger.start("scripted", 1)
+        objective = Objective(ledger, lambda *_: None, lambda: Stop.NO)
+        lines.ended(assignment, *objective(assignment, ScriptedRunner(lambda _: [0.1])))
+        shown.append(console.file.getvalue().splitlines())  # type: ignore[attr-defined]
+    wrapped, (log,) = shown
+    assert len(wrapped) > 2
+    assert " ".join(line.strip() for line in wrapped).split() == log.split()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from hpo.errors import HpoError, SettingsError
-from hpo.recommend import main
+from hpo.outfile import LOCK
+from hpo.recommend import main, progress_line
 from hpo.serving import bulk
 from recsys.recommender import Recommender
 from tests.hpo.registered import Registered
@@ -57,13 +61,17 @@ def test_all_users(
     assert not list(tmp_path.glob(".recommend-*"))
 
 
-@pytest.mark.parametrize("kind", ["lines", "header", "parquet"])
+@pytest.mark.parametrize("kind", ["lines", "header", "parquet", "table"])
 def test_users_of_a_file(command: list[str], tmp_path: Path, kind: str) -> None:
     asked = ["u5", "nobody", "u3", "u5", *(f"x{i}" for i in range(9)), "u4"]
     path = tmp_path / "users"
     if kind == "parquet":
         path = path.with_suffix(".parquet")
         pl.DataFrame({"other": [1] * len(asked), "user_id": asked}).write_parquet(path)
+    elif kind == "table":
+        path = path.with_suffix(".csv")
+        rows = [f'5;"{user}"' for user in asked]
+        path.write_text("\n".join(["other;user_id", *rows, "6"]), encoding="utf-8")
     else:
         lines = ["user_id", *asked] if kind == "header" else [*asked, ""]
         path.write_text("\r\n".join(lines), encoding="utf-8")
@@ -79,9 +87,15 @@ def test_users_of_a_file(command: list[str], tmp_path: Path, kind: str) -> None:
         (["--users", "all", "--k", "0"], "--k=0: must be an integer"),
         (["--users", "all", "--out", "top.xls"], r"must end in \.parquet or \.csv"),
         (["--users", "all", "--out", "no/top.csv"], "the folder no does not exist"),
-        (["--users", "missing"], "--users missing: cannot be read"),
+        (["--users", "missing"], "--users missing: there is no such file; give `all`"),
+        (["--users", "."], r"--users \.: cannot be read \(Is a directory\); give"),
+        (["--users", "two.csv"], "it has 2 columns, and line 1 calls none user_id"),
+        (["--users", "latin"], "--users latin: line 2 is not UTF-8"),
         (["--users", "empty"], "--users empty: names nobody"),
-        (["--users", "other.parquet"], "a Parquet file with a column user_id"),
+        (
+            ["--users", "other.parquet"],
+            r"no column user_id; columns found: 'person'\); give [^\n]*$",
+        ),
         (["--users", "all", "--model", "two-tower"], "must be models:/NAME@ALIAS"),
     ],
 )
@@ -94,6 +108,8 @@ def test_wrong_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").write_text("user_id\n\n")
+    (tmp_path / "two.csv").write_text("u1,a@b.example\nu2,c@d.example\n")
+    (tmp_path / "latin").write_bytes("u1\nñ\n".encode("latin-1"))
     pl.DataFrame({"person": ["u1"]}).write_parquet(tmp_path / "other.parquet")
     with pytest.raises(SettingsError, match=message):
         main([*command, *options])
@@ -104,3 +120,27 @@ def test_a_failed_write_leaves_nothing(command: list[str], tmp_path: Path) -> No
     with pytest.raises(HpoError, match=r"top\.parquet: cannot be written"):
         main([*command, "--users", "all"])
     assert not list(tmp_path.glob(".recommend-*"))
+
+
+def test_what_killed_calls_left_goes(command: list[str], tmp_path: Path) -> None:
+    dead, alive, young = (tmp_path / f".recommend-{name}" for name in ("dead", "alive", "young"))
+    for folder in (dead, alive, young):
+        folder.mkdir()
+        (folder / "top.parquet").write_text("half")
+    with FileLock(alive / LOCK):
+        for folder in (dead, alive):
+            os.utime(folder, (0, 0))
+        assert main([*command, "--users", "all"]) == 0
+    assert [folder.exists() for folder in (dead, alive, young)] == [False, True, True]
+
+
+def test_the_line_of_a_terminal_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    show = progress_line(20, time.perf_counter())
+    show(10)
+    show(20)
+    first, last = capsys.readouterr().err.rstrip("\r").split("\r")[1:]
+    assert first.startswith("10 of 20 users")
+    assert last.strip() == "" and len(last) >= len(first)

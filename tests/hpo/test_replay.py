@@ -13,6 +13,7 @@ import pytest
 from hpo import replay
 from hpo.errors import StudyError
 from hpo.records import ATTEMPT, OUTCOME, STUDY, StudyRecord, epochs_of
+from recsys.errors import CheckpointError
 from tests.hpo.commands import run, shop, study_file, study_in
 
 FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
@@ -93,6 +94,27 @@ def test_a_number_that_differs_is_told(
     assert "epoch 1 differs" in capsys.readouterr().out
     with pytest.raises(StudyError, match="no trial 99"):
         replay.main(["--trial", "99"])
+
+
+def test_what_is_in_the_way_of_the_model_is_told_before_the_training(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder, _ = twins[0]
+    monkeypatch.chdir(folder)
+    Path("taken").write_text("")
+    with pytest.raises(CheckpointError, match="taken: cannot be written"):
+        replay.main(["--trial", "0", "--artifacts", "taken"])
+    assert "epoch" not in capsys.readouterr().out
+
+
+def test_a_long_training_that_is_the_same_is_told_in_few_lines(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder, _ = twins[0]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("hpo.replaying.SAID", 1)
+    assert replay.main(["--trial", "0"]) == 0
+    assert capsys.readouterr().out.count("stored 0.") == 1
 
 
 def test_a_trial_that_was_told_again_is_replayed_as_the_training_it_is_from(

@@ -18,6 +18,7 @@ from hpo.recipe import Recipe
 from hpo.retrain import main as retrain_main
 from hpo.retraining import Unchanged, retrain
 from hpo.serving.model_store import ModelStore, Reference
+from hpo.settings import Places
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.promoting import QUICK, holders, real, runs, standing, versions
@@ -48,6 +49,18 @@ def grow(path: Path, n_users: int = 66) -> None:
     write_csv(path, conveyor(n_users=n_users, length=15))
 
 
+def test_a_lock_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "x.lock")
+
+    monkeypatch.setattr(promoter, "exclusive_registry", refuse)
+    with (
+        pytest.raises(PromotionError, match=r"x\.lock: Read-only file system; make .* --dry-run"),
+        promoter.changing_registry(Places(), print),
+    ):
+        pass
+
+
 def test_unchanged_data_trains_nothing(
     real: RealStudy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +81,7 @@ def test_new_data_one_version_and_the_drift(
     grow(moved)
     client = open_client(real.places.tracking_uri)
     assert retrain_main([*options(real), "--data", str(moved), "--dry-run"]) == 0
-    assert capsys.readouterr().out.endswith("Nothing was registered (--dry-run)\n")
+    assert "Nothing was registered (--dry-run)\nnext: the same" in capsys.readouterr().out
     assert len(versions(client)) == 1
 
     found = retrain(real.places, data=str(moved))

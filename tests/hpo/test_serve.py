@@ -407,3 +407,6 @@ def test_a_taken_port() -> None:
         for port in (taken.getsockname()[1], 70_000):
             with pytest.raises(SettingsError, match="choose another with --port"):
                 listen("127.0.0.1", port)
+    for host in ("1.2.3.4", "nowhere.invalid"):
+        with pytest.raises(SettingsError, match="choose another with --host"):
+            listen(host, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 
 from hpo.errors import SettingsError
 from hpo.override import Override
+from hpo.run import main
 from hpo.settings import Places, StudyConfig
-from hpo.study_file import dump_study_config, load_study_config
+from hpo.study_file import default_name, dump_study_config, load_study_config
+from recsys.datasets import load_dataset
 from tests.hpo.commands import ROOT
 
 GOOD = """
@@ -110,12 +113,12 @@ def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("min_gain = -0.1", "promotion.min_gain: Input should be greater than or equal to 0"),
-        ("min_gain = 1", "less than 1 (given: 1)"),
-        ("must_beat = []", "promotion.must_beat: Tuple should have at least 1 item"),
+        ("min_gain = -0.1", "promotion.min_gain: must be at least 0 (given: -0.1)"),
+        ("min_gain = 1", "must be below 1 (given: 1)"),
+        ("must_beat = []", "promotion.must_beat: must have at least 1"),
         ('must_beat = ["default"]', "'champion', 'popularity', 'itemknn' or 'ease'"),
-        ("max_model_mb = 0", "promotion.max_model_mb: Input should be greater than 0 (given: 0)"),
-        ("max_latency_ms = nan", "promotion.max_latency_ms: Input should be greater than 0"),
+        ("max_model_mb = 0", "promotion.max_model_mb: must be above 0 (given: 0)"),
+        ("max_latency_ms = nan", "promotion.max_latency_ms: must be above 0 (given: nan)"),
         ("min_gian = 0.1", "promotion.min_gian: unknown key; known: min_gain, must_beat, max_"),
     ],
 )
@@ -166,7 +169,7 @@ negatives = { choices = [1000, 5000], when = { cuts = { low = 2 }, dim = [16, 32
         ("mix = { low = 0, high = 1, step = 0.3 }", "to high=1, the last is 0.9"),
         ("mix = { choices = [0.35, 0.35] }", "2 different values, each given once"),
         ("mix = { low = 0.0, high = 1.0, step = 0.5 }", "default 0.35 lies outside 0..1 in steps"),
-        ("mix = { low = 0, high = inf }", "space.mix.high: Input should be a finite number"),
+        ("mix = { low = 0, high = inf }", "space.mix.high: must be a finite number"),
     ],
 )
 def test_wrong_parameters_and_conditions(tmp_path: Path, lines: str, expected: str) -> None:
@@ -218,7 +221,7 @@ def test_mistakes_in_and_among_keys_are_told_together(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 5, found
     for part in (
         "trials: unknown key; known: name, data",
-        "sampler.name: Input should be 'tpe'",
+        "sampler.name: must be 'tpe'",
         "space.lr: low=0.1 must be below high=0.01",
         "space.mix.when.cuts: cuts is never 4; it is 1..3",
         "warm_starts.0.dim: 300 is not in 16..256",
@@ -252,7 +255,7 @@ def test_set_reaches_every_key(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("space.dim.hihg=1", "--set space.dim.hihg=1: space.dim.hihg: unknown key; known: low"),
-        ("sampler.name=magic", "--set sampler.name=magic: sampler.name: Input should be 'tpe'"),
+        ("sampler.name=magic", "--set sampler.name=magic: sampler.name: must be 'tpe'"),
         ("base.lr=100", "--set base.lr=100: base.lr: must be 1e-07..10 (given: 100)"),
         ("space.dim.low=300", "--set space.dim.low=300: space.dim: low=300 must be below"),
         ("data.source.x=1", "--set data.source.x=1: data.source is no table"),
@@ -290,6 +293,104 @@ def test_what_is_printed_loads_as_the_same_study(tmp_path: Path) -> None:
     assert load(tmp_path, printed) == config
     assert dump_study_config(load(tmp_path, printed)) == printed
     assert "high = 256\n" in printed  # a whole number stays one
+
+
+@pytest.mark.parametrize("source", ["ml-100k", "my.shop.csv.gz", "folder.d", "deep/events.csv"])
+def test_the_default_name_is_that_of_the_file_and_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.d").mkdir()
+    (tmp_path / "deep").mkdir()
+    rows = "user_id,item_id\na,x\nb,y\n"
+    for name in ("my.shop.csv.gz", "folder.d/interactions.csv", "deep/events.csv"):
+        (tmp_path / name).write_text(rows)
+    data = source if source == "ml-100k" else load_dataset(source).name
+    config = load(tmp_path, GOOD.replace("demo", source))
+    assert default_name(tmp_path / "study.toml", config) == f"study-{data}"
+    assert default_name(Path("x.toml"), config.model_copy(update={"name": "n"})) == "n"
+
+
+def test_a_printed_study_has_its_name_and_its_own_options_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "first.toml").write_text(GOOD + '[pruner]\nname = "none"\n', encoding="utf-8")
+    assert main(["--study", str(tmp_path / "first.toml"), "--print-config"]) == 0
+    printed = tomllib.loads(capsys.readouterr().out)
+    assert (printed["name"], printed["pruner"]) == ("first-demo", {"name": "none"})
+    assert printed["sampler"] == {"name": "tpe", "startup": 10, "multivariate": False}
+
+
+def test_another_kind_drops_the_options_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD + '[pruner]\nname = "median"\nstartup = 3\nwarmup = 2\n')
+    sets = [Override.parse(text) for text in ("pruner.name=asha", "pruner.reduction=4")]
+    pruner = load_study_config(path, {}, sets).pruner
+    assert pruner.options == {"warmup": 2, "reduction": 4}
+    assert load_study_config(path, {}, [Override.parse("pruner.name=none")]).pruner.options == {}
+    sets.append(Override.parse("pruner.keep=5"))
+    with pytest.raises(SettingsError, match="asha has no option keep"):
+        load_study_config(path, {}, sets)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--eval-users", "0"], "--eval-users 0: must be at least 1"),
+        (["--n-trials", "0"], "--n-trials 0: must be at least 1"),
+        (["--workers", "0"], "--workers 0: must be at least 1"),
+        (["--timeout", "0"], "--timeout 0.0: must be above 0"),
+        (["--seed", "-1"], "--seed -1: must be at least 0"),
+        (["--study-name", ""], "--study-name '': must not be empty"),
+        (["--tag", "hpo.x=1"], "--tag: 'hpo.x': tags that begin with"),
+        (["--set", "n_trials=0", "--seed", "-1"], "--set n_trials=0: n_trials: must be at least"),
+    ],
+)
+def test_a_wrong_option_is_blamed_itself(tmp_path: Path, options: list[str], expected: str) -> None:
+    (tmp_path / "study.toml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        main(["--study", str(tmp_path / "study.toml"), *options, "--print-config"])
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n_trials = 3", ["space: is missing"]),
+        ("[space]", ["space: must have at least 1"]),
+        ('n_trials = "x"\n[space]\ndim = 3', ["space.dim: must be a table of keys (given: 3)",
+                                              "n_trials: must be a whole number (given: 'x')"]),
+        (GOOD + '[promotion]\nmust_beat = ["foo"]', ["promotion.must_beat.0: must be 'champion',"]),
+    ],
+)  # fmt: skip
+def test_the_words_are_ours(tmp_path: Path, text: str, expected: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    assert len(caught.value.problems) == len(expected)
+    for part, problem in zip(expected, caught.value.problems, strict=True):
+        assert part in problem
+
+
+def test_what_hangs_on_a_wrong_parameter_is_told_too(tmp_path: Path) -> None:
+    text = """
+    [space]
+    dim = { low = 16, high = 8, when = { nope = 1 } }
+    lr = { low = 0.001, high = 0.01 }
+    [[warm_starts]]
+    dim = 100000
+    lr = 0.5
+    """
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    found = str(caught.value)
+    assert len(caught.value.problems) == 4, found
+    for part in (
+        "space.dim: low=16 must be below high=8",
+        "space.dim.when.nope: is not searched, so it is no condition; searched: lr",
+        "warm_starts.0.dim: must be 1..4096",
+        "warm_starts.0.lr: 0.5 is not in 0.001..0.01",
+    ):
+        assert part in found
 
 
 def test_a_printed_study_needs_no_torch_and_no_optuna(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import tempfile
 from pathlib import Path
 
@@ -30,6 +32,34 @@ def test_the_next_launcher_clears_what_a_killed_one_left(
         assert again == folder
         assert list(again.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_whose_folder_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my #1 optuna.db"
+    url = f"sqlite:///{path.as_posix()}"
+    open_storage(url).create_new_study([StudyDirection.MAXIMIZE], "kept")
+    gc.collect()  # the last connection folds the -wal into the file
+    monkeypatch.setattr("recsys.sqlite_files.is_writable", lambda _: False)
+    reading = existing_storage(url)
+    assert "immutable" in str(reading.engine.url)
+    assert [study.study_name for study in reading.get_all_studies()] == ["kept"]
+    log = tmp_path / f"{path.name}-wal"
+    log.write_bytes(b"changes")
+    assert "immutable" not in str(existing_storage(url).engine.url)  # they would be lost
+    log.write_bytes(b"changes")
+    path.write_bytes(b"no database")
+    with pytest.raises(SettingsError, match="cannot be written, and .*-wal holds changes"):
+        existing_storage(url)
+
+
+def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(
+        SettingsError, match=r'install its driver: pip install -e "\.\[postgresql\]"'
+    ):
+        existing_storage("postgresql+psycopg://a:b@127.0.0.1/x")
 
 
 def test_reading_takes_no_lock_so_that_a_folder_may_be_read_only(

@@ -16,8 +16,9 @@ from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
 from hpo.scheduler import Scheduler
+from hpo.settings import StudyConfig
 from hpo.storage import open_storage
-from hpo.study import load_study, make_sampler, open_study
+from hpo.study import derive_seed, load_study, make_sampler, open_study
 from hpo.summary import table
 from hpo.warm_starts import with_best_of
 from tests.hpo.scripted import (
@@ -89,7 +90,12 @@ def test_everything_that_differs_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
         open_study(storage, "s", study_record(other, "data-2"))
     message = str(caught.value)
-    for part in ("data-2", "seed: was 0, is 1", "space.lr: was low=0.001", "--study-name NEW"):
+    for part in (
+        "data-2",
+        "seed: was 0, is 1",
+        "space.lr: was { low = 0.001, high = 0.1, log = true }, is absent",
+        "--study-name NEW",
+    ):
         assert part in message
 
 
@@ -280,7 +286,7 @@ def test_constraints_are_part_of_the_study_and_budgets_are_not(tmp_path: Path) -
     assert (record.config.trial_seconds, record.config.threads) == (5.0, 2)
     assert record.config.retries.worker_died == 0
     limited = study_config(constraints={"model_mb": 5})
-    with pytest.raises(StudyError, match=r"constraints\.model_mb: was None, is 5\.0"):
+    with pytest.raises(StudyError, match=r"constraints\.model_mb: was absent, is 5"):
         open_study(storage, "s", study_record(limited))
 
 
@@ -292,6 +298,7 @@ def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> N
     dims = sorted(candidate.config.dim for candidate in best)
     middle = dims[2]
     narrow = study_config(
+        name="narrow",
         base={"dim": 4, "lr": 0.01, "mix": 0.5},
         space={"dim": {"low": 4, "high": middle}, "lr": {"low": 1e-3, "high": 1e-1, "log": True}},
     )
@@ -305,6 +312,43 @@ def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> N
     assert said[-1] == f"warm starts: {len(fitting)} of the best 5 trials of small"
     with pytest.raises(StudyError, match="no complete trial"):
         with_best_of(make_study(tmp_path, study_config(name="empty")), narrow, said.append)
+    with pytest.raises(StudyError, match="--warm-start-from small: is the study itself"):
+        with_best_of(other, config, said.append)
+
+
+def test_warm_starts_of_a_study_that_goes_on(tmp_path: Path) -> None:
+    config = study_config(n_trials=6, pruner={"name": "none"})
+    other = make_study(tmp_path, config)
+    Scheduler(Ledger(other, config), [ScriptedRunner()], MemoryProgress(), 6).run()
+    mine = study_config(name="mine", n_trials=2)
+    said: list[str] = []
+    first = with_best_of(other, mine, said.append)
+    assert len(first.warm_starts) == 5
+    study, record = open_study(other._storage, "mine", study_record(first))
+    again = with_best_of(other, mine, said.append)
+    assert again.warm_starts == ()
+    assert said[-1] == "warm starts: 0 new of the best 5 trials of small"
+    Scheduler(Ledger(study, record.config), [ScriptedRunner()], MemoryProgress(), 2).run()
+    n = len(said)
+    assert with_best_of(other, mine, said.append) is mine  # complete: nothing would try them
+    assert len(said) == n
+
+
+def test_seeds_of_a_study_with_warm_starts_are_its_own() -> None:
+    """Else it would draw the random trials of the study that they came from once more."""
+    assert derive_seed(0, 7) == 368560125  # as it was before there were warm starts
+    some, others = [{"dim": 16, "lr": 0.1}], [{"dim": 16, "lr": 0.2}]
+    assert len({derive_seed(0, 7, starts) for starts in ([], some, others)}) == 3
+    assert derive_seed(0, 7, some) == derive_seed(0, 7, [{"lr": 0.1, "dim": 16.0}])  # as stored
+    for name in ("random", "tpe"):
+        config = study_config(sampler={"name": name})
+        drawn = [_first_of(c) for c in (config, config.model_copy(update={"warm_starts": some}))]
+        assert drawn[0] != drawn[1]
+
+
+def _first_of(config: StudyConfig) -> float:
+    study = optuna.create_study(sampler=make_sampler(config, 0))
+    return study.ask().suggest_float("lr", 0, 1)
 
 
 def test_an_option_of_another_kind_is_refused() -> None:

@@ -11,6 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo import sync
+from hpo.errors import StudyError
+from hpo.locks import exclusive
 from recsys.errors import TrackingError
 from recsys.mlflow_client import TrackingUriError
 from tests.hpo.fake_study import FakeStudy, places
@@ -34,11 +36,12 @@ def test_it_says_what_it_did_and_where_to_look(
 ) -> None:
     assert sync.main(options(study)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("study fake-demo: 1 trials in MLflow, 2 runs created, 0 updated")
+    assert lines[0].startswith("study fake-demo: 1 trial in MLflow, 2 runs created, 0 updated")
     uri, run_id = study.places.tracking_uri, by_trial(study.places.tracking_uri)[None].run_id
+    stores = f"--storage {study.places.storage} --tracking-uri {uri}"
     assert lines[1:] == [
         "see it:",
-        f"  mlflow server --backend-store-uri {uri} --workers 1",
+        f"  python -m hpo.dashboard --study-name fake-demo {stores}",
         f"  http://127.0.0.1:5000/#/experiments/1/runs/{run_id}",
     ]
 
@@ -80,7 +83,30 @@ def test_follow_ends_with_the_study(
     follower.join(60)
     assert not follower.is_alive()
     assert by_trial(study.places.tracking_uri)[None].status == "FINISHED"
-    assert "1 runs created, 1 updated" in capsys.readouterr().out
+    assert "1 run created, 1 updated" in capsys.readouterr().out
+
+
+def test_a_check_while_the_study_runs_says_so(
+    study: FakeStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with exclusive(study.places.storage, "fake-demo"):
+        assert sync.main(options(study, "--check")) == 3
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("study fake-demo: 1 difference; it runs, so what is new")
+    assert sync.main(options(study, "--check")) == 3
+    assert "1 difference; hpo.sync writes what is missing" in capsys.readouterr().out
+
+
+def test_a_lock_that_cannot_be_made_is_told(
+    study: FakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", "somewhere/x.lock")
+
+    monkeypatch.setattr("hpo.locks.FileLock.acquire", refuse)
+    for flags in ([], ["--check"]):
+        with pytest.raises(StudyError, match=r"x\.lock: Read-only file system; make that folder"):
+            sync.main(options(study, *flags))
 
 
 @pytest.mark.slow

@@ -85,10 +85,18 @@ BAD_TEXT = {
         "user,item,event\na,x,view\nb,y,dance\n",
         ["line 3", "column 'event'", "'dance'", "allowed", "compra", "remove the column"],
     ),
+    "only returns": (
+        "user,item,event\na,x,return\n\nb,y,refund\n",
+        ["all of its rows (2) are returns", "column 'event'", "left out"],
+    ),
     "short line": (HEAD + "a,x,1\nb,y\n", ["3 fields", "line 3 has 2", "mend"]),
     "long line": (HEAD + "a,x,1\nb,y,2,9\n", ["3 fields", "line 3 has 4", "comma"]),
     "long line with quotes": (HEAD + '"a,b",x,1\nb,y,2,9\n', ["line 3 has 4"]),
     "Latin-1": (HEAD.encode() + "a,x,1\nñ,y,2\n".encode("latin-1"), ["line 3", "UTF-8", "save"]),
+    "all Latin-1": (
+        HEAD.encode() + "".join(f"ñ{n},y{n},{n}\n" for n in range(9)).encode("latin-1"),
+        ["line 2, 3, 4, 5, 6 and 4 more: are not UTF-8"],
+    ),
     "Latin-1 header": ("user_id,año\n".encode("latin-1"), ["line 1", "UTF-8", "save"]),
     "UTF-16": (GOOD.encode("utf-16"), ["line 1", "UTF-16", "save"]),
     "binary": (b"\x7fELF\0\0\0\1\n", ["line 1", "not text", "CSV"]),
@@ -204,7 +212,7 @@ SIDE = "user_id,name,email\n"
 BAD_USERS = {
     "repeated": (
         SIDE + "a,Ana,ana@x.es\nb,Bo,b@x.es\na,Eva,e@x.es\n",
-        ["line 4", "repeats a user"],
+        ["line 4", "the user id was in an earlier row; keep one row per user"],
     ),
     "missing": (SIDE + "a,Ana,ana@x.es\n,Bo,b@x.es\n", ["line 3", "no user id"]),
     "short": (SIDE + "a,Ana,ana@x.es\nb,Bo\n", ["line 3 has 2"]),
@@ -226,6 +234,14 @@ def test_bad_user_table_names_lines_but_nobody(tmp_path, content, expected):
     assert problem.startswith(str(tmp_path / "users.csv"))
     assert [part for part in expected if part not in problem] == []
     assert [secret for secret in ("Ana", "ana@", "Bo", "Eva") if secret in problem] == []
+
+
+def test_an_item_that_comes_twice_is_named(tmp_path):
+    items = "item_id,price\nx,1\nx,2\ny,1\ny,2\n"
+    write(tmp_path, {"interactions.csv": GOOD, "items.csv": items})
+    (problem,) = problems_of(tmp_path)
+    expected = "line 3, 5, column 'item_id': the item id ('x', 'y') was in an earlier row"
+    assert expected in problem
 
 
 def test_a_missing_column_hides_no_other_problem(tmp_path):

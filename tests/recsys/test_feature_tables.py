@@ -90,6 +90,11 @@ def test_all_mistakes_at_once_with_what_there_is() -> None:
     assert "'zone' is named twice" in text
 
 
+def test_text_that_is_to_be_numbers() -> None:
+    (problem,) = problems(items=("title:number",))
+    assert "'title': none of its cells is a number; leave :number out" in problem
+
+
 def test_a_missing_table_is_said() -> None:
     with pytest.raises(DataError, match=r"no table of users; put users\.csv beside"):
         with_features(dataset(users=None), items=(), users=("zone",))

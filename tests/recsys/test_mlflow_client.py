@@ -33,6 +33,30 @@ def test_folders_are_refused_with_the_cure(uri: str) -> None:
     assert error.value.exit_code == 2
 
 
+def test_what_is_no_folder_is_not_called_one() -> None:
+    with pytest.raises(TrackingUriError, match="MLflow knows no ftp://; give sqlite:///FILE.db"):
+        check_tracking_uri("ftp://foo")
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{path.as_posix()}"
+    first = open_client(uri)
+    first.create_experiment("kept")
+    first._tracking_client.store._dispose_engine()  # folds the -wal into the file
+    (tmp_path / "mlflow.db.create.lock").unlink(missing_ok=True)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr("recsys.sqlite_files.is_writable", lambda _: False)
+    client = open_client(uri)
+    assert client.get_experiment_by_name("kept")
+    assert "immutable" in client.tracking_uri
+    assert sqlite_file(client.tracking_uri) == path
+    assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(TrackingError, match="this folder cannot be written"):
+        experiment_id(client, "new")
+
+
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
 def test_memory_is_refused(uri: str) -> None:
     with pytest.raises(TrackingUriError, match="in memory"):

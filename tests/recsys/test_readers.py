@@ -248,6 +248,27 @@ def test_repeats(tmp_path):
     assert kept.times.tolist() == [3_000_000, 9_000_000, 1_000_000]
 
 
+def test_what_was_left_out_is_told(tmp_path):
+    head = "user_id,item_id,event,when_it_was,price\n"
+    rows = "a,x,view,1,2\na,x,buy,2,2\n\nb,y,return,3,2\nb,x,view,4,2\na,y,view,5,2\n"
+    path = write(tmp_path, "events.csv", head + rows)
+    first, second = read_dataset(path).notes
+    assert first == (
+        "read: 5 rows; 1 return left out; 1 repeat of a user and item dropped (--repeats keep "
+        "keeps them); columns not used: 'when_it_was', 'price'"
+    )
+    assert second.startswith("no times: no column is recognised as a time, so what is held out")
+    assert second.endswith("name it with --time-col")
+    timed = read_dataset(path, Columns(time="when_it_was"), "keep")
+    assert timed.notes == ("read: 5 rows; 1 return left out; columns not used: 'price'",)
+
+
+def test_of_the_tables_beside_nothing_is_told(tmp_path):
+    path = write(tmp_path, "interactions.csv", "user,item,ts\na,x,1\nb,y,2\n").parent
+    write(tmp_path, "users.csv", "user,email\na,a@x.es\n")
+    assert read_dataset(path).notes == ()
+
+
 def test_side_tables(tmp_path):
     write(tmp_path, "interacciones.csv", CSV)
     write(tmp_path, "usuarios.csv", "nombre;id_usuario;edad\nAna;a;31\n;zz;\n")

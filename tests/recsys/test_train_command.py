@@ -125,3 +125,30 @@ def test_a_sample_of_users_is_stated_with_its_interval(
     assert float(error) == pytest.approx(half_width(float(recall), 25, 60), abs=1e-3)
     assert evaluate.main(flags) == 0
     assert "25 users" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"was trained on .*; say where that is with --data"):
+        evaluate.main(flags[2:])
+    with pytest.raises(DataError, match="--data ml-100k: not the data of"):  # nothing is fetched
+        evaluate.main([*flags[2:], "--data", "ml-100k"])
+
+
+def test_evaluate_finds_named_data_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--artifacts", str(tmp_path / "a")]
+    assert train.main([*flags, "--data", "demo", "--repeats", "keep", *TINY]) == 0
+    assert evaluate.main(flags) == 0
+    assert "on demo," in capsys.readouterr().out
+
+
+def test_what_reading_left_out_stands_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"u{n % 20},i{n * 7 % 31},{n},x" for n in range(200)]
+    (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id,when_it_was,note", *rows, *rows]))
+    flags = ["--data", str(tmp_path / "log.csv"), "--artifacts", str(tmp_path / "a"), *TINY]
+    assert train.main(flags) == 0
+    first, second, third = capsys.readouterr().out.splitlines()[:3]
+    assert first.startswith("read        400 rows; ")
+    assert first.endswith("columns not used: 'when_it_was', 'note'")
+    assert second.startswith("no times    no column is recognised")
+    assert third.startswith("data        log")

@@ -1,0 +1,71 @@
+"""Files that name users: one id a line, a CSV with a column user_id, or Parquet with one."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import polars as pl
+
+from hpo.errors import SettingsError
+from recsys.columns import listed
+from recsys.tables import SEPARATOR_OF
+from recsys.textfiles import SEPARATORS
+
+HEADER = "user_id"
+WANTED = "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id"
+
+
+def user_ids(source: str) -> list[str]:
+    """The ids that a file names, each once, in its order.
+
+    Raises:
+        SettingsError: it cannot be read, or names nobody.
+    """
+    path = Path(source)
+    try:
+        found = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    except FileNotFoundError:
+        raise SettingsError(f"--users {source}: there is no such file; {WANTED}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SettingsError(
+            f"--users {source}: line {line} is not UTF-8; save the file again as UTF-8"
+        ) from None
+    except (OSError, pl.exceptions.PolarsError, csv.Error, _UnusableError) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise SettingsError(f"--users {source}: cannot be read ({reason}); {WANTED}") from None
+    ids = [user_id for user_id in dict.fromkeys(found) if user_id]
+    if not ids:
+        raise SettingsError(f"--users {source}: names nobody")
+    return ids
+
+
+class _UnusableError(Exception):
+    """The file can be read, but does not say who is meant."""
+
+
+def _parquet(path: Path) -> list[str]:
+    with path.open("rb"):  # polars would look for a pattern of names
+        names = list(pl.read_parquet_schema(path))
+    if HEADER not in names:
+        raise _UnusableError(f"it has no column {HEADER}; columns found: {listed(names)}")
+    return pl.read_parquet(path, columns=[HEADER])[HEADER].cast(pl.String).to_list()
+
+
+def _text(path: Path) -> list[str]:
+    """Lines; of a table the column user_id, since whole lines would be ids of nobody."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    first = lines[0] if lines else ""
+    mark = max(SEPARATORS, key=first.count)
+    names = [name.strip() for name in next(csv.reader([first], delimiter=mark), [])]
+    if len(names) > 1 and HEADER in names:
+        column = names.index(HEADER)
+        rows = csv.reader(lines[1:], delimiter=mark)
+        return [row[column].strip() if len(row) > column else "" for row in rows]
+    is_table = path.suffix.lower() in SEPARATOR_OF
+    if len(names) > 1 and is_table:
+        # not shown: without a header line they are somebody's data
+        raise _UnusableError(f"it has {len(names)} columns, and line 1 calls none {HEADER}")
+    ids = [line.strip().strip('"' if is_table else "") for line in lines]
+    return ids[1:] if ids[:1] == [HEADER] else ids

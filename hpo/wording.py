@@ -1,0 +1,61 @@
+"""What pydantic finds wrong, in plain words: what is allowed, and what was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Context = Mapping[str, Any]
+
+NUMBER, WHOLE = "must be a number", "must be a whole number"
+WORDS: dict[str, str | Callable[[Context], str]] = {
+    "missing": "is missing",
+    "greater_than_equal": lambda c: f"must be at least {c['ge']:g}",
+    "greater_than": lambda c: f"must be above {c['gt']:g}",
+    "less_than_equal": lambda c: f"must be at most {c['le']:g}",
+    "less_than": lambda c: f"must be below {c['lt']:g}",
+    "finite_number": "must be a finite number",
+    "int_type": WHOLE,
+    "int_parsing": WHOLE,
+    "int_from_float": WHOLE,
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text, in quotes",
+    "string_too_short": "must not be empty",
+    "literal_error": lambda c: f"must be {c['expected']}",
+    "too_short": lambda c: f"must have at least {c['min_length']}",
+    "tuple_type": "must be a list in brackets",
+    "dict_type": "must be a table of keys",
+    "model_type": "must be a table of keys",
+    "model_attributes_type": "must be a table of keys",
+}
+
+
+def words_for(error: Mapping[str, Any]) -> str:
+    """One of `ValidationError.errors()`, what was given aside."""
+    words = WORDS.get(error["type"])
+    if words is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return words if isinstance(words, str) else words(error.get("ctx", {}))
+
+
+def given(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {given(part)}' for key, part in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(given, value))}]"
+    return repr(value)
+
+
+def told_by_its_parts(error: Mapping[str, Any], places: Sequence[tuple[str | int, ...]]) -> bool:
+    """Whether a list or table counts as too short only because its parts are wrong."""
+    place = error["loc"]
+    inside = any(len(other) > len(place) and other[: len(place)] == place for other in places)
+    return error["type"] == "too_short" and inside

@@ -1,0 +1,71 @@
+"""A table goes where it was asked for; what is no file, and what is a link, stays what it is."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from hpo.errors import SettingsError, StudyError
+from hpo.reports.export import STDOUT, check_files, write_frame
+
+FRAME = pl.DataFrame({"number": [0, 1]})
+TEXT = "number\n0\n1\n"
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    real, link = tmp_path / "there" / "real.csv", tmp_path / "link.csv"
+    for before in (None, "old"):  # None: it leads to nothing yet
+        if before:
+            real.write_text(before)
+        else:
+            link.symlink_to(real)
+        assert write_frame(FRAME, link, None) == [link]
+        assert link.is_symlink()
+        assert real.read_text() == TEXT
+    assert {path.name for path in tmp_path.rglob("*")} == {"link.csv", "there", "real.csv"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no such pipes")
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    check_files(pipe, None)
+    write_frame(FRAME, pipe, None)
+    reader.join(10)
+    assert got == [TEXT]
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_csv_to_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    check_files(STDOUT, None)
+    write_frame(FRAME, STDOUT, None)
+    assert capfdbinary.readouterr().out == TEXT.encode()
+
+
+@pytest.mark.parametrize(
+    ("csv", "parquet", "message"),
+    [
+        ("studies/optuna.db", None, r"--csv studies/optuna\.db: must end in \.csv"),
+        ("x.parquet", None, r"--csv x\.parquet: must end in \.csv"),
+        ("x.csv", "x", r"--parquet x: must end in \.parquet"),
+        (None, "-", "Parquet is no text; give a file, or --csv -"),
+    ],
+)
+def test_names_that_are_refused(csv: str | None, parquet: str | None, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        check_files(csv and Path(csv), parquet and Path(parquet))  # type: ignore[arg-type]
+
+
+def test_a_folder_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").mkdir()
+    with pytest.raises(StudyError, match="all.csv cannot be written"):
+        write_frame(FRAME, tmp_path / "all.csv", None)
+    assert list(tmp_path.iterdir()) == [tmp_path / "all.csv"]

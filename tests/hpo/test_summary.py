@@ -1,0 +1,54 @@
+"""The words at the end of a study."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from hpo.records import OUTCOME, Cause, Outcome
+from hpo.scheduler import Ended
+from hpo.settings import Places
+from hpo.summary import ending, next_lines
+
+
+def study(*trials: tuple[TrialState, Cause | None]) -> optuna.Study:
+    found = optuna.create_study(study_name="s", direction="maximize")
+    for state, cause in trials:
+        outcome = Outcome(1, 1.0, cause, "too large" if cause == "infeasible" else "")
+        value = 0.1 if state is TrialState.COMPLETE else None
+        attrs = {OUTCOME: outcome.as_dict()}
+        found.add_trial(create_trial(state=state, value=value, user_attrs=attrs))
+    return found
+
+
+def test_what_counts_is_not_called_failed() -> None:
+    done = study(
+        (TrialState.COMPLETE, None),
+        *[(TrialState.PRUNED, "time-limit")] * 2,
+        (TrialState.FAIL, "error"),
+        (TrialState.PRUNED, "infeasible"),
+    )
+    lines = ending(done, Ended("complete", 4), 4, Places(), None).splitlines()
+    assert lines[:4] == [
+        "4 of 4 trials finished (1 complete, 1 fail, 3 pruned)",
+        "  1 infeasible, not trained, for instance: too large",
+        "  pruned 2 x time-limit",
+        "  failed 1 x error",
+    ]
+
+
+def test_more_than_were_asked_for() -> None:
+    done = study(*[(TrialState.COMPLETE, None)] * 4)
+    text = ending(done, Ended("complete", 4), 2, Places(), None)
+    assert text.startswith("4 trials finished, 2 were asked for (4 complete)")
+    assert ending(study(), Ended("timeout", 0), 1, Places(), None).startswith("0 of 1 trial finish")
+
+
+def test_long_commands_stand_on_lines_of_their_own() -> None:
+    assert next_lines({"short": "why", "longer": "how"}) == [
+        "next:",
+        "  short   why",
+        "  longer  how",
+    ]
+    long = f"python -m hpo.report --storage sqlite:///{'x' * 60}"
+    assert next_lines({long: "why", "b": "how"}) == ["next:", f"  # why\n{long}", "  # how\nb"]
