@@ -22,9 +22,11 @@ from typing import NamedTuple
 import optuna
 from rich.console import Console
 
-from hpo.launcher import Request, _runners, make_record
+from hpo.launcher import make_record
 from hpo.ledger import Ledger
 from hpo.progress import LineProgress
+from hpo.request import Request
+from hpo.running import make_runners
 from hpo.scheduler import Scheduler
 from hpo.settings import Places, StudyConfig
 from hpo.storage import open_storage, parking_place
@@ -70,7 +72,7 @@ def run_study(
     client = open_client(places.tracking_uri)
     client.search_runs([experiment_id(client, places.experiment)])
     children = _cpu(resource.RUSAGE_CHILDREN)
-    with _runners(request, split.tuning, record.uid) as runners:
+    with make_runners(request, split.tuning, record.uid) as runners:
         mirror = MirrorThread(places, "cost") if tracked else None
         started, cpu = time.perf_counter(), time.process_time()
         if mirror:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
-    from hpo.launcher import Request
+    from hpo.request import Request, Speech
     from hpo.scheduler import Ended
     from recsys.errors import TrackingError
     from recsys.split import Split
@@ -38,18 +38,18 @@ def report(
     console.print(report_at_end(request.places, study.study_name, split, log=log))
 
 
-def promote(request: Request, name: str, console: Console, events: TextIO) -> int:
+def promote(request: Request, name: str, speech: Speech) -> int:
     """Promote the winner; the exit code."""
     from hpo.promotion import promote as promote_study
     from hpo.promotion_summary import summary
 
     source = request.config.data.source  # it may have moved since the study was made
-    say = partial(console.print, markup=False)
+    say = partial(speech.people.print, markup=False)
     found = promote_study(request.places, name, data=source, say=say)
     say(summary(found, request.places))
     if request.json:
         place = found.registered
-        JsonProgress(events).say(
+        JsonProgress(speech.programs).say(
             "promoted",
             study=name,
             trial=found.trial,

@@ -16,8 +16,8 @@ from recsys.cli import run_command
 from recsys.console import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
-    from hpo.launcher import Request
     from hpo.override import Override
+    from hpo.request import Request
     from hpo.settings import Places, StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
@@ -144,7 +144,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -> Request:
-    from hpo.launcher import Request
+    from hpo.request import Request
     from hpo.slots import worker_devices
 
     devices = worker_devices(_device(options), config.workers, config.device_slots)

@@ -1,0 +1,128 @@
+"""The trials of a study that is open: workers, progress, and MLflow beside."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from optuna import Study
+
+from hpo import summary
+from hpo.hold import Hold
+from hpo.ledger import Ledger
+from hpo.live import LiveProgress
+from hpo.progress import JsonProgress, LineProgress, Progress
+from hpo.records import StudyRecord
+from hpo.request import Request, Speech
+from hpo.runners import Runner
+from hpo.runners.inline import InlineRunner
+from hpo.runners.process import ProcessRunner
+from hpo.scheduler import Ended, Scheduler
+from hpo.settings import StudyConfig
+from hpo.storage import working_folder
+from recsys.errors import TrackingError
+from recsys.prepared import save_holdout
+from recsys.split import Holdout
+from recsys.threads import useful_threads
+
+TERMINATED_SECONDS = 3.0  # for the last sync; containers are killed after ten
+
+
+@dataclass(frozen=True, eq=False)
+class OpenStudy:
+    """A study that this process owns.
+
+    Attributes:
+        config: of this call; the study's own is in its record.
+        holdout: what its trials train on and are asked.
+        hold: of its lock.
+    """
+
+    study: Study
+    record: StudyRecord
+    config: StudyConfig
+    holdout: Holdout
+    ledger: Ledger
+    hold: Hold
+
+
+def run_trials(
+    request: Request, opened: OpenStudy, speech: Speech
+) -> tuple[Ended, TrackingError | None]:
+    """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
+    mirror = None
+    if request.tracking:
+        from hpo.tracking.thread import MirrorThread
+
+        mirror = MirrorThread(request.places, opened.study.study_name)
+    config = opened.config
+    with ExitStack() as stack:
+        runners = stack.enter_context(make_runners(request, opened.holdout, opened.record.uid))
+        progress = _progress(request, opened, speech, stack)
+        if mirror:
+            mirror.start()
+        patience = math.inf
+        try:
+            scheduler = Scheduler(
+                opened.ledger,
+                runners,
+                progress,
+                config.n_trials,
+                config.timeout,
+                config.trial_seconds,
+                opened.hold,
+            )
+            ended = scheduler.run()
+            if ended.reason == "terminated":
+                patience = TERMINATED_SECONDS
+        finally:
+            tracking = mirror.stop(patience) if mirror else None
+    return ended, tracking if isinstance(tracking, TrackingError) else None
+
+
+def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
+    if request.json:
+        return JsonProgress(speech.programs)
+    ledger, best = opened.ledger, opened.ledger.best()
+    value = best.value or 0.0 if best else 0.0
+    lines = LineProgress(speech.people, opened.config.n_trials, ledger.n_finished(), value)
+    if not sys.stdout.isatty():
+        return lines
+    where = summary.where(opened.study, request.places, tracking=request.tracking)
+    return stack.enter_context(LiveProgress(speech.people, lines, where))
+
+
+def catch_up(request: Request, name: str) -> TrackingError | None:
+    """Bring MLflow up to a study that is complete already: new tags, or an outage at its end."""
+    if not request.tracking:
+        return None
+    from hpo.tracking.thread import MirrorThread
+
+    mirror = MirrorThread(request.places, name)
+    mirror.start()
+    result = mirror.stop()
+    return result if isinstance(result, TrackingError) else None
+
+
+@contextmanager
+def make_runners(request: Request, holdout: Holdout, uid: str) -> Iterator[Sequence[Runner]]:
+    """The slots, and the file that worker processes read; both go when the block ends."""
+    if request.runner == "inline":
+        yield [InlineRunner(holdout, torch.device(request.devices[0]))]
+        return
+    available = max(1, torch.get_num_threads() // len(request.devices))
+    useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
+    threads = request.config.threads or useful
+    with working_folder(request.places.storage, uid) as folder:
+        data = folder / "holdout.safetensors"
+        save_holdout(data, holdout)
+        runners = [ProcessRunner(data, device, threads) for device in request.devices]
+        try:
+            yield runners
+        finally:
+            for runner in runners:
+                runner.close()
