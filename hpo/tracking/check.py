@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
@@ -134,7 +135,8 @@ def _of_metric(name: str, there: Sequence[Point], here: Sequence[Point]) -> Iter
     ):
         if points:
             step, time_ms, value = points[0]
-            first = f"step {step}, time {time_ms}, value {value}"
+            moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+            first = f"step {step}, {moment}, value {value}"
             yield f"metric {name}: {len(points)} of {total} points {what}, the first: {first}"
     if len(there) > len({*there}):
         yield f"metric {name}: {len(there) - len({*there})} points twice"

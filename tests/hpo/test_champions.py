@@ -144,7 +144,7 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     assert promote_main([*options(real), "--dry-run", "--seeds", "1"]) == 1
     out = capsys.readouterr().out
     assert re.search(r"refused: its gain over itemknn .*; \S+ MB is more than max_model_mb", out)
-    assert out.endswith("Nothing was registered (--dry-run)\n")
+    assert "Nothing was registered (--dry-run)\nnext: the same command without --dr" in out
     assert not versions(client)
     assert not runs(client)
     absent = real.data.with_name("absent.db")

@@ -277,7 +277,7 @@ def test_report_and_best_model_are_kept_and_come_back(
     Mirror(real.places, "kept").sync()
     assert main(call) == 0
     runs = by_trial(real.places.tracking_uri)
-    _, kept, where = capsys.readouterr().out.splitlines()
+    _, kept, where, *_ = capsys.readouterr().out.splitlines()
     assert kept == f"kept: the model of trial {best.number}"
     assert where == f"in MLflow: folder report of run {runs[None].run_id}"
     assert set(runs[None].files) <= {f"report/{name}" for name in FILES}
@@ -376,7 +376,7 @@ def test_a_report_that_cannot_be_kept_is_a_report(
     real.train("kept", 1)
     artifact_folder(real.places.storage).write_text("a file")
     assert main(["--storage", real.places.storage, "--out", str(tmp_path / "out")]) == 0
-    report, news = capsys.readouterr().out.splitlines()
+    report, news, *_ = capsys.readouterr().out.splitlines()
     assert report == f"report of study kept: {tmp_path / 'out' / 'report.html'}"
     assert news.startswith("not kept: artifacts cannot be kept in ")
 

@@ -119,7 +119,7 @@ def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
         ('must_beat = ["default"]', "'champion', 'popularity', 'itemknn' or 'ease'"),
         ("max_model_mb = 0", "promotion.max_model_mb: must be above 0 (given: 0)"),
         ("max_latency_ms = nan", "promotion.max_latency_ms: must be above 0 (given: nan)"),
-        ("min_gian = 0.1", "promotion.min_gian: unknown key; known: min_gain, must_beat, max_"),
+        ("min_gian = 0.1", "promotion.min_gian: unknown key; known: min_gain, max_loss, must_b"),
     ],
 )
 def test_rules_of_the_gate(tmp_path: Path, line: str, expected: str) -> None:
