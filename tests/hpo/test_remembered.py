@@ -1,17 +1,19 @@
-"""What hpo.serve remembers: only what it would answer again, and not too much of it."""
+"""What hpo.serve remembers: only what it would reply again, and not too much of it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hpo.serving import batching
-from hpo.serving.batching import Served
+from hpo.serving import replies
+from hpo.serving.api import Ask, Found
+from hpo.serving.replies import Replies
 from recsys.questions import Answer, Question
 from recsys.recommender import Recommender
 from tests.hpo.registered import Client, Registered, another, running
-from tests.recsys.trained import trained
 
 
 @pytest.fixture
@@ -19,16 +21,6 @@ def registered(tmp_path: Path) -> Registered:
     found = Registered(tmp_path)
     found.add()
     return found
-
-
-def served() -> Served:
-    return Served("1", Recommender(trained().model, trained().parts.interactions))
-
-
-def answered(model: Served, question: Question) -> Answer:
-    (answer,) = model.recommender.answer([question])
-    model.remember(question, answer)
-    return answer
 
 
 def test_a_known_user_is_answered_once(
@@ -51,46 +43,42 @@ def test_a_known_user_is_answered_once(
         assert first == again
         assert first["items"][:4] == other_k["items"]
         assert [(each.user_id, each.k) for each in asked] == [("u3", 5), ("u3", 4)]
+        assert 'recommend_answers_total{source="model"} 3' in client.get("/metrics")[1]
 
         registered.add(another())
         live.poll()
         assert client.post("/recommend", {"user_id": "u3", "k": 5})[1]["version"] == "2"
-        assert len(asked) == 3  # another model knows nothing of the first one's answers
+        assert len(asked) == 3  # another model knows nothing of the first one's replies
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        Question(user_id="nobody"),
-        Question(history=["i3"]),
-        Question(user_id="u3", exclude=["i20"]),
-        Question(user_id="u3", k=batching.REMEMBERED_K + 1),
-    ],
-    ids=["unknown", "history", "exclude", "many items"],
-)
-def test_what_may_never_come_again_is_not_kept(question: Question) -> None:
-    model = served()
-    answered(model, question)
-    assert model.remembered(question) is None
+def kept(body: dict[str, Any], source: str = "model", version: str = "1") -> bool:
+    """Whether the reply to this body is there when it is asked for again."""
+    memory, given = Replies("1"), json.dumps(body).encode()
+    found = Found([], source, version)  # type: ignore[arg-type]
+    memory.keep(given, Ask.model_validate(body), found, b"reply")
+    assert memory.get(b"{}") is None
+    return memory.get(given) == b"reply"
 
 
-def test_an_answer_is_not_given_to_another_question() -> None:
-    model = served()
-    answer = answered(model, Question(user_id="u3"))
-    assert model.remembered(Question(user_id="u3")) == answer
-    for other in (
-        Question(user_id="u4"),
-        Question(user_id="u3", k=9),
-        Question(user_id="u3", exclude=["i20"]),
-        Question(history=["u3"]),
-    ):
-        assert model.remembered(other) is None
+def test_what_may_never_come_again_is_not_kept() -> None:
+    assert kept({"user_id": "u3"})
+    assert kept({"user_id": "u3", "k": replies.MOST_ITEMS})
+    assert not kept({"user_id": "u3", "k": replies.MOST_ITEMS + 1})
+    assert not kept({"user_id": "u3", "exclude": ["i20"]})
+    assert not kept({"history": ["i3"]})
+    assert not kept({"user_id": "nobody"}, source="popular")
+    assert not kept({"user_id": "u" * replies.MOST_BYTES})
 
 
-def test_the_oldest_answer_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "REMEMBERED", 3)
-    model = served()
+def test_another_models_answer_is_not_kept() -> None:
+    assert not kept({"user_id": "u3"}, version="2")
+
+
+def test_the_oldest_reply_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "MOST", 3)
+    memory = Replies("1")
     for number in range(5):
-        answered(model, Question(user_id=f"u{number}"))
-    kept = [model.remembered(Question(user_id=f"u{n}")) is not None for n in range(5)]
-    assert kept == [False, False, True, True, True]
+        body = f"{number}".encode()
+        memory.keep(body, Ask(user_id="u"), Found([], "model", "1"), body)
+    found = [memory.get(f"{number}".encode()) for number in range(5)]
+    assert found == [None, None, b"2", b"3", b"4"]
