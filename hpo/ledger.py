@@ -35,9 +35,9 @@ from hpo.records import (
     milliseconds,
 )
 from hpo.retries import Retries
+from hpo.samplers import make_sampler
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-from hpo.study import make_sampler
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 

@@ -8,9 +8,9 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import ATTEMPT, Attempt, Cause, Outcome
+from hpo.samplers import derive_seed
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-from hpo.study import derive_seed
 
 RETRIED: frozenset[Cause] = frozenset(
     {"worker-died", "out-of-memory", "launcher-died", "interrupted"}

@@ -1,26 +1,20 @@
-"""Opening studies: made once, continued only if it is the same one; its sampler and its seeds."""
+"""Opening studies: made once, continued only if it is the same one."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import optuna
 from optuna import Study
 from optuna.pruners import NopPruner
-from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 
+from hpo.continuing import acceptable, prohibitive
 from hpo.errors import StudyError
-from hpo.parameter import Parameter
 from hpo.records import STUDY, StudyRecord
 from hpo.settings import OBJECTIVE, StudyConfig, plain
 from hpo.space import SearchSpace
-from hpo.wording import given
-from recsys.console import count
 
 CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
     "sampler",
@@ -89,7 +83,7 @@ def open_study(
         # what study.set_metric_names does, without its warning: plots name what they show
         storage.set_study_system_attr(study._study_id, "study:metric_names", [OBJECTIVE])
     stored = StudyRecord.of(study)
-    changes, hard = _acceptable(stored, record), _differences(stored, record)
+    changes, hard = acceptable(stored, record), prohibitive(stored, record)
     if hard or (changes and not accept_changes):
         cure = "Start a new study with --study-name NEW, or go back to the old settings"
         raise StudyError(
@@ -157,112 +151,6 @@ def _changed(
         config=stored.config.model_copy(update=taken),
         changes=(*stored.changes, note),
     )
-
-
-def _acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
-    """Differences under which a study may go on if its owner says so."""
-    found = []
-    if stored.split_fingerprint != now.split_fingerprint:
-        found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
-    if stored.config.seed != now.config.seed:
-        found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
-    space = _changes("space", stored, now)
-    found += [text for name, text in space.items() if not _other_kind(name, stored, now)]
-    return [*found, *_changes("constraints", stored, now).values()]
-
-
-def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
-    """What differs in a section, by key."""
-    before, after = (dict(getattr(record.config, part)) for record in (stored, now))
-    return {
-        name: f"{part}.{name}: was {_shown(before.get(name))}, is {_shown(after.get(name))}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    }
-
-
-def _other_kind(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
-    """Whether a parameter changed its choices or its scale, which Optuna refuses in one study."""
-    before, after = stored.config.space.get(name), now.config.space.get(name)
-    if before is None or after is None or before == after:
-        return False
-    return before.choices is not None or after.choices is not None or before.log != after.log
-
-
-def _differences(stored: StudyRecord, now: StudyRecord) -> list[str]:
-    """Differences that make it another experiment, whatever its owner says."""
-    space = _changes("space", stored, now)
-    found = [text for name, text in space.items() if _other_kind(name, stored, now)]
-    for side in ("item", "user"):
-        before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
-        if before != after:
-            names = [", ".join(columns) or "none" for columns in (before, after)]
-            found.append(f"{side} features: was {names[0]}, is {names[1]}")
-    return [*found, *_changes("base", stored, now).values()]
-
-
-def _shown(value: object) -> str:
-    """As in a study file, with everything that may differ, log and conditions too."""
-    if value is None:
-        return "absent"
-    return given(value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value)
-
-
-def _size(record: StudyRecord) -> str:
-    """How much data there is and how it is split; the fingerprint tells it from all others."""
-    n = record.counts
-    return (
-        f"{count(n['n_users'], 'user')}, {count(n['n_items'], 'item')}, {n['n_train']:,} train, "
-        f"{n['n_validation']:,} validation and {n['n_test']:,} test rows "
-        f"(fingerprint {record.split_fingerprint})"
-    )
-
-
-def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
-    """A sampler for the next trial alone.
-
-    Its seed comes from the study's seed and the number of existing trials: a resumed study
-    neither repeats suggestions nor depends on where it was interrupted.
-    """
-    from optuna import samplers
-
-    options, seed = config.sampler, derive_seed(config.seed, n_existing, config.warm_starts)
-    match options.name:
-        case "random":
-            return samplers.RandomSampler(seed=seed)
-        case "tpe":
-            group = config.is_conditional  # else what some trials lack is drawn one by one
-            return samplers.TPESampler(
-                seed=seed,
-                n_startup_trials=options.startup,
-                multivariate=options.multivariate or group,
-                group=group,
-            )
-        case "gp":
-            return samplers.GPSampler(seed=seed, n_startup_trials=options.startup)
-        case "cmaes":
-            return samplers.CmaEsSampler(seed=seed, n_startup_trials=options.startup)
-        case "qmc":  # one sequence, whose next point the storage counts
-            return samplers.QMCSampler(
-                seed=derive_seed(config.seed, 0, config.warm_starts)
-                if config.warm_starts
-                else config.seed,
-                scramble=True,
-                independent_sampler=samplers.RandomSampler(seed),
-            )
-
-
-def derive_seed(base: int, number: int, starts: Sequence[Mapping[str, float]] = ()) -> int:
-    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common.
-
-    Args:
-        starts: the study's warm starts. A study that starts from another's best would draw the
-            other's random trials again, one by one, if both had one seed.
-    """
-    words = [f"{base}:{number}"]
-    words += [json.dumps({n: float(start[n]) for n in sorted(start)}) for start in starts]
-    digest = hashlib.sha256(":".join(words).encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
 
 
 def new_uid() -> str:

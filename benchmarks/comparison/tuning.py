@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from comparison.contestants import Contestant, TrainingFailed, measure
 from comparison.roster import Choice, Dimension, Whole
-from hpo.study import derive_seed
+from hpo.samplers import derive_seed
 from recsys.split import Holdout
 
 OBJECTIVE = "recall_at_10"

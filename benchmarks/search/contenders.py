@@ -11,9 +11,9 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 
 from hpo.pruning import pruning_rule
+from hpo.samplers import make_sampler
 from hpo.search import PrunerConfig, SamplerConfig
 from hpo.settings import StudyConfig
-from hpo.study import make_sampler
 from search.record import space
 from search.replay import Contender, Rule
 

@@ -17,8 +17,8 @@ import torch
 from hpo.candidate import Candidate
 from hpo.errors import PromotionError
 from hpo.gate.training import train
+from hpo.samplers import derive_seed
 from hpo.settings import OBJECTIVE
-from hpo.study import derive_seed
 from recsys.bootstrap import Interval, mean_interval
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer

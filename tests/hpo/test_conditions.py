@@ -23,8 +23,8 @@ from hpo.reports.space_figures import (
 )
 from hpo.reports.tables import best_trials
 from hpo.reports.trials import complete, read_trials
+from hpo.samplers import make_sampler
 from hpo.space import SearchSpace
-from hpo.study import make_sampler
 from hpo.summary import table
 from hpo.tracking.projection import StudyView, project_trial
 from tests.hpo.real_study import RealStudy

@@ -12,10 +12,10 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.records import Attempt, Outcome
+from hpo.samplers import make_sampler
 from hpo.scheduler import Scheduler
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-from hpo.study import make_sampler
 from recsys.config import TrainConfig
 from tests.hpo.scripted import (
     MemoryProgress,

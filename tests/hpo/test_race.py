@@ -16,7 +16,7 @@ from hpo.gate import race as race_module
 from hpo.gate.lines import luck_line, race_rows
 from hpo.gate.race import decide, fresh_seeds, run_race
 from hpo.records import StudyRecord
-from hpo.study import derive_seed
+from hpo.samplers import derive_seed
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer

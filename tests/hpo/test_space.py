@@ -6,8 +6,8 @@ import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpo.samplers import derive_seed, make_sampler
 from hpo.space import SearchSpace
-from hpo.study import derive_seed, make_sampler
 from tests.hpo.scripted import study_config
 
 SPACE = {

@@ -15,10 +15,11 @@ from hpo.candidate import top_candidates
 from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.ledger import Ledger
 from hpo.records import Outcome, StudyRecord
+from hpo.samplers import derive_seed, make_sampler
 from hpo.scheduler import Scheduler
 from hpo.settings import StudyConfig
 from hpo.storage import open_storage
-from hpo.study import derive_seed, load_study, make_sampler, open_study
+from hpo.study import load_study, open_study
 from hpo.summary import table
 from hpo.warm_starts import with_best_of
 from tests.hpo.scripted import (
