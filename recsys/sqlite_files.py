@@ -29,7 +29,8 @@ def reading_url(path: Path) -> str | None:
     if is_writable(path.parent) or has_changes_beside(path):
         return None
     name = quote(quote(path.resolve().as_posix()))  # SQLAlchemy undoes one, SQLite the other
-    return f"sqlite:///file:{name}?mode=ro&immutable=1&uri=true"
+    # with the driver named: of sqlite:///file:... MLflow makes a folder "file:" where one stands
+    return f"sqlite+pysqlite:///file:{name}?mode=ro&immutable=1&uri=true"
 
 
 def why_unreadable(path: Path) -> str:

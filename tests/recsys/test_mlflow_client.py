@@ -46,13 +46,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     first.create_experiment("kept")
     first._tracking_client.store._dispose_engine()  # folds the -wal into the file
     (tmp_path / "mlflow.db.create.lock").unlink(missing_ok=True)
-    before = sorted(tmp_path.iterdir())
+    before = sorted(tmp_path.glob("mlflow*"))
     monkeypatch.setattr("recsys.sqlite_files.is_writable", lambda _: False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     client = open_client(uri)
     assert client.get_experiment_by_name("kept")
     assert "immutable" in client.tracking_uri
     assert sqlite_file(client.tracking_uri) == path
-    assert sorted(tmp_path.iterdir()) == before
+    assert sorted(tmp_path.glob("mlflow*")) == before
+    assert list(Path.cwd().iterdir()) == []  # MLflow makes parent folders of what it misreads
     with pytest.raises(TrackingError, match="this folder cannot be written"):
         experiment_id(client, "new")
 
