@@ -1,7 +1,7 @@
 # make run      tune on ml-100k: from nothing but Python 3.11, make and a package index
 # make test     the whole suite
 # make check    lint, types, tests: what CI runs
-# make faults   many random kills and long outages; minutes
+# make faults   many random kills and long outages; about an hour
 # make screenshots  the README's pictures; needs Chromium
 # make install  only the environment, in .venv
 

@@ -24,11 +24,12 @@ from rich.console import Console
 
 from hpo.launcher import make_record
 from hpo.ledger import Ledger
+from hpo.places import Places
 from hpo.progress import LineProgress
 from hpo.request import Request
 from hpo.running import make_runners
 from hpo.scheduler import Scheduler
-from hpo.settings import Places, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.storage import open_storage, parking_place
 from hpo.study import open_study
 from hpo.study_file import load_study_config

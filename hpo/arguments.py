@@ -9,7 +9,7 @@ DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 
 
 def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) -> None:
-    """--storage, --tracking-uri, --experiment-name, see `hpo.settings.Places`; and --study-name.
+    """--storage, --tracking-uri, --experiment-name, see `hpo.places.Places`; and --study-name.
 
     Args:
         parser: gets them.

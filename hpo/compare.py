@@ -18,8 +18,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
+    from hpo.places import Places
     from hpo.reports.comparison import read_side, tables, warnings
-    from hpo.settings import Places
     from hpo.storage import existing_storage
     from hpo.summary import command, next_lines
 

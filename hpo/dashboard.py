@@ -24,8 +24,8 @@ from recsys.console import command_parser
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
+    from hpo.places import Places
     from hpo.servers import Server
-    from hpo.settings import Places
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,8 +63,8 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.errors import HpoError
+    from hpo.places import Places
     from hpo.servers import wait_until_ready
-    from hpo.settings import Places
     from hpo.storage import existing_storage
     from hpo.study import load_study
     from hpo.tracking.links import dashboard_path

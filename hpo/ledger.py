@@ -34,6 +34,7 @@ from hpo.records import (
     epochs_to_columns,
     milliseconds,
 )
+from hpo.recovery import n_ended, recover
 from hpo.retries import Retries
 from hpo.samplers import make_sampler
 from hpo.settings import StudyConfig
@@ -97,41 +98,11 @@ class Ledger:
             return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
 
     def recover(self) -> int:
-        """FAIL what an earlier launcher left RUNNING and queue what was lost; how many died.
-
-        The caller holds the study's lock, so whatever is RUNNING is dead.
-        """
+        """See `hpo.recovery.recover`; what was lost is queued. How many trials died."""
         with self._lock:
-            dead = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            message = "the launcher died while this trial ran"
-            for trial in dead:
-                self._give_up(trial, Outcome(0, 0.0, "launcher-died", message))
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                if trial.intermediate_values and (reason := self._outdated(trial)):
-                    self._give_up(trial, Outcome(0, 0.0, "interrupted", reason))
+            n_dead = recover(self._study, self._space, self._record)
             self._retries.requeue()
-        return len(dead)
-
-    def _n_ended(self) -> int:
-        trials = self._study.get_trials(deepcopy=False)
-        return sum(trial.state.is_finished() for trial in trials)
-
-    def _outdated(self, parked: FrozenTrial) -> str | None:
-        """Why a parked trial cannot go on after changes that were accepted; None: it can.
-
-        The base never changes and drawn values stay, so its config is another one exactly if
-        other parameters are drawn.
-        """
-        if parked.number < self._record.comparable_from:
-            return "parked on data that the study no longer has"
-        if not self._space.is_complete(parked.params):
-            return "parked with a configuration that the study's space no longer has"
-        return None
-
-    def _give_up(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        storage, outcome = self._study._storage, replace(outcome, order=self._n_ended())
-        storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome.as_dict())
-        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return n_dead
 
     def requeue(self) -> None:
         """See `hpo.retries.Retries.requeue`."""
@@ -146,7 +117,7 @@ class Ledger:
         with self._lock:
             n_existing = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = make_sampler(self._config, n_existing)
-            n_ended = self._n_ended()
+            n_before = n_ended(self._study)
             trial = self._study.ask()
             attempt = self._retries.attempt_of(trial)
             assert trial.datetime_start is not None
@@ -157,7 +128,7 @@ class Ledger:
                 runner=runner,
                 device=device,
                 started_ms=started_ms,
-                after=n_ended,
+                after=n_before,
             )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
@@ -244,7 +215,7 @@ class Ledger:
         with self._lock:
             for epoch, value in same.intermediate_values.items():
                 assignment.trial.report(value, epoch)
-            outcome = replace(outcome, order=self._n_ended())
+            outcome = replace(outcome, order=n_ended(self._study))
             assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
             assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
@@ -261,7 +232,7 @@ class Ledger:
     ) -> None:
         with self._lock:
             self._flush(assignment)
-            outcome = replace(outcome, order=self._n_ended())
+            outcome = replace(outcome, order=n_ended(self._study))
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             self._remember(self._study.tell(assignment.trial, value, state=state))
         if assignment.snapshot:

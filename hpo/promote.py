@@ -12,7 +12,7 @@ from recsys.console import command_parser
 
 if TYPE_CHECKING:
     from hpo.gate.outcome import Order
-    from hpo.settings import Places
+    from hpo.places import Places
 
 REFUSED = 1  # exit code
 MAX_COUNT = 100  # candidates, seeds
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         parser().error("--rollback goes with neither --force nor --dry-run")
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.settings import Places
+    from hpo.places import Places
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.rollback:

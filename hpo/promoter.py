@@ -17,8 +17,8 @@ from hpo.gate.outcome import Promotion, Registered
 from hpo.gate.refit import Occasion, refit
 from hpo.gate.rivals import Champion, load_champion
 from hpo.locks import exclusive_registry
+from hpo.places import Places
 from hpo.recipe import Recipe
-from hpo.settings import Places
 from hpo.versions import EXAMPLE_USER, make_version, settle
 from recsys.mlflow_client import open_client, sqlite_file, tracking_errors
 from recsys.split import Split

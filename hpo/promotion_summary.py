@@ -10,8 +10,8 @@ from pathlib import Path
 from hpo.gate import lines
 from hpo.gate.findings import Findings
 from hpo.gate.outcome import Promotion
+from hpo.places import Places
 from hpo.registry import CHAMPION, MODEL
-from hpo.settings import Places
 from recsys.mlflow_client import public_uri
 
 PORT = 5001

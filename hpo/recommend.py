@@ -46,9 +46,9 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.errors import SettingsError
+    from hpo.places import Places
     from hpo.serving.bulk import check_out, read_users, write_top
     from hpo.serving.model_store import ModelStore, Reference, open_recommender
-    from hpo.settings import Places
     from recsys.questions import RequestError, check_k
 
     try:

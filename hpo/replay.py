@@ -17,8 +17,8 @@ from recsys.console import command_parser, count
 def main(argv: Sequence[str]) -> int:
     """Replay one trial; 0 if every epoch is the same, bit for bit."""
     options = parser().parse_args(argv)
+    from hpo.places import Places
     from hpo.replaying import replay, save_model, trial_to_replay
-    from hpo.settings import Places
     from hpo.storage import existing_storage
     from hpo.study import load_study
     from recsys.checkpoint import make_folder

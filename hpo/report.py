@@ -21,7 +21,7 @@ from recsys.errors import RecsysError
 if TYPE_CHECKING:
     from optuna import Study
 
-    from hpo.settings import Places
+    from hpo.places import Places
     from recsys.split import Split
 
 REPORTS = "reports"  # folder beside the SQLite storage
@@ -32,7 +32,7 @@ SMALL_SHARE = 0.1  # of the study's own training time, likewise
 def main(argv: Sequence[str]) -> int:
     """Export the trials, or write the report; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.settings import Places
+    from hpo.places import Places
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.csv or options.parquet:

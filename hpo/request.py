@@ -10,7 +10,8 @@ from typing import Literal, Self, TextIO
 from rich.console import Console
 
 from hpo.output import steadfast
-from hpo.settings import Places, StudyConfig
+from hpo.places import Places
+from hpo.settings import StudyConfig
 
 
 @dataclass(frozen=True)

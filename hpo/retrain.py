@@ -17,9 +17,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
+    from hpo.places import Places
     from hpo.promotion_summary import summary
     from hpo.retraining import Unchanged, retrain
-    from hpo.settings import Places
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     found = retrain(

@@ -15,9 +15,9 @@ from hpo.errors import PromotionError
 from hpo.gate.drift import measure_drift
 from hpo.gate.outcome import Promotion
 from hpo.gate.refit import Occasion
+from hpo.places import Places
 from hpo.promoter import Promoter, changing_registry
 from hpo.recipe import Recipe
-from hpo.settings import Places
 from recsys.checkpoint import Checkpoint
 from recsys.split import Split
 

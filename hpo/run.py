@@ -17,8 +17,9 @@ from recsys.console import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
     from hpo.override import Override
+    from hpo.places import Places
     from hpo.request import Request
-    from hpo.settings import Places, StudyConfig
+    from hpo.settings import StudyConfig
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
 
@@ -121,7 +122,7 @@ def _add_study_arguments(result: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.settings import Places
+    from hpo.places import Places
     from hpo.study_file import default_name, dump_study_config, load_study_config
     from recsys.mlflow_client import check_tracking_uri
 

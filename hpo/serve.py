@@ -51,10 +51,10 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from hpo.guard import LOCAL_HOSTS
+    from hpo.places import Places
     from hpo.serving.live_model import LiveModel
     from hpo.serving.model_store import ModelStore, Reference
     from hpo.serving.server import make_app, make_server
-    from hpo.settings import Places
     from recsys.threads import FLOP_PER_THREAD
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

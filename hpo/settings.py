@@ -1,20 +1,17 @@
-"""StudyConfig: all that defines a study; and Places, where it lives.
+"""StudyConfig: all that defines a study.
 
-Only Places reads the environment, only hpo/study_file.py reads study files. What one field
-cannot know (base against space, conditions, warm starts) is in hpo/checks.py.
+Only hpo/study_file.py reads study files. What one field cannot know (base against space,
+conditions, warm starts) is in hpo/checks.py.
 """
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hpo.arguments import DASHBOARD_PORT
 from hpo.parameter import Parameter
 from hpo.search import PrunerConfig, SamplerConfig
 from recsys.config import TrainConfig
@@ -186,48 +183,3 @@ def plain(name: str, value: float) -> float:
     """TOML writes 64 and 64.0; integers of TrainConfig take both if nothing is lost."""
     whole = TrainConfig.is_integer(name) if name in TrainConfig.names() else False
     return int(value) if whole and float(value).is_integer() else value
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a study and its mirror live. The same defaults in every command.
-
-    Attributes:
-        storage: SQLAlchemy URL of the Optuna storage.
-        tracking_uri: of MLflow: sqlite:///..., http(s)://...
-        experiment: MLflow experiment of the study's runs.
-        dashboard_url: where people see optuna-dashboard, for links; hpo.dashboard's by default.
-        mlflow_url: where people see MLflow, likewise; None: the tracking server, or
-            hpo.dashboard's MLflow UI.
-    """
-
-    storage: str = "sqlite:///studies/optuna.db"
-    tracking_uri: str = "sqlite:///studies/mlflow.db"
-    experiment: str = "two-tower-hpo"
-    dashboard_url: str = f"http://127.0.0.1:{DASHBOARD_PORT}"
-    mlflow_url: str | None = None
-
-    @classmethod
-    def resolve(
-        cls,
-        storage: str | None,
-        tracking_uri: str | None,
-        experiment: str | None = None,
-        *,
-        dashboard_url: str | None = None,
-        mlflow_url: str | None = None,
-    ) -> Self:
-        """Options first, then the environment, then the defaults.
-
-        Variables: MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL.
-        """
-        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-        dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
-        mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
-        return cls(
-            storage or cls.storage,
-            uri or cls.tracking_uri,
-            experiment or cls.experiment,
-            (dashboard or cls.dashboard_url).rstrip("/"),
-            mlflow.rstrip("/") if mlflow else None,
-        )

@@ -11,9 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 from sqlalchemy.engine import make_url
 
+from hpo.places import Places
 from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
-from hpo.settings import OBJECTIVE, Places
+from hpo.settings import OBJECTIVE
 from hpo.tracking.links import dashboard_path, mlflow_base
 from recsys.console import count
 from recsys.errors import TrackingError

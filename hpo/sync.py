@@ -18,7 +18,7 @@ from recsys.console import command_parser, count
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
-    from hpo.settings import Places
+    from hpo.places import Places
     from hpo.tracking.mirror import Mirror, SyncReport
 
 FOLLOW_SECONDS = 3.0
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.settings import Places
+    from hpo.places import Places
     from hpo.tracking.mirror import Mirror
     from recsys.mlflow_client import check_tracking_uri
 

@@ -14,7 +14,7 @@ MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder
 OPTUNA = {
     "assignment", "dashboard", "launcher", "ledger", "live",
     "mirror", "notes", "objective", "progress", "projection", "retries",
-    "promotion", "records", "replaying", "scheduler", "space", "study",
+    "promotion", "records", "recovery", "replaying", "scheduler", "space", "study",
     "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
     "check", "warm_starts", "kept", "afterwards", "constraints", "report", "running", "samplers",
 }  # fmt: skip

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 
 from hpo.kept import keep
+from hpo.places import Places
 from hpo.replaying import save_model
 from hpo.reports.sections import Findings
 from hpo.reports.trials import complete
-from hpo.settings import OBJECTIVE, Places
+from hpo.settings import OBJECTIVE
 from recsys.errors import RecsysError
 
 

@@ -17,6 +17,7 @@ import torch
 
 from hpo.data import load_split
 from hpo.errors import StudyError
+from hpo.places import Places
 from hpo.records import StudyRecord, comparable
 from hpo.reports.advice import importances
 from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
@@ -26,7 +27,6 @@ from hpo.reports.markdown import render_markdown
 from hpo.reports.sections import Findings, build
 from hpo.reports.style import style
 from hpo.reports.trials import TrialRow, complete, default_trial, read_trials
-from hpo.settings import Places
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from recsys.errors import DataError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.settings import Places
+from hpo.places import Places
 from hpo.tracking.projection import Content, StudyView, project_trial
 from hpo.tracking.runs import FILES, Calls, Runs, data_of
 from hpo.tracking.study_projection import project_study

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpo.arguments import MLFLOW_PORT
-from hpo.settings import Places
+from hpo.places import Places
 from recsys.mlflow_client import is_server, public_uri
 
 

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial
 
 from hpo.kept import artifact_folder, kept_files
 from hpo.locks import LockHeld, exclusive
+from hpo.places import Places
 from hpo.records import StudyRecord
-from hpo.settings import Places
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from hpo.tracking.check import differences

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hpo import registry
 from hpo.kept import REPORT
+from hpo.places import Places
 from hpo.records import StudyRecord
-from hpo.settings import Places
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from hpo.tracking.thread import MirrorThread

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.kept import KeptFile
+from hpo.places import Places
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
-from hpo.settings import OBJECTIVE, Places
+from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from hpo.tracking.links import dashboard_path
 from hpo.usage import of_training

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.settings import Places
+from hpo.places import Places
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from recsys.mlflow_client import open_client

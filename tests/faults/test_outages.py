@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpo.settings import Places
+from hpo.places import Places
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import (
     PATIENCE_SECONDS,

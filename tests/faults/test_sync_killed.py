@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.settings import Places
+from hpo.places import Places
 from hpo.tracking.mirror import Mirror
 from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places

@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hpo.kept import keep
+from hpo.places import Places
 from hpo.records import (
     ATTEMPT,
     EPOCHS,
@@ -20,7 +21,7 @@ from hpo.records import (
     StudyRecord,
     epochs_to_columns,
 )
-from hpo.settings import Places, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.storage import open_storage
 from hpo.study import new_uid, open_study
 from recsys.epoch_result import EpochResult

@@ -11,7 +11,8 @@ import torch
 from hpo.data import load_data
 from hpo.launcher import make_record
 from hpo.ledger import Ledger
-from hpo.settings import Places, StudyConfig
+from hpo.places import Places
+from hpo.settings import StudyConfig
 from hpo.storage import open_storage
 from hpo.study import open_study
 from recsys.interactions import Interactions

@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 from hpo.errors import PromotionError, TrackingError
 from hpo.gate.outcome import Order
 from hpo.locks import exclusive_registry
+from hpo.places import Places
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
 from hpo.promotion import promote, roll_back
-from hpo.settings import Places
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually

@@ -15,12 +15,12 @@ from hpo.constraints import Constraints
 from hpo.errors import PromotionError, SettingsError
 from hpo.ledger import Ledger
 from hpo.objective import Objective, Stop
+from hpo.places import Places
 from hpo.progress import LineProgress
 from hpo.records import Outcome, StudyRecord, best_complete, comparable
 from hpo.reports.tables import stages
 from hpo.reports.trials import read_trials
 from hpo.scheduler import Ended, Scheduler
-from hpo.settings import Places
 from hpo.study import leave_out, open_study
 from hpo.summary import ending
 from hpo.tracking.projection import StudyView, project_trial

@@ -26,8 +26,8 @@ from hpo import dashboard
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.guard import LOCAL_HOSTS, Guard
 from hpo.kept import artifact_folder, artifact_store
+from hpo.places import Places
 from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
-from hpo.settings import Places
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import ROOT, environment
 from tests.hpo.fake_study import FakeStudy, places

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from hpo import sync
 from hpo.kept import artifact_folder
 from hpo.locks import exclusive
-from hpo.settings import Places
+from hpo.places import Places
 from hpo.tracking.mirror import Mirror, SyncReport
 from hpo.tracking.projection import Content, project_trial
 from hpo.tracking.study_projection import project_study

@@ -17,8 +17,8 @@ from mlflow import MlflowClient
 
 from hpo import promoter, registry, versions
 from hpo.gate.outcome import Order
+from hpo.places import Places
 from hpo.promotion import promote, roll_back
-from hpo.settings import Places
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.tracking import log_model
 from tests.hpo.commands import environment

@@ -21,6 +21,7 @@ from hpo.errors import StudyError
 from hpo.kept import artifact_folder, kept_files
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
+from hpo.places import Places
 from hpo.records import Outcome, StudyRecord
 from hpo.report import folder_name, main, report_at_end, report_folder
 from hpo.reports.contenders import BEST, DEFAULT
@@ -29,7 +30,6 @@ from hpo.reports.parts import with_bounds
 from hpo.reports.reporting import FILES, PICTURES, find_out, report_files, write_report
 from hpo.reports.sections import Findings
 from hpo.reports.trials import best_so_far, read_trials
-from hpo.settings import Places
 from hpo.tracking.mirror import Mirror
 from hpo.tracking.once import bring_into_mlflow
 from recsys import evaluate

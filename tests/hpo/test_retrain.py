@@ -13,12 +13,12 @@ import pytest
 from hpo import promoter
 from hpo.errors import PromotionError
 from hpo.gate.outcome import Promotion
+from hpo.places import Places
 from hpo.promotion import promote
 from hpo.recipe import Recipe
 from hpo.retrain import main as retrain_main
 from hpo.retraining import Unchanged, retrain
 from hpo.serving.model_store import ModelStore, Reference
-from hpo.settings import Places
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.promoting import QUICK, holders, real, runs, standing, versions

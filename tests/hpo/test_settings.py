@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from hpo.errors import SettingsError
 from hpo.override import Override
+from hpo.places import Places
 from hpo.run import main
-from hpo.settings import Places, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.study_file import default_name, dump_study_config, load_study_config
 from recsys.datasets import load_dataset
 from tests.hpo.commands import ROOT

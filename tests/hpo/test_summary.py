@@ -5,9 +5,9 @@ from __future__ import annotations
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from hpo.places import Places
 from hpo.records import OUTCOME, Cause, Outcome
 from hpo.scheduler import Ended
-from hpo.settings import Places
 from hpo.summary import ending, next_lines
 
 
