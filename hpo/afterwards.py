@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hpo.progress import JsonProgress
 from hpo.report import is_reported, report_at_end
+from recsys.cli import INTERRUPTED
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,12 +31,18 @@ def say_finished(
 
 def report(
     request: Request, study: Study, split: Split, tracking: TrackingError | None, console: Console
-) -> None:
-    """Write the report, unless there is one of all these trials already."""
+) -> int:
+    """Write the report, unless there is one of all these trials already; the exit code."""
     if is_reported(request.places, study):
-        return
+        return 0
+    console.print("writing the report (Ctrl-C leaves it out, and loses no trial)")
     log = request.tracking and tracking is None  # MLflow is out of reach otherwise
-    console.print(report_at_end(request.places, study.study_name, split, log=log))
+    try:
+        console.print(report_at_end(request.places, study.study_name, split, log=log))
+    except KeyboardInterrupt:
+        console.print("no report: interrupted")
+        return INTERRUPTED
+    return 0
 
 
 def promote(request: Request, name: str, speech: Speech) -> int:

@@ -106,7 +106,7 @@ def _conclude(
         say_finished(speech.programs, study.study_name, ended, n_trials, best)
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
-        report(request, study, split, tracking, people)
+        code = report(request, study, split, tracking, people)
     people.print(summary.ending(study, ended, n_trials, request.places, tracking))
     if code == 0 and request.promote:
         code = promote(request, study.study_name, speech)

@@ -6,6 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from hpo.run import main
 from tests.hpo.commands import run, shop, study_file
 
 
@@ -22,6 +25,22 @@ def test_a_report_that_was_missed_is_written_by_the_next_run(tmp_path: Path) -> 
     assert (code, "report: " in out) == (0, False)
     code, out, _ = run("hpo.run", *call, "--n-trials", 5, cwd=tmp_path)
     assert (code, "report: " in out) == (0, True)
+
+
+def test_ctrl_c_leaves_the_report_out_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hpo.afterwards.report_at_end", interrupted)
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path), "--no-tracking"]
+    assert main([*map(str, call), "--runner", "inline"]) == 130
+    out = capsys.readouterr().out
+    assert "no report: interrupted" in out
+    assert "4 of 4 trials finished (4 complete)" in out
+    assert "python -m hpo.report" in out
 
 
 def test_json_stays_json_when_the_winner_is_promoted_from_moved_data(
