@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
+from hpo.errors import StudyStopped
 from hpo.progress import JsonProgress
 from hpo.report import is_reported, report_at_end
 from recsys.cli import INTERRUPTED
@@ -27,6 +28,11 @@ def say_finished(
     found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
     counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
     JsonProgress(events).say("finished", study=name, reason=ended.reason, **counts, best=found)
+
+
+def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:
+    """The event of --json that ends a study which more trials would not mend."""
+    JsonProgress(events).say("stopped", study=name, message=str(error))
 
 
 def report(

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(places.storage)
     first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     for warning in warnings(first, second):
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
     for table in tables(first, second):

@@ -110,11 +110,17 @@ def _start(
     """Both servers, or optuna-dashboard alone where MLflow is a server already."""
     import optuna_dashboard
 
+    from hpo.errors import SettingsError
     from hpo.guard import LOCAL_HOSTS, Guard
     from hpo.kept import artifact_folder, artifact_store
     from hpo.servers import EVERYWHERE, DashboardServer, MlflowServer
     from recsys.mlflow_client import is_server, open_client, sqlite_file
 
+    if ":" in options.host:
+        raise SettingsError(
+            f"--host {options.host}: no IPv6 here; give a name or an IPv4 address, for instance "
+            "127.0.0.1 (this machine) or 0.0.0.0 (everybody)"
+        )
     names = {*LOCAL_HOSTS, *options.allowed_host, options.host} - {*EVERYWHERE}
     hosts = sorted(name.lower() for name in names)
     if options.allow_writes:  # somebody may add the first one

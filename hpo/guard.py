@@ -31,7 +31,7 @@ class Guard:
         origin = environ.get("HTTP_ORIGIN")
         if not self._is_ours(environ.get("HTTP_HOST", "")):
             return _refuse(start_response, "403 Forbidden", "this host name is not allowed here")
-        if origin is not None and not self._is_ours(urlsplit(origin).netloc):
+        if origin is not None and not self._is_ours(_site(origin)):
             return _refuse(start_response, "403 Forbidden", "another site may not send this")
         if environ["REQUEST_METHOD"] not in READING and not self._allow_writes:
             message = "read-only; start python -m hpo.dashboard with --allow-writes to change this"
@@ -41,6 +41,14 @@ class Guard:
     def _is_ours(self, address: str) -> bool:
         name, colon, port = address.rpartition(":")
         return (name if colon and port.isdecimal() else address).lower() in self._hosts
+
+
+def _site(origin: str) -> str:
+    """Host and port of an Origin; "" of one that is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _refuse(start_response: Callable[..., Any], status: str, message: str) -> Iterable[bytes]:

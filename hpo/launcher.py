@@ -12,10 +12,11 @@ import torch
 from optuna.exceptions import ExperimentalWarning
 
 from hpo import summary
-from hpo.afterwards import promote, report, say_finished
+from hpo.afterwards import promote, report, say_finished, say_stopped
 from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
+from hpo.errors import StudyStopped
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.records import StudyRecord, best_complete, comparable
@@ -49,6 +50,10 @@ def launch(request: Request) -> int:
         if n_before >= n_trials:
             name = opened.study.study_name
             speech.people.print(f"study {name} is already complete: {n_before} trials finished")
+            if not opened.ledger.n_comparable():
+                speech.people.print(
+                    "none of them compares with the data of today: raise --n-trials to try some"
+                )
             ended, tracking = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
@@ -56,7 +61,12 @@ def launch(request: Request) -> int:
             if split.is_sampled:
                 popular = record.baselines["popularity"][OBJECTIVE]
                 people.print(f"validation, popularity: {sample_line(split, popular)}")
-            ended, tracking = run_trials(request, opened, speech)
+            try:
+                ended, tracking = run_trials(request, opened, speech)
+            except StudyStopped as error:
+                if request.json:
+                    say_stopped(speech.programs, opened.study.study_name, error)
+                raise
     return _conclude(request, opened, split, ended, tracking, speech)
 
 

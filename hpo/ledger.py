@@ -43,6 +43,7 @@ from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
+OF_LIMITS = ("infeasible", "time-limit")  # limits may change: such a config is looked at anew
 NO_MEASURES: Mapping[str, Measure] = {}
 
 
@@ -77,7 +78,7 @@ class Ledger:
         outcome = Outcome.of(trial)
         if outcome is not None and outcome.same_as is not None:
             return
-        if trial.state in FINISHED and outcome is not None:
+        if trial.state in FINISHED and outcome is not None and outcome.cause not in OF_LIMITS:
             self._known.setdefault(self._space.config(trial.params, seed=0), trial)
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
@@ -86,6 +87,12 @@ class Ledger:
         """Trials that count: COMPLETE and PRUNED."""
         with self._lock:
             return len(self._study.get_trials(deepcopy=False, states=FINISHED))
+
+    def n_comparable(self) -> int:
+        """Those of them that may win, see `hpo.records.comparable`."""
+        with self._lock:
+            finished = self._study.get_trials(deepcopy=False, states=FINISHED)
+            return len(comparable(self._record, finished))
 
     def tidy(self) -> None:
         """Remove what is left of parked trainings. When the study has its trials, none is."""
@@ -168,27 +175,27 @@ class Ledger:
         assignment.trial.set_user_attr(EPOCHS, columns)
         assignment.flushed = time.monotonic()
 
-    def complete(self, assignment: Assignment) -> None:
-        """End a trial with the value of its best epoch."""
+    def complete(self, assignment: Assignment) -> Outcome:
+        """End a trial with the value of its best epoch; what was recorded of it."""
         best = assignment.best
         assert best is not None, "a training ended without an epoch"
-        self._finish(assignment, TrialState.COMPLETE, assignment.outcome(), objective_value(best))
+        value = objective_value(best)
+        return self._finish(assignment, TrialState.COMPLETE, assignment.outcome(), value)
 
-    def prune(self, assignment: Assignment) -> None:
-        self._finish(assignment, TrialState.PRUNED, assignment.outcome())
+    def prune(self, assignment: Assignment) -> Outcome:
+        return self._finish(assignment, TrialState.PRUNED, assignment.outcome())
 
-    def fail(self, assignment: Assignment, outcome: Outcome) -> TrialState:
+    def fail(self, assignment: Assignment, outcome: Outcome) -> tuple[TrialState, Outcome]:
         """End a trial without a result of its own.
 
         Returns:
             PRUNED if it is the config's fault, so that it counts and the sampler learns from it;
-            else FAIL.
+            else FAIL. And what was recorded.
         """
         with self._lock:
             bad = self._retries.is_bad_config(assignment.attempt, outcome.cause)
         state = TrialState.PRUNED if bad else TrialState.FAIL
-        self._finish(assignment, state, outcome)
-        return state
+        return state, self._finish(assignment, state, outcome)
 
     def park(self, assignment: Assignment) -> None:
         """Put a trial back: the next `start` goes on with it."""
@@ -229,7 +236,7 @@ class Ledger:
         state: TrialState,
         outcome: Outcome,
         value: float | None = None,
-    ) -> None:
+    ) -> Outcome:
         with self._lock:
             self._flush(assignment)
             outcome = replace(outcome, order=n_ended(self._study))
@@ -238,3 +245,4 @@ class Ledger:
         if assignment.snapshot:
             with suppress(OSError):  # most were never parked; what is left over, tidy() removes
                 assignment.snapshot.unlink()
+        return outcome

@@ -62,13 +62,10 @@ class Objective:
             self._ledger.park(assignment)
             return TrialState.WAITING, assignment.outcome()
         except FAILURES as error:
-            outcome = self._failure(assignment, error)
-            return self._ledger.fail(assignment, outcome), outcome
+            return self._ledger.fail(assignment, self._failure(assignment, error))
         if state is TrialState.PRUNED:
-            self._ledger.prune(assignment)
-        else:
-            self._ledger.complete(assignment)
-        return state, assignment.outcome()
+            return state, self._ledger.prune(assignment)
+        return state, self._ledger.complete(assignment)
 
     def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
         if self._stop() is Stop.ABORT:

@@ -117,8 +117,8 @@ class JsonProgress:
                  train_loss=result.train_loss, **metrics)  # fmt: skip
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
-        best = assignment.best
-        value = objective_value(best) if best else None
+        best, same = assignment.best, assignment.same_as
+        value = same.value if same else objective_value(best) if best else None
         self.say("ended", trial=assignment.number, state=STATES[state], **{OBJECTIVE: value},
                  **outcome.as_dict())  # fmt: skip
 

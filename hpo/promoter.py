@@ -68,6 +68,12 @@ class Promoter:
         """
         return open_client(self.places.tracking_uri)
 
+    @property
+    def has_store(self) -> bool:
+        """False if MLflow's database does not exist yet."""
+        file = sqlite_file(self.places.tracking_uri)
+        return file is None or file.exists()
+
     def find(self, tags: Mapping[str, str]) -> ModelVersion | None:
         """The oldest version that carries all these tags; None if there is none."""
         client = self.client
@@ -81,8 +87,7 @@ class Promoter:
             TrackingError: MLflow does not answer, or the champion's files are lost and nobody
                 forces.
         """
-        file = sqlite_file(self.places.tracking_uri)
-        if file is not None and not file.exists():
+        if not self.has_store:
             return None
         client = self.client
         with tracking_errors(self.places.tracking_uri):
@@ -146,5 +151,6 @@ class Promoter:
             refused=tags.get(registry.REASON),
             forced=tags.get(registry.FORCED),
             champion=None if champion is None else int(champion),
+            rolled_back=registry.ROLLED_BACK in tags and champion != str(version.version),
         )
         return Promotion.of(recipe, found, tags[EXAMPLE_USER], registered)

@@ -65,7 +65,7 @@ def promote(
     promoter = Promoter(places, order.force, say)
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
-        return promotion.rehearse()
+        return promotion.run()
     with changing_registry(places, say):
         return promotion.run()
 
@@ -90,7 +90,7 @@ def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, 
 
 @dataclass(frozen=True, eq=False)
 class _Promotion:
-    """One promotion; only `run` writes, under the registry's lock."""
+    """One promotion; under the registry's lock, unless it is a dry run, which writes nothing."""
 
     promoter: Promoter
     study: Study
@@ -103,26 +103,28 @@ class _Promotion:
         n_seeds, first = self.order.seeds, self.candidates[0]
         tags = {"hpo.study_uid": first.record.uid, RACE: _race_key(self.candidates, n_seeds)}
         tags["hpo.split_fingerprint"] = first.record.split_fingerprint
-        if version := self.promoter.find(tags):
+        if version := self._find(tags):
             trial = version.tags["optuna.trial"]
             winner = next(one for one in self.candidates if str(one.trial) == trial)
             return self._settle(winner, version)
         return self._measure(tags)
 
-    def rehearse(self) -> Promotion:
-        """All but the registry."""
-        return self._measure(None)
+    def _find(self, tags: Mapping[str, str]) -> ModelVersion | None:
+        """The version with these tags; a dry run finds none that a killed call left unsettled."""
+        if not self.order.dry_run:
+            return self.promoter.find(tags)
+        version = self.promoter.find(tags) if self.promoter.has_store else None
+        return version if version and registry.SETTLED in version.tags else None
 
-    def _measure(self, tags: Mapping[str, str] | None) -> Promotion:
+    def _measure(self, tags: Mapping[str, str]) -> Promotion:
         split, champion = load_split(self.candidates[0].record, self.data), self.promoter.champion()
         race, winner = self._race(split)
         recipe = Recipe.of_candidate(winner, self.data)
-        if tags is not None and (
-            version := self.promoter.find(recipe.version_tags(split.fingerprint))
-        ):
+        if version := self._find(recipe.version_tags(split.fingerprint)):
             return self._settle(winner, version)
         occasion = Occasion(race, default_candidate(self.study))
-        found = self.promoter.measure(recipe, occasion, champion, split, tags)
+        kept = None if self.order.dry_run else tags
+        found = self.promoter.measure(recipe, occasion, champion, split, kept)
         return replace(found, validation=winner.validation)
 
     def _race(self, split: Split) -> tuple[Race, Candidate]:

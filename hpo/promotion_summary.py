@@ -69,6 +69,12 @@ def _ending(promotion: Promotion, places: Places) -> list[str]:
                 else " and with --force REASON, if it shall be all the same"
             ),
         ]
+    if r.rolled_back:
+        was = f"measured before, as {MODEL} version {r.version}, and rolled back since"
+        return [
+            f"{which}, was {was}; the champion is version {r.champion}",
+            "to make it the champion again: --force REASON",
+        ]
     is_now = "is" if r.is_new else "was measured before, so nothing was trained: it is"
     told = [f"{which}, {is_now} {MODEL} version {r.version}, {r.role} (run {r.run_id})"]
     if r.refused:

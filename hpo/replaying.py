@@ -91,7 +91,7 @@ def replay(
     try:
         fit = Fit(split.tuning, config, torch.device(attempt.device))
         pairs = zip(columns[OBJECTIVE], columns["train_loss"], strict=True)
-        for result, (value, loss) in zip(fit, pairs, strict=False):
+        for (value, loss), result in zip(pairs, fit, strict=False):  # no epoch more than stored
             n_epochs = result.epoch
             now = result.metrics.recall_at_10
             same = (now, result.train_loss) == (value, loss)

@@ -54,4 +54,4 @@ class Speech:
         """On stdout; to people on stderr where stdout is for programs."""
         programs = steadfast(sys.stdout)
         people = steadfast(sys.stderr) if request.json else programs
-        return cls(Console(file=people, highlight=False, soft_wrap=True), programs)
+        return cls(Console(file=people, highlight=False, markup=False, soft_wrap=True), programs)

@@ -178,7 +178,7 @@ class Scheduler:
     def _after_failure(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
         if state is TrialState.FAIL and outcome.cause in RETRIED:
             self._ledger.requeue()
-        if outcome.cause != "interrupted":
+        if outcome.cause not in ("interrupted", "infeasible"):  # nobody's fault; a rule's
             self._failures.add(assignment.number, outcome)
 
     def _check_lock(self) -> None:

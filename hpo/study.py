@@ -9,11 +9,12 @@ import optuna
 from optuna import Study
 from optuna.pruners import NopPruner
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 
 from hpo.continuing import acceptable, prohibitive
 from hpo.errors import StudyError
 from hpo.records import STUDY, StudyRecord
-from hpo.settings import OBJECTIVE, StudyConfig, plain
+from hpo.settings import OBJECTIVE, plain
 from hpo.space import SearchSpace
 
 CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
@@ -75,7 +76,7 @@ def open_study(
         pruner=NopPruner(),  # the launcher prunes, see hpo/pruning.py; None would mean median
     )
     if STUDY not in study.user_attrs:
-        if study.get_trials(deepcopy=False):
+        if study.get_trials(deepcopy=False) or study.directions != [StudyDirection.MAXIMIZE]:
             raise StudyError(
                 f"study {name!r} was made by another program; choose another --study-name"
             )
@@ -94,20 +95,29 @@ def open_study(
     if changes:
         stored = _changed(stored, record, changes, len(study.get_trials(deepcopy=False)))
     stored = _brought_up_to_date(study, stored, record)
-    _queue_first(study, stored.config)
+    _queue_first(study, stored)
     return study, stored
 
 
-def _queue_first(study: Study, config: StudyConfig) -> None:
+def _queue_first(study: Study, record: StudyRecord) -> None:
     """Queue trial 0, which is the defaults, and the warm starts; none that was there before.
 
-    So a launcher killed amid this loses none, and warm starts can be added later.
+    So a launcher killed amid this loses none, and warm starts can be added later. On other data
+    all start again.
     """
+    config, since = record.config, record.comparable_from
+    there = [
+        trial.system_attrs.get("fixed_params", trial.params)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.number >= since or not trial.state.is_finished()
+    ]
     space, base = SearchSpace(config), config.train_config
     starts = [{name: plain(name, value) for name, value in s.items()} for s in config.warm_starts]
     for start in ({}, *starts):
         params = space.params(base.replace(**start))
-        study.enqueue_trial(params, skip_if_exists=True)
+        if params not in there:
+            study.enqueue_trial(params)
+            there.append(params)
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:

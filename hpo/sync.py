@@ -98,8 +98,9 @@ def _check(mirror: Mirror, places: Places) -> int:
             "it runs, so what is new of the last seconds may not be in MLflow yet; check again "
             "when it has ended."
             if running
-            else "hpo.sync writes what is missing. What differs still after that was changed by "
-            "hand: delete that run in MLflow, and hpo.sync makes it again."
+            else "hpo.sync writes what is missing. What differs still after that, MLflow cannot "
+            "change: delete that run there, and hpo.sync makes it again, without what people "
+            "added to it."
         )
         print(f"study {mirror.study_name}: {count(len(found), 'difference')}; {cure}")
         return TrackingError.exit_code

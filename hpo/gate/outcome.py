@@ -41,6 +41,7 @@ class Registered:
         refused: why it did not pass, in one sentence; None if it did.
         forced: why it is champion all the same.
         champion: the version that has that alias now; None: nobody.
+        rolled_back: it was champion once and was taken back by hand.
     """
 
     version: int
@@ -50,6 +51,7 @@ class Registered:
     refused: str | None
     forced: str | None
     champion: int | None
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,20 @@ from recsys.questions import MAX_K, Answer, Question, RequestError
 MAX_BODY_BYTES = 1 << 20
 MAX_ITEMS = 10_000
 MAX_BATCH = 1000
+MAX_ANSWERS = 100_000  # items in one reply: 0.1 s in which nobody else is answered
 
 
 def _as_text(given: object) -> object:
-    """196 as "196": ids are often numbers. True and 196.0 stay what they are, which is no id."""
-    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    """196 as "196": ids are often numbers. True and 196.0 are no ids."""
+    if isinstance(given, bool) or not isinstance(given, int | str):
+        raise ValueError("must be a string or an integer")  # noqa: TRY004  (as pydantic wants it)
+    return str(given)
 
 
 Id = Annotated[
-    str, Field(max_length=1024), BeforeValidator(_as_text, json_schema_input_type=str | int)
+    str,
+    Field(min_length=1, max_length=1024),
+    BeforeValidator(_as_text, json_schema_input_type=str | int),
 ]
 Ids = Annotated[list[Id], Field(max_length=MAX_ITEMS)]
 Time = Annotated[float, Field(allow_inf_nan=False)]
@@ -58,7 +63,19 @@ class Ask(_Body):
 class AskMany(_Body):
     """Several questions in one request."""
 
-    requests: list[Ask] = Field(max_length=MAX_BATCH)
+    requests: list[Ask] = Field(
+        max_length=MAX_BATCH, description=f"their k add up to at most {MAX_ANSWERS}"
+    )
+
+    @model_validator(mode="after")
+    def _is_bearable(self) -> Self:
+        total = sum(ask.k for ask in self.requests)
+        if total > MAX_ANSWERS:
+            raise ValueError(
+                f"k of all requests add up to {total}, at most {MAX_ANSWERS} are answered at once; "
+                "ask in several"
+            )
+        return self
 
 
 # Answers are dataclasses: eleven pydantic models a response would take a third of its time.

@@ -18,9 +18,15 @@ INLINE_FLOP = 50e6
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model that answers, which version it is, and what it has replied."""
+    """A model that answers, which version it is, and what it has replied.
+
+    Attributes:
+        version: its number, which a registry that was made anew gives to another model.
+        run_id: of the version; another model has another.
+    """
 
     version: str
+    run_id: str
     recommender: Recommender
     replies: Replies = field(init=False)
 

@@ -63,7 +63,7 @@ class LiveModel:
         """Look once: swap if there is a new version, say in `problem` why not."""
         try:
             version = self._store.resolve(self.reference)
-            if str(version.version) != self._served.version:
+            if version.run_id != self._served.run_id:
                 self._swap(version)
             self._report(None)
         except TrackingError as error:
@@ -79,26 +79,26 @@ class LiveModel:
             self.poll()
 
     def _swap(self, version: ModelVersion) -> None:
-        number = str(version.version)
-        if number in self._refused:  # files do not mend themselves; do not fetch them every poll
-            raise RecsysError(self._refused[number])
+        number, run_id = str(version.version), str(version.run_id)
+        if run_id in self._refused:  # files do not mend themselves; do not fetch them every poll
+            raise RecsysError(self._refused[run_id])
         try:
             served = self._open(version)
         except TrackingError:
             raise
         except Exception as error:
-            self._refused[number] = (
+            self._refused[run_id] = (
                 f"version {number} cannot be served, version {self._served.version} still is: "
                 f"{error} (move the alias, or start again to try once more)"
             )
-            raise RecsysError(self._refused[number]) from error
+            raise RecsysError(self._refused[run_id]) from error
         old, self._served = self._served.version, served
         LOG.info("serving version %s instead of %s", number, old)
 
     def _open(self, version: ModelVersion) -> Served:
         stored = self._store.load(version)
         recommender = open_recommender(stored, as_measured=self._as_measured, exact=self._exact)
-        return Served(str(version.version), recommender)
+        return Served(str(version.version), str(version.run_id), recommender)
 
     def _report(self, problem: str | None) -> None:
         if problem != self.problem:

@@ -8,9 +8,11 @@ and JSON are all that is read.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+KEPT_MODELS = 5  # in the cache, however old
+KEPT_SECONDS = 24 * 3600  # every model, since its last use
 DIGEST = "sha256."  # + file name: tags of a version
 FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
 REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
@@ -127,6 +131,7 @@ class ModelStore:
         content = "\n".join(f"{digest} {name}" for name, digest in sorted(digests.items()))
         folder = self._cache / hashlib.sha256(content.encode()).hexdigest()[:32]
         if _problem(folder, digests) is None:
+            self._forget_others(folder)
             return folder
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -143,7 +148,17 @@ class ModelStore:
             ) from None
         if problem := _problem(folder, digests):
             raise ModelRefused(f"{folder}: {problem}, just after it was written")
+        self._forget_others(folder)
         return folder
+
+    def _forget_others(self, used: Path) -> None:
+        """Remove models that were not used for long, or a nightly retraining fills the disk."""
+        with suppress(OSError):  # another user's cache: it is theirs to keep small
+            os.utime(used)
+            others = [path for path in self._cache.iterdir() if path != used]
+            for path in sorted(others, key=lambda path: -path.stat().st_mtime)[KEPT_MODELS - 1 :]:
+                if path.stat().st_mtime < time.time() - KEPT_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _download(self, version: ModelVersion, digests: Mapping[str, str], folder: Path) -> None:
         folder.mkdir()

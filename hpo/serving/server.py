@@ -175,7 +175,8 @@ def _reasons(error: ValidationError) -> str:
     """The first few problems, without echoing what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [
-        f"{'.'.join(str(part)[:100] for part in each['loc']) or 'body'}: {each['msg']}"
+        f"{'.'.join(str(part)[:100] for part in each['loc']) or 'body'}: "
+        f"{each['msg'].removeprefix('Value error, ')}"
         for each in found
     ]
     return "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")

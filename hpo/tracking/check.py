@@ -18,6 +18,7 @@ from hpo.places import Places
 from hpo.tracking.projection import Content, StudyView, project_trial
 from hpo.tracking.runs import FILES, Calls, Runs, data_of
 from hpo.tracking.study_projection import project_study
+from hpo.tracking.uploads import lost_files
 from recsys.mlflow_client import sqlite_file
 
 if TYPE_CHECKING:
@@ -103,19 +104,12 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     for name, there, here in pairs:
         if there != here:
             yield f"{name} is {_shown(there)} in MLflow, {_shown(here)} in the storage"
-    for path in _lost_files(client, info.run_id, content):
+    for path in lost_files(client, info.run_id, content):
         yield f"file {path} is missing in MLflow"
     for name, wanted_points in sorted(_points(content).items()):
         history = client.get_metric_history(info.run_id, name)
         points = [(m.step, m.timestamp, _value(m.value)) for m in history]
         yield from _of_metric(name, points, wanted_points)
-
-
-def _lost_files(client: MlflowClient, run_id: str, content: Content) -> Iterator[str]:
-    """Paths of artifacts; what is in them is not compared, that would mean to fetch all."""
-    folders = {file.folder for file in content.files}
-    there = {entry.path for folder in folders for entry in client.list_artifacts(run_id, folder)}
-    yield from (file.path for file in content.files if file.path not in there)
 
 
 def _points(content: Content) -> dict[str, list[Point]]:

@@ -147,7 +147,7 @@ class Mirror:
                 if fresh and runs.created:
                     runs.read()  # a request that was repeated on its way may have made two
             self._link(runs, trials, summary(self._view.record, trials))
-            uploads = Uploads(self._client, artifact_folder(self._places.storage))
+            uploads = Uploads(self._client, artifact_folder(self._places.storage), look=fresh)
             with tracking_errors(self._places.tracking_uri):
                 uploads.bring_up(runs.held, with_files)
             self._runs = runs

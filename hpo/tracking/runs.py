@@ -6,10 +6,11 @@ write that broke off is repeated, and MLflow drops the values that it had alread
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpo.registry import PROMOTION_OF
 from hpo.settings import OUR_TAGS
 from hpo.tracking.projection import Content, DataInput
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MARK = "hpo.synced"
 NOTE, NAME = "mlflow.note.content", "mlflow.runName"
+PARENT = "mlflow.parentRunId"
 FILES = "hpo.files"  # which artifacts a run holds; a tag of its own, since they come last
 MAX_BATCH = 1000  # metrics, params and tags together
 PAGE = 5000  # runs
@@ -57,7 +59,10 @@ class Mark(NamedTuple):
 
 @dataclass
 class Held:
-    """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts."""
+    """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts.
+
+    `tags`: as they were read, until they are found right or put right.
+    """
 
     run_id: str
     status: str
@@ -65,6 +70,7 @@ class Held:
     mark: Mark | None
     data: str | None = None
     files: str | None = None
+    tags: Mapping[str, str] | None = None
     is_new: bool = False
 
     def has_status(self, content: Content) -> bool:
@@ -141,7 +147,13 @@ class Runs:
                 self._client.delete_run(info.run_id)
             else:
                 self.held[key] = Held(
-                    info.run_id, info.status, info.end_time, mark, data_of(run), files
+                    info.run_id,
+                    info.status,
+                    info.end_time,
+                    mark,
+                    data_of(run),
+                    files,
+                    run.data.tags,
                 )
 
     def search(self) -> Iterator[Run]:
@@ -182,11 +194,23 @@ class Runs:
             held = Held(run.info.run_id, run.info.status, None, None, is_new=True)
             self.held[content.trial] = held
             self.created += 1
+            if content.trial is None:
+                self._adopt(held.run_id)
         return held
+
+    def _adopt(self, run_id: str) -> None:
+        """Put the promotions of a study under its new run."""
+        terms = f"tags.`{PROMOTION_OF}` LIKE '{self._uid}/%'"
+        for run in self._client.search_runs([self._experiment_id], terms):
+            self._client.set_tag(run.info.run_id, PARENT, run_id)
 
     def bring_up(self, content: Content) -> None:
         """Give the run of this content what it lacks."""
         held, mark = self.held.get(content.trial), Mark.of(content)
+        if held and held.mark == mark and held.tags is not None:
+            if any(held.tags.get(name) != text for name, text in content.tags.items()):
+                held.mark = mark._replace(tags="changed by hand")  # so they are written again
+            held.tags = None
         data = content.data.digest if content.data else None
         if held and held.mark == mark and held.has_status(content) and held.data == data:
             return

@@ -6,11 +6,15 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo.kept import KeptFile
 from hpo.tracking.projection import Content
 from hpo.tracking.runs import FILES, Calls, Held
 from recsys.checkpoint_files import sha256
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class Uploads:
@@ -18,6 +22,7 @@ class Uploads:
 
     Args:
         store: the folder where they lie under their ids.
+        look: ask MLflow which it still has; else its tags are believed.
 
     Attributes:
         sent: how many files.
@@ -25,8 +30,8 @@ class Uploads:
             that may have been on another machine. Their run is left as it is.
     """
 
-    def __init__(self, client: Calls, store: Path) -> None:
-        self._client, self._store = client, store
+    def __init__(self, client: Calls, store: Path, *, look: bool) -> None:
+        self._client, self._store, self._look = client, store, look
         self.sent = 0
         self.absent: list[str] = []
 
@@ -39,12 +44,15 @@ class Uploads:
         """
         for content in contents:
             run, digest = held[content.trial], content.files_digest()
-            if digest is None or run.files == digest:
+            if digest is None or (run.files == digest and self._are_there(run, content)):
                 continue
             if lost := [file.path for file in content.files if not self._has(file)]:
                 self.absent += lost
             else:
                 self._send(run, content, digest)
+
+    def _are_there(self, run: Held, content: Content) -> bool:
+        return not self._look or not lost_files(self._client, run.run_id, content)
 
     def _has(self, file: KeptFile) -> bool:
         """Ids are not of contents: a report made elsewhere, or a killed one, leaves others here."""
@@ -62,3 +70,10 @@ class Uploads:
         self._client.set_tag(run.run_id, FILES, digest)
         run.files = digest
         self.sent += len(content.files)
+
+
+def lost_files(client: Calls | MlflowClient, run_id: str, content: Content) -> list[str]:
+    """Paths of artifacts; what is in them is not compared, that would mean to fetch all."""
+    folders = {file.folder for file in content.files}
+    there = {entry.path for folder in folders for entry in client.list_artifacts(run_id, folder)}
+    return [file.path for file in content.files if file.path not in there]

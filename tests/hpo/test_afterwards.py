@@ -36,11 +36,12 @@ def test_ctrl_c_leaves_the_report_out_and_nothing_else(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hpo.afterwards.report_at_end", interrupted)
     call = ["--data", shop(tmp_path), "--study", study_file(tmp_path), "--no-tracking"]
-    assert main([*map(str, call), "--runner", "inline"]) == 130
+    call += ["--study-name", "a[bold]b [/x]", "--runner", "inline"]  # names are no markup
+    assert main([*map(str, call)]) == 130
     out = capsys.readouterr().out
     assert "no report: interrupted" in out
     assert "4 of 4 trials finished (4 complete)" in out
-    assert "python -m hpo.report" in out
+    assert "python -m hpo.report --study-name 'a[bold]b [/x]'" in out
 
 
 def test_json_stays_json_when_the_winner_is_promoted_from_moved_data(

@@ -86,6 +86,11 @@ def test_champions_follow_one_another_only_if_better(
     assert "version 2 again, no longer version 3" in capsys.readouterr().out
     assert holders(client) == {"champion": 2, "previous": 1}
     assert tags(client, 3)["hpo.rolled_back"] == "to version 2"
+    run_promotion(real.places, "equal", order=QUICK)
+    out = capsys.readouterr().out
+    assert "and rolled back since; the champion is version 2\nto make it the champion again" in out
+    rehearsed = promote(real.places, "strong", order=dataclasses.replace(QUICK, dry_run=True))
+    assert standing(rehearsed) == (2, False, "champion", None, 2)  # not refused beside itself
     again = promote(real.places, "weak", order=QUICK)
     assert standing(again) == (1, False, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}

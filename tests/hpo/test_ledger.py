@@ -106,7 +106,7 @@ def test_interruptions_never_use_a_config_up(opened: tuple[Ledger, Path]) -> Non
 def test_what_would_fail_again_is_not_tried_again(opened: tuple[Ledger, Path], cause: str) -> None:
     ledger, folder = opened
     first = ledger.start("scripted", 1)
-    state = ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
+    state, _ = ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
     ledger.requeue()
     assert [trial.state for trial in trials(folder)] == [state]
     assert state is (TrialState.FAIL if cause == "error" else TrialState.PRUNED)
@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_tried_once_more(opened: tuple[Ledger, Path]) -> No
     for expected in (TrialState.FAIL, TrialState.PRUNED):
         assignment = ledger.start("scripted", 1)
         assert assignment.attempt.origin == 0
-        state = ledger.fail(assignment, assignment.outcome("out-of-memory", "2 GB"))
+        state, _ = ledger.fail(assignment, assignment.outcome("out-of-memory", "2 GB"))
         assert state is expected
         ledger.requeue()
     assert len(trials(folder)) == 2

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from optuna.trial import TrialState
 
+from hpo.registry import PROMOTION_OF
 from hpo.settings import StudyConfig
 from hpo.study import open_study
 from hpo.tracking.mirror import Mirror
-from recsys.mlflow_client import open_client
+from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import CONFIG, FakeStudy, places
 from tests.hpo.mlflow_server import StoredRun, by_trial
 
@@ -83,3 +86,34 @@ def test_other_ranges_make_another_run_which_keeps_what_people_wrote(study: Fake
     for mirror in (Mirror(study.places, None), follower):
         assert mirror.sync().created == 0
         assert mirror.check() == []
+
+
+def test_files_and_tags_that_mlflow_lost_are_written_again(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    study.keep(0)
+    mirror = Mirror(study.places, None)
+    mirror.sync()
+    client = open_client(study.places.tracking_uri)
+    for run in by_trial(study.places.tracking_uri).values():
+        root = urlsplit(client.get_run(run.run_id).info.artifact_uri).path
+        shutil.rmtree(root)
+        client.set_tag(run.run_id, "optuna.study", "another")
+        client.set_tag(run.run_id, "team", "search")
+    assert len(mirror.check()) > 2
+    mirror.sync()
+    assert mirror.check() == []
+    for run in by_trial(study.places.tracking_uri).values():
+        assert client.get_run(run.run_id).data.tags["team"] == "search"
+
+
+def test_promotions_follow_their_study_to_another_run(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    mirror = Mirror(study.places, None)
+    old = mirror.sync().run_id
+    client = open_client(study.places.tracking_uri)
+    tags = {PROMOTION_OF: f"{study.record.uid}/0", "mlflow.parentRunId": old}
+    run = client.create_run(experiment_id(client, study.places.experiment), tags=tags)
+    client.delete_run(old)
+    new = mirror.sync().run_id
+    assert new != old
+    assert client.get_run(run.info.run_id).data.tags["mlflow.parentRunId"] == new

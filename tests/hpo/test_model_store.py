@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,14 @@ def test_a_damaged_cache_is_fetched_again(registered: Registered) -> None:
     registered.store.load(version)
     shutil.rmtree(registered.artifacts(1))
     registered.store.load(version)  # out of the cache
+
+
+def test_models_of_long_ago_leave_the_cache(registered: Registered) -> None:
+    cache, old = registered.folder / "cache", time.time() - 7 * 24 * 3600
+    cache.mkdir()
+    for number in range(6):
+        (cache / f"{number}").mkdir()
+        os.utime(cache / f"{number}", (old, old + number))
+    (cache / "today").mkdir()
+    kept = registered.store.fetch(registered.store.resolve(CHAMPION))
+    assert {path.name for path in cache.iterdir()} == {kept.name, "today", "5", "4", "3"}

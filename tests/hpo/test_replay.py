@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from hpo import replay
 from hpo.errors import StudyError
@@ -57,6 +58,26 @@ def test_a_replay_gives_the_same_numbers_and_weights(
         for name in FILES:
             path = Path(f"model-{number}") / name
             assert (one / path).read_bytes() == (two / path).read_bytes(), path
+
+
+def test_a_pruned_trial_is_replayed_for_the_epochs_that_it_had(
+    twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder, _ = twins[0]
+    monkeypatch.chdir(folder)
+    study = study_in(folder)
+    trial = study.trials[0]
+    study.enqueue_trial(trial.params)
+    short = study.ask()
+    for name, distribution in trial.distributions.items():
+        short._suggest(name, distribution)
+    for name, value in trial.user_attrs.items():
+        first = {key: column[:1] for key, column in value.items()} if "epoch" in value else value
+        short.set_user_attr(name, first)
+    study.tell(short, state=TrialState.PRUNED)
+    assert replay.main(["--trial", str(short.number), "--artifacts", "short"]) == 0
+    assert "the same: 1 epoch, bit for bit" in capsys.readouterr().out
+    assert json.loads(Path("short/model_meta.json").read_text())["best_epoch"] == 1
 
 
 def test_five_random_trials_of_two_workers_are_replayed(

@@ -23,6 +23,7 @@ from hpo.data import load_split
 from hpo.errors import SettingsError
 from hpo.promotion import promote
 from hpo.records import StudyRecord
+from hpo.registry import MODEL
 from hpo.serve import listen
 from hpo.serving import batching
 from hpo.serving.api import MAX_BODY_BYTES
@@ -240,6 +241,29 @@ def test_a_broken_champion_leaves_the_old_one_serving(registered: Registered) ->
         assert client.get("/ready")[1]["problem"] is None
 
 
+def test_a_registry_that_was_made_anew_counts_from_one_again(registered: Registered) -> None:
+    live = registered.live()
+    with running(live) as port:
+        client, ask = Client(port), {"history": ["i1", "i2"]}
+        before = client.post("/recommend", ask)[1]
+        registered.client.delete_registered_model(MODEL)
+        registered.client.create_registered_model(MODEL)
+        assert registered.add(another()) == 1
+        live.poll()
+        after = client.post("/recommend", ask)[1]
+    assert (before["version"], after["version"]) == ("1", "1")
+    assert before["items"] != after["items"]
+
+
+def test_a_batch_has_a_bearable_answer(registered: Registered) -> None:
+    with running(registered.live()) as port:
+        body = {"requests": [{"user_id": "u1", "k": 1000}] * 101}
+        status, found = Client(port).post("/recommend/batch", body)
+    assert (status, found["detail"][:56]) == (
+        400, "body: k of all requests add up to 101000, at most 100000",
+    )  # fmt: skip
+
+
 def test_mlflow_may_go_away(registered: Registered, tmp_path: Path) -> None:
     live = registered.live()
     with running(live) as port:
@@ -337,10 +361,11 @@ def test_a_thousand_random_bodies(registered: Registered) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ({}, "give either user_id or history"),
-        ({"user_id": True}, "user_id: Input should be a valid string"),
-        ({"user_id": 196.0}, "user_id: Input should be a valid string"),
-        ({"history": [3, False, 4.5]}, "history.1: Input should be a valid string; history.2: "),
+        ({}, "body: give either user_id or history"),
+        ({"user_id": ""}, "user_id: String should have at least 1 character"),
+        ({"user_id": True}, "user_id: must be a string or an integer"),
+        ({"user_id": 196.0}, "user_id: must be a string or an integer"),
+        ({"history": [3, False, 4.5]}, "history.1: must be a string or an integer; history.2: "),
         ({"user_id": "u1", "k": 0}, "k: Input should be greater than or equal to 1"),
         ({"user_id": "u1", "k": 1001}, "k: Input should be less than or equal to 1000"),
         ({"user_id": "u1", "k": True}, "k: Input should be a valid integer"),

@@ -359,6 +359,44 @@ def test_an_option_of_another_kind_is_refused() -> None:
         study_config(pruner={"name": "asha", "keep": 10.0})
 
 
+def test_a_study_that_minimizes_is_none_of_ours(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    optuna.create_study(storage=storage, study_name="s")
+    with pytest.raises(StudyError, match="made by another program"):
+        open_study(storage, "s", study_record(study_config()))
+
+
+def test_defaults_and_warm_starts_start_again_on_other_data(tmp_path: Path) -> None:
+    storage, config = open_storage(url(tmp_path)), study_config(warm_starts=[{"dim": 16}])
+    study, record = open_study(storage, "s", study_record(config))
+    ledger = Ledger(study, record.config)
+    for _ in range(2):
+        assignment = ledger.start("scripted", 1)
+        ledger.report(assignment, epoch_result(1, 0.2))
+        ledger.complete(assignment)
+    for _ in range(2):
+        other = study_record(config, fingerprint="data-2")
+        study, record = open_study(storage, "s", other, accept_changes=True)
+        assert [trial.system_attrs["fixed_params"]["dim"] for trial in study.trials[2:]] == [8, 16]
+    assert Ledger(study, record.config).n_comparable() == 0
+
+
+def test_what_a_limit_ended_is_tried_anew(tmp_path: Path) -> None:
+    config = study_config()
+    study, _ = open_study(open_storage(url(tmp_path)), "s", study_record(config))
+    for cause, is_known in (("time-limit", False), ("diverged", True)):
+        ledger = Ledger(study, config)
+        first = ledger.start("scripted", 1)
+        state, outcome = ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
+        assert (state.name, outcome.order) == ("PRUNED", first.number)
+        study.enqueue_trial(first.trial.params)
+        again = Ledger(study, config).start("scripted", 1)
+        assert (again.same_as is not None) is is_known
+        if not is_known:
+            ledger.fail(again, again.outcome("error", "no"))
+            study.enqueue_trial({"dim": 12, "lr": 0.01, "epochs": 4})
+
+
 def test_what_was_parked_on_other_data_starts_again(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     study, record = open_study(storage, "s", study_record(study_config()))

@@ -1,0 +1,91 @@
+"""hpo.promote and hpo.retrain are killed (-9) at 30 random points each, and run again.
+
+Real processes and real models. They are forked from one that has imported everything, so that a
+kill hits the work and not the imports.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpo.places import Places
+from hpo.promotion import promote
+from hpo.retraining import retrain
+from tests.examples import conveyor
+from tests.hpo.real_study import RealStudy, write_csv
+from tests.hpo.registered import Registered
+from tests.hpo.test_promotion_killed import QUICK, check, copy_of
+
+KILLS = 2
+WANTED = {"champion": 2, "previous": 1}
+EASY = {"must_beat": ["popularity"]}
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
+    pytest.mark.timeout(3600),
+]
+
+
+def promoting(places: Places, cache: Path) -> None:
+    os.environ["RECSYS_CACHE"] = str(cache)
+    promote(places, "shop", order=QUICK)
+
+
+def retraining(places: Places, cache: Path) -> None:
+    os.environ["RECSYS_CACHE"] = str(cache)
+    retrain(places)
+
+
+Act = Callable[[Places, Path], None]
+
+
+def run(act: Act, places: Places, cache: Path, seconds: float | None = None) -> int | None:
+    """Act in a process of its own, killed after so many seconds; its exit code."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=act, args=(places, cache))
+    process.start()
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def outlives_kills(act: Act, places: Places, cache: Path) -> None:
+    for name in ("warm", "whole"):  # the first fork waits for the imports
+        started = time.monotonic()
+        assert run(act, copy_of(places, name), cache) == 0
+        whole = time.monotonic() - started
+    chance, hits = random.Random(0), 0
+    for number in range(KILLS):
+        copy = copy_of(places, f"killed-{number}")
+        hits += run(act, copy, cache, chance.uniform(0, whole)) != 0
+        assert run(act, copy, cache) == 0, f"kill {number}"
+        check(copy, WANTED)
+    print(f"{hits} of {KILLS} kills came before the end; undisturbed: {whole:.2f} s")
+    assert hits >= KILLS / 2
+
+
+def test_a_promotion_killed_at_thirty_points(tmp_path: Path) -> None:
+    study = RealStudy(tmp_path)
+    Registered(tmp_path, study.places.tracking_uri).add()
+    study.train("shop", n_trials=1, promotion=EASY)
+    outlives_kills(promoting, study.places, tmp_path / "cache")
+
+
+def test_a_retraining_killed_at_thirty_points(tmp_path: Path) -> None:
+    study = RealStudy(tmp_path)
+    study.train("shop", n_trials=1, promotion=EASY)
+    promote(study.places, "shop", order=replace(QUICK, force="the first one"))
+    write_csv(study.data, conveyor(n_users=66, length=15))
+    outlives_kills(retraining, study.places, tmp_path / "cache")
