@@ -220,6 +220,7 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (["--tracking-uri", "./mlruns"], "keeps no runs in folders"),
         (["--user-col", "buyer"], "buyer"),
         (["--device", "tpu9"], "tpu9"),
+        (["--device", "meta"], "--device meta: cannot be used here (models train on cpu, cuda,"),
         (["--workers", "0"], "--workers 0: must be"),
     ],
 )
