@@ -217,7 +217,6 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (["--data", "nowhere/"], "nowhere"),
         (["--study", "none.toml"], "no such study file"),
         (["--storage", "optuna.db"], "no database URL"),
-        (["--tracking-uri", "./mlruns"], "keeps no runs in folders"),
         (["--user-col", "buyer"], "buyer"),
         (["--device", "tpu9"], "tpu9"),
         (["--device", "meta"], "--device meta: cannot be used here (models train on cpu, cuda,"),
@@ -234,6 +233,26 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert caught.value.exit_code == 2
     assert expected in str(caught.value)
     assert not (tmp_path / "studies").exists()
+
+
+def test_an_mlflow_that_is_left_out_may_be_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.launcher.launch", lambda request: int(request.tracking))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
+    call = [str(argument) for argument in arguments(tmp_path)]
+    assert main(call) == 0
+    with pytest.raises(RecsysError, match="tracking URI 'foo': MLflow keeps no runs in folders"):
+        main([word for word in call if word != "--no-tracking"])
+
+
+def test_a_winner_cannot_be_registered_where_mlflow_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments(tmp_path, "--promote")])
+    assert caught.value.code == 2
+    assert "--no-tracking leaves MLflow out, where --promote" in capsys.readouterr().err
 
 
 def test_bad_input_ends_with_a_message_and_code_2(tmp_path: Path) -> None:
