@@ -153,6 +153,16 @@ def test_options_beat_the_environment_which_beats_the_default(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert Places.resolve(None, None).tracking_uri == "http://127.0.0.1:5000"
     assert Places.resolve(None, "sqlite:///x.db").tracking_uri == "sqlite:///x.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert Places.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
+
+
+def test_empty_options_are_no_defaults() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Places.resolve("", " ", "")
+    assert [problem.partition(" is empty")[0] for problem in caught.value.problems] == [
+        "--storage", "--tracking-uri", "--experiment-name",
+    ]  # fmt: skip
 
 
 SPACE = """
