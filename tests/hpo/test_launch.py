@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
+from hpo.launcher import quieten_optuna
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
 from hpo.run import main
+from hpo.samplers import make_sampler
 from recsys.errors import RecsysError
 from tests.hpo.commands import (
     PATIENCE_SECONDS,
@@ -26,6 +29,7 @@ from tests.hpo.commands import (
     workers_of,
 )
 from tests.hpo.mlflow_server import eventually
+from tests.hpo.scripted import SPACE, study_config
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -233,6 +237,16 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert caught.value.exit_code == 2
     assert expected in str(caught.value)
     assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "qmc", "random"])
+def test_no_sampler_is_called_experimental(name: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quieten_optuna()
+        when = {"dim": {"low": 8, "high": 16, "when": {"epochs": [2, 3]}}}
+        make_sampler(study_config(sampler={"name": name}, space={**SPACE, **when}), 0)
+    assert caught == []
 
 
 def test_an_mlflow_that_is_left_out_may_be_anywhere(
