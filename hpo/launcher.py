@@ -42,8 +42,7 @@ EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminat
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
     speech = Speech.of(request)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
+    quieten_optuna()
     data_name, split = load_data(request.config)
     with _opened(request, data_name, split, speech) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
@@ -68,6 +67,13 @@ def launch(request: Request) -> int:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
     return _conclude(request, opened, split, ended, tracking, speech)
+
+
+def quieten_optuna() -> None:
+    """Nothing of each trial, and of what is experimental in samplers that we chose to offer."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for beginning in ("Argument ``group``", "QMCSampler"):
+        warnings.filterwarnings("ignore", beginning, ExperimentalWarning)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from hpo.errors import SettingsError, StudyError
 from hpo.hold import FileHold, Hold, ServerHold
 from recsys.mlflow_client import public_uri, sqlite_file
+from recsys.sqlite_files import sqlite_url
 
 POLL_SECONDS = 0.5
 
@@ -91,7 +92,7 @@ def exclusive_registry(
         on_wait: is told who has the lock, before this waits for it.
     """
     file = sqlite_file(tracking_uri)
-    place = storage if file is None else f"sqlite:///{file.resolve().as_posix()}"
+    place = storage if file is None else sqlite_url(file.resolve())
     uri = public_uri(tracking_uri)
     name = "registry" if file else f"registry:{uri}"
     with _locked(place, name, "promote", f"the registry at {uri} is changed by", on_wait):

@@ -12,9 +12,11 @@ from typing import TextIO, cast
 def steadfast(stream: TextIO) -> TextIO:
     """The stream, given up when it breaks: `| head` has read enough, a disk is full.
 
-    What comes after that is lost; stderr says so once. **Thread-safe**, since slots tell of their
-    trials from threads of their own.
+    What comes after that is lost; stderr says so once. Letters that its encoding lacks are escaped.
+    **Thread-safe**, since slots tell of their trials from threads of their own.
     """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a study may be called ñandú
     return cast("TextIO", _Output(stream))
 
 

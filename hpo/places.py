@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from hpo.arguments import DASHBOARD_PORT
+from hpo.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,21 @@ class Places:
     ) -> Self:
         """Options first, then the environment, then the defaults.
 
-        Variables: MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL.
+        Variables: MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL; an empty one is unset.
+
+        Raises:
+            SettingsError: an option is empty, as of a shell variable that is not set.
         """
+        given = {
+            "--storage": storage,
+            "--tracking-uri": tracking_uri,
+            "--experiment-name": experiment,
+        }
+        empty = [name for name, text in given.items() if text is not None and not text.strip()]
+        if empty:
+            raise SettingsError(
+                [f"{name} is empty; leave it out for the default" for name in empty]
+            )
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")

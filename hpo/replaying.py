@@ -17,6 +17,8 @@ from hpo.records import Attempt, StudyRecord, epochs_of
 from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.checkpoint import origin, save
+from recsys.console import usable_device
+from recsys.errors import ConfigError
 from recsys.metrics import Metrics
 from recsys.model import TwoTower
 from recsys.split import Split
@@ -46,14 +48,15 @@ def trial_to_replay(study: Study, number: int) -> FrozenTrial:
     """The trial of that number.
 
     Raises:
-        StudyError: there is none, it is not over, it was stopped before its first epoch, or the
-            study has gone on with other data since.
+        StudyError: there is none, it is not over, it was stopped before its first epoch, the
+            study has gone on with other data since, or the trial's device is not here.
     """
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         raise StudyError(f"no trial {number} in {study.study_name!r}; it has 0..{len(trials) - 1}")
     trial = trials[number]
-    if not trial.state.is_finished() or Attempt.of(trial) is None or not epochs_of(trial):
+    attempt = Attempt.of(trial)
+    if not trial.state.is_finished() or attempt is None or not epochs_of(trial):
         raise StudyError(
             f"trial {number} is {trial.state.name} and has no epochs to compare with; "
             "choose one that is COMPLETE or PRUNED"
@@ -64,6 +67,13 @@ def trial_to_replay(study: Study, number: int) -> FrozenTrial:
             f"trial {number} was trained on data that the study no longer has: from trial {since} "
             "on it has other data (--accept-changes); choose one of those"
         )
+    try:
+        usable_device(attempt.device)
+    except ConfigError as error:
+        raise StudyError(
+            f"trial {number} was trained on the device {error}; replay it on a machine that has "
+            "it, since another device gives other numbers"
+        ) from None
     return trial
 
 

@@ -6,6 +6,7 @@ python -m hpo.report [--study-name NAME]
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
 import time
@@ -145,9 +146,11 @@ def report_folder(places: Places, study_name: str) -> Path:
 
 
 def folder_name(study_name: str) -> str:
-    """The study's name as one folder: it may hold slashes and dots."""
+    """The study's name as one folder of its own: it may hold slashes and dots."""
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in study_name)
-    return safe or "study"
+    if safe == study_name:
+        return safe
+    return f"{safe}-{hashlib.sha256(study_name.encode()).hexdigest()[:8]}"  # v1.0 is not v1_0
 
 
 def parser() -> argparse.ArgumentParser:

@@ -121,7 +121,10 @@ def _add_study_arguments(result: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run the study; the exit code."""
-    options = parser().parse_args(argv)
+    commands = parser()
+    options = commands.parse_args(argv)
+    if options.no_tracking and options.promote:
+        commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
     from hpo.places import Places
     from hpo.study_file import default_name, dump_study_config, load_study_config
     from recsys.mlflow_client import check_tracking_uri
@@ -138,7 +141,8 @@ def main(argv: Sequence[str]) -> int:
         dashboard_url=options.dashboard_url,
         mlflow_url=options.mlflow_url,
     )
-    check_tracking_uri(places.tracking_uri)
+    if not options.no_tracking:
+        check_tracking_uri(places.tracking_uri)
     from hpo.launcher import launch  # torch and optuna, only after the settings are found good
 
     return launch(_request(options, config, places))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -36,6 +38,25 @@ class Ended:
 
     reason: str
     n_finished: int
+
+
+@contextmanager
+def _storage_failures() -> Iterator[None]:
+    """What the storage raises when it fails or has lost the study, as StudyStopped."""
+    try:
+        yield
+    except StorageInternalError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise StudyStopped(
+            f"the study's storage failed: {cause}; mend that, then run the same command again"
+        ) from error
+    except KeyError as error:
+        if error.args != (NOT_FOUND_MSG,):
+            raise
+        raise StudyStopped(
+            "the study was deleted from its storage while it ran; "
+            "run the same command again to start anew"
+        ) from error
 
 
 class Scheduler:
@@ -80,7 +101,7 @@ class Scheduler:
 
         Raises:
             StudyStopped: trials keep failing in a way that more of them would not mend, the
-                storage fails, or the study is no longer this launcher's.
+                storage fails, the study is deleted, or it is no longer this launcher's.
         """
         deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
         objective = Objective(
@@ -98,17 +119,13 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
         self._check_lock()
-        if isinstance(self._error, StorageInternalError):
-            cause = str(self._error.__cause__ or self._error).splitlines()[0]
-            raise StudyStopped(
-                f"the study's storage failed: {cause}; mend that, then run the same command again"
-            ) from self._error
-        if self._error is not None:
-            raise self._error
-        n_finished = self._ledger.n_finished()
-        done = n_finished >= self._n_trials
-        if done:
-            self._ledger.tidy()
+        with _storage_failures():
+            if self._error is not None:
+                raise self._error
+            n_finished = self._ledger.n_finished()
+            done = n_finished >= self._n_trials
+            if done:
+                self._ledger.tidy()
         return Ended("complete" if done else self._reason or "complete", n_finished)
 
     def _look_at_clock(self, deadline: float) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from hpo.errors import SettingsError, StudyError
 from hpo.locks import exclusive, sqlite_path
 from hpo.records import StudyRecord
-from recsys.sqlite_files import reading_url, why_unreadable
+from recsys.sqlite_files import reading_url, sqlite_url, why_unreadable
 
 BUSY_SECONDS = 60
 POSTGRESQL = 'pip install -e ".[postgresql]"'
@@ -123,7 +123,7 @@ def _opening(url: str) -> Iterator[None]:
 def _create_sqlite(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
         draft = Path(folder) / path.name
-        storage = _connect(f"sqlite:///{draft.as_posix()}")
+        storage = _connect(sqlite_url(draft))
         storage.remove_session()
         storage.engine.dispose()  # the last connection folds the WAL into the file
         for suffix in ("-wal", "-shm"):  # of a file deleted since: SQLite would play them back

@@ -45,19 +45,38 @@ def load_study_config(
     """
     values = _read_toml(path)
     _drop_options_of_other_kinds(values, overrides)
-    if isinstance(values.get("data"), str):
-        values["data"] = {"source": values["data"]}
+    _spell_out_data(values)
     for override in overrides:
         override.put_into(values)
-    for name, value in options.items():
-        if isinstance(value, dict):  # its keys go over those of the file
-            values[name] = {**values.get(name, {}), **value}
-        elif value is not None:
-            values[name] = value
+    _spell_out_data(values)
+    put = _put_options(values, options)
     config, found = _validated(values)
     if config is None or found:
-        raise SettingsError([_line(p, path, options, overrides) for p in found])
+        raise SettingsError([_line(p, path, put, overrides) for p in found])
     return config
+
+
+def _spell_out_data(values: dict[str, Any]) -> None:
+    """`data = "demo"` as the table that it stands for, into which further keys may go."""
+    if isinstance(values.get("data"), str):
+        values["data"] = {"source": values["data"]}
+
+
+def _put_options(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Put options over the values; those that were put, so that they may be wrong."""
+    put = {}
+    for name, value in options.items():
+        if isinstance(value, dict):  # its keys go over those of the file
+            table = values.get(name, {})
+            if not isinstance(table, dict):
+                continue  # not this option's fault, and validation says what is wrong
+            values[name] = {**table, **value}
+        elif value is not None:
+            values[name] = value
+        else:
+            continue
+        put[name] = value
+    return put
 
 
 def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Override]) -> None:
@@ -65,8 +84,9 @@ def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Ove
     for section, kinds in (("sampler", SamplerConfig), ("pruner", PrunerConfig)):
         names = [one.value for one in overrides if one.place == (section, "name")]
         table = values.get(section)
-        if names and isinstance(table, dict) and names[-1] in kinds.OPTIONS:
-            own = ("name", *kinds.OPTIONS[names[-1]])
+        last = names[-1] if names else None
+        if isinstance(table, dict) and isinstance(last, str) and last in kinds.OPTIONS:
+            own = ("name", *kinds.OPTIONS[last])
             values[section] = {key: value for key, value in table.items() if key in own}
 
 

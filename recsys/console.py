@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recsys.metrics import Metrics
     from recsys.split import Split
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch has more; meta, for one, holds no numbers
 DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
 
 
@@ -47,10 +48,26 @@ def device_from(args: argparse.Namespace) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        return usable_device(name)
+    except ConfigError as error:
+        raise ConfigError(f"--device {error}; try cpu") from None
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, on which something was put to see whether it works.
+
+    Raises:
+        ConfigError: it does not, or nothing can be trained on such a device.
+    """
+    import torch
+
+    if name.partition(":")[0] not in DEVICES:
+        kinds = ", ".join(DEVICES)
+        raise ConfigError(f"{name}: cannot be used here (models train on {kinds})")
+    try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name}: cannot be used here ({reason}); try cpu") from None
+        raise ConfigError(f"{name}: cannot be used here ({str(error).splitlines()[0]})") from None
 
 
 def count(n: int, noun: str) -> str:

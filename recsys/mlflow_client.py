@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from recsys.errors import TrackingError
-from recsys.sqlite_files import reading_url, why_unreadable
+from recsys.sqlite_files import reading_url, sqlite_url, why_unreadable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -171,7 +171,7 @@ def _migrate(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy import text
 
-    store = SqlAlchemyStore(f"sqlite:///{path.as_posix()}", artifacts.as_uri())
+    store = SqlAlchemyStore(sqlite_url(path), artifacts.as_uri())
     with store.engine.connect() as connection:  # stays with the file; halves the time of a sync
         connection.execute(text("PRAGMA journal_mode=WAL"))
     store._dispose_engine()  # Windows moves no open file

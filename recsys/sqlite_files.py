@@ -9,6 +9,13 @@ from urllib.parse import quote
 NOT_WRITABLE = "this folder cannot be written"
 
 
+def sqlite_url(path: Path) -> str:
+    """The SQLAlchemy URL of a file, whatever its name holds: a % or ? would mean something else."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=path.as_posix()).render_as_string()
+
+
 def is_writable(folder: Path) -> bool:
     """Whether files can be made there; also root cannot on a file system that is read-only."""
     return os.access(folder, os.W_OK)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
+from hpo.launcher import quieten_optuna
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
 from hpo.run import main
+from hpo.samplers import make_sampler
 from recsys.errors import RecsysError
 from tests.hpo.commands import (
     PATIENCE_SECONDS,
@@ -26,6 +29,7 @@ from tests.hpo.commands import (
     workers_of,
 )
 from tests.hpo.mlflow_server import eventually
+from tests.hpo.scripted import SPACE, study_config
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -217,9 +221,9 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (["--data", "nowhere/"], "nowhere"),
         (["--study", "none.toml"], "no such study file"),
         (["--storage", "optuna.db"], "no database URL"),
-        (["--tracking-uri", "./mlruns"], "keeps no runs in folders"),
         (["--user-col", "buyer"], "buyer"),
         (["--device", "tpu9"], "tpu9"),
+        (["--device", "meta"], "--device meta: cannot be used here (models train on cpu, cuda,"),
         (["--workers", "0"], "--workers 0: must be"),
     ],
 )
@@ -233,6 +237,36 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert caught.value.exit_code == 2
     assert expected in str(caught.value)
     assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "qmc", "random"])
+def test_no_sampler_is_called_experimental(name: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quieten_optuna()
+        when = {"dim": {"low": 8, "high": 16, "when": {"epochs": [2, 3]}}}
+        make_sampler(study_config(sampler={"name": name}, space={**SPACE, **when}), 0)
+    assert caught == []
+
+
+def test_an_mlflow_that_is_left_out_may_be_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.launcher.launch", lambda request: int(request.tracking))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
+    call = [str(argument) for argument in arguments(tmp_path)]
+    assert main(call) == 0
+    with pytest.raises(RecsysError, match="tracking URI 'foo': MLflow keeps no runs in folders"):
+        main([word for word in call if word != "--no-tracking"])
+
+
+def test_a_winner_cannot_be_registered_where_mlflow_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments(tmp_path, "--promote")])
+    assert caught.value.code == 2
+    assert "--no-tracking leaves MLflow out, where --promote" in capsys.readouterr().err
 
 
 def test_bad_input_ends_with_a_message_and_code_2(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from hpo.errors import SettingsError
 from hpo.locks import LockHeld, exclusive, exclusive_registry, sqlite_path
+from recsys.sqlite_files import sqlite_url
 
 HOLD = """
 import sys
@@ -92,6 +93,15 @@ def test_a_registry_has_one_owner_whatever_the_study(
     (line,) = said
     assert f"is changed by process {os.getpid()} on" in line
     assert "secret" not in line
+
+
+def test_the_lock_of_a_registry_lies_beside_it_whatever_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a%20b?"
+    folder.mkdir()
+    storage, registry = url(tmp_path), sqlite_url(folder / "mlflow.db")
+    with exclusive_registry(storage, registry, lambda _: None):
+        assert (folder / ".locks").is_dir()
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from hpo import replay
 from hpo.errors import StudyError
-from hpo.records import ATTEMPT, OUTCOME, STUDY, StudyRecord, epochs_of
+from hpo.records import (
+    ATTEMPT,
+    EPOCHS,
+    OUTCOME,
+    STUDY,
+    Attempt,
+    StudyRecord,
+    epochs_of,
+    epochs_to_columns,
+)
+from hpo.replaying import trial_to_replay
 from recsys.errors import CheckpointError
 from tests.hpo.commands import run, shop, study_file, study_in
+from tests.hpo.scripted import epoch_result, make_study, study_config
 
 FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
 
@@ -173,6 +184,18 @@ def test_a_trial_of_data_that_is_gone_is_not_replayed(
             replay.main(["--trial", "3"])
     finally:
         study.set_user_attr(STUDY, record.to_json())
+
+
+def test_a_device_that_is_not_here_is_named(tmp_path: Path) -> None:
+    study = make_study(tmp_path, study_config())
+    attempt = Attempt(1, 0, seed=0, threads=1, runner="process", device="cuda:99")
+    epochs = epochs_to_columns([epoch_result(1, 0.5)], [0])
+    study.add_trial(
+        create_trial(value=0.5, user_attrs={ATTEMPT: attempt.as_dict(), EPOCHS: epochs})
+    )
+    number = len(study.trials) - 1
+    with pytest.raises(StudyError, match=f"trial {number} was trained on the device cuda:99: can"):
+        trial_to_replay(study, number)
 
 
 def test_json_tells_all_that_happens(twins: list[tuple[Path, str]]) -> None:

@@ -507,7 +507,13 @@ def test_export_round_trip(
 
 
 @pytest.mark.parametrize(
-    ("study", "folder"), [("two_tower-ml-100k", "two_tower-ml-100k"), ("../a b", "___a_b")]
+    ("study", "folder"),
+    [
+        ("two_tower-ml-100k", "two_tower-ml-100k"),
+        ("../a b", "___a_b-2c2c791a"),
+        ("v1.0", "v1_0-fa8b919c"),
+        ("v1_0", "v1_0"),
+    ],
 )
 def test_a_study_has_one_folder(study: str, folder: str) -> None:
     assert folder_name(study) == folder

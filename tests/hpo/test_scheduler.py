@@ -299,6 +299,27 @@ def test_a_trial_ended_from_outside_is_passed_over(tmp_path: Path) -> None:
     assert progress.notes == ["trial 1 was ended from outside; going on"]
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_study_that_is_deleted_while_it_runs(tmp_path: Path, slots: int) -> None:
+    config = study_config()
+
+    def delete(assignment: Assignment) -> None:
+        if assignment.number == 2:
+            study = make_study(tmp_path, config)
+            study._storage.delete_study(study._study_id)
+
+    with pytest.raises(StudyStopped, match="was deleted from its storage"):
+        run(tmp_path, config, *[saturating] * slots, progress=MemoryProgress(delete))
+
+
+def test_a_key_that_our_own_code_lacks_is_a_bug(tmp_path: Path) -> None:
+    def stumble(_: Assignment) -> None:
+        raise KeyError("dim")
+
+    with pytest.raises(KeyError, match="dim"):
+        run(tmp_path, study_config(), saturating, progress=MemoryProgress(stumble))
+
+
 def test_values_do_not_depend_on_where_the_study_was_interrupted(tmp_path: Path) -> None:
     for name, stops in (("whole", [6]), ("parts", [2, 3, 6])):
         (tmp_path / name).mkdir()

@@ -50,6 +50,11 @@ def test_options_of_the_split_go_over_those_of_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD).split.method is None  # as the data comes
 
 
+def test_options_of_the_data_go_over_a_name_that_was_set(tmp_path: Path) -> None:
+    data = override(tmp_path, "data=shop.csv", data={"user_col": "who"}).data
+    assert (data.source, data.user_col) == ("shop.csv", "who")
+
+
 def test_features_come_from_the_file_or_from_options(tmp_path: Path) -> None:
     text = 'n_trials = 3\n[data]\nitem_features = ["genres", "year:number"]\n'
     text += "[space]\ndim = { low = 16, high = 128 }\n"
@@ -148,6 +153,16 @@ def test_options_beat_the_environment_which_beats_the_default(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert Places.resolve(None, None).tracking_uri == "http://127.0.0.1:5000"
     assert Places.resolve(None, "sqlite:///x.db").tracking_uri == "sqlite:///x.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert Places.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
+
+
+def test_empty_options_are_no_defaults() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Places.resolve("", " ", "")
+    assert [problem.partition(" is empty")[0] for problem in caught.value.problems] == [
+        "--storage", "--tracking-uri", "--experiment-name",
+    ]  # fmt: skip
 
 
 SPACE = """
@@ -230,10 +245,10 @@ def test_mistakes_in_and_among_keys_are_told_together(tmp_path: Path) -> None:
         assert part in found
 
 
-def override(tmp_path: Path, *texts: str) -> StudyConfig:
+def override(tmp_path: Path, *texts: str, **options: object) -> StudyConfig:
     path = tmp_path / "study.toml"
     path.write_text(GOOD, encoding="utf-8")
-    return load_study_config(path, {}, [Override.parse(text) for text in texts])
+    return load_study_config(path, options, [Override.parse(text) for text in texts])
 
 
 def test_set_reaches_every_key(tmp_path: Path) -> None:
@@ -345,6 +360,10 @@ def test_another_kind_drops_the_options_of_the_old_one(tmp_path: Path) -> None:
         (["--study-name", ""], "--study-name '': must not be empty"),
         (["--tag", "hpo.x=1"], "--tag: 'hpo.x': tags that begin with"),
         (["--set", "n_trials=0", "--seed", "-1"], "--set n_trials=0: n_trials: must be at least"),
+        (["--set", "split=3", "--split", "temporal"], "--set split=3: split: must be a table"),
+        (["--set", "data=5", "--data", "demo"], "--set data=5: data: must be a table"),
+        (["--set", "tags=x", "--tag", "a=b"], "--set tags=x: tags: must be a table"),
+        (["--set", "pruner.name={a=1}"], "--set pruner.name={a=1}: pruner.name: must be 'none'"),
     ],
 )
 def test_a_wrong_option_is_blamed_itself(tmp_path: Path, options: list[str], expected: str) -> None:

@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 
 from hpo.errors import SettingsError
 from hpo.storage import existing_storage, open_storage, working_folder
+from recsys.sqlite_files import sqlite_url
 
 
 def test_the_next_launcher_clears_what_a_killed_one_left(
@@ -52,6 +53,16 @@ def test_a_database_whose_folder_cannot_be_written(
     path.write_bytes(b"no database")
     with pytest.raises(SettingsError, match="cannot be written, and .*-wal holds changes"):
         existing_storage(url)
+
+
+def test_a_name_that_means_something_in_a_url(tmp_path: Path) -> None:
+    path = tmp_path / "100%25 sure?" / "optuna#1 {x}.db"
+    path.parent.mkdir()
+    url = sqlite_url(path)
+    open_storage(url).create_new_study([StudyDirection.MAXIMIZE], "kept")
+    assert path.exists()
+    assert [folder.name for folder in tmp_path.iterdir()] == [path.parent.name]
+    assert [study.study_name for study in existing_storage(url).get_all_studies()] == ["kept"]
 
 
 def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

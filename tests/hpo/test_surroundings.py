@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo.output import steadfast
 from hpo.records import Outcome
 from tests.hpo.commands import (
     PATIENCE_SECONDS,
@@ -60,6 +62,13 @@ def test_a_full_disk_under_the_log(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "the output broke (No space left on device)" in done.stderr
     assert len(study_in(tmp_path).trials) == 4
+
+
+def test_letters_that_the_output_cannot_show() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    output = steadfast(stream)
+    print("study ñandú", file=output, flush=True)
+    assert stream.buffer.getvalue() == rb"study \xf1and\xfa" + os.linesep.encode()
 
 
 def test_a_damaged_storage_is_called_damaged(tmp_path: Path) -> None:

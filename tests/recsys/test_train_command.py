@@ -89,7 +89,7 @@ def test_bad_options_cost_no_training(data: Path, tmp_path: Path) -> None:
         train.main([*base, str(tmp_path / "a"), "--dim", "0"])
     with pytest.raises(CheckpointError, match="cannot be written"):
         train.main([*base, str(data / "a")])
-    with pytest.raises(ConfigError, match="--device tpu9: cannot be used here"):
+    with pytest.raises(ConfigError, match="--device tpu9: cannot be used here .*cpu, cuda, mps, x"):
         train.main([*base, str(tmp_path / "a"), "--device", "tpu9"])
     with pytest.raises(TrackingError):
         train.main([*base, str(tmp_path / "a"), "--mlflow-tracking", "--tracking-uri", "mlruns"])
