@@ -111,7 +111,9 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 def _check_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise StudyError(f"{there} is a file; --out takes a folder for the report")
+        raise StudyError(
+            f"the report cannot be written to {folder}: {there} is a file; give a folder with --out"
+        )
     if not os.access(there, os.W_OK):
         raise StudyError(f"the report cannot be written to {folder}: {there} is not writable")
 

@@ -25,7 +25,7 @@ from tests.hpo.real_study import RealStudy, write_csv
 from tests.hpo.registered import Registered
 from tests.hpo.test_promotion_killed import QUICK, check, copy_of
 
-KILLS = 2
+KILLS = 30
 WANTED = {"champion": 2, "previous": 1}
 EASY = {"must_beat": ["popularity"]}
 
