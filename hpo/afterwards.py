@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from hpo.errors import StudyStopped
@@ -57,7 +56,7 @@ def promote(request: Request, name: str, speech: Speech) -> int:
     from hpo.promotion_summary import summary
 
     source = request.config.data.source  # it may have moved since the study was made
-    say = partial(speech.people.print, markup=False)
+    say = speech.people.print
     found = promote_study(request.places, name, data=source, say=say)
     say(summary(found, request.places))
     if request.json:

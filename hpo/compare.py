@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
     console = Console(highlight=False, markup=False)
     for warning in warnings(first, second):
-        console.print(f"warning: {warning}", style="bold yellow", markup=False)
+        console.print(f"warning: {warning}", style="bold yellow")
     for table in tables(first, second):
         console.print(table)
     bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}

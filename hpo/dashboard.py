@@ -111,9 +111,9 @@ def _start(
     import optuna_dashboard
 
     from hpo.errors import SettingsError
-    from hpo.guard import LOCAL_HOSTS, Guard
+    from hpo.guard import EVERYWHERE, LOCAL_HOSTS, Guard
     from hpo.kept import artifact_folder, artifact_store
-    from hpo.servers import EVERYWHERE, DashboardServer, MlflowServer
+    from hpo.servers import DashboardServer, MlflowServer
     from recsys.mlflow_client import is_server, open_client, sqlite_file
 
     if ":" in options.host:

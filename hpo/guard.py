@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (as --host, not as our default)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 READING = ("GET", "HEAD")
 

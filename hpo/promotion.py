@@ -77,10 +77,11 @@ def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, 
         PromotionError: there is no previous champion, or no MLflow store.
         TrackingError: MLflow does not answer.
     """
-    file = sqlite_file(places.tracking_uri)
-    if file is not None and not file.exists():
+    promoter = Promoter(places, None, say)
+    if not promoter.has_store:
+        file = sqlite_file(places.tracking_uri)
         raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
-    client = Promoter(places, None, say).client
+    client = promoter.client
     with (
         changing_registry(places, say),
         tracking_errors(places.tracking_uri),

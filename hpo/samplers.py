@@ -15,7 +15,8 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
     """A sampler for the next trial alone.
 
     Its seed comes from the study's seed and the number of existing trials: a resumed study
-    neither repeats suggestions nor depends on where it was interrupted.
+    repeats no suggestion, and a parked one draws as if it had not been interrupted. What a kill
+    lost is tried again under a new number, so later trials then draw otherwise.
     """
     from optuna import samplers
 

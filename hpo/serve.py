@@ -14,7 +14,6 @@ from recsys.cli import run_command
 from recsys.console import command_parser
 
 PORT = 8000
-EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (as --host, not as our default)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from hpo.guard import LOCAL_HOSTS
+    from hpo.guard import EVERYWHERE, LOCAL_HOSTS
     from hpo.places import Places
     from hpo.serving.live_model import LiveModel
     from hpo.serving.model_store import ModelStore, Reference

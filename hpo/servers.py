@@ -19,12 +19,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import psutil
 
 from hpo.errors import HpoError, SettingsError
-from hpo.guard import App
+from hpo.guard import EVERYWHERE, App
 from recsys.mlflow_client import artifact_root
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 10.0
-EVERYWHERE = ("", "0.0.0.0")  # noqa: S104  (as --host, not as our default)
 REUSE_ADDRESS = os.name != "nt"  # on Windows it would let two servers share a port
 
 

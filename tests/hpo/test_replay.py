@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState, create_trial
+from optuna import Study
+from optuna.trial import Trial, TrialState, create_trial
 
 from hpo import replay
 from hpo.errors import StudyError
@@ -28,6 +30,7 @@ from recsys.errors import CheckpointError
 from tests.hpo.commands import run, shop, study_file, study_in
 from tests.hpo.scripted import epoch_result, make_study, study_config
 
+Columns = dict[str, list[float]]
 FILES = ("weights.safetensors", "history.safetensors", "user_vecs.npy", "item_vecs.npy")
 
 
@@ -71,20 +74,25 @@ def test_a_replay_gives_the_same_numbers_and_weights(
             assert (one / path).read_bytes() == (two / path).read_bytes(), path
 
 
+def copy_of_the_first(study: Study, change: Callable[[Columns], Columns]) -> Trial:
+    """A trial that runs, with the parameters and records of trial 0, its epochs changed."""
+    first = study.trials[0]
+    study.enqueue_trial(first.params)
+    copy = study.ask()
+    for name, distribution in first.distributions.items():
+        copy._suggest(name, distribution)
+    for name, value in first.user_attrs.items():
+        copy.set_user_attr(name, change(value) if "epoch" in value else value)
+    return copy
+
+
 def test_a_pruned_trial_is_replayed_for_the_epochs_that_it_had(
     twins: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     folder, _ = twins[0]
     monkeypatch.chdir(folder)
     study = study_in(folder)
-    trial = study.trials[0]
-    study.enqueue_trial(trial.params)
-    short = study.ask()
-    for name, distribution in trial.distributions.items():
-        short._suggest(name, distribution)
-    for name, value in trial.user_attrs.items():
-        first = {key: column[:1] for key, column in value.items()} if "epoch" in value else value
-        short.set_user_attr(name, first)
+    short = copy_of_the_first(study, lambda epochs: {key: of[:1] for key, of in epochs.items()})
     study.tell(short, state=TrialState.PRUNED)
     assert replay.main(["--trial", str(short.number), "--artifacts", "short"]) == 0
     assert "the same: 1 epoch, bit for bit" in capsys.readouterr().out
@@ -112,15 +120,9 @@ def test_a_number_that_differs_is_told(
     folder, _ = twins[1]
     monkeypatch.chdir(folder)
     study = study_in(folder)
-    study.enqueue_trial(study.trials[0].params)
-    lied = study.ask()
-    for name, value in study.trials[0].user_attrs.items():
-        wrong = (
-            {**value, "recall_at_10": [0.5] * len(value["epoch"])} if "epoch" in value else value
-        )
-        lied.set_user_attr(name, wrong)
-    for name, distribution in study.trials[0].distributions.items():
-        lied._suggest(name, distribution)
+    lied = copy_of_the_first(
+        study, lambda epochs: {**epochs, "recall_at_10": [0.5] * len(epochs["epoch"])}
+    )
     study.tell(lied, 0.5)
     assert replay.main(["--trial", str(lied.number)]) == 1
     assert "epoch 1 differs" in capsys.readouterr().out
