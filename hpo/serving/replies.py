@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from hpo.serving.api import Ask, Found
 
@@ -59,13 +58,13 @@ class Memory:
     def __init__(self, current: Callable[[], Replies], count: Callable[[str], None]) -> None:
         self._current, self._count = current, count
 
-    def reply(self, body: bytes) -> bytes | None:
-        """As `Replies.get`."""
-        reply = self._current().get(body)
+    def reply(self, body: bytes) -> tuple[bytes | None, Replies]:
+        """As `Replies.get`; and where to keep the reply if there is none.
+
+        If another model takes over until then, nobody asks these replies any more.
+        """
+        replies = self._current()
+        reply = replies.get(body)
         if reply is not None:
             self._count("model")
-        return reply
-
-    def keep(self, body: bytes, ask: Any, found: Any, reply: bytes) -> None:
-        """As `Replies.keep`."""
-        self._current().keep(body, ask, found, reply)
+        return reply, replies

@@ -59,17 +59,17 @@ class LeanRoute(APIRoute):
             reason = f"the body is larger than {MAX_BODY_BYTES} bytes; ask in several requests"
             await send_json(send, 413, _problem(reason), close=True)
             return
-        reply = self.memory.reply(body) if self.memory else None
+        reply, replies = self.memory.reply(body) if self.memory else (None, None)
         if reply is None:
             try:
-                given = self._body.model_validate_json(body)
+                given: Any = self._body.model_validate_json(body)
             except ValidationError as error:
                 await send_json(send, 400, _problem(_reasons(error)))
                 return
-            answer = await self._answer(given)
+            answer: Any = await self._answer(given)
             reply = self._found.dump_json(answer, exclude_none=True)
-            if self.memory:
-                self.memory.keep(body, given, answer, reply)
+            if replies:
+                replies.keep(body, given, answer, reply)
         await send_json(send, 200, reply)
 
 
