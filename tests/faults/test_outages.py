@@ -13,16 +13,16 @@ import pytest
 from hpo.places import Places
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import (
-    PATIENCE_SECONDS,
     finish,
-    has_reports,
+    in_mid_training,
     run,
     shop,
     start,
+    storage_in,
     study_file,
     study_in,
 )
-from tests.hpo.mlflow_server import TrackingServer, by_trial, eventually, mlflow_template
+from tests.hpo.mlflow_server import TrackingServer, by_trial, mlflow_template
 
 __all__ = ["mlflow_template"]
 
@@ -74,7 +74,8 @@ def test_a_study_through_an_outage(tmp_path: Path, mlflow_template: Path, fault:
     call = ["--data", shop(tmp_path), "--study", toml, "--workers", 2, "--no-report"]
     process = start("hpo.run", *call, "--tracking-uri", server.uri, cwd=tmp_path)
     try:
-        eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
+        with in_mid_training(process, storage_in(tmp_path)):
+            pass
         fault(server, mlflow_template)  # type: ignore[operator]
         code, out, err = finish(process)
         assert code in (0, 3), out + err

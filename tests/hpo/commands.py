@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
 import psutil
 
 from hpo.errors import StudyError
-from hpo.storage import open_storage
+from hpo.storage import existing_storage
 from hpo.study import load_study
 from tests.examples import conveyor
+from tests.hpo.mlflow_server import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 120.0  # until a study has its first epoch; only ends a broken test
@@ -93,15 +96,49 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
+def storage_in(folder: Path) -> str:
+    """URL of the storage that a command run in the folder uses by default."""
+    return f"sqlite:///{(folder / 'studies/optuna.db').as_posix()}"
+
+
 def study_in(folder: Path, name: str | None = None) -> optuna.Study:
-    return load_study(open_storage(f"sqlite:///{(folder / 'studies/optuna.db').as_posix()}"), name)
+    return load_study(existing_storage(storage_in(folder)), name)
 
 
-def has_reports(folder: Path) -> bool:
-    """Whether some trial is in the middle of its training."""
-    if not (folder / "studies/optuna.db").exists():
+@contextmanager
+def in_mid_training(process: subprocess.Popen[str], storage: str) -> Iterator[list[psutil.Process]]:
+    """The workers of a launcher, each in the middle of a training.
+
+    While the body runs, launcher and workers are suspended: what is done to them comes before
+    anything that they do next, however slow or fast the machine.
+    """
+    held: list[psutil.Process] = []
+
+    def is_held() -> bool:
+        assert process.poll() is None, "it ended before it was seen in training"
+        if not _n_in_training(storage):
+            return False
+        held[:] = [psutil.Process(process.pid), *workers_of(process)]
+        _each(held, "suspend")
+        if _n_in_training(storage) == len(held) - 1:
+            return True
+        _each(held, "resume")
         return False
+
+    eventually(is_held, PATIENCE_SECONDS)
+    yield held[1:]
+    _each(held, "resume")
+
+
+def _each(processes: list[psutil.Process], action: str) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            getattr(process, action)()
+
+
+def _n_in_training(storage: str) -> int:
     try:
-        return any(trial.intermediate_values for trial in study_in(folder).trials)
+        trials = load_study(existing_storage(storage), None).trials
     except StudyError:
-        return False  # the file is there, the study not yet
+        return 0  # the file is not there yet, or the study
+    return sum(bool(t.intermediate_values) for t in trials if t.state.name == "RUNNING")

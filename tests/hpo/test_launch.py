@@ -17,18 +17,16 @@ from hpo.run import main
 from hpo.samplers import make_sampler
 from recsys.errors import RecsysError
 from tests.hpo.commands import (
-    PATIENCE_SECONDS,
     finish,
-    has_reports,
+    in_mid_training,
     run,
     shop,
     split_shop,
     start,
+    storage_in,
     study_file,
     study_in,
-    workers_of,
 )
-from tests.hpo.mlflow_server import eventually
 from tests.hpo.scripted import SPACE, study_config
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -95,8 +93,8 @@ def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:
 def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=600, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    workers_of(process)[0].kill()
+    with in_mid_training(process, storage_in(tmp_path)) as workers:
+        workers[0].kill()
     code, out, _ = finish(process)
     assert code == 0
     assert states(tmp_path) == Counter(COMPLETE=4, FAIL=1)
@@ -112,10 +110,8 @@ def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
 def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=600, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    workers = workers_of(process)
-    assert workers
-    process.kill()
+    with in_mid_training(process, storage_in(tmp_path)) as workers:
+        process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
@@ -137,8 +133,8 @@ def test_a_signal_parks_the_running_trials_and_they_go_on(
     n_epochs = 1200  # seconds on a fast machine
     call = arguments(tmp_path, "--workers", 2, epochs=n_epochs, n_trials=3)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    process.send_signal(number)
+    with in_mid_training(process, storage_in(tmp_path)):
+        process.send_signal(number)
     code, out, err = finish(process)
     assert code == expected, err
     assert "press Ctrl-C again" in out
@@ -167,7 +163,8 @@ def test_a_signal_parks_the_running_trials_and_they_go_on(
 def test_a_second_signal_leaves_nothing_running(tmp_path: Path, signals: tuple[int, ...]) -> None:
     call = arguments(tmp_path, "--workers", 2, epochs=5000, n_trials=50)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
+    with in_mid_training(process, storage_in(tmp_path)):
+        pass
     assert process.stdout is not None
     for number in signals:  # the second only after the first was heard: equal signals merge
         process.send_signal(number)
@@ -191,7 +188,8 @@ def test_after_the_timeout_signals_still_stop(
 ) -> None:
     call = arguments(tmp_path, "--workers", 1, "--timeout", 0.1, epochs=10_000, n_trials=9)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
+    with in_mid_training(process, storage_in(tmp_path)):
+        pass
     assert process.stdout is not None
     for number in signals:
         process.send_signal(number)

@@ -11,17 +11,16 @@ import pytest
 from hpo.records import epochs_of
 from hpo.tracking.projection import STATUS
 from tests.hpo.commands import (
-    PATIENCE_SECONDS,
     finish,
-    has_reports,
+    in_mid_training,
     run,
     shop,
     start,
+    storage_in,
     study_file,
     study_in,
-    workers_of,
 )
-from tests.hpo.mlflow_server import TrackingServer, by_trial, eventually
+from tests.hpo.mlflow_server import TrackingServer, by_trial
 
 
 @pytest.fixture
@@ -48,12 +47,12 @@ def check_runs(folder: Path, database: Path) -> None:
 
 def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template: Path) -> None:
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")
-    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=500)]
     call += ["--workers", "2", "--tracking-uri", "sqlite:///mlflow.db"]
     call += ["--tag", "team=shop", "--description", "a test"]
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    workers_of(process)[0].kill()
+    with in_mid_training(process, storage_in(tmp_path)) as workers:
+        workers[0].kill()
     code, out, err = finish(process)
     assert code == 0, out + err
     check_runs(tmp_path, tmp_path / "mlflow.db")
@@ -81,11 +80,11 @@ def test_a_server_that_stops_in_mid_study_costs_no_trial(
     tmp_path: Path, server: TrackingServer
 ) -> None:
     server.start()
-    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=120)]
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=500)]
     call += ["--workers", "2", "--tracking-uri", server.uri, "--no-report"]
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    server.stop()
+    with in_mid_training(process, storage_in(tmp_path)):
+        server.stop()
     code, out, err = finish(process)
     assert code == 3, out + err
     assert "4 of 4 trials finished (4 complete)" in out

@@ -11,20 +11,17 @@ import psutil
 import pytest
 import sqlalchemy
 
-from hpo.errors import StudyError
 from hpo.records import Outcome
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from tests.hpo.commands import (
-    PATIENCE_SECONDS,
     finish,
+    in_mid_training,
     run,
     shop,
     start,
     study_file,
-    workers_of,
 )
-from tests.hpo.mlflow_server import eventually
 from tests.hpo.postgresql import postgresql_url
 
 __all__ = ["postgresql_url"]
@@ -67,14 +64,6 @@ def states(storage: str) -> Counter[str]:
     return Counter(trial.state.name for trial in study_at(storage).trials)
 
 
-def has_reports(storage: str) -> bool:
-    try:
-        trials = study_at(storage).trials
-    except StudyError:
-        return False  # not there yet
-    return any(t.intermediate_values for t in trials if t.state.name == "RUNNING")
-
-
 def test_six_launchers_at_once_make_one_exact_study(tmp_path: Path, storage: str) -> None:
     call = command(tmp_path, storage, workers=1, n_trials=5)
     launchers = [start("hpo.run", *call, cwd=tmp_path) for _ in range(6)]
@@ -89,13 +78,11 @@ def test_a_launcher_killed_in_mid_study_is_followed_by_an_exact_one(
     tmp_path: Path, empty_postgresql: str
 ) -> None:
     """On PostgreSQL, where the lock is a session that the server must see end."""
-    call = command(tmp_path, empty_postgresql, workers=2, epochs=200, n_trials=4)
+    call = command(tmp_path, empty_postgresql, workers=2, epochs=600, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
-    eventually(lambda: has_reports(empty_postgresql), PATIENCE_SECONDS)
-    workers = workers_of(process)
-    process.kill()
+    with in_mid_training(process, empty_postgresql) as workers:
+        process.kill()
     process.communicate()
-    assert workers
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     n_lost = states(empty_postgresql)["RUNNING"]
     assert n_lost >= 1

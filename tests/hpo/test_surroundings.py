@@ -17,10 +17,11 @@ from tests.hpo.commands import (
     PATIENCE_SECONDS,
     environment,
     finish,
-    has_reports,
+    in_mid_training,
     run,
     shop,
     start,
+    storage_in,
     study_file,
     study_in,
     workers_of,
@@ -89,12 +90,12 @@ def test_a_damaged_storage_is_called_damaged(tmp_path: Path) -> None:
 
 
 def test_a_storage_that_is_deleted_in_mid_study_is_no_success(tmp_path: Path) -> None:
-    toml = study_file(tmp_path, epochs=300)
+    toml = study_file(tmp_path, epochs=600)
     call = ["--data", shop(tmp_path), "--study", toml, "--no-tracking", "--no-report"]
     process = start("hpo.run", *call, "--workers", 2, cwd=tmp_path)
-    eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
-    for path in (tmp_path / "studies").glob("optuna.db*"):
-        path.unlink()
+    with in_mid_training(process, storage_in(tmp_path)):
+        for path in (tmp_path / "studies").glob("optuna.db*"):
+            path.unlink()
     code, out, err = finish(process)
     assert code == 1, out + err
     assert "the study is no longer this launcher's (studies/optuna.db was deleted)" in err
@@ -104,7 +105,7 @@ def test_a_storage_that_is_deleted_in_mid_study_is_no_success(tmp_path: Path) ->
 def test_ctrl_c_to_the_whole_group_parks(tmp_path: Path) -> None:
     """A terminal sends it to the workers, too, and may send it while they still import."""
     call = command(tmp_path)[2:]
-    toml = study_file(tmp_path, epochs=200)
+    toml = study_file(tmp_path, epochs=5000)
     for number in (signal.SIGINT, signal.SIGTERM):
         for reported in (False, True):
             process = subprocess.Popen(
@@ -114,7 +115,8 @@ def test_ctrl_c_to_the_whole_group_parks(tmp_path: Path) -> None:
             )  # fmt: skip
             eventually(lambda p=process: bool(workers_of(p)), PATIENCE_SECONDS)
             if reported:
-                eventually(lambda: has_reports(tmp_path), PATIENCE_SECONDS)
+                with in_mid_training(process, storage_in(tmp_path)):
+                    pass
             os.killpg(process.pid, number)
             code, out, err = finish(process)
             assert code == 128 + number, out + err
