@@ -73,7 +73,7 @@ def run_study(
     client = open_client(places.tracking_uri)
     client.search_runs([experiment_id(client, places.experiment)])
     children = _cpu(resource.RUSAGE_CHILDREN)
-    with make_runners(request, split.tuning, record.uid) as runners:
+    with make_runners(request, split.tuning, record) as runners:
         mirror = MirrorThread(places, "cost") if tracked else None
         started, cpu = time.perf_counter(), time.process_time()
         if mirror:

@@ -10,10 +10,10 @@ from optuna import Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import Attempt, Cause, Outcome
-from hpo.settings import OBJECTIVE
 from hpo.usage import usage
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
+from recsys.metrics import MetricName
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # what counts
 
@@ -23,6 +23,7 @@ class Assignment:
     """A trial that runs: what to train, and what it has shown so far.
 
     Attributes:
+        objective: what the study maximizes.
         times_ms: when each epoch ended first; longer than `results` while a parked trial tells its
             earlier epochs again.
         reported: epochs that the storage has.
@@ -36,6 +37,7 @@ class Assignment:
     trial: Trial
     config: TrainConfig
     attempt: Attempt
+    objective: MetricName = "recall_at_10"
     results: list[EpochResult] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     reported: set[int] = field(default_factory=set)
@@ -54,7 +56,16 @@ class Assignment:
     @property
     def best(self) -> EpochResult | None:
         """The epoch with the best objective, the first of equals; None before the first."""
-        return max(self.results, key=objective_value, default=None)
+        return max(self.results, key=self.value_of, default=None)
+
+    @property
+    def values(self) -> list[float]:
+        """The objective of each epoch."""
+        return [self.value_of(result) for result in self.results.copy()]
+
+    def value_of(self, result: EpochResult) -> float:
+        """The objective of one epoch."""
+        return result.metrics.value(self.objective)
 
     @property
     def seconds(self) -> float:
@@ -67,8 +78,3 @@ class Assignment:
         best_epoch = self.best.epoch if self.best else 0
         used = usage(self.results, self.started, self.cpu_started)
         return Outcome(best_epoch, self.seconds, cause, message, trace, usage=used)
-
-
-def objective_value(result: EpochResult) -> float:
-    """What the study maximizes, of one epoch."""
-    return float(getattr(result.metrics, OBJECTIVE))

@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import PromotionError
 from hpo.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
-from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.config import TrainConfig
 
@@ -29,7 +28,7 @@ class Candidate:
         trial: its number.
         config: what it trained.
         epochs: its best epoch.
-        value: recall_at_10 at that epoch, which is what the study says.
+        value: the objective at that epoch, which is what the study says.
         validation: its metrics at that epoch.
     """
 
@@ -100,13 +99,15 @@ def _candidate(record: StudyRecord, name: str, trial: FrozenTrial) -> Candidate:
         )
     config = SearchSpace(record.config).config(trial.params, attempt.seed)
     epochs, value = outcome.best_epoch, float(trial.value or 0.0)
-    return Candidate(record, name, trial.number, config, epochs, value, _metrics(trial, epochs))
+    return Candidate(
+        record, name, trial.number, config, epochs, value, _metrics(record, trial, epochs)
+    )
 
 
-def _metrics(trial: FrozenTrial, epoch: int) -> dict[str, float]:
+def _metrics(record: StudyRecord, trial: FrozenTrial, epoch: int) -> dict[str, float]:
     columns = epochs_of(trial)
     if epoch not in columns.get("epoch", []):
-        return {OBJECTIVE: float(trial.value or 0)}
+        return {record.config.objective: float(trial.value or 0)}
     row = columns["epoch"].index(epoch)
     others = {"epoch", "time_ms", "train_loss"}
     return {name: column[row] for name, column in columns.items() if name not in others}

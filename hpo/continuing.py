@@ -42,6 +42,8 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
     """Differences that make it another experiment, whatever its owner says."""
     space = _changes("space", stored, now)
     found = [text for name, text in space.items() if _other_kind(name, stored, now)]
+    if (before := stored.config.objective) != (after := now.config.objective):
+        found.append(f"objective: was {before}, is {after}")
     for side in ("item", "user"):
         before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
         if before != after:

@@ -23,7 +23,7 @@ from hpo.records import StudyRecord, best_complete, comparable
 from hpo.request import Request, Speech
 from hpo.running import OpenStudy, catch_up, run_trials
 from hpo.scheduler import Ended
-from hpo.settings import OBJECTIVE, StudyConfig
+from hpo.settings import StudyConfig
 from hpo.storage import open_storage, parking_place
 from hpo.study import leave_out, load_study, new_uid, open_study
 from hpo.warm_starts import with_best_of
@@ -58,7 +58,7 @@ def launch(request: Request) -> int:
             record, people = opened.record, speech.people
             people.print(summary.heading(record, n_trials, n_before, request.places))
             if split.is_sampled:
-                popular = record.baselines["popularity"][OBJECTIVE]
+                popular = record.baselines["popularity"][record.config.objective]
                 people.print(f"validation, popularity: {sample_line(split, popular)}")
             try:
                 ended, tracking = run_trials(request, opened, speech)

@@ -18,7 +18,7 @@ from pathlib import Path
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.assignment import FINISHED, Assignment, objective_value
+from hpo.assignment import FINISHED, Assignment
 from hpo.constraints import Constraints, Measure
 from hpo.pruning import pruning_rule
 from hpo.records import (
@@ -138,7 +138,8 @@ class Ledger:
                 after=n_before,
             )
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
-            assignment = Assignment(trial, self._space.suggest(trial, attempt.seed), attempt)
+            train_config = self._space.suggest(trial, attempt.seed)
+            assignment = Assignment(trial, train_config, attempt, self._config.objective)
             excess = self._constraints.excess(assignment.config)
             for name, value in excess.items():
                 trial.set_constraint(name, value)
@@ -162,11 +163,10 @@ class Ledger:
         if result.epoch in assignment.reported:
             return False
         with self._lock:
-            assignment.trial.report(objective_value(result), result.epoch)
+            assignment.trial.report(assignment.value_of(result), result.epoch)
             if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
                 self._flush(assignment)
-            values = [objective_value(each) for each in assignment.results]
-            return self._rule.is_hopeless(assignment.number, values)
+            return self._rule.is_hopeless(assignment.number, assignment.values)
 
     def _flush(self, assignment: Assignment) -> None:
         if len(assignment.times_ms) > len(assignment.results):
@@ -179,7 +179,7 @@ class Ledger:
         """End a trial with the value of its best epoch; what was recorded of it."""
         best = assignment.best
         assert best is not None, "a training ended without an epoch"
-        value = objective_value(best)
+        value = assignment.value_of(best)
         return self._finish(assignment, TrialState.COMPLETE, assignment.outcome(), value)
 
     def prune(self, assignment: Assignment) -> Outcome:

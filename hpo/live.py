@@ -13,10 +13,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.assignment import Assignment, objective_value
+from hpo.assignment import Assignment
 from hpo.progress import LineProgress, shown_params
 from hpo.records import Outcome
-from hpo.settings import OBJECTIVE
 from recsys.epoch_result import EpochResult
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -55,12 +54,12 @@ class LiveProgress:
     def __rich__(self) -> Group:
         lines = self._lines
         self._bar.update(self._task, completed=lines.n_finished, left=self._left())
-        best = f"best {OBJECTIVE} so far: {lines.best:.4f}" if lines.best else "no result yet"
+        best = f"best {lines.objective} so far: {lines.best:.4f}" if lines.best else "no result yet"
         table = Table(box=None, padding=(0, 2), title=best)
-        for heading in ("trial", "epoch", OBJECTIVE, "curve", "parameters"):
+        for heading in ("trial", "epoch", lines.objective, "curve", "parameters"):
             table.add_column(heading, no_wrap=True)
         for number, assignment in sorted(self._running.copy().items()):
-            values = [objective_value(result) for result in assignment.results.copy()]
+            values = assignment.values
             table.add_row(
                 str(number),
                 f"{len(values)}/{assignment.config.epochs}",

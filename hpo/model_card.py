@@ -53,7 +53,7 @@ def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -
 def _verdict(found: Findings) -> str:
     outcome = "Passed" if found.reason is None else f"Refused: {found.reason}"
     cost = "; ".join([lines.cost_line(found), *lines.index_lines(found)])
-    return f"{outcome}. By recall_at_10, paired over the same test users. {cost}."
+    return f"{outcome}. By {found.objective}, paired over the same test users. {cost}."
 
 
 def _occasion(found: Findings) -> list[str]:

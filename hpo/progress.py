@@ -9,10 +9,10 @@ from typing import Any, Protocol, TextIO
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hpo.assignment import FINISHED, Assignment, objective_value
+from hpo.assignment import FINISHED, Assignment
 from hpo.records import Outcome
-from hpo.settings import OBJECTIVE
 from recsys.epoch_result import EpochResult
+from recsys.metrics import MetricName
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -40,12 +40,20 @@ class LineProgress:
     Args:
         n_finished: trials finished before this run.
         best: highest value before this run.
+        objective: what the values are.
     """
 
-    def __init__(self, console: Console, n_trials: int, n_finished: int, best: float) -> None:
+    def __init__(
+        self,
+        console: Console,
+        n_trials: int,
+        n_finished: int,
+        best: float,
+        objective: MetricName = "recall_at_10",
+    ) -> None:
         self._console, self._n_trials = console, n_trials
         self._lock = threading.Lock()
-        self.n_finished, self.best = n_finished, best
+        self.n_finished, self.best, self.objective = n_finished, best, objective
 
     def started(self, assignment: Assignment) -> None:
         """Nothing to say until the trial ends."""
@@ -65,7 +73,7 @@ class LineProgress:
 
     def line(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> str:
         """`[ 7/50] trial 6 complete recall_at_10 0.1871 (best) at epoch 22 of 32, 4.1 s, dim=..`"""
-        value = objective_value(assignment.best) if assignment.best else 0.0
+        value = max(assignment.values, default=0.0)
         better = state is TrialState.COMPLETE and value > self.best
         self.n_finished += state in FINISHED
         self.best = value if better else self.best
@@ -79,7 +87,7 @@ class LineProgress:
             return f"{head}, not trained again: the same config as trial {outcome.same_as}"
         mark = " (best)" if better else ""
         return (
-            f"{head} {OBJECTIVE} {value:.4f}{mark} at epoch {outcome.best_epoch} "
+            f"{head} {self.objective} {value:.4f}{mark} at epoch {outcome.best_epoch} "
             f"of {len(assignment.results)}, {outcome.seconds:.1f} s, {shown_params(assignment)}"
         )
 
@@ -117,10 +125,10 @@ class JsonProgress:
                  train_loss=result.train_loss, **metrics)  # fmt: skip
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
-        best, same = assignment.best, assignment.same_as
-        value = same.value if same else objective_value(best) if best else None
-        self.say("ended", trial=assignment.number, state=STATES[state], **{OBJECTIVE: value},
-                 **outcome.as_dict())  # fmt: skip
+        same = assignment.same_as
+        value = same.value if same else max(assignment.values, default=None)
+        self.say("ended", trial=assignment.number, state=STATES[state],
+                 **{assignment.objective: value}, **outcome.as_dict())  # fmt: skip
 
     def note(self, message: str) -> None:
         self.say("note", message=message)

@@ -25,6 +25,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         "",
         *_test(promotion),
         "",
+        f"by {found.objective}, paired over the same test users:",
         *lines.gate_table(found),
         *found.notes,
         lines.cost_line(found),

@@ -15,6 +15,7 @@ from hpo.errors import PromotionError
 from hpo.settings import DataConfig, PromotionConfig, SplitConfig
 from recsys.checkpoint import Checkpoint
 from recsys.config import TrainConfig
+from recsys.metrics import MetricName
 
 if TYPE_CHECKING:
     from hpo.candidate import Candidate
@@ -37,6 +38,8 @@ class Source(BaseModel):
     """Of the data, for people."""
     data: DataConfig
     """Where it is, and how it is read."""
+    objective: MetricName = "recall_at_10"
+    """What the study maximized."""
     split: SplitConfig
     """The rule that holds rows out."""
     promotion: PromotionConfig
@@ -72,6 +75,7 @@ class Recipe:
             trial=candidate.trial,
             data_name=record.data_name,
             data=moved(record.config.data, data),
+            objective=record.config.objective,
             split=record.config.split,
             promotion=record.config.promotion,
         )

@@ -14,7 +14,6 @@ from hpo.data import load_split
 from hpo.environment import environment
 from hpo.errors import StudyError
 from hpo.records import Attempt, StudyRecord, epochs_of
-from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.checkpoint import origin, save
 from recsys.console import usable_device
@@ -92,24 +91,24 @@ def replay(
     record, attempt = StudyRecord.of(study), Attempt.of(trial)
     assert attempt is not None
     split = load_split(record, data)
-    columns = epochs_of(trial)
+    columns, objective = epochs_of(trial), record.config.objective
     config = SearchSpace(record.config).config(trial.params, attempt.seed)
     before = torch.get_num_threads()
     torch.set_num_threads(attempt.threads)
     differences: list[str] = []
     n_epochs, step = 0, -(-len(columns["epoch"]) // SAID)
     try:
-        fit = Fit(split.tuning, config, torch.device(attempt.device))
-        pairs = zip(columns[OBJECTIVE], columns["train_loss"], strict=True)
+        fit = Fit(split.tuning, config, torch.device(attempt.device), objective)
+        pairs = zip(columns[objective], columns["train_loss"], strict=True)
         for (value, loss), result in zip(pairs, fit, strict=False):  # no epoch more than stored
             n_epochs = result.epoch
-            now = result.metrics.recall_at_10
+            now = result.metrics.value(objective)
             same = (now, result.train_loss) == (value, loss)
             if not same or result.epoch % step == 0:
-                say(f"epoch {result.epoch}: {OBJECTIVE} {now:.6f}, stored {value:.6f}")
+                say(f"epoch {result.epoch}: {objective} {now:.6f}, stored {value:.6f}")
             if not same:
                 differences.append(
-                    f"epoch {result.epoch} differs: {OBJECTIVE} {now!r}, stored {value!r}; "
+                    f"epoch {result.epoch} differs: {objective} {now!r}, stored {value!r}; "
                     f"train_loss {result.train_loss!r}, stored {loss!r}"
                 )
                 break

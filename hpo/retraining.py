@@ -76,7 +76,10 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
         if not dry_run:
             _finish(promoter, recipe, champion.version)
         return Unchanged(champion.version, split.interactions.fingerprint)
-    occasion = Occasion(drift=measure_drift(champion.version, champion.stored, split.interactions))
+    drift = measure_drift(
+        champion.version, champion.stored, split.interactions, recipe.source.objective
+    )
+    occasion = Occasion(drift=drift)
     if dry_run:
         return promoter.measure(recipe, occasion, champion, split, None)
     tags = {registry.RULES: recipe.rules, registry.COMPARED: str(champion.version)}

@@ -61,7 +61,7 @@ def run_trials(
         mirror = MirrorThread(request.places, opened.study.study_name)
     config = opened.config
     with ExitStack() as stack:
-        runners = stack.enter_context(make_runners(request, opened.holdout, opened.record.uid))
+        runners = stack.enter_context(make_runners(request, opened.holdout, opened.record))
         progress = _progress(request, opened, speech, stack)
         if mirror:
             mirror.start()
@@ -87,9 +87,11 @@ def run_trials(
 def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
     if request.json:
         return JsonProgress(speech.programs)
-    ledger, best = opened.ledger, opened.ledger.best()
+    ledger, best, config = opened.ledger, opened.ledger.best(), opened.config
     value = best.value or 0.0 if best else 0.0
-    lines = LineProgress(speech.people, opened.config.n_trials, ledger.n_finished(), value)
+    lines = LineProgress(
+        speech.people, config.n_trials, ledger.n_finished(), value, config.objective
+    )
     if not sys.stdout.isatty():
         return lines
     where = summary.where(opened.study, request.places, tracking=request.tracking)
@@ -109,18 +111,21 @@ def catch_up(request: Request, name: str) -> TrackingError | None:
 
 
 @contextmanager
-def make_runners(request: Request, holdout: Holdout, uid: str) -> Iterator[Sequence[Runner]]:
+def make_runners(
+    request: Request, holdout: Holdout, record: StudyRecord
+) -> Iterator[Sequence[Runner]]:
     """The slots, and the file that worker processes read; both go when the block ends."""
+    objective = record.config.objective
     if request.runner == "inline":
-        yield [InlineRunner(holdout, torch.device(request.devices[0]))]
+        yield [InlineRunner(holdout, torch.device(request.devices[0]), objective)]
         return
     available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
     threads = request.config.threads or useful
-    with working_folder(request.places.storage, uid) as folder:
+    with working_folder(request.places.storage, record.uid) as folder:
         data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
-        runners = [ProcessRunner(data, device, threads) for device in request.devices]
+        runners = [ProcessRunner(data, device, threads, objective) for device in request.devices]
         try:
             yield runners
         finally:

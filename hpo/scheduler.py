@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages._rdb.models import NOT_FOUND_MSG
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -24,6 +22,7 @@ from hpo.records import Outcome
 from hpo.retries import RETRIED
 from hpo.runners import Runner
 from hpo.signals import PARK_SECONDS, stop_signals
+from hpo.storage import storage_failures
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
@@ -38,25 +37,6 @@ class Ended:
 
     reason: str
     n_finished: int
-
-
-@contextmanager
-def _storage_failures() -> Iterator[None]:
-    """What the storage raises when it fails or has lost the study, as StudyStopped."""
-    try:
-        yield
-    except StorageInternalError as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise StudyStopped(
-            f"the study's storage failed: {cause}; mend that, then run the same command again"
-        ) from error
-    except KeyError as error:
-        if error.args != (NOT_FOUND_MSG,):
-            raise
-        raise StudyStopped(
-            "the study was deleted from its storage while it ran; "
-            "run the same command again to start anew"
-        ) from error
 
 
 class Scheduler:
@@ -119,7 +99,7 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
         self._check_lock()
-        with _storage_failures():
+        with storage_failures():
             if self._error is not None:
                 raise self._error
             n_finished = self._ledger.n_finished()

@@ -16,9 +16,9 @@ from hpo.parameter import Parameter
 from hpo.search import PrunerConfig, SamplerConfig
 from recsys.config import TrainConfig
 from recsys.interactions import Repeats
+from recsys.metrics import MetricName
 from recsys.split import EVAL_USERS, Method
 
-OBJECTIVE = "recall_at_10"
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
@@ -63,10 +63,10 @@ class PromotionConfig(_Section):
     """What a model must show on test users to become the champion, see `hpo.gate.verdict`."""
 
     min_gain: float = Field(0.002, ge=0, lt=1)
-    """The lower end of the 95% interval of its gain in recall_at_10 over the champion must lie
+    """The lower end of the 95% interval of its gain in the objective over the champion must lie
     above this."""
     max_loss: float = Field(0.05, ge=0, lt=1)
-    """hpo.retrain: that end must lie above minus this share of the champion's recall_at_10."""
+    """hpo.retrain: that end must lie above minus this share of what the champion has."""
     must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )
@@ -107,6 +107,9 @@ class StudyConfig(_Section):
     """The default configuration, which is trial 0; what is left out has the model's defaults."""
     space: dict[str, Parameter] = Field(min_length=1)
     """What is searched: hyperparameter = { low, high } or { choices }."""
+    objective: MetricName = "recall_at_10"
+    """What is maximized, on validation: a trial's value is that of its best epoch. The gate asks
+    for it, too."""
     n_trials: int = Field(50, ge=1)
     """So many trials finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
 
-from hpo.errors import SettingsError, StudyError
+from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.locks import exclusive, sqlite_path
 from hpo.records import StudyRecord
 from recsys.sqlite_files import reading_url, sqlite_url, why_unreadable
@@ -107,7 +108,7 @@ def _opening(url: str) -> Iterator[None]:
         yield
     except (
         sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
+        StorageInternalError,
         ImportError,  # the database driver
         OSError,
     ) as error:
@@ -118,6 +119,25 @@ def _opening(url: str) -> Iterator[None]:
         if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
             cure = f"; install its driver: {POSTGRESQL}"
         raise SettingsError(f"storage {shown} cannot be opened: {reason}{cure}") from error
+
+
+@contextmanager
+def storage_failures() -> Iterator[None]:
+    """What the storage of a running study raises when it fails or has lost it, as StudyStopped."""
+    try:
+        yield
+    except StorageInternalError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise StudyStopped(
+            f"the study's storage failed: {cause}; mend that, then run the same command again"
+        ) from error
+    except KeyError as error:
+        if error.args != (NOT_FOUND_MSG,):
+            raise
+        raise StudyStopped(
+            "the study was deleted from its storage while it ran; "
+            "run the same command again to start anew"
+        ) from error
 
 
 def _create_sqlite(path: Path) -> None:

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from hpo.continuing import acceptable, prohibitive
 from hpo.errors import StudyError
 from hpo.records import STUDY, StudyRecord
-from hpo.settings import OBJECTIVE, plain
+from hpo.settings import plain
 from hpo.space import SearchSpace
 
 CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
@@ -82,7 +82,8 @@ def open_study(
             )
         study.set_user_attr(STUDY, record.to_json())
         # what study.set_metric_names does, without its warning: plots name what they show
-        storage.set_study_system_attr(study._study_id, "study:metric_names", [OBJECTIVE])
+        objective = record.config.objective
+        storage.set_study_system_attr(study._study_id, "study:metric_names", [objective])
     stored = StudyRecord.of(study)
     changes, hard = acceptable(stored, record), prohibitive(stored, record)
     if hard or (changes and not accept_changes):

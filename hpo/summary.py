@@ -14,7 +14,6 @@ from sqlalchemy.engine import make_url
 from hpo.places import Places
 from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
-from hpo.settings import OBJECTIVE
 from hpo.tracking.links import dashboard_path, mlflow_base
 from recsys.console import count
 from recsys.errors import TrackingError
@@ -52,9 +51,9 @@ def _features(record: StudyRecord) -> str:
 
 def table(study: Study, record: StudyRecord) -> Table:
     """The best trials, trial 0 (the defaults) and the baselines, on validation."""
-    names = _columns(record)
-    result = Table(title=f"study {study.study_name}: {OBJECTIVE} on validation")
-    for heading_ in ("trial", OBJECTIVE, "best epoch", "seconds", *names):
+    names, objective = _columns(record), record.config.objective
+    result = Table(title=f"study {study.study_name}: {objective} on validation")
+    for heading_ in ("trial", objective, "best epoch", "seconds", *names):
         result.add_column(heading_, justify="right", no_wrap=True)
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
@@ -66,7 +65,7 @@ def table(study: Study, record: StudyRecord) -> Table:
             result.add_row(*_row(trial, names, " (defaults)"))
     result.add_section()
     for baseline, metrics in record.baselines.items():
-        result.add_row(baseline, f"{metrics[OBJECTIVE]:.4f}", *[""] * (2 + len(names)))
+        result.add_row(baseline, f"{metrics[objective]:.4f}", *[""] * (2 + len(names)))
     return result
 
 

@@ -17,7 +17,6 @@ from hpo.gate.refit import Refit
 from hpo.model_card import model_card
 from hpo.packaging import save_pyfunc
 from hpo.recipe import Recipe
-from hpo.settings import OBJECTIVE
 from recsys import checkpoint
 from recsys.mlflow_client import experiment_id
 from recsys.pair_scorer import PairScorer
@@ -133,7 +132,7 @@ def _figures(found: Findings) -> dict[str, float]:
         gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"
         figures |= {name: gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
     if found.race:
-        figures[f"race_{OBJECTIVE}"] = found.race.won.mean
+        figures[f"race_{found.objective}"] = found.race.won.mean
         if (luck := found.race.luck) is not None:
             figures["race_luck"] = luck
     if found.index:

@@ -1,6 +1,6 @@
 """The process that trains. Knows recsys and torch; no optuna, no mlflow, no database.
 
-    python -m hpo.worker --data HOLDOUT.safetensors --device cpu --threads 1
+    python -m hpo.worker --data FILE --objective recall_at_10 --device cpu --threads 1
 
 Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when stdin closes, so a
 launcher that is killed leaves nobody behind.
@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 import torch
 
@@ -31,6 +31,7 @@ from hpo.runners import go_on
 from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
 from recsys.memory import forget_peaks
+from recsys.metrics import MetricName
 from recsys.prepared import load_holdout
 from recsys.trainer import Fit
 
@@ -99,7 +100,7 @@ def main() -> None:
         task = command["task"]
         try:
             forget_peaks(device)
-            fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device)
+            fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, options.objective)
             end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
         except Exception as error:
             end = to_message(failure_of(error))
@@ -124,6 +125,7 @@ def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hpo.worker")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--objective", choices=get_args(MetricName), required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(argv)

@@ -30,7 +30,7 @@ class TrainConfig:
     epochs: int = _in(60, 1, 10_000)
     """Upper bound; the best epoch's weights are kept."""
     patience: int = _in(10, 1, 10_000)
-    """Stop after this many epochs without a better validation recall_at_10."""
+    """Stop after this many epochs without a better value of the objective on validation."""
     batch_size: int = _in(128, 1, 1_000_000)
     """Users per optimizer step."""
     cuts: int = _in(1, 1, 64)

@@ -11,11 +11,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 CUTOFFS = (5, 10, 20)
+MetricName = Literal[
+    "recall_at_5", "recall_at_10", "recall_at_20", "ndcg_at_5", "ndcg_at_10", "ndcg_at_20", "mrr"
+]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -32,6 +36,10 @@ class Metrics:
     ndcg_at_20: float
     mrr: float
     n_users: int
+
+    def value(self, name: MetricName) -> float:
+        """One of them."""
+        return float(getattr(self, name))
 
     def as_dict(self) -> dict[str, float]:
         """The seven metrics by name, without n_users."""

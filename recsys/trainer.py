@@ -17,6 +17,7 @@ from recsys.evaluation import Evaluator, TowerScorer
 from recsys.interactions import Interactions
 from recsys.losses import softmax_loss
 from recsys.memory import peak_gpu_mb, peak_resident_mb
+from recsys.metrics import MetricName
 from recsys.model import TwoTower
 from recsys.negatives import NegativeSampler, n_negatives
 from recsys.newcomers import Newcomers
@@ -170,13 +171,22 @@ class Fit:
     Iterate it to train; a resumed one tells the epochs before the break again. Afterwards (or at
     any epoch) `model` has the best epoch's weights.
 
+    Args:
+        objective: the metric by which an epoch is better than another.
+
     Example:
         for result in (fit := Fit(split.tuning, TrainConfig())):
             print(result.epoch, result.metrics.recall_at_10)
     """
 
-    def __init__(self, holdout: Holdout, config: TrainConfig, device: torch.device) -> None:
-        self._config, self._device = config, device
+    def __init__(
+        self,
+        holdout: Holdout,
+        config: TrainConfig,
+        device: torch.device,
+        objective: MetricName = "recall_at_10",
+    ) -> None:
+        self._config, self._device, self._objective = config, device, objective
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)
         self._evaluator = Evaluator(holdout, device)
@@ -204,11 +214,14 @@ class Fit:
                 gpu_memory_mb=peak_gpu_mb(self._device),
             )
             self._results.append(result)
-            if self.best is None or metrics.recall_at_10 > self.best.metrics.recall_at_10:
+            if self.best is None or self._value(result) > self._value(self.best):
                 self.best = result
                 weights = self._trainer.model.named_parameters()
                 self._best_weights = {name: value.detach().clone() for name, value in weights}
             yield result
+
+    def _value(self, result: EpochResult) -> float:
+        return result.metrics.value(self._objective)
 
     def _patience_is_over(self) -> bool:
         best = self.best.epoch if self.best else 0
@@ -235,7 +248,7 @@ class Fit:
         except ValueError as error:
             raise CheckpointError(f"{path}: is of another training: {error}") from error
         self._results = results
-        self.best = max(results, key=lambda result: result.metrics.recall_at_10)
+        self.best = max(results, key=self._value)
         names = [name for name in state if name.startswith("best.")]
         device = next(self._trainer.model.parameters()).device
         self._best_weights = {name.removeprefix("best."): state[name].to(device) for name in names}

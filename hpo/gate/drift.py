@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo.gate.verdict import Comparison
-from hpo.settings import OBJECTIVE
 from recsys.checkpoint import Checkpoint
 from recsys.interactions import Interactions, Ints32
+from recsys.metrics import MetricName
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Drift:
         n_rows, rows_then: rows now, and of the champion's data.
         n_users, unknown_users: with rows now, and how many of them the champion's data lacks.
         n_items, unknown_items: likewise.
-        recall_then: the champion's recall_at_10 on its own test users; None: it does not say.
-        recall: on the new ones, as far as it can be asked; None: it cannot.
+        objective: what the champion's study maximized.
+        value_then: what the champion has on its own test users; None: it does not say.
+        value: on the new ones, as far as it can be asked; None: it cannot.
         n_asked: how many users that is; 0 if it cannot be asked.
     """
 
@@ -34,34 +35,39 @@ class Drift:
     unknown_users: int
     n_items: int
     unknown_items: int
-    recall_then: float | None
-    recall: float | None = None
+    value_then: float | None
+    value: float | None = None
     n_asked: int = 0
+    objective: MetricName = "recall_at_10"
 
     @property
     def lines(self) -> list[str]:
         """Two sentences for people."""
         users = _share("users", self.unknown_users, self.n_users)
         items = _share("items", self.unknown_items, self.n_items)
-        then = "unknown" if self.recall_then is None else f"{self.recall_then:.4f}"
-        now = "cannot be measured" if self.recall is None else (
-            f"{self.recall:.4f} on {self.n_asked:,} test users of the new data (those that it can "
+        then = "unknown" if self.value_then is None else f"{self.value_then:.4f}"
+        now = "cannot be measured" if self.value is None else (
+            f"{self.value:.4f} on {self.n_asked:,} test users of the new data (those that it can "
             "be asked about)"
         )  # fmt: skip
         rows = f"{self.n_rows:,} rows, {self.rows_then:,} in the data of version {self.version}"
+        what = f"{self.objective} of version {self.version}"
         return [
             f"drift: {rows}; it does not know {users} and {items}",
-            f"drift: {OBJECTIVE} of version {self.version} {now}, {then} on its own test users",
+            f"drift: {what} {now}, {then} on its own test users",
         ]
 
 
-def measure_drift(version: int, stored: Checkpoint, data: Interactions) -> Drift:
-    """All but the recall, which takes the exam.
+def measure_drift(
+    version: int, stored: Checkpoint, data: Interactions, objective: MetricName
+) -> Drift:
+    """All but the value on the new data, which takes the exam.
 
     Args:
         version: number of the champion.
         stored: its model, with all rows of its data as history.
         data: all rows now.
+        objective: what its study maximized.
     """
     then, test = stored.history, stored.meta.get("test", {})
     n_users, unknown_users = _count(data.users, data.user_ids, then.users, then.user_ids)
@@ -74,15 +80,16 @@ def measure_drift(version: int, stored: Checkpoint, data: Interactions) -> Drift
         unknown_users=unknown_users,
         n_items=n_items,
         unknown_items=unknown_items,
-        recall_then=test.get(OBJECTIVE),
+        value_then=test.get(objective),
+        objective=objective,
     )
 
 
-def with_recall(drift: Drift, champion: Comparison | None) -> Drift:
-    """The drift with what the exam adds: the champion's recall; None: it could not be asked."""
+def with_value(drift: Drift, champion: Comparison | None) -> Drift:
+    """The drift with what the exam adds: the champion's value; None: it could not be asked."""
     if champion is None:
         return drift
-    return replace(drift, recall=champion.theirs, n_asked=champion.n_users)
+    return replace(drift, value=champion.theirs, n_asked=champion.n_users)
 
 
 def _count(

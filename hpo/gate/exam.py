@@ -12,12 +12,12 @@ from hpo.gate.ground import ChampionScorer, NoCommonGround, common_ground, on_gr
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.training import train
 from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare, with_fallback
-from hpo.settings import OBJECTIVE, PromotionConfig
+from hpo.settings import PromotionConfig
 from recsys.bootstrap import Interval, mean_intervals
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, Scorer, TowerScorer
-from recsys.metrics import UserMetrics
+from recsys.metrics import MetricName, UserMetrics
 from recsys.model import TwoTower
 from recsys.split import Split
 
@@ -31,6 +31,7 @@ class Exam:
         model: trained on train + validation.
         rules: what the gate asks.
         device: where scores are computed.
+        objective: by which it is compared.
         renews: whether the model is a retraining of the champion.
     """
 
@@ -38,6 +39,7 @@ class Exam:
     model: TwoTower
     rules: PromotionConfig
     device: torch.device
+    objective: MetricName = "recall_at_10"
     renews: bool = False
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -58,7 +60,9 @@ class Exam:
         """Compare with a rival on all test users."""
         ours, theirs = self.found, self._evaluator.evaluate(scorer)
         self.comparisons.append(
-            compare(rival, ours.values[OBJECTIVE], theirs.values[OBJECTIVE], self.rules, what)
+            compare(
+                rival, ours.values[self.objective], theirs.values[self.objective], self.rules, what
+            )
         )
 
     def face_champion(self, champion: Champion) -> None:
@@ -74,8 +78,10 @@ class Exam:
             return
         champion.stored.model.to(self.device)
         evaluator = Evaluator(ground.holdout, self.device)
-        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[OBJECTIVE]
-        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[OBJECTIVE]
+        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[
+            self.objective
+        ]
+        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[self.objective]
         self.comparisons.append(
             compare(CHAMPION, ours, theirs, self.rules, what, renews=self.renews)
         )

@@ -13,6 +13,7 @@ from hpo.gate.race import Race
 from hpo.gate.verdict import Comparison
 from recsys.bootstrap import Interval
 from recsys.item_index import IndexFacts
+from recsys.metrics import MetricName
 
 FILE = "gate.json"
 
@@ -22,8 +23,9 @@ class Findings:
     """What the race, or the new data, and the one look at test showed.
 
     Attributes:
+        objective: by which rivals were compared.
         test: every metric of the refit on all test users, with its 95% interval.
-        comparisons: with the rivals, by recall_at_10.
+        comparisons: with the rivals.
         notes: rivals that were not measured, or only on a part, and why.
         model_mb: size of the model's files, in millions of bytes.
         latency_ms: median time of one answer of 10 items on the machine that promoted.
@@ -44,6 +46,7 @@ class Findings:
     race: Race | None = None
     drift: Drift | None = None
     index: IndexFacts | None = None
+    objective: MetricName = "recall_at_10"
 
     def comparison(self, rival: str) -> Comparison | None:
         """The one with this rival; None if it was not measured."""

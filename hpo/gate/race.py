@@ -18,7 +18,6 @@ from hpo.candidate import Candidate
 from hpo.errors import PromotionError
 from hpo.gate.training import train
 from hpo.samplers import derive_seed
-from hpo.settings import OBJECTIVE
 from recsys.bootstrap import Interval, mean_interval
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
@@ -33,7 +32,7 @@ class Racer:
     Attributes:
         trial: its number.
         study_value: what the study says, which is one seed at its best epoch.
-        values: recall_at_10 on validation, one per fresh seed; none if a training diverged.
+        values: the objective on validation, one per fresh seed; none if a training diverged.
         behind: what the winner has more, per user and paired; 0 for the winner, None if diverged.
     """
 
@@ -100,7 +99,7 @@ def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -
 
     Args:
         candidates: c of them, the study's best first.
-        shown: per candidate, one (m,) float64 per seed: every user's recall_at_10; empty for a
+        shown: per candidate, one (m,) float64 per seed: every user's objective; empty for a
             candidate that diverged.
 
     Raises:
@@ -139,7 +138,7 @@ def _values(
     seeds: Sequence[int],
     device: torch.device,
 ) -> list[Floats]:
-    values = []
+    values, objective = [], candidate.record.config.objective
     for seed in seeds:
         config = candidate.config.replace(seed=seed)
         try:
@@ -147,7 +146,7 @@ def _values(
         except DivergedError:
             return []
         scorer = TowerScorer(model, holdout.seen)
-        values.append(evaluator.evaluate(scorer).values[OBJECTIVE])
+        values.append(evaluator.evaluate(scorer).values[objective])
     return values
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.candidate import Candidate
-from hpo.gate.drift import Drift, with_recall
+from hpo.gate.drift import Drift, with_value
 from hpo.gate.exam import Exam
 from hpo.gate.findings import Findings
 from hpo.gate.limits import latency_ms, model_mb
@@ -73,7 +73,7 @@ def refit(
     say(f"refit: trial {recipe.source.trial}, {recipe.epochs} epochs on train + validation")
     model = train(split.final.seen, recipe.config, recipe.epochs, device)
     renews = occasion.drift is not None
-    exam = Exam(split, model, recipe.source.promotion, device, renews)
+    exam = Exam(split, model, recipe.source.promotion, device, recipe.source.objective, renews)
     if champion:
         exam.face_champion(champion)
     if occasion.race:
@@ -112,8 +112,9 @@ def _findings(
         # Data without common ground is other data, whatever the rules ask.
         reason = reason or exam.obstacle
         rivals = (one for one in exam.comparisons if one.rival == CHAMPION)
-        drift = with_recall(drift, next(rivals, None))
+        drift = with_value(drift, next(rivals, None))
     return Findings(
+        objective=exam.objective,
         test=exam.test,
         comparisons=tuple(exam.comparisons),
         notes=tuple(exam.notes),

@@ -21,7 +21,7 @@ class Comparison:
         rival: champion, default, popularity, itemknn or ease.
         what: which one, for people; for instance "version 3".
         n_users: how many could be compared.
-        ours, theirs: mean recall_at_10 over these users.
+        ours, theirs: mean of the objective over these users.
         gain: ours - theirs, paired per user, with its 95% interval.
         need: the interval's lower bound must lie above this; None: for information only.
     """
@@ -66,11 +66,11 @@ def compare(
 
     A retraining has the champion's own recipe, so it cannot be expected to beat it. It brings what
     the comparison leaves out: new users, new items, today's histories. So it must only be no worse,
-    by a non-inferiority test with the margin `max_loss` times the champion's recall.
+    by a non-inferiority test with the margin `max_loss` times the champion's value.
 
     Args:
         rival: see `Comparison`.
-        ours: (m,) float64, recall_at_10 of each user with the new model; m >= 1.
+        ours: (m,) float64, the objective of each user with the new model; m >= 1.
         theirs: (m,) float64, of the same users with the rival.
         rules: of the study file.
         what: see `Comparison`.

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from hpo.records import StudyRecord, comparable
 from hpo.reports.trials import TrialRow, best_so_far, complete, default_trial, read_trials
-from hpo.settings import OBJECTIVE
 from hpo.study import load_study
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared
@@ -83,10 +82,14 @@ def _by_end(trial: TrialRow) -> tuple[datetime, int]:
 
 def warnings(first: Side, second: Side) -> list[str]:
     """Why the numbers do not compare; [] if they do."""
-    if first.record.split_fingerprint == second.record.split_fingerprint:
-        return []
-    a, b = (f"{side.record.data_name} {side.record.split_fingerprint}" for side in (first, second))
-    return [f"different data or splits ({a}; {b}): the values do not compare"]
+    records, found = [side.record for side in (first, second)], []
+    if records[0].split_fingerprint != records[1].split_fingerprint:
+        a, b = (f"{record.data_name} {record.split_fingerprint}" for record in records)
+        found.append(f"different data or splits ({a}; {b}): the values do not compare")
+    if records[0].config.objective != records[1].config.objective:
+        a, b = (record.config.objective for record in records)
+        found.append(f"different objectives ({a}; {b}): the values do not compare")
+    return found
 
 
 def tables(first: Side, second: Side) -> Iterator[Table]:
@@ -95,7 +98,7 @@ def tables(first: Side, second: Side) -> Iterator[Table]:
     yield _table("best configurations", (first, second), _configs(first, second))
     searches = list(_searches(first, second))
     if searches:
-        yield _table(f"best {OBJECTIVE} so far", (first, second), searches)
+        yield _table(f"best {_objective(first, second)} so far", (first, second), searches)
 
 
 def _table(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str]]) -> Table:
@@ -109,15 +112,17 @@ def _table(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str
 
 
 def _facts(first: Side, second: Side) -> list[tuple[str, str, str]]:
+    objective = _objective(first, second)
     facts: dict[str, Callable[[Side], object]] = {
         "data": lambda side: side.record.data_name,
         "users, items": lambda side: _counts(side, "n_users", "n_items"),
         "train, validation rows": lambda side: _counts(side, "n_train", "n_validation"),
         "split": lambda side: side.record.config.split.method,
         "data and split": lambda side: side.record.split_fingerprint,
-        f"best {OBJECTIVE}": lambda side: _shown(side.best),
+        "objective": lambda side: side.record.config.objective,
+        f"best {objective}": lambda side: _shown(side.best),
         "best trial": lambda side: "none" if side.best is None else side.best.number,
-        f"default's {OBJECTIVE}": lambda side: _shown(default_trial(side.trials)),
+        f"default's {objective}": lambda side: _shown(default_trial(side.trials)),
         "popularity": lambda side: _popularity(side.record),
         "complete": lambda side: side.n("COMPLETE"),
         "pruned": lambda side: side.n("PRUNED"),
@@ -132,6 +137,11 @@ def _facts(first: Side, second: Side) -> list[tuple[str, str, str]]:
     return [(name, str(fact(first)), str(fact(second))) for name, fact in facts.items()]
 
 
+def _objective(first: Side, second: Side) -> str:
+    one, other = (side.record.config.objective for side in (first, second))
+    return one if one == other else "objective"
+
+
 def _counts(side: Side, *names: str) -> str:
     return ", ".join(f"{side.record.counts[name]:,}" for name in names)
 
@@ -142,7 +152,8 @@ def _shown(trial: TrialRow | None) -> str:
 
 def _popularity(record: StudyRecord) -> str:
     found = record.baselines.get("popularity", {})
-    return f"{found[OBJECTIVE]:.4f}" if OBJECTIVE in found else "unknown"
+    value = found.get(record.config.objective)
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:

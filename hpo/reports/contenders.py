@@ -18,7 +18,6 @@ import torch
 from hpo.errors import StudyError
 from hpo.records import StudyRecord
 from hpo.reports.trials import TrialRow
-from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from recsys.baselines import Popularity, ease, item_knn
 from recsys.bootstrap import Interval, mean_interval
@@ -26,7 +25,7 @@ from recsys.config import TrainConfig
 from recsys.errors import DataError
 from recsys.evaluation import Evaluator, Scorer, TowerScorer
 from recsys.interactions import Bools, Interactions
-from recsys.metrics import Floats, UserMetrics
+from recsys.metrics import Floats, MetricName, UserMetrics
 from recsys.model import TwoTower
 from recsys.segments import ItemGroup, UserGroup, activity_groups, coverage, popularity_groups
 from recsys.split import Holdout
@@ -48,15 +47,17 @@ class Contender:
     Attributes:
         name: best trial, default configuration, or a baseline's.
         users: every metric of every evaluated user, in the same order for all contenders.
-        by_users: recall_at_10 of each group of users, see `recsys.segments.activity_groups`.
-        by_items: per group of items, recall_at_10 of the users with a question in it.
+        objective: what the study maximizes.
+        by_users: the objective of each group of users, see `recsys.segments.activity_groups`.
+        by_items: per group of items, the objective of the users with a question in it.
         coverage: share of the catalogue in somebody's top 10.
-        stored: what the study says that its recall_at_10 is; None for a baseline.
+        stored: what the study says that its objective is; None for a baseline.
         model: what was measured; None for a baseline.
     """
 
     name: str
     users: UserMetrics
+    objective: MetricName
     by_users: Sequence[Floats]
     by_items: Sequence[Floats]
     coverage: float
@@ -65,20 +66,20 @@ class Contender:
 
     @property
     def values(self) -> Floats:
-        """(m,) recall_at_10 of every user."""
-        return self.users.values[OBJECTIVE]
+        """(m,) the objective of every user."""
+        return self.users.values[self.objective]
 
     @cached_property
-    def recall(self) -> Interval:
+    def value(self) -> Interval:
         """The mean over users with its bootstrap interval."""
         return mean_interval(self.values)
 
     @cached_property
-    def recall_by_users(self) -> list[Interval]:
+    def value_by_users(self) -> list[Interval]:
         return [mean_interval(values) for values in self.by_users]
 
     @cached_property
-    def recall_by_items(self) -> list[Interval]:
+    def value_by_items(self) -> list[Interval]:
         return [mean_interval(values) for values in self.by_items]
 
     def gain_over(self, other: Contender) -> Interval:
@@ -88,18 +89,27 @@ class Contender:
     @property
     def is_as_stored(self) -> bool:
         """Whether training again gave the value that the study has."""
-        return self.stored is None or abs(self.recall.mean - self.stored) < EXACT
+        return self.stored is None or abs(self.value.mean - self.stored) < EXACT
 
 
 class Bench:
     """Measures any scorer on one holdout, in the same way each time.
 
     Args:
+        objective: by which the models are compared.
         in_parts: also by group of users and of items, which costs as much again three times.
     """
 
-    def __init__(self, holdout: Holdout, device: torch.device, *, in_parts: bool = True) -> None:
+    def __init__(
+        self,
+        holdout: Holdout,
+        device: torch.device,
+        objective: MetricName,
+        *,
+        in_parts: bool = True,
+    ) -> None:
         self.holdout, self.device = holdout, device
+        self.objective: MetricName = objective
         self._evaluator = Evaluator(holdout, device)
         self.user_groups: list[UserGroup] = (
             activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
@@ -118,8 +128,9 @@ class Bench:
         return Contender(
             name,
             users,
-            [users.values[OBJECTIVE][group.members] for group in self.user_groups],
-            [part.evaluate(scorer).values[OBJECTIVE] for part in self._parts],
+            self.objective,
+            [users.values[self.objective][group.members] for group in self.user_groups],
+            [part.evaluate(scorer).values[self.objective] for part in self._parts],
             coverage(scorer, self.holdout.seen, self._evaluator.users, self.device),
             stored,
             scorer.model if isinstance(scorer, TowerScorer) else None,
@@ -152,7 +163,7 @@ def compare_models(
     Raises:
         StudyError: a trial was not run by hpo.run.
     """
-    bench = Bench(holdout, device)
+    bench = Bench(holdout, device, record.config.objective)
     named = [(BEST, best)]
     if default is not None and default.number != best.number:
         named.append((DEFAULT, default))
@@ -166,7 +177,7 @@ def compare_elsewhere(
     holdout: Holdout, device: torch.device, record: StudyRecord, best: TrialRow
 ) -> Comparison:
     """The best trial's configuration and the baselines on another holdout than the study's."""
-    bench = Bench(holdout, device, in_parts=False)
+    bench = Bench(holdout, device, record.config.objective, in_parts=False)
     winner = bench.measure(BEST, _retrain(bench, record, best))
     return Comparison(bench, [winner, *_baselines(bench)])
 

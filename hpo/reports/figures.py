@@ -17,7 +17,7 @@ from hpo.reports.style import (
     whole_ticks,
 )
 from hpo.reports.trials import TrialRow, best_so_far, complete
-from hpo.settings import OBJECTIVE
+from recsys.metrics import MetricName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,9 @@ KINDS: Mapping[str, Mapping[str, Any]] = {  # state: colour, marker
 }
 
 
-def history(trials: Sequence[TrialRow], lines: Mapping[str, float]) -> Figure:
+def history(
+    trials: Sequence[TrialRow], lines: Mapping[str, float], objective: MetricName
+) -> Figure:
     """Every trial's value, the best so far, and horizontal lines for what is to be beaten."""
     figure, (axes,) = new_figure(4.2)
     scatter(axes, trials, lambda trial: trial.number)
@@ -47,7 +49,7 @@ def history(trials: Sequence[TrialRow], lines: Mapping[str, float]) -> Figure:
     axes.set_ylim(low - 2 * margin, high + margin)
     axes.set_xlabel("trial")
     whole_ticks(axes)
-    axes.set_ylabel(OBJECTIVE)
+    axes.set_ylabel(objective)
     colours = dict.fromkeys(lines, "#56616c") | {"default": GREEN}
     label_lines(axes, [(value, name, colours[name]) for name, value in lines.items()])
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
@@ -63,7 +65,7 @@ def scatter(axes: Axes, trials: Sequence[TrialRow], across: Callable[[TrialRow],
             axes.scatter(at, values, s=30, label=label, zorder=3, **KINDS[state])
 
 
-def learning_curves(trials: Sequence[TrialRow]) -> Figure:
+def learning_curves(trials: Sequence[TrialRow], objective: MetricName) -> Figure:
     """Value by epoch; pruned trials end in a cross, failed ones in a triangle."""
     figure, (axes,) = new_figure(4.4)
     best = complete(trials)[0]
@@ -82,7 +84,7 @@ def learning_curves(trials: Sequence[TrialRow]) -> Figure:
     axes.scatter([best.best_epoch], [best.score], marker="*", s=150, color=ORANGE, zorder=5)
     axes.set_xlabel("epoch")
     whole_ticks(axes)
-    axes.set_ylabel(OBJECTIVE)
+    axes.set_ylabel(objective)
     axes.legend(loc="lower right")
     return figure
 

@@ -8,7 +8,6 @@ from html import escape
 
 from hpo.reports.parts import Gain, Headline, Report, Section, Table, with_bounds
 from hpo.reports.style import BLUE, GREY, RED
-from hpo.settings import OBJECTIVE
 
 BAR_WIDTH, BAR_HEIGHT = 170, 22  # px
 
@@ -96,7 +95,7 @@ def _headline(head: Headline) -> str:
 <div>
 <h3>Best: trial {head.trial}</h3>
 <div class="value">{head.value.mean:.4f}</div>
-<div class="bounds">{OBJECTIVE} on validation<br>
+<div class="bounds">{head.objective} on validation<br>
 95% interval {head.value.low:.4f} to {head.value.high:.4f}</div>
 {_table(head.config)}
 </div>
@@ -117,7 +116,8 @@ def _gains(head: Headline) -> str:
         for gain in head.gains
     )
     return (
-        f'<div class="scroll"><table class="gains"><thead><tr><th>over</th><th>its {OBJECTIVE}</th>'
+        '<div class="scroll"><table class="gains"><thead><tr><th>over</th>'
+        f"<th>its {head.objective}</th>"
         f"<th>gain (95% interval)</th><th></th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

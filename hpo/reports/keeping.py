@@ -10,7 +10,6 @@ from hpo.places import Places
 from hpo.replaying import save_model
 from hpo.reports.sections import Findings
 from hpo.reports.trials import complete
-from hpo.settings import OBJECTIVE
 from recsys.errors import RecsysError
 
 
@@ -37,7 +36,7 @@ def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) 
         return False, f"not kept: {error}"
     if save is None:
         return True, (
-            f"the model of trial {best.number} is not kept: trained again it has {OBJECTIVE} "
-            f"{winner.recall.mean:.6f}, not {best.score:.6f}"
+            f"the model of trial {best.number} is not kept: trained again it has "
+            f"{winner.objective} {winner.value.mean:.6f}, not {best.score:.6f}"
         )
     return True, f"kept: the model of trial {best.number}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hpo.reports.parts import Headline, Report, Section, Table, with_bounds
-from hpo.settings import OBJECTIVE
 
 
 def render_markdown(report: Report) -> str:
@@ -16,11 +15,11 @@ def render_markdown(report: Report) -> str:
 
 def _headline(head: Headline) -> list[str]:
     gains = Table(
-        ("gain over", f"its {OBJECTIVE}", "gain (95% interval)"),
+        ("gain over", f"its {head.objective}", "gain (95% interval)"),
         [(g.over, f"{g.their_value:.4f}", with_bounds(g.interval, "+")) for g in head.gains],
     )
     return [
-        f"**Best: trial {head.trial}, {OBJECTIVE} {with_bounds(head.value)} on validation**",
+        f"**Best: trial {head.trial}, {head.objective} {with_bounds(head.value)} on validation**",
         _table(head.config),
         _table(gains),
         _text(" ".join(head.verdict)),

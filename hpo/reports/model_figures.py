@@ -12,7 +12,6 @@ from hpo.reports.contenders import (
     Contender,
 )
 from hpo.reports.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure
-from hpo.settings import OBJECTIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +29,10 @@ COLOURS: Mapping[str, str] = {
 
 
 def values(found: Sequence[Contender]) -> Figure:
-    """Recall of each model with its interval over users, the best trial at the top."""
+    """The objective of each model with its interval over users, the best trial at the top."""
     figure, (axes,) = new_figure(0.8 + 0.4 * len(found))
     for row, contender in enumerate(reversed(found)):
-        interval, colour = contender.recall, COLOURS[contender.name]
+        interval, colour = contender.value, COLOURS[contender.name]
         axes.plot([interval.low, interval.high], [row, row], color=colour, lw=3, alpha=0.55)
         axes.plot(interval.mean, row, "o", color=colour, markersize=8)
         axes.annotate(
@@ -43,22 +42,22 @@ def values(found: Sequence[Contender]) -> Figure:
     axes.set_yticks(range(len(found)), [contender.name for contender in reversed(found)])
     axes.set_ylim(-0.5, len(found) - 0.3)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"{OBJECTIVE} on validation, 95% interval over users")
+    axes.set_xlabel(f"{found[0].objective} on validation, 95% interval over users")
     axes.grid(visible=False, axis="y")
     return figure
 
 
 def segments(compared: Comparison) -> Figure:
-    """Recall by history length and by item popularity, one bar per model."""
+    """The objective by history length and by item popularity, one bar per model."""
     figure, (users, items) = new_figure(3.7, 1, 2)
     bench, found = compared.bench, compared.found
     activity = [f"{group.shortest} to {group.longest}" for group in bench.user_groups]
-    _bars(users, activity, {c.name: c.recall_by_users for c in found})
+    _bars(users, activity, {c.name: c.value_by_users for c in found})
     users.set_title("by user activity")
     users.set_xlabel("rows in the user's history")
-    users.set_ylabel(OBJECTIVE)
+    users.set_ylabel(bench.objective)
     popularity = [f"{group.name}\n{group.n_items:,} items" for group in bench.item_groups]
-    _bars(items, popularity, {c.name: c.recall_by_items for c in found})
+    _bars(items, popularity, {c.name: c.value_by_items for c in found})
     items.set_title("by item popularity")
     items.set_xlabel("a third of all rows each")
     handles, labels = users.get_legend_handles_labels()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recsys.bootstrap import Interval
+from recsys.metrics import MetricName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Gain:
-    """How far the best trial is ahead: recall_at_10, paired over users."""
+    """How far the best trial is ahead: the objective, paired over users."""
 
     over: str
     their_value: float
@@ -65,13 +66,15 @@ class Headline:
 
     Attributes:
         trial: the best one's number.
-        value: its recall_at_10.
+        objective: what the study maximizes.
+        value: its objective.
         config: hyperparameter, the best trial's value, the default's.
         gains: over the default configuration first, then the baselines.
         verdict: the same in a sentence or two.
     """
 
     trial: int
+    objective: MetricName
     value: Interval
     config: Table
     gains: Sequence[Gain]

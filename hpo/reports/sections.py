@@ -16,7 +16,6 @@ from hpo.reports.model_figures import segments, values
 from hpo.reports.parts import Picture, Report, Section
 from hpo.reports.space_figures import importance_bars, parallel_coordinates, slices
 from hpo.reports.trials import TrialRow, complete, default_trial
-from hpo.settings import OBJECTIVE
 from recsys.split import Split
 
 NOTHING = (
@@ -101,9 +100,9 @@ def _next(findings: Findings) -> Section:
 
 
 def _search(findings: Findings) -> Iterator[Section]:
-    trials = findings.trials
+    trials, objective = findings.trials, findings.record.config.objective
     default = default_trial(trials)
-    lines = {c.name: c.recall.mean for c in findings.compared.found if c.stored is None}
+    lines = {c.name: c.value.mean for c in findings.compared.found if c.stored is None}
     if default is not None:
         lines["default"] = default.score
     yield Section(
@@ -111,8 +110,8 @@ def _search(findings: Findings) -> Iterator[Section]:
         "Optimization history",
         picture=Picture(
             "history",
-            history(trials, lines),
-            f"{OBJECTIVE} of each trial by number with the best so far; dashed lines for the "
+            history(trials, lines, objective),
+            f"{objective} of each trial by number with the best so far; dashed lines for the "
             "default configuration and the baselines; pruned trials are crosses",
         ),
     )
@@ -121,14 +120,15 @@ def _search(findings: Findings) -> Iterator[Section]:
         "Learning curves",
         picture=Picture(
             "learning_curves",
-            learning_curves(trials),
-            f"{OBJECTIVE} by epoch for every trial; pruned curves end in a cross",
+            learning_curves(trials, objective),
+            f"{objective} by epoch for every trial; pruned curves end in a cross",
         ),
     )
 
 
 def _space(findings: Findings) -> Iterator[Section]:
-    trials, space = findings.trials, findings.record.config.space
+    trials, config = findings.trials, findings.record.config
+    space, objective = config.space, config.objective
     n = len(complete(trials))
     if findings.importance:
         text = [f"From the {n} complete trials; pruned ones have no value to explain."]
@@ -141,29 +141,33 @@ def _space(findings: Findings) -> Iterator[Section]:
         why = f"Needs {MIN_COMPLETE} complete trials with different values; there are {n}."
         yield Section("importances", "Parameter importances", [why])
     alt = "one line per trial through its parameters to its value, the best trial in orange"
-    picture = Picture("parallel_coordinates", parallel_coordinates(trials, space), alt)
+    picture = Picture("parallel_coordinates", parallel_coordinates(trials, space, objective), alt)
     text = ["Orange: the best trial; the darker, the better; dashed: pruned."]
     yield Section("parallel", "Parallel coordinates", text, picture)
-    picture = Picture("slices", slices(trials, space), f"{OBJECTIVE} against each parameter")
+    picture = Picture(
+        "slices", slices(trials, space, objective), f"{objective} against each parameter"
+    )
     yield Section("slices", "Slices", picture=picture)
 
 
 def _models(findings: Findings) -> Iterator[Section]:
     compared = findings.compared
-    found = compared.found
-    alt = ", ".join(f"{c.name} {c.recall.mean:.4f}" for c in found)
+    found, objective = compared.found, compared.bench.objective
+    alt = ", ".join(f"{c.name} {c.value.mean:.4f}" for c in found)
     yield Section(
         "models",
         "Against the default configuration and the baselines",
         [tables.how_measured(compared)],
-        Picture("models", values(found), f"{OBJECTIVE} with 95% intervals: {alt}"),
+        Picture("models", values(found), f"{objective} with 95% intervals: {alt}"),
         tables.models(compared),
     )
     yield Section(
         "segments",
         "Who is served well, and with what",
         [GROUPS],
-        Picture("segments", segments(compared), "recall by user activity and item popularity"),
+        Picture(
+            "segments", segments(compared), f"{objective} by user activity and item popularity"
+        ),
         tables.segments(compared),
     )
     if findings.later:

@@ -11,8 +11,8 @@ from hpo.reports.advice import position
 from hpo.reports.figures import scatter
 from hpo.reports.style import BLUE, INK, LIGHT, ORANGE, new_figure, whole_ticks
 from hpo.reports.trials import TrialRow, complete
-from hpo.settings import OBJECTIVE
 from recsys.config import TrainConfig
+from recsys.metrics import MetricName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,9 @@ def importance_bars(importance: Mapping[str, float]) -> Figure:
     return figure
 
 
-def parallel_coordinates(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure:
+def parallel_coordinates(
+    trials: Sequence[TrialRow], space: Mapping[str, Parameter], objective: MetricName
+) -> Figure:
     """One line per trial through its parameters to its value, darker when better."""
     from matplotlib import colormaps
 
@@ -67,7 +69,7 @@ def parallel_coordinates(trials: Sequence[TrialRow], space: Mapping[str, Paramet
     _axis(axes, columns, [(0.0, f"{low:.4f}"), (1.0, f"{high:.4f}")])
     axes.set_xlim(-0.3, columns + 0.35)
     turned: dict[str, Any] = {"rotation": 25, "ha": "right"} if columns > MAX_LEVEL else {}
-    names = [*space, OBJECTIVE]
+    names = [*space, objective]
     axes.set_xticks(range(columns + 1), names, fontweight="bold", color=INK, **turned)
     axes.tick_params(length=0, pad=8)
     axes.set_yticks([])
@@ -92,7 +94,9 @@ def _axis(axes: Axes, column: int, marks: list[tuple[float, str]]) -> None:
         )  # fmt: skip
 
 
-def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure:
+def slices(
+    trials: Sequence[TrialRow], space: Mapping[str, Parameter], objective: MetricName
+) -> Figure:
     """Value against each parameter, in its own scale; the best trial is a star."""
     rows = -(-len(space) // PER_ROW)
     figure, grid = new_figure(2.7 * rows + 0.3, rows, min(len(space), PER_ROW))
@@ -114,7 +118,7 @@ def slices(trials: Sequence[TrialRow], space: Mapping[str, Parameter]) -> Figure
             axes.locator_params(axis="x", nbins=MAX_TICKS)
         axes.set_xlabel(name, fontweight="bold")
     for axes in grid[:: min(len(space), PER_ROW)]:
-        axes.set_ylabel(OBJECTIVE)
+        axes.set_ylabel(objective)
     for axes in grid[len(space) :]:
         axes.set_visible(False)
     handles, labels = max(

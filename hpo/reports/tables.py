@@ -18,10 +18,11 @@ from hpo.reports.contenders import (
 )
 from hpo.reports.parts import Gain, Headline, Table, with_bounds
 from hpo.reports.trials import TrialRow, complete
-from hpo.settings import OBJECTIVE, SplitConfig
+from hpo.settings import SplitConfig
 from recsys.bootstrap import RESAMPLES, mean_interval
 
 SHOWN_TRIALS = 10
+SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
 
 
 def headline(
@@ -29,10 +30,11 @@ def headline(
 ) -> Headline:
     """The best trial, what it was trained with, and its gain over everything else."""
     winner, *others = compared.found
-    gains = [Gain(c.name, c.recall.mean, winner.gain_over(c)) for c in others]
+    gains = [Gain(c.name, c.value.mean, winner.gain_over(c)) for c in others]
     return Headline(
         best.number,
-        winner.recall,
+        record.config.objective,
+        winner.value,
         _config(record, best, default),
         gains,
         [*_verdict(best, gains), *_differences(record, compared.found)],
@@ -70,7 +72,7 @@ def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
 def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
     """What training again did not reproduce, and why that may be."""
     differ = [
-        f"{c.name} {c.recall.mean:.6f}, not {c.stored:.6f}" for c in found if not c.is_as_stored
+        f"{c.name} {c.value.mean:.6f}, not {c.stored:.6f}" for c in found if not c.is_as_stored
     ]
     if not differ:
         return []
@@ -100,30 +102,30 @@ def how_measured(compared: Comparison) -> str:
 
 def models(compared: Comparison) -> Table:
     """All metrics of all contenders."""
-    metrics = ("recall_at_20", "ndcg_at_10", "mrr")
-    winner = compared.winner
+    winner, objective = compared.winner, compared.bench.objective
+    metrics = [name for name in SHOWN_METRICS if name != objective]
     rows = [
         (
             contender.name,
-            with_bounds(contender.recall),
+            with_bounds(contender.value),
             "" if contender is winner else with_bounds(winner.gain_over(contender), "+"),
             *(f"{contender.users.values[name].mean():.4f}" for name in metrics),
             f"{contender.coverage:.1%}",
         )
         for contender in compared.found
     ]
-    heads = ("", OBJECTIVE, f"gain of the {BEST}", *metrics, "coverage@10")
+    heads = ("", objective, f"gain of the {BEST}", *metrics, "coverage@10")
     return Table(heads, rows, frozenset({0}))
 
 
 def segments(compared: Comparison) -> Table:
-    """Recall of every contender in every group of users and of items."""
+    """The objective of every contender in every group of users and of items."""
     groups = [
         f"users with {group.shortest} to {group.longest} rows ({int(group.members.sum()):,})"
         for group in compared.bench.user_groups
     ] + [f"{group.name} items ({group.n_items:,})" for group in compared.bench.item_groups]
     columns = [
-        [*contender.recall_by_users, *contender.recall_by_items] for contender in compared.found
+        [*contender.value_by_users, *contender.value_by_items] for contender in compared.found
     ]
     rows = [
         (name, *(f"{column[row].mean:.4f}" for column in columns))
@@ -133,11 +135,11 @@ def segments(compared: Comparison) -> Table:
 
 
 def without_the_future(compared: Comparison, later: Comparison) -> Table:
-    """Recall on the study's split, then where nobody's later rows were seen by anybody.
+    """The objective on the study's split, then where nobody's later rows were seen by anybody.
 
     The latter also of users with a history only.
     """
-    known, usual = later.bench.has_history, {c.name: c.recall for c in compared.found}
+    known, usual = later.bench.has_history, {c.name: c.value for c in compared.found}
     groups = [(f"all {len(known):,} users", np.ones_like(known))]
     if known.any() and not known.all():
         groups.append((f"the {int(known.sum()):,} with a history", known))
@@ -149,7 +151,11 @@ def without_the_future(compared: Comparison, later: Comparison) -> Table:
         )
         for contender in later.found
     ]
-    heads = (OBJECTIVE, "the study's split", *(f"by global time, {name}" for name, _ in groups))
+    heads = (
+        compared.bench.objective,
+        "the study's split",
+        *(f"by global time, {name}" for name, _ in groups),
+    )
     return Table(heads, rows, frozenset({0}))
 
 
@@ -168,7 +174,9 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
         )
         for trial in shown
     ]
-    return Table(("", OBJECTIVE, *names, "best epoch", "seconds"), rows, frozenset({0}))
+    return Table(
+        ("", record.config.objective, *names, "best epoch", "seconds"), rows, frozenset({0})
+    )
 
 
 def stages(trials: Sequence[TrialRow]) -> Table:

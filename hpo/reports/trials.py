@@ -19,10 +19,10 @@ class TrialRow:
     Attributes:
         number: in the study, from 0.
         state: Optuna's: COMPLETE, PRUNED, FAIL, RUNNING or WAITING.
-        value: recall_at_10 of its best epoch, of a PRUNED trial the best until it ended; None
+        value: the objective of its best epoch, of a PRUNED trial the best until it ended; None
             for all other states.
         params: what was sampled.
-        curve: epoch -> recall_at_10.
+        curve: epoch -> the objective.
         best_epoch: 0 if no epoch finished.
         seconds: wall time of its epochs.
         evaluation_seconds: the evaluations' part of it.

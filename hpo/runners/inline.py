@@ -14,17 +14,30 @@ from hpo.runners import go_on
 from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
+from recsys.metrics import MetricName
 from recsys.split import Holdout
 from recsys.trainer import Fit
 
 
 class InlineRunner:
-    """Trains on `holdout` in the calling thread."""
+    """Trains in the calling thread.
+
+    Args:
+        holdout: what trainings learn from and are asked.
+        device: where.
+        objective: by which epochs are compared.
+    """
 
     name = "inline"
 
-    def __init__(self, holdout: Holdout, device: torch.device) -> None:
+    def __init__(
+        self,
+        holdout: Holdout,
+        device: torch.device,
+        objective: MetricName = "recall_at_10",
+    ) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
+        self._objective: MetricName = objective
         self.threads = torch.get_num_threads()
         self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
@@ -33,7 +46,7 @@ class InlineRunner:
         self._parking.clear()
         self._killed.clear()
         try:
-            fit = Fit(self._holdout, config, self._device)
+            fit = Fit(self._holdout, config, self._device, self._objective)
             go_on(fit, snapshot)
             self.began = time.monotonic()
             for result in fit:

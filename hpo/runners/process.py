@@ -14,7 +14,7 @@ from hpo.runners.patience import Patience
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
-from recsys.metrics import Metrics
+from recsys.metrics import MetricName, Metrics
 
 USUAL_EPOCHS = 100  # the last ones tell what is usual
 
@@ -26,15 +26,23 @@ class ProcessRunner:
         data: file of `recsys.prepared.save_holdout`.
         device: torch device name, e.g. "cpu", "cuda:0".
         threads: torch threads of the worker.
+        objective: by which epochs are compared.
     """
 
     name = "process"
 
-    def __init__(self, data: Path, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        data: Path,
+        device: str = "cpu",
+        threads: int = 1,
+        objective: MetricName = "recall_at_10",
+    ) -> None:
         self.threads, self.device = threads, device
         self._command = [
             *(sys.executable, "-m", "hpo.worker"),
-            *("--data", str(data), "--device", device, "--threads", str(threads)),
+            *("--data", str(data), "--objective", objective),
+            *("--device", device, "--threads", str(threads)),
         ]
         self._worker: WorkerProcess | None = None
         self._task = 0

@@ -17,12 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.kept import KeptFile
 from hpo.places import Places
 from hpo.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
-from hpo.settings import OBJECTIVE
 from hpo.space import SearchSpace
 from hpo.tracking.links import dashboard_path
 from hpo.usage import of_training
+from recsys.metrics import MetricName
 
-BEST = f"best_{OBJECTIVE}"
 STATUS = {
     TrialState.COMPLETE: "FINISHED",
     TrialState.PRUNED: "KILLED",
@@ -134,14 +133,19 @@ class StudyView:
         return f"{self.dashboard_url}{dashboard_path(self.study_id, trial)}"
 
 
+def best_name(objective: MetricName) -> str:
+    """Of the metric that ranks trials, and of the study's best so far: `best_recall_at_10`."""
+    return f"best_{objective}"
+
+
 def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
     """The run of one trial, nested under the run `parent`; None if it never started."""
     start = first_start_ms(trial)
     if start is None:
         return None
-    rows = list(_epoch_rows(trial))
+    rows, objective = list(_epoch_rows(trial)), view.record.config.objective
     if trial.state.is_finished():
-        rows += [*_lost_rows(trial, start), *_summary_rows(trial)]
+        rows += [*_lost_rows(trial, start, objective), *_summary_rows(trial, objective)]
     return Content(
         trial=trial.number,
         name=f"trial-{trial.number:03}",
@@ -197,7 +201,7 @@ def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
         yield Row(int(epoch), int(time_ms), names, tuple(values))
 
 
-def _lost_rows(trial: FrozenTrial, start_ms: int) -> Iterator[Row]:
+def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iterator[Row]:
     """Epochs that the pruner saw but whose times died with their launcher.
 
     Their times go on at the pace of the epochs before; without any, they divide the trial's life.
@@ -211,15 +215,15 @@ def _lost_rows(trial: FrozenTrial, start_ms: int) -> Iterator[Row]:
     pace = (times[-1] - start_ms) / known[-1] if known else (end_ms - start_ms) / lost[-1]
     for step in lost:
         time_ms = min(int(start_ms + pace * step), end_ms)
-        yield Row(step, time_ms, (OBJECTIVE,), (trial.intermediate_values[step],))
+        yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
 
 
-def _summary_rows(trial: FrozenTrial) -> Iterator[Row]:
+def _summary_rows(trial: FrozenTrial, objective: MetricName) -> Iterator[Row]:
     outcome = Outcome.of(trial)
     if outcome is None or trial.datetime_complete is None:
         return
     values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
     if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
-        values |= {"best_epoch": outcome.best_epoch, BEST: trial.value}
+        values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}
     yield Row.of(outcome.best_epoch, milliseconds(trial.datetime_complete), **values)

@@ -17,8 +17,8 @@ from hpo.records import (
     first_start_ms,
     milliseconds,
 )
-from hpo.settings import OBJECTIVE, StudyConfig
-from hpo.tracking.projection import BEST, Content, DataInput, Row, StudyView, cut
+from hpo.settings import StudyConfig
+from hpo.tracking.projection import Content, DataInput, Row, StudyView, best_name, cut
 from hpo.usage import of_system
 
 COUNTERS = {
@@ -70,8 +70,8 @@ def _data(record: StudyRecord) -> DataInput:
 def summary(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
     """How far a study is and what it has found, in a line."""
     n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
-    best = best_complete(comparable(record, trials))
-    found = f", best: trial {best.number} with {OBJECTIVE} {best.value:.4f}" if best else ""
+    best, objective = best_complete(comparable(record, trials)), record.config.objective
+    found = f", best: trial {best.number} with {objective} {best.value:.4f}" if best else ""
     return f"{n} of {record.config.n_trials} trials finished{found}"
 
 
@@ -120,7 +120,7 @@ def _progress_rows(
             best = best_complete(_rivals(record, number, complete))
             assert best is not None
             assert best.value is not None, f"trial {best.number} is complete without a value"
-            values[BEST] = best.value
+            values[best_name(record.config.objective)] = best.value
         if outcome := Outcome.of(trial):
             values |= of_system(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
@@ -167,7 +167,7 @@ def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]
 
 def _conduct(config: StudyConfig) -> dict[str, str]:
     """How the study is run: whatever may change when it goes on."""
-    tags = {}
+    tags: dict[str, str] = {"hpo.objective": config.objective}
     for part in ("sampler", "pruner"):
         settings = getattr(config, part)
         options = "".join(f" {name}={value:g}" for name, value in settings.options.items())

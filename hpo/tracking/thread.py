@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hpo.errors import StudyError, StudyStopped
 from hpo.places import Places
+from hpo.storage import storage_failures
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from recsys.mlflow_client import open_client
@@ -78,7 +80,8 @@ class MirrorThread:
 
     def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
         try:
-            self.result = mirror.sync(fresh=fresh)
+            with storage_failures():
+                self.result = mirror.sync(fresh=fresh)
         except Exception as error:
             self._keep(error)
             return False
@@ -86,7 +89,10 @@ class MirrorThread:
 
     def _keep(self, error: Exception) -> None:
         """Remember what went wrong; what nobody expects is logged with its traceback."""
-        if not isinstance(error, TrackingError):
+        if isinstance(error, TrackingError):
+            self.result = error
+        elif isinstance(error, StudyError | StudyStopped):
+            self.result = TrackingError(str(error))
+        else:
             logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
-            error = TrackingError(f"{type(error).__name__}: {error}")
-        self.result = error
+            self.result = TrackingError(f"{type(error).__name__}: {error}")

@@ -43,9 +43,7 @@ class RealStudy:
             write_csv(self.data, conveyor())
         self.places = Places(f"sqlite:///{root}/optuna.db", fresh_store(folder))
 
-    def train(
-        self, name: str, n_trials: int = 2, seed: int = 0, **sections: dict[str, Any]
-    ) -> optuna.Study:
+    def train(self, name: str, n_trials: int = 2, seed: int = 0, **sections: Any) -> optuna.Study:
         """Make the study, or go on with it; sections as in a study file."""
         config = StudyConfig.model_validate({
             "name": name, "data": str(self.data), "base": self.base, "space": SPACE, "seed": seed,
@@ -57,7 +55,8 @@ class RealStudy:
         ledger = Ledger(study, record.config)
         for _ in range(n_trials):
             assignment = ledger.start("inline", 1)
-            for result in Fit(split.tuning, assignment.config, torch.device("cpu")):
+            cpu, objective = torch.device("cpu"), record.config.objective
+            for result in Fit(split.tuning, assignment.config, cpu, objective):
                 ledger.report(assignment, result)
             ledger.complete(assignment)
         return study

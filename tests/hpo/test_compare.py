@@ -63,6 +63,17 @@ def test_other_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("wide")
+def test_other_objectives_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real = RealStudy(tmp_path)
+    studies = [real.train("one", 1), real.train("two", 1, objective="mrr")]
+    assert main(["one", "two", "--storage", real.places.storage]) == 0
+    out = capsys.readouterr().out
+    assert "different objectives (recall_at_10; mrr): the values do not compare" in out
+    assert row(out, "objective") == ["recall_at_10", "mrr"]
+    assert row(out, "best objective") == [f"{study.best_value:.4f}" for study in studies]
+
+
+@pytest.mark.usefixtures("wide")
 def test_pruned_failed_and_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = study_config(name="full", base={"dim": 8, "lr": 0.01, "epochs": 4})
     study = make_study(tmp_path, config)

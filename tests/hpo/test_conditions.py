@@ -131,13 +131,13 @@ def test_everything_that_reads_trials_bears_one_that_lacks_a_parameter(
     assert table(finished, record).row_count
     for figure in (
         importance_bars(importance),
-        parallel_coordinates(trials, config.space),
-        slices(trials, config.space),
+        parallel_coordinates(trials, config.space, config.objective),
+        slices(trials, config.space, config.objective),
     ):
         figure.canvas.draw()
     few = [*complete(lacking)[:3]]  # nobody has window or mix
-    slices(few, config.space).canvas.draw()
-    parallel_coordinates(few, config.space).canvas.draw()
+    slices(few, config.space, config.objective).canvas.draw()
+    parallel_coordinates(few, config.space, config.objective).canvas.draw()
 
 
 def test_candidates_and_mlflow_know_what_such_a_trial_was_trained_with(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import optuna_dashboard
 import pytest
 from mlflow import MlflowClient
@@ -537,6 +538,20 @@ def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
     result = thread.stop()
     assert isinstance(result, TrackingError)
     assert "no study" in str(result)
+
+
+def test_a_study_that_is_deleted_under_the_thread_is_no_traceback(
+    study: FakeStudy, caplog: pytest.LogCaptureFixture
+) -> None:
+    study.run(COMPLETE)
+    thread = MirrorThread(study.places, study.study.study_name, seconds=0.01)
+    thread.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    optuna.delete_study(study_name=study.study.study_name, storage=study.study._storage)
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "the study was deleted from its storage" in str(result)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_sync_that_waits_in_vain_says_for_whom(

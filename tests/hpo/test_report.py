@@ -202,8 +202,8 @@ def test_both_splits_of_the_winner_stand_side_by_side(findings: Findings, page: 
     assert findings.later is not None
     (table,) = [table for table in page.tables if "the study's split" in table[0]]
     for name, cells in zip([BEST, "EASE", "item-kNN", "popularity"], table[1:], strict=True):
-        (usual,) = [c.recall for c in findings.compared.found if c.name == name]
-        (later,) = [c.recall for c in findings.later.found if c.name == name]
+        (usual,) = [c.value for c in findings.compared.found if c.name == name]
+        (later,) = [c.value for c in findings.later.found if c.name == name]
         assert cells[:3] == [name, with_bounds(usual), with_bounds(later)]
 
 
@@ -236,7 +236,7 @@ def test_the_search_is_what_the_storage_says(real: RealStudy, page: Page) -> Non
 
 def test_pictures_draw_what_the_storage_says(real: RealStudy) -> None:
     trials = read_trials(real.train("shop", 0))
-    drawn = history(trials, {"popularity": 0.1}).axes[0]
+    drawn = history(trials, {"popularity": 0.1}, "recall_at_10").axes[0]
     pruned, complete, failed = (collection.get_offsets() for collection in drawn.collections)
     assert np.allclose(complete, [(t.number, t.value) for t in trials if t.state == "COMPLETE"])
     assert np.allclose(pruned, [(11, 0.3)])
@@ -244,7 +244,9 @@ def test_pictures_draw_what_the_storage_says(real: RealStudy) -> None:
     assert np.allclose(drawn.lines[0].get_ydata(), best_so_far(trials))
     assert np.allclose(drawn.lines[1].get_ydata(), 0.1)
 
-    curves = {tuple(line.get_ydata()) for line in learning_curves(trials).axes[0].lines}
+    curves = {
+        tuple(line.get_ydata()) for line in learning_curves(trials, "recall_at_10").axes[0].lines
+    }
     assert curves == {tuple(trial.curve.values()) for trial in trials}
 
     bars = {patch.get_x() + 0.4: 0.0 for patch in durations(trials).axes[0].patches}
@@ -258,7 +260,7 @@ def test_a_model_that_comes_out_differently_is_said(findings: Findings) -> None:
     odd = dataclasses.replace(compared.winner, stored=0.123)
     compared = dataclasses.replace(compared, found=[odd, *compared.found[1:]])
     text = report_files(dataclasses.replace(findings, compared=compared))["summary.md"].decode()
-    assert f"best trial {odd.recall.mean:.6f}, not 0.123000" in text
+    assert f"best trial {odd.value.mean:.6f}, not 0.123000" in text
     assert "exactly the stored values" not in text
 
 

@@ -94,7 +94,7 @@ def test_new_data_one_version_and_the_drift(
     assert (drift.n_rows, drift.rows_then) == (66 * 15, 60 * 12)
     assert (drift.n_users, drift.unknown_users) == (66, 6)
     assert (drift.n_items, drift.unknown_items) == (30, 0)
-    assert (drift.recall, drift.n_asked) == (comparison.theirs, comparison.n_users)
+    assert (drift.value, drift.n_asked) == (comparison.theirs, comparison.n_users)
     assert found.findings.race is None
     version = client.get_model_version("two-tower", "2")
     for line in drift.lines:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
+from recsys.metrics import MetricName
 from recsys.split import split
 from recsys.trainer import Fit, Trainer
 from tests.examples import conveyor_split, exploding, random_log
@@ -48,12 +51,17 @@ def test_another_seed_is_another_training() -> None:
     assert one[0].train_loss != two[0].train_loss
 
 
-def test_the_best_epoch_is_kept() -> None:
-    data = conveyor_split().tuning
-    fit = Fit(data, SMALL.replace(epochs=6), CPU)
+@pytest.mark.parametrize("objective", get_args(MetricName))
+def test_the_best_epoch_is_kept(objective: MetricName, tmp_path: Path) -> None:
+    data, config = conveyor_split().tuning, SMALL.replace(epochs=6)
+    fit = Fit(data, config, CPU, objective)
     results = list(fit)
-    best = max(results, key=lambda result: result.metrics.recall_at_10)
+    best = max(results, key=lambda result: result.metrics.value(objective))
     assert fit.best == best
+    fit.save(tmp_path / "snapshot")
+    resumed = Fit(data, config, CPU, objective)
+    resumed.resume(tmp_path / "snapshot")
+    assert resumed.best == best
     again = Evaluator(data, CPU).evaluate(TowerScorer(fit.model, data.seen)).mean()
     assert again == best.metrics
 
