@@ -28,7 +28,7 @@ from hpo.space import SearchSpace
 from hpo.storage import open_storage
 from hpo.study import load_study
 from recsys.config import TrainConfig
-from recsys.trainer import Fit
+from recsys.fit import Fit
 
 NAME = "wall"
 

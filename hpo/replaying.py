@@ -18,10 +18,10 @@ from hpo.space import SearchSpace
 from recsys.checkpoint import origin, save
 from recsys.console import usable_device
 from recsys.errors import ConfigError
+from recsys.fit import Fit
 from recsys.metrics import Metrics
 from recsys.model import TwoTower
 from recsys.split import Split
-from recsys.trainer import Fit
 
 SAID = 10  # epochs told of a training that is the same
 DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from hpo.parameter import Parameter
 from hpo.search import PrunerConfig, SamplerConfig
 from recsys.config import TrainConfig
+from recsys.holding_out import Method
 from recsys.interactions import Repeats
 from recsys.metrics import MetricName
-from recsys.split import EVAL_USERS, Method
+from recsys.split import EVAL_USERS
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")

@@ -30,10 +30,10 @@ import torch
 from hpo.runners import go_on
 from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
+from recsys.fit import Fit
 from recsys.memory import forget_peaks
 from recsys.metrics import MetricName
 from recsys.prepared import load_holdout
-from recsys.trainer import Fit
 
 ALIVE_SECONDS = 5.0
 

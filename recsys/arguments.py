@@ -57,7 +57,8 @@ def add_data_arguments(
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --split and --eval-users, without defaults: `recsys.split.split` and study files know."""
-    from recsys.split import EVAL_USERS, Method
+    from recsys.holding_out import Method
+    from recsys.split import EVAL_USERS
 
     group = parser.add_argument_group("split")
     group.add_argument(

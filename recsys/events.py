@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.holding_out import TEST, TRAIN, Parts
 from recsys.interactions import (
     Bools,
     Floats32,
@@ -21,7 +22,6 @@ from recsys.interactions import (
     row_order,
     sorted_ids,
 )
-from recsys.split import TEST, TRAIN, Parts
 
 
 @dataclass(frozen=True, eq=False)

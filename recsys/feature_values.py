@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.event_log import NO_ID
+from recsys.event_checks import NO_ID
 from recsys.features import Ints32
 
 Kind = Literal["category", "list", "number"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys.autograd import Pool, UnitRows
 from recsys.bags import Bags
 from recsys.config import TrainConfig
 from recsys.features import Features
@@ -22,61 +22,6 @@ ITEM_SCALE = 0.1
 # faint features gets a short vector, and popularity counts more.
 SOFT = 0.3
 NEWEST = 10  # rows of an ordered history that ask for neighbours
-
-
-class _Pool(torch.autograd.Function):
-    """Weighted sums of history items over two tables; the backward pass sorts the items once."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        recent: Tensor,
-        whole: Tensor,
-        weights: Tensor,
-        items: Tensor,
-        starts: Tensor,
-        owner: Tensor,
-    ) -> Tensor:
-        """(b, dim) from tables (n, dim), weights (2, h), items (h,), starts (b,), owner (h,)."""
-        ctx.save_for_backward(weights, items, owner)
-        ctx.n_items = len(recent)
-        return _bags(items, recent, starts, weights[0]) + _bags(items, whole, starts, weights[1])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weights, items, owner = ctx.saved_tensors
-        # The transpose of a bag of items per user is a bag of users per item.
-        order = torch.argsort(items)
-        counts = torch.bincount(items, minlength=ctx.n_items)
-        starts, users, weights = torch.cumsum(counts, 0) - counts, owner[order], weights[:, order]
-        recent, whole = (_bags(users, grads[0], starts, weight) for weight in weights)
-        return recent, whole, None, None, None, None
-
-
-class _UnitRows(torch.autograd.Function):
-    """Rows of length 1. Autograd's own chain walks the table a dozen times, this one four.
-
-    A zero row stays zero and gets no gradient: it has no direction to be turned from.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        length.masked_fill_(length < 1e-12, torch.inf)
-        unit: Tensor = rows / length
-        ctx.save_for_backward(unit, length)
-        return unit
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        unit, length = ctx.saved_tensors
-        along = torch.linalg.vecdot(grads[0], unit)[:, None]
-        across: Tensor = torch.addcmul(grads[0], unit, along, value=-1) / length
-        return across
-
-
-def _bags(rows: Tensor, table: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    return functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights)
 
 
 class TwoTower(nn.Module):
@@ -205,14 +150,14 @@ class TwoTower(nn.Module):
         owner = torch.repeat_interleave(history.lengths)
         weights = self._pool_weights(history, owner, keep)
         whole_items = self.recent_items if self.whole_items is None else self.whole_items
-        vectors: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]
+        vectors: Tensor = Pool.apply(  # type: ignore[no-untyped-call]
             self.recent_items, whole_items, weights, history.items, history.starts, owner
         )
         if users is not None and self.users is not None:
             own = functional.embedding(users, self.users)
             vectors = torch.add(vectors, own, alpha=self.config.user_weight)
         if self.user_bags is None or self.user_features is None:
-            unit: Tensor = _UnitRows.apply(vectors)  # type: ignore[no-untyped-call]
+            unit: Tensor = UnitRows.apply(vectors)  # type: ignore[no-untyped-call]
             return unit / self.config.temperature
         if users is not None:
             bags = self.user_bags.take(users).sums(self.user_features)
@@ -264,5 +209,5 @@ class TwoTower(nn.Module):
         if self.item_bags is not None and self.item_features is not None:
             bags = self.item_bags.sums(self.item_features)
             items = torch.add(items, bags, alpha=self.config.feature_weight)
-        unit: Tensor = _UnitRows.apply(items)  # type: ignore[no-untyped-call]
+        unit: Tensor = UnitRows.apply(items)  # type: ignore[no-untyped-call]
         return unit

@@ -21,12 +21,12 @@ from recsys.columns import AUTO, Columns, listed
 from recsys.errors import DataError
 from recsys.event_log import read_events
 from recsys.events import Events, ReadyMade, join
+from recsys.holding_out import TEST, TRAIN, VALIDATION, Parts
 from recsys.interactions import Interactions, Repeats
 from recsys.layout import Layout, locate
 from recsys.movielens import read_u_tables
 from recsys.reading_notes import notes
 from recsys.side_tables import Side, read_side_table
-from recsys.split import TEST, TRAIN, VALIDATION, Parts
 from recsys.split_files import SplitFiles
 from recsys.tables import MOVIELENS_DATA, extension_of, open_table
 

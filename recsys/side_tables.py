@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from recsys.columns import SIDE_TABLE_ID, Columns, candidates, is_data, listed, squeeze
-from recsys.event_log import NO_ID, id_type_problem, text_of
+from recsys.event_checks import NO_ID
+from recsys.event_log import id_type_problem, text_of
 from recsys.interactions import Bools
 from recsys.tables import SHOWN, Table, explain, read_failures
 

@@ -10,18 +10,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.errors import ConfigError, DataError
-from recsys.interactions import Bools, Interactions, Ints64
-from recsys.ordering import lexsorted
+from recsys.holding_out import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Method,
+    Parts,
+    by_user,
+    leave_one_out,
+    newest,
+    places,
+)
+from recsys.interactions import Interactions
 
-Method = Literal["temporal", "random", "leave-one-out", "global-time", "given"]
-Parts = npt.NDArray[np.int8]
-TRAIN, VALIDATION, TEST = 0, 1, 2
 EVAL_USERS = 50_000
 
 
@@ -137,16 +143,16 @@ def split(
     if method == "given" and given is not None:
         parts = given.copy()
     if method == "leave-one-out":
-        _leave_one_out(interactions, _by_user(interactions, method, seed), parts)
+        leave_one_out(interactions, by_user(interactions, method, seed), parts)
     elif method == "global-time":
         for part in (TEST, VALIDATION):
-            parts[_newest(interactions, parts == TRAIN, fraction)] = part
+            parts[newest(interactions, parts == TRAIN, fraction)] = part
     else:
-        order = _by_user(interactions, method, seed)
+        order = by_user(interactions, method, seed)
         # A test of the files that is empty stays empty: none is made up out of train.
         for part in (VALIDATION,) if method == "given" else (TEST, VALIDATION):
             if not (parts == part).any():
-                place, rows, counts = _places(interactions, parts == TRAIN, order)
+                place, rows, counts = places(interactions, parts == TRAIN, order)
                 held = np.maximum(1, np.floor(fraction * counts + 1e-9)) * (counts >= 3)
                 parts[rows[place <= held.astype(np.int32)[interactions.users[rows]]]] = part
     result = Split(interactions, parts, method, fraction, seed, eval_users)
@@ -177,50 +183,6 @@ def _check_options(
         )
     if problems:
         raise ConfigError(problems)
-
-
-def _by_user(interactions: Interactions, method: Method, seed: int) -> Ints64 | None:
-    """(n,) row positions by user, newest last, shuffled where time says nothing; None: as it is."""
-    if method != "random" and interactions.times is not None:
-        return None
-    noise = np.random.default_rng(seed).random(len(interactions))
-    return lexsorted(interactions.users, noise)
-
-
-def _places(
-    interactions: Interactions, free: Bools, order: Ints64 | None
-) -> tuple[Ints64, Ints64, Ints64]:
-    """The free rows by user, all int64.
-
-    Returns:
-        (m,) place from the end of the user's (1 = newest), (m,) row, (n_users,) how many.
-    """
-    rows = np.flatnonzero(free) if order is None else order[free[order]]
-    counts = np.bincount(interactions.users[rows], minlength=interactions.n_users)
-    return np.repeat(np.cumsum(counts), counts) - np.arange(len(rows)), rows, counts
-
-
-def _leave_one_out(interactions: Interactions, order: Ints64 | None, parts: Parts) -> None:
-    place, rows, counts = _places(interactions, parts == TRAIN, order)
-    enough = np.repeat(counts >= 3, counts)
-    for part, from_the_end in ((TEST, 1), (VALIDATION, 2)):
-        parts[rows[enough & (place == from_the_end)]] = part
-
-
-def _newest(interactions: Interactions, free: Bools, fraction: float) -> Ints64:
-    """The newest share of the free rows; of equally old ones the last."""
-    assert interactions.times is not None
-    rows = np.flatnonzero(free)
-    times = interactions.times[rows]
-    k = int(fraction * len(rows))
-    if k == 0:
-        return rows[:0]
-    edge = np.partition(times, len(rows) - k)[len(rows) - k]
-    held = times > edge
-    ties = np.flatnonzero(times == edge)
-    held[ties[len(ties) - (k - held.sum()) :]] = True
-    newest: Ints64 = rows[held]
-    return newest
 
 
 def _sampled(relevant: Interactions, n_users: int, seed: int) -> Interactions:

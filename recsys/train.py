@@ -29,8 +29,8 @@ from recsys.console import (
 
 if TYPE_CHECKING:
     from recsys.epoch_result import EpochResult
+    from recsys.fit import Fit
     from recsys.split import Split
-    from recsys.trainer import Fit
 
 EXPERIMENT = "two-tower-baseline"
 
@@ -44,9 +44,9 @@ def main(argv: Sequence[str]) -> int:
 
     from recsys.checkpoint import make_folder
     from recsys.cold import cold_lines
+    from recsys.fit import Fit
     from recsys.split import EVAL_USERS, split
     from recsys.threads import useful_threads
-    from recsys.trainer import Fit
 
     make_folder(args.artifacts)
     device = device_from(args)

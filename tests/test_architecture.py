@@ -87,7 +87,7 @@ def test_commands_start_light(module: str) -> None:
 
 def test_faiss_is_loaded_by_those_who_need_it() -> None:
     """Workers, pyfunc models and servers of small catalogues do not."""
-    assert "faiss" not in loaded_by("hpo.worker, recsys.trainer, recsys.indexing")
+    assert "faiss" not in loaded_by("hpo.worker, recsys.fit, recsys.indexing")
 
 
 def loaded_by(modules: str) -> set[str]:

@@ -26,9 +26,9 @@ from scipy.stats import qmc
 from hpo.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.datasets import load_dataset
+from recsys.fit import Fit
 from recsys.interactions import Interactions
 from recsys.split import Holdout, split
-from recsys.trainer import Fit
 
 REPOSITORY = Path(__file__).parents[2]
 CURVES = REPOSITORY / "benchmarks" / "results" / "curves"

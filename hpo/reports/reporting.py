@@ -30,8 +30,9 @@ from hpo.reports.trials import TrialRow, complete, default_trial, read_trials
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from recsys.errors import DataError
+from recsys.holding_out import TEST
 from recsys.interactions import Interactions
-from recsys.split import TEST, Split, split
+from recsys.split import Split, split
 
 PAGE, SUMMARY = "report.html", "summary.md"
 PICTURES = (

@@ -16,7 +16,7 @@ from recsys.epoch_result import EpochResult
 from recsys.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from recsys.trainer import Fit
+    from recsys.fit import Fit
 
 
 class Runner(Protocol):

@@ -14,9 +14,9 @@ from hpo.runners import go_on
 from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
+from recsys.fit import Fit
 from recsys.metrics import MetricName
 from recsys.split import Holdout
-from recsys.trainer import Fit
 
 
 class InlineRunner:

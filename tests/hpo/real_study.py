@@ -15,8 +15,8 @@ from hpo.places import Places
 from hpo.settings import StudyConfig
 from hpo.storage import open_storage
 from hpo.study import open_study
+from recsys.fit import Fit
 from recsys.interactions import Interactions
-from recsys.trainer import Fit
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
 

@@ -36,10 +36,11 @@ from recsys import evaluate
 from recsys.bootstrap import mean_interval
 from recsys.checkpoint import load
 from recsys.evaluation import Evaluator, TowerScorer
+from recsys.fit import Fit
+from recsys.holding_out import TEST
 from recsys.interactions import Interactions
 from recsys.mlflow_client import experiment_id, open_client
-from recsys.split import TEST, Split
-from recsys.trainer import Fit
+from recsys.split import Split
 from tests.hpo.mlflow_server import by_trial, stored_runs
 from tests.hpo.real_study import BASE, RealStudy
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config

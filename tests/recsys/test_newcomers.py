@@ -10,11 +10,12 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.evaluation import TowerScorer
+from recsys.fit import Fit
 from recsys.interactions import Interactions
 from recsys.negatives import NegativeSampler
 from recsys.newcomers import Newcomers
 from recsys.split import split
-from recsys.trainer import Fit, Trainer, new_model
+from recsys.trainer import Trainer, new_model
 from tests.examples import aisles, conveyor, with_groups
 
 CPU = torch.device("cpu")

@@ -11,9 +11,10 @@ import pytest
 
 from recsys.datasets import load_dataset
 from recsys.errors import ConfigError, DataError
+from recsys.holding_out import TEST, TRAIN, VALIDATION
 from recsys.interactions import Interactions
 from recsys.readers import Dataset, read_dataset
-from recsys.split import TEST, TRAIN, VALIDATION, Split, split
+from recsys.split import Split, split
 
 TRAIN_ROWS = [("a", "x", 1), ("a", "y", 2), ("a", "z", 3), ("a", "w", 4), ("b", "x", 5)]
 VALID_ROWS = [("b", "y", 6)]

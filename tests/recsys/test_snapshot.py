@@ -11,8 +11,8 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError
+from recsys.fit import Fit
 from recsys.split import Holdout, split
-from recsys.trainer import Fit
 from tests.examples import random_log
 
 CPU = torch.device("cpu")

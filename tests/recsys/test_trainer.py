@@ -14,9 +14,10 @@ from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from recsys.evaluation import Evaluator, TowerScorer
+from recsys.fit import Fit
 from recsys.metrics import MetricName
 from recsys.split import split
-from recsys.trainer import Fit, Trainer
+from recsys.trainer import Trainer
 from tests.examples import conveyor_split, exploding, random_log
 
 CPU = torch.device("cpu")

@@ -9,10 +9,10 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
+from recsys.fit import Fit
 from recsys.interactions import Interactions
 from recsys.model import TwoTower
 from recsys.split import Split, split
-from recsys.trainer import Fit
 from tests.examples import conveyor
 
 CONFIG = TrainConfig(dim=8, lr=0.05, epochs=3, seed=1)
