@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial
 
 from hpo.places import Places
-from hpo.tracking.projection import Content, StudyView, project_trial
-from hpo.tracking.runs import FILES, Calls, Runs, data_of
+from hpo.tracking.content import Content
+from hpo.tracking.held import FILES, data_of
+from hpo.tracking.projection import StudyView, project_trial
+from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.uploads import lost_files
 from recsys.mlflow_client import sqlite_file

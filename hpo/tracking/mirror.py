@@ -23,9 +23,10 @@ from hpo.records import StudyRecord
 from hpo.storage import existing_storage
 from hpo.study import load_study
 from hpo.tracking.check import differences
+from hpo.tracking.content import Content
 from hpo.tracking.links import mlflow_base, run_address
 from hpo.tracking.notes import first_line, write_first_lines
-from hpo.tracking.projection import Content, StudyView, project_trial
+from hpo.tracking.projection import StudyView, project_trial
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study, summary
 from hpo.tracking.uploads import Uploads

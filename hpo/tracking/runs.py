@@ -6,89 +6,21 @@ write that broke off is repeated, and MLflow drops the values that it had alread
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from hpo.registry import PROMOTION_OF
 from hpo.settings import OUR_TAGS
-from hpo.tracking.projection import Content, DataInput
+from hpo.tracking.content import Content
+from hpo.tracking.held import FILES, MARK, Held, Mark, data_of, dataset_input
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
 
-MARK = "hpo.synced"
 NOTE, NAME = "mlflow.note.content", "mlflow.runName"
 PARENT = "mlflow.parentRunId"
-FILES = "hpo.files"  # which artifacts a run holds; a tag of its own, since they come last
 MAX_BATCH = 1000  # metrics, params and tags together
 PAGE = 5000  # runs
-
-
-class Mark(NamedTuple):
-    """How much of a Content a run holds: n rows, whether the params, which tags."""
-
-    rows: int
-    params: bool
-    digest: str
-    tags: str
-
-    def __str__(self) -> str:
-        return f"{self.rows}:{int(self.params)}:{self.digest}:{self.tags}"
-
-    @classmethod
-    def of(cls, content: Content) -> Mark:
-        """Of a run that holds all of it."""
-        n, params = len(content.rows), bool(content.params)
-        return cls(n, params, content.digest(n, params=params), content.tags_digest())
-
-    @classmethod
-    def parse(cls, text: str | None) -> Mark | None:
-        """None if there is no mark, or not one of ours."""
-        parts = (text or "").split(":")
-        if len(parts) != len(cls._fields) or not parts[0].isdecimal():
-            return None
-        return cls(int(parts[0]), parts[1] == "1", parts[2], parts[3])
-
-    def is_part_of(self, content: Content) -> bool:
-        """Whether the run can still grow into the content: nothing in MLflow can be taken back."""
-        if self.rows > len(content.rows) or (self.params and not content.params):
-            return False
-        return self.digest == content.digest(self.rows, params=self.params)
-
-
-@dataclass
-class Held:
-    """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts.
-
-    `tags`: as they were read, until they are found right or put right.
-    """
-
-    run_id: str
-    status: str
-    end_ms: int | None
-    mark: Mark | None
-    data: str | None = None
-    files: str | None = None
-    tags: Mapping[str, str] | None = None
-    is_new: bool = False
-
-    def has_status(self, content: Content) -> bool:
-        return self.status == content.status and content.end_ms in (None, self.end_ms)
-
-
-def data_of(run: Run) -> str | None:
-    """The digest of a run's dataset; of several, MLflow's order decides."""
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    return inputs[0].dataset.digest if inputs else None
-
-
-def dataset_input(data: DataInput) -> DatasetInput:
-    """The data as MLflow wants it."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    dataset = Dataset(data.name, data.digest, data.source_type, data.source, None, data.profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "tuning")])
 
 
 class Calls:

@@ -18,7 +18,8 @@ from hpo.records import (
     milliseconds,
 )
 from hpo.settings import StudyConfig
-from hpo.tracking.projection import Content, DataInput, Row, StudyView, best_name, cut
+from hpo.tracking.content import Content, DataInput, Row
+from hpo.tracking.projection import StudyView, best_name, cut
 from hpo.usage import of_system
 
 COUNTERS = {

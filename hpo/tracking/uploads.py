@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.kept import KeptFile
-from hpo.tracking.projection import Content
-from hpo.tracking.runs import FILES, Calls, Held
+from hpo.tracking.content import Content
+from hpo.tracking.held import FILES, Held
+from hpo.tracking.runs import Calls
 from recsys.checkpoint_files import sha256
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from hpo import sync
 from hpo.kept import artifact_folder
 from hpo.locks import exclusive
 from hpo.places import Places
+from hpo.tracking.content import Content
 from hpo.tracking.mirror import Mirror, SyncReport
-from hpo.tracking.projection import Content, project_trial
+from hpo.tracking.projection import project_trial
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.thread import MirrorThread
 from recsys.errors import TrackingError

@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Outcome, epochs_to_columns
 from hpo.settings import StudyConfig
-from hpo.tracking.projection import MAX_VALUE, Content, StudyView, project_trial
-from hpo.tracking.runs import Mark
+from hpo.tracking.content import Content
+from hpo.tracking.held import Mark
+from hpo.tracking.projection import MAX_VALUE, StudyView, project_trial
 from hpo.tracking.study_projection import project_study
 from recsys.config import TrainConfig
 from tests.hpo.fake_study import DISTRIBUTIONS, START, fake_record, result
