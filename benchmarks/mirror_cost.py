@@ -78,7 +78,7 @@ def run_study(
         started, cpu = time.perf_counter(), time.process_time()
         if mirror:
             mirror.start()
-        progress = LineProgress(Console(quiet=True), config.n_trials, 0, 0.0)
+        progress = LineProgress(Console(quiet=True), config.n_trials, 0, 0.0, config.objective)
         Scheduler(ledger, runners, progress, config.n_trials, None, None).run()
         if mirror:
             print(f"  {mirror.stop()}")

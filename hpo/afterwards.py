@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from hpo.records import StudyRecord
     from hpo.request import Request, Speech
     from hpo.scheduler import Ended
     from recsys.errors import TrackingError
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 
 def say_finished(
-    events: TextIO, name: str, ended: Ended, n_trials: int, best: FrozenTrial | None
+    events: TextIO, record: StudyRecord, ended: Ended, n_trials: int, best: FrozenTrial | None
 ) -> None:
     """The event of --json that ends a study."""
     found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
     counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
-    JsonProgress(events).say("finished", study=name, reason=ended.reason, **counts, best=found)
+    about = {"study": record.config.name, "objective": record.config.objective}
+    JsonProgress(events).say("finished", **about, reason=ended.reason, **counts, best=found)
 
 
 def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:

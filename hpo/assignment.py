@@ -37,7 +37,7 @@ class Assignment:
     trial: Trial
     config: TrainConfig
     attempt: Attempt
-    objective: MetricName = "recall_at_10"
+    objective: MetricName
     results: list[EpochResult] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     reported: set[int] = field(default_factory=set)

@@ -27,12 +27,13 @@ def main(argv: Sequence[str]) -> int:
     storage = existing_storage(places.storage)
     first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
     console = Console(highlight=False, markup=False)
-    for warning in warnings(first, second):
+    apart = warnings(first, second)
+    for warning in apart:
         console.print(f"warning: {warning}", style="bold yellow")
     for table in tables(first, second):
         console.print(table)
     bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}
-    if any(bests.values()):
+    if any(bests.values()) and not apart:
         nexts = {command("report", max(bests, key=bests.__getitem__), places): "about the better"}
         print("\n".join(next_lines(nexts)))
     return 0

@@ -58,8 +58,9 @@ def launch(request: Request) -> int:
             record, people = opened.record, speech.people
             people.print(summary.heading(record, n_trials, n_before, request.places))
             if split.is_sampled:
-                popular = record.baselines["popularity"][record.config.objective]
-                people.print(f"validation, popularity: {sample_line(split, popular)}")
+                objective = record.config.objective
+                popular = record.baselines["popularity"][objective]
+                people.print(f"validation, popularity: {sample_line(split, popular, objective)}")
             try:
                 ended, tracking = run_trials(request, opened, speech)
             except StudyStopped as error:
@@ -117,9 +118,10 @@ def _conclude(
     people.print(summary.best_config(study, record), end="")
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
-        people.print(f"validation, best trial: {sample_line(split, best.value)}")
+        told = sample_line(split, best.value, record.config.objective)
+        people.print(f"validation, best trial: {told}")
     if request.json:
-        say_finished(speech.programs, study.study_name, ended, n_trials, best)
+        say_finished(speech.programs, record, ended, n_trials, best)
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         code = report(request, study, split, tracking, people)

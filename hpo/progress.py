@@ -49,7 +49,7 @@ class LineProgress:
         n_trials: int,
         n_finished: int,
         best: float,
-        objective: MetricName = "recall_at_10",
+        objective: MetricName,
     ) -> None:
         self._console, self._n_trials = console, n_trials
         self._lock = threading.Lock()

@@ -152,6 +152,7 @@ def save_model(
         "study": {"name": record.config.name, "uid": record.uid},
         "trial": trial,
         "trained_on": "train",
+        "objective": record.config.objective,
         "best_epoch": best_epoch,
         "validation": validation.as_dict(),
     }

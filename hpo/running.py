@@ -117,7 +117,7 @@ def make_runners(
     """The slots, and the file that worker processes read; both go when the block ends."""
     objective = record.config.objective
     if request.runner == "inline":
-        yield [InlineRunner(holdout, torch.device(request.devices[0]), objective)]
+        yield [InlineRunner(holdout, objective, torch.device(request.devices[0]))]
         return
     available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
@@ -125,7 +125,7 @@ def make_runners(
     with working_folder(request.places.storage, record.uid) as folder:
         data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
-        runners = [ProcessRunner(data, device, threads, objective) for device in request.devices]
+        runners = [ProcessRunner(data, objective, device, threads) for device in request.devices]
         try:
             yield runners
         finally:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -22,7 +23,7 @@ from hpo.records import Outcome
 from hpo.retries import RETRIED
 from hpo.runners import Runner
 from hpo.signals import PARK_SECONDS, stop_signals
-from hpo.storage import storage_failures
+from hpo.storage import is_lost
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
@@ -37,6 +38,25 @@ class Ended:
 
     reason: str
     n_finished: int
+
+
+@contextmanager
+def _storage_failures() -> Iterator[None]:
+    """What the storage raises when it fails or has lost the study, as StudyStopped."""
+    try:
+        yield
+    except StorageInternalError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise StudyStopped(
+            f"the study's storage failed: {cause}; mend that, then run the same command again"
+        ) from error
+    except KeyError as error:
+        if not is_lost(error):
+            raise
+        raise StudyStopped(
+            "the study was deleted from its storage while it ran; "
+            "run the same command again to start anew"
+        ) from error
 
 
 class Scheduler:
@@ -99,7 +119,7 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
         self._check_lock()
-        with storage_failures():
+        with _storage_failures():
             if self._error is not None:
                 raise self._error
             n_finished = self._ledger.n_finished()

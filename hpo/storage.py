@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
 
-from hpo.errors import SettingsError, StudyError, StudyStopped
+from hpo.errors import SettingsError, StudyError
 from hpo.locks import exclusive, sqlite_path
 from hpo.records import StudyRecord
 from recsys.sqlite_files import reading_url, sqlite_url, why_unreadable
@@ -121,23 +121,9 @@ def _opening(url: str) -> Iterator[None]:
         raise SettingsError(f"storage {shown} cannot be opened: {reason}{cure}") from error
 
 
-@contextmanager
-def storage_failures() -> Iterator[None]:
-    """What the storage of a running study raises when it fails or has lost it, as StudyStopped."""
-    try:
-        yield
-    except StorageInternalError as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise StudyStopped(
-            f"the study's storage failed: {cause}; mend that, then run the same command again"
-        ) from error
-    except KeyError as error:
-        if error.args != (NOT_FOUND_MSG,):
-            raise
-        raise StudyStopped(
-            "the study was deleted from its storage while it ran; "
-            "run the same command again to start anew"
-        ) from error
+def is_lost(error: BaseException) -> bool:
+    """Whether Optuna says that a study is no longer in its storage."""
+    return isinstance(error, KeyError) and error.args == (NOT_FOUND_MSG,)
 
 
 def _create_sqlite(path: Path) -> None:

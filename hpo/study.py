@@ -65,8 +65,8 @@ def open_study(
         The study and its stored record: the uid and all else of the first time.
 
     Raises:
-        StudyError: a study of that name differs in data, split, space, defaults or constraints,
-            or was not made by hpo.
+        StudyError: a study of that name differs in objective, data, split, space, defaults or
+            constraints, or was not made by hpo.
     """
     study = optuna.create_study(
         storage=storage,

@@ -65,6 +65,7 @@ def make_version(
     run_tags = {
         registry.PROMOTION_OF: recipe.run_tag,
         "hpo.kind": "promotion",
+        "hpo.objective": recipe.source.objective,
         "optuna.study": recipe.source.study,
     }
     if parent := registry.study_run(client, experiment, recipe.source.study_uid):
@@ -149,6 +150,7 @@ def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
         **verdict,
         **compared,
         "optuna.study": recipe.source.study,
+        "hpo.objective": recipe.source.objective,
         registry.RULES: recipe.rules,
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],

@@ -52,7 +52,9 @@ def with_best_of(other: Study, config: StudyConfig, say: Callable[[str], None]) 
             starts.append(params)
     new = " new" if known else ""
     best = count(len(candidates), "trial")
-    say(f"warm starts: {len(starts)}{new} of the best {best} of {other.study_name}")
+    metric = candidates[0].record.config.objective
+    by = f" by {metric}" if metric != config.objective else ""
+    say(f"warm starts: {len(starts)}{new} of the best {best} of {other.study_name}{by}")
     return config.model_copy(update={"warm_starts": (*config.warm_starts, *starts)})
 
 

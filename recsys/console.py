@@ -99,14 +99,14 @@ def counts_line(split: Split) -> str:
     )
 
 
-def sample_line(split: Split, recall: float) -> str:
-    """How many users validation asks, and how well that tells the recall of all of them."""
+def sample_line(split: Split, value: float, metric: str = "recall@10") -> str:
+    """How many users validation asks, and how well that tells the metric of all of them."""
     from recsys.metrics import half_width
 
     asked, everybody = split.eval_users, split.n_validation_users
     return (
-        f"{asked:,} of {everybody:,} users are asked, drawn at random: recall@10 {recall:.4f} "
-        f"+- {half_width(recall, asked, everybody):.4f} (95% interval, at most)"
+        f"{asked:,} of {everybody:,} users are asked, drawn at random: {metric} {value:.4f} "
+        f"+- {half_width(value, asked, everybody):.4f} (95% interval, at most)"
     )
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import AliasChoices, Field
 
 from hpo.gate.verdict import Comparison
 from recsys.checkpoint import Checkpoint
 from recsys.interactions import Interactions, Ints32
 from recsys.metrics import MetricName
+
+# Until 2026-11-25 a gate.json said recall.
+THEN, NOW = AliasChoices("value_then", "recall_then"), AliasChoices("value", "recall")
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Drift:
     unknown_users: int
     n_items: int
     unknown_items: int
-    value_then: float | None
-    value: float | None = None
+    value_then: Annotated[float | None, Field(validation_alias=THEN)]
+    value: Annotated[float | None, Field(validation_alias=NOW)] = None
     n_asked: int = 0
     objective: MetricName = "recall_at_10"
 

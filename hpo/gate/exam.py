@@ -39,7 +39,7 @@ class Exam:
     model: TwoTower
     rules: PromotionConfig
     device: torch.device
-    objective: MetricName = "recall_at_10"
+    objective: MetricName
     renews: bool = False
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -25,7 +25,8 @@ p:last-child { margin-bottom: 0; }
 .facts { color: #56616c; margin: 2px 0 14px; max-width: none; }
 section { background: #fff; border: 1px solid #e1e5e9; border-radius: 8px; padding: 16px 20px;
   margin: 0 0 16px; break-inside: avoid; }
-.first { display: grid; grid-template-columns: 3fr 8fr; gap: 8px 40px; }
+.first { display: grid; gap: 8px 40px;
+  grid-template-columns: minmax(300px, 3fr) minmax(0, 8fr); }
 .first > * { min-width: 0; }
 .first > .wide { grid-column: 1 / -1; border-top: 1px solid #e1e5e9; padding-top: 10px; }
 .value { font-size: 44px; font-weight: 650; line-height: 1.1; }
@@ -45,7 +46,7 @@ td svg { display: block; margin-left: auto; }
 img { display: block; width: 100%; height: auto; margin: 4px 0 10px; }
 nav { margin: 0 0 14px; font-size: 14px; }
 nav a { color: #00568a; margin-right: 14px; white-space: nowrap; }
-@media (max-width: 760px) { .first { grid-template-columns: 1fr; } }
+@media (max-width: 1050px) { .first { grid-template-columns: 1fr; } }
 @media (max-width: 560px) {
   .gains th, .gains td { white-space: normal; }
   .gains th:last-child, .gains td:last-child { display: none; }

@@ -24,18 +24,13 @@ class InlineRunner:
 
     Args:
         holdout: what trainings learn from and are asked.
-        device: where.
         objective: by which epochs are compared.
+        device: where.
     """
 
     name = "inline"
 
-    def __init__(
-        self,
-        holdout: Holdout,
-        device: torch.device,
-        objective: MetricName = "recall_at_10",
-    ) -> None:
+    def __init__(self, holdout: Holdout, objective: MetricName, device: torch.device) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
         self._objective: MetricName = objective
         self.threads = torch.get_num_threads()

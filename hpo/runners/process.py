@@ -24,9 +24,9 @@ class ProcessRunner:
 
     Args:
         data: file of `recsys.prepared.save_holdout`.
+        objective: by which epochs are compared.
         device: torch device name, e.g. "cpu", "cuda:0".
         threads: torch threads of the worker.
-        objective: by which epochs are compared.
     """
 
     name = "process"
@@ -34,9 +34,9 @@ class ProcessRunner:
     def __init__(
         self,
         data: Path,
+        objective: MetricName,
         device: str = "cpu",
         threads: int = 1,
-        objective: MetricName = "recall_at_10",
     ) -> None:
         self.threads, self.device = threads, device
         self._command = [

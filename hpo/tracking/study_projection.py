@@ -160,6 +160,7 @@ def _range(parameter: Parameter) -> str:
 def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]:
     config = view.record.config
     tags = {**config.tags, **_conduct(config), "hpo.dashboard": view.dashboard()}
+    tags["hpo.objective"] = config.objective  # no param: runs from before would be made anew
     tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
     if best := best_complete(comparable(view.record, ended)):
         tags["hpo.best_trial"] = str(best.number)
@@ -168,7 +169,7 @@ def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]
 
 def _conduct(config: StudyConfig) -> dict[str, str]:
     """How the study is run: whatever may change when it goes on."""
-    tags: dict[str, str] = {"hpo.objective": config.objective}
+    tags = {}
     for part in ("sampler", "pruner"):
         settings = getattr(config, part)
         options = "".join(f" {name}={value:g}" for name, value in settings.options.items())

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.errors import StudyError, StudyStopped
+from hpo.errors import StudyError
 from hpo.places import Places
-from hpo.storage import storage_failures
+from hpo.storage import is_lost
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from recsys.mlflow_client import open_client
@@ -80,8 +80,7 @@ class MirrorThread:
 
     def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
         try:
-            with storage_failures():
-                self.result = mirror.sync(fresh=fresh)
+            self.result = mirror.sync(fresh=fresh)
         except Exception as error:
             self._keep(error)
             return False
@@ -91,8 +90,10 @@ class MirrorThread:
         """Remember what went wrong; what nobody expects is logged with its traceback."""
         if isinstance(error, TrackingError):
             self.result = error
-        elif isinstance(error, StudyError | StudyStopped):
+        elif isinstance(error, StudyError):
             self.result = TrackingError(str(error))
+        elif is_lost(error):
+            self.result = TrackingError("the study was deleted from its storage")
         else:
             logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
             self.result = TrackingError(f"{type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -42,24 +43,30 @@ def family(server: TrackingServer) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
-def kill(server: TrackingServer, _: Path) -> None:
+Fault = Callable[[TrackingServer, Path], Iterator[None]]
+
+
+def kill(server: TrackingServer, _: Path) -> Iterator[None]:
     for process in family(server):
         process.kill()
+    yield
     threading.Event().wait(OUTAGE_SECONDS)
     server.start()
 
 
-def hang(server: TrackingServer, _: Path) -> None:
+def hang(server: TrackingServer, _: Path) -> Iterator[None]:
     """It accepts connections, but never answers."""
     for process in family(server):
         process.suspend()
+    yield
     threading.Event().wait(OUTAGE_SECONDS)
     for process in family(server):
         process.resume()
 
 
-def restart_empty(server: TrackingServer, template: Path) -> None:
+def restart_empty(server: TrackingServer, template: Path) -> Iterator[None]:
     server.stop()
+    yield
     for suffix in ("", "-wal", "-shm"):
         server.database.with_name(server.database.name + suffix).unlink(missing_ok=True)
     shutil.copy(template, server.database)
@@ -67,16 +74,17 @@ def restart_empty(server: TrackingServer, template: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [kill, hang, restart_empty])
-def test_a_study_through_an_outage(tmp_path: Path, mlflow_template: Path, fault: object) -> None:
+def test_a_study_through_an_outage(tmp_path: Path, mlflow_template: Path, fault: Fault) -> None:
     server = TrackingServer(Path(shutil.copy(mlflow_template, tmp_path / "server.db")))
     server.start()
     toml = study_file(tmp_path, epochs=400, n_trials=N_TRIALS)
     call = ["--data", shop(tmp_path), "--study", toml, "--workers", 2, "--no-report"]
     process = start("hpo.run", *call, "--tracking-uri", server.uri, cwd=tmp_path)
     try:
+        breaking = fault(server, mlflow_template)
         with in_mid_training(process, storage_in(tmp_path)):
-            pass
-        fault(server, mlflow_template)  # type: ignore[operator]
+            next(breaking)
+        assert next(breaking, "mended") == "mended"
         code, out, err = finish(process)
         assert code in (0, 3), out + err
         states = [trial.state.name for trial in study_in(tmp_path).trials]

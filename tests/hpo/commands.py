@@ -112,22 +112,29 @@ def in_mid_training(process: subprocess.Popen[str], storage: str) -> Iterator[li
     While the body runs, launcher and workers are suspended: what is done to them comes before
     anything that they do next, however slow or fast the machine.
     """
+    before = {number: n for number, n, _ in _epochs(storage)}
     held: list[psutil.Process] = []
+
+    def n_in_training() -> int:
+        """Trials with epochs of now: one that was parked has those from before."""
+        return sum(running and n > before.get(number, 0) for number, n, running in _epochs(storage))
 
     def is_held() -> bool:
         assert process.poll() is None, "it ended before it was seen in training"
-        if not _n_in_training(storage):
+        if not n_in_training():
             return False
         held[:] = [psutil.Process(process.pid), *workers_of(process)]
         _each(held, "suspend")
-        if _n_in_training(storage) == len(held) - 1:
+        if 0 < n_in_training() == len(held) - 1:
             return True
         _each(held, "resume")
         return False
 
-    eventually(is_held, PATIENCE_SECONDS)
-    yield held[1:]
-    _each(held, "resume")
+    try:
+        eventually(is_held, PATIENCE_SECONDS)
+        yield held[1:]
+    finally:
+        _each(held, "resume")
 
 
 def _each(processes: list[psutil.Process], action: str) -> None:
@@ -136,9 +143,10 @@ def _each(processes: list[psutil.Process], action: str) -> None:
             getattr(process, action)()
 
 
-def _n_in_training(storage: str) -> int:
+def _epochs(storage: str) -> list[tuple[int, int, bool]]:
+    """Of each trial its number, how many epochs it has, and whether it runs."""
     try:
         trials = load_study(existing_storage(storage), None).trials
     except StudyError:
-        return 0  # the file is not there yet, or the study
-    return sum(bool(t.intermediate_values) for t in trials if t.state.name == "RUNNING")
+        return []  # the file is not there yet, or the study
+    return [(t.number, len(t.intermediate_values), t.state.name == "RUNNING") for t in trials]

@@ -37,6 +37,7 @@ def test_two_real_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     fingerprint = StudyRecord.of(studies[0]).split_fingerprint
     assert row(out, "data and split") == [fingerprint, fingerprint]
     assert row(out, "best recall_at_10") == [f"{study.best_value:.4f}" for study in studies]
+    assert "about the better" in out
     assert row(out, "best trial") == [str(study.best_trial.number) for study in studies]
     assert row(out, "complete") == ["4", "3"]
     seconds = [
@@ -71,6 +72,7 @@ def test_other_objectives_are_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "different objectives (recall_at_10; mrr): the values do not compare" in out
     assert row(out, "objective") == ["recall_at_10", "mrr"]
     assert row(out, "best objective") == [f"{study.best_value:.4f}" for study in studies]
+    assert "about the better" not in out
 
 
 @pytest.mark.usefixtures("wide")

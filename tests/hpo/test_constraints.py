@@ -145,7 +145,7 @@ def test_the_cause_is_shown_everywhere(
     assignment = Ledger(make_study(tmp_path, config), config, measures=MEASURES).start(
         "scripted", 1
     )
-    line = LineProgress(Console(), 12, 0, 0.0).line(
+    line = LineProgress(Console(), 12, 0, 0.0, "recall_at_10").line(
         assignment, TrialState.PRUNED, assignment.outcome()
     )
     assert line == "[ 1/12] trial 0 pruned (infeasible): model_mb 16 > 10"

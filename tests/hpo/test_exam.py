@@ -52,7 +52,9 @@ def parts() -> Split:
 
 @pytest.fixture
 def exam(parts: Split) -> Exam:
-    return Exam(parts, train(parts.final.seen, WINNER, 3, CPU), PromotionConfig(), CPU)
+    return Exam(
+        parts, train(parts.final.seen, WINNER, 3, CPU), PromotionConfig(), CPU, "recall_at_10"
+    )
 
 
 def test_figures_equal_brute_force(exam: Exam, parts: Split) -> None:

@@ -171,7 +171,7 @@ def test_too_few_common_users() -> None:
 
 def test_the_obstacle_refuses_and_is_told() -> None:
     parts = split(conveyor())
-    exam = Exam(parts, trained().model, PromotionConfig(), CPU)
+    exam = Exam(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
     exam.face_champion(Champion(3, None, "weights.safetensors is not there"))
     assert exam.obstacle == (
         "the champion (version 3) cannot be compared: weights.safetensors is not there"
@@ -182,7 +182,7 @@ def test_the_obstacle_refuses_and_is_told() -> None:
 
 def test_the_same_model_gains_nothing() -> None:
     model = trained()
-    exam = Exam(model.parts, model.model, PromotionConfig(), CPU)
+    exam = Exam(model.parts, model.model, PromotionConfig(), CPU, "recall_at_10")
     exam.face_champion(Champion(7, stored(model)))
     (found,) = exam.comparisons
     assert (found.name, found.n_users) == ("champion (version 7)", 60)

@@ -70,7 +70,7 @@ def test_a_ready_made_split_and_a_sample_of_users(tmp_path: Path) -> None:
     assert code == 0
     assert "ready-made split: 600 train, 0 validation and 120 test rows; dropped 0" in err
     assert "480 train, 120 validation and 120 test rows" in out
-    assert "validation, best trial: 20 of 60 users are asked, drawn at random: recall@10" in out
+    assert "validation, best trial: 20 of 60 users are asked, drawn at random: recall_at_10" in out
     split = StudyRecord.of(study_in(tmp_path)).config.split
     assert (split.method, split.eval_users) == ("given", 20)
     code, out, err = run("hpo.run", *call, "--split", "leave-one-out", cwd=tmp_path)

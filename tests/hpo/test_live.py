@@ -29,7 +29,7 @@ def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
     seen: list[str] = []
     ledger = make_ledger(tmp_path, study_config(n_trials=3))
     console = Console(file=io.StringIO(), width=120)
-    view = LiveProgress(console, LineProgress(console, 3, 0, 0.0), WHERE)
+    view = LiveProgress(console, LineProgress(console, 3, 0, 0.0, "recall_at_10"), WHERE)
 
     def on_epoch(assignment: Assignment, _: object) -> None:
         seen.append(screen(view))
@@ -64,7 +64,7 @@ def test_a_terminal_breaks_no_word_and_a_log_no_line(tmp_path: Path) -> None:
     for is_terminal in (True, False):
         ledger = make_ledger(tmp_path / str(is_terminal), study_config(n_trials=3))
         console = Console(file=io.StringIO(), width=40, force_terminal=is_terminal)
-        lines = LineProgress(console, 3, 0, 0.0)
+        lines = LineProgress(console, 3, 0, 0.0, "recall_at_10")
         assignment = ledger.start("scripted", 1)
         objective = Objective(ledger, lambda *_: None, lambda: Stop.NO)
         lines.ended(assignment, *objective(assignment, ScriptedRunner(lambda _: [0.1])))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from hpo.gate.findings import from_json, to_json
 from hpo.gate.outcome import Promotion
 from hpo.promotion import promote
 from hpo.recipe import Recipe
@@ -27,10 +29,12 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")
     call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=12, n_trials=3)]
     call += ["--workers", "2", "--tracking-uri", "sqlite:///mlflow.db"]
-    code, out, err = run("hpo.run", *call, "--set", "objective=mrr", cwd=tmp_path)
+    by_mrr = ["--set", "objective=mrr", "--set", "split.eval_users=30"]
+    code, out, err = run("hpo.run", *call, *by_mrr, cwd=tmp_path)
     assert code == 0, out + err
     assert "study tiny-interactions: mrr on validation" in out
-    assert "recall_at_10" not in out
+    assert "drawn at random: mrr 0." in out
+    assert "recall" not in out
     assert "kept: the model of trial" in out  # trained again it has the same mrr
     trials, by_recall = study_in(tmp_path).trials, []
     mirrored = by_trial(tmp_path / "mlflow.db")
@@ -52,7 +56,7 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
 
     code, out, err = run("hpo.replay", "--trial", 1, cwd=tmp_path)
     assert (code, "mrr" in out) == (0, True), out + err
-    code, out, err = run("hpo.run", *call, cwd=tmp_path)
+    code, out, err = run("hpo.run", *call, *by_mrr[2:], cwd=tmp_path)
     assert (code, "objective: was mrr, is recall_at_10" in err) == (2, True), out + err
 
 
@@ -68,6 +72,8 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     assert "By ndcg_at_5, paired over the same test users." in card
     (promoted,) = runs(client)
     assert found.findings.race is not None
+    version = client.get_model_version("two-tower", "1")
+    assert version.tags["hpo.objective"] == promoted.data.tags["hpo.objective"] == "ndcg_at_5"
     assert promoted.data.metrics["race_ndcg_at_5"] == found.findings.race.won.mean
     store = ModelStore(real.places.tracking_uri)
     stored = store.load(store.resolve(Reference("two-tower", None, "1")))
@@ -80,3 +86,18 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     assert drift is not None
     assert drift.value_then == found.test["ndcg_at_5"]
     assert "drift: ndcg_at_5 of version 1 " in drift.lines[1]
+
+
+def test_a_retraining_of_before_is_read(real: RealStudy) -> None:
+    real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
+    promote(real.places, "shop", order=QUICK)
+    write_csv(real.data, conveyor(n_users=66, length=15))
+    again = retrain(real.places, dry_run=True)
+    assert isinstance(again, Promotion)
+    text = to_json(again.findings)
+    assert from_json(text) == again.findings
+    old = json.loads(text)
+    del old["objective"], old["drift"]["objective"]
+    for name in ("value", "value_then"):
+        old["drift"][name.replace("value", "recall")] = old["drift"].pop(name)
+    assert from_json(json.dumps(old)) == again.findings

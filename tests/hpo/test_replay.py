@@ -209,7 +209,8 @@ def test_json_tells_all_that_happens(twins: list[tuple[Path, str]]) -> None:
     assert counts["epoch"] == sum(len(trial.intermediate_values) for trial in trials)
     best = max(trials, key=lambda t: (t.state.name == "COMPLETE", t.value or 0, -t.number))
     assert events[-1] == {
-        "event": "finished", "study": study_in(folder).study_name, "reason": "complete",
+        "event": "finished", "study": study_in(folder).study_name, "objective": "recall_at_10",
+        "reason": "complete",
         "n_finished": 8, "n_trials": 8,
         "best": {"trial": best.number, "value": best.value, "params": best.params},
     }  # fmt: skip

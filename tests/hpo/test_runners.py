@@ -26,22 +26,21 @@ from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from recsys.features import Features
-from recsys.metrics import Metrics
+from recsys.metrics import MetricName, Metrics
 from recsys.prepared import save_holdout
 from recsys.snapshot import load_snapshot
 from recsys.split import Holdout
 from tests.examples import conveyor_split, exploding
 
+METRIC: MetricName = "recall_at_10"
 CONFIG = TrainConfig(dim=8, epochs=3, batch_size=32)
-
-
 LONG = CONFIG.replace(epochs=10_000, patience=10_000)
 
 MakeRunner = Callable[[Holdout], Runner]
 
 ENGINES: dict[str, Callable[[Holdout, Path], Runner]] = {
-    "inline": lambda holdout, _: InlineRunner(holdout, torch.device("cpu")),
-    "process": lambda _, data: ProcessRunner(data),
+    "inline": lambda holdout, _: InlineRunner(holdout, METRIC, torch.device("cpu")),
+    "process": lambda _, data: ProcessRunner(data, METRIC),
 }
 """How to make each runner, of a holdout and its file. A new engine is one more line."""
 
@@ -80,7 +79,7 @@ def runner_on(engine: Callable[[Holdout, Path], Runner], tmp_path: Path) -> Iter
 
 @pytest.fixture
 def process(data: Path) -> Iterator[ProcessRunner]:
-    made = ProcessRunner(data)
+    made = ProcessRunner(data, METRIC)
     yield made
     made.close()
 
@@ -230,7 +229,7 @@ def test_inline_and_process_agree_bit_for_bit(process: ProcessRunner) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        inline = InlineRunner(conveyor_split().tuning, torch.device("cpu"))
+        inline = InlineRunner(conveyor_split().tuning, METRIC, torch.device("cpu"))
         ours, theirs = list(inline.epochs(CONFIG)), list(process.epochs(CONFIG))
     finally:
         torch.set_num_threads(before)
@@ -249,7 +248,7 @@ def test_a_killed_worker_is_seen_and_replaced(process: ProcessRunner) -> None:
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     with (
-        closing(ProcessRunner(tmp_path / "missing")) as runner,
+        closing(ProcessRunner(tmp_path / "missing", METRIC)) as runner,
         pytest.raises(TrainingFailed, match="cannot start") as caught,
     ):
         list(runner.epochs(CONFIG))
@@ -290,7 +289,7 @@ def test_the_worker_ends_when_its_launcher_is_killed(data: Path, tmp_path: Path)
         "import sys; from pathlib import Path\n"
         "from hpo.runners.process import ProcessRunner\n"
         "from recsys.config import TrainConfig\n"
-        "runner = ProcessRunner(Path(sys.argv[1]))\n"
+        "runner = ProcessRunner(Path(sys.argv[1]), 'recall_at_10')\n"
         "for result in runner.epochs(TrainConfig(dim=8, epochs=10000, patience=10000)):\n"
         "    print(runner.pid, flush=True)\n"
     )

@@ -343,7 +343,7 @@ def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
 
     (tmp_path / "parked").write_text("in the way")
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
-    runner = InlineRunner(conveyor_split().tuning, torch.device("cpu"))
+    runner = InlineRunner(conveyor_split().tuning, "recall_at_10", torch.device("cpu"))
     scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
     assert scheduler.run() == Ended("interrupted", 1)
     trials = make_study(tmp_path, config).trials

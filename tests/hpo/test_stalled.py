@@ -58,7 +58,7 @@ def runner_with(tmp_path: Path) -> Iterator[MakeRunner]:
     made: list[ProcessRunner] = []
 
     def make(set_up: str = "pass", epoch: str = "pass") -> ProcessRunner:
-        runner = ProcessRunner(tmp_path / "data")
+        runner = ProcessRunner(tmp_path / "data", "recall_at_10")
         script = WORKER.format(set_up=set_up, epoch=epoch)
         runner._command[1:3] = ["-c", script]
         made.append(runner)
