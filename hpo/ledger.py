@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.assignment import FINISHED, Assignment
 from hpo.constraints import Constraints, Measure
+from hpo.known import Known
 from hpo.pruning import pruning_rule
 from hpo.records import (
     ATTEMPT,
@@ -39,7 +40,6 @@ from hpo.retries import Retries
 from hpo.samplers import make_sampler
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
-from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
@@ -68,7 +68,7 @@ class Ledger:
         self._retries = Retries(study, config)
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
-        self._known: dict[TrainConfig, FrozenTrial] = {}
+        self._known = Known()
         self._record = StudyRecord.of(study)
         for trial in comparable(self._record, study.get_trials(deepcopy=False)):
             self._remember(trial)
@@ -79,7 +79,7 @@ class Ledger:
         if outcome is not None and outcome.same_as is not None:
             return
         if trial.state in FINISHED and outcome is not None and outcome.cause not in OF_LIMITS:
-            self._known.setdefault(self._space.config(trial.params, seed=0), trial)
+            self._known.add(self._space.config(trial.params, seed=0), trial)
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
@@ -146,7 +146,6 @@ class Ledger:
             assignment.violation = self._constraints.violation(excess)
             if assignment.violation:
                 return assignment
-            assignment.same_as = self._known.get(assignment.config.replace(seed=0))
             if self._parked is not None:
                 assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
             if trial.user_attrs.get(EPOCHS):  # it was parked
@@ -154,6 +153,17 @@ class Ledger:
                 assignment.times_ms = [int(time_ms) for time_ms in epochs_of(frozen)["time_ms"]]
                 assignment.reported = set(frozen.intermediate_values)
             return assignment
+
+    def claim(self, assignment: Assignment) -> bool:
+        """Whether the trial may go on; False while another one trains the same config.
+
+        Afterwards the config is this trial's to train, or `same_as` tells who has trained it.
+        """
+        with self._lock:
+            assignment.same_as = self._known.trial(assignment.config)
+            if assignment.same_as is not None:
+                return True
+            return self._known.claim(assignment.config, assignment.number)
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
         """Record one epoch; True if the trial is hopeless."""
@@ -200,6 +210,7 @@ class Ledger:
     def park(self, assignment: Assignment) -> None:
         """Put a trial back: the next `start` goes on with it."""
         with self._lock:
+            self._known.release(assignment.config, assignment.number)
             self._flush(assignment)
             self._study._storage.set_trial_state_values(
                 assignment.trial._trial_id, TrialState.WAITING
@@ -238,6 +249,7 @@ class Ledger:
         value: float | None = None,
     ) -> Outcome:
         with self._lock:
+            self._known.release(assignment.config, assignment.number)
             self._flush(assignment)
             outcome = replace(outcome, order=n_ended(self._study))
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())

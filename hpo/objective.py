@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from enum import StrEnum
@@ -15,6 +16,8 @@ from hpo.records import Outcome
 from hpo.runners import Runner
 from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
+
+TWIN_SECONDS = 0.1  # so often a trial looks whether another one has trained its config
 
 
 class Stop(StrEnum):
@@ -54,9 +57,10 @@ class Objective:
 
     def __call__(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
         """Train; returns the state with what was recorded beside it. WAITING: it was parked."""
-        if assignment.same_as is not None:
-            return self._ledger.tell_again(assignment)
         try:
+            self._claim(assignment)
+            if assignment.same_as is not None:
+                return self._ledger.tell_again(assignment)
             state = self._train(assignment, runner)
         except Parked:
             self._ledger.park(assignment)
@@ -66,6 +70,16 @@ class Objective:
         if state is TrialState.PRUNED:
             return state, self._ledger.prune(assignment)
         return state, self._ledger.complete(assignment)
+
+    def _claim(self, assignment: Assignment) -> None:
+        """Wait while another trial trains the same config: both would end at the same time."""
+        while not assignment.violation and not self._ledger.claim(assignment):
+            time.sleep(TWIN_SECONDS)
+            stop = self._stop()  # before the next claim: the other one may have been parked
+            if stop is Stop.ABORT:
+                raise Cancelled
+            if stop is Stop.PARK:
+                raise Parked
 
     def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
         if self._stop() is Stop.ABORT:

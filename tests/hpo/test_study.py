@@ -224,7 +224,9 @@ def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
     for accepted, known in ((study_record(study_config()), True), (now, False)):
         study, record = open_study(storage, "s", accepted, accept_changes=True)
         study.enqueue_trial(first.trial.params)
-        again = Ledger(study, record.config).start("scripted", 1)
+        later = Ledger(study, record.config)
+        again = later.start("scripted", 1)
+        assert later.claim(again)
         assert (again.same_as is not None) is known
 
 
@@ -390,7 +392,9 @@ def test_what_a_limit_ended_is_tried_anew(tmp_path: Path) -> None:
         state, outcome = ledger.fail(first, first.outcome(cause, "no"))  # type: ignore[arg-type]
         assert (state.name, outcome.order) == ("PRUNED", first.number)
         study.enqueue_trial(first.trial.params)
-        again = Ledger(study, config).start("scripted", 1)
+        later = Ledger(study, config)
+        again = later.start("scripted", 1)
+        assert later.claim(again)
         assert (again.same_as is not None) is is_known
         if not is_known:
             ledger.fail(again, again.outcome("error", "no"))
