@@ -77,15 +77,15 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
 
 
 def default_candidate(study: Study) -> Candidate | None:
-    """The default configuration, which is trial 0 or another attempt at it; None if not COMPLETE.
+    """The default configuration: its first COMPLETE trial, None if there is none.
 
     Raises:
         PromotionError: it was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
+    space = SearchSpace(record.config)
     for trial in comparable(record, study.get_trials(deepcopy=False)):
-        attempt = Attempt.of(trial)
-        if trial.state.name == "COMPLETE" and attempt is not None and attempt.origin == 0:
+        if trial.state.name == "COMPLETE" and space.is_default(trial.params):
             return _candidate(record, name, trial)
     return None
 

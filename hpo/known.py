@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
+from hpo.assignment import FINISHED
+from hpo.records import Outcome
 from recsys.config import TrainConfig
+
+OF_LIMITS = ("infeasible", "time-limit")  # limits may change: such a config is looked at anew
+
+
+def is_final(trial: FrozenTrial, outcome: Outcome | None, pruner: str) -> bool:
+    """Whether a trial has shown what its config is worth, with the pruner of today.
+
+    Not so if a limit ended it, or a pruner where there is none any more.
+    """
+    if trial.state not in FINISHED or outcome is None or outcome.cause in OF_LIMITS:
+        return False
+    cut_short = trial.state is TrialState.PRUNED and outcome.cause is None
+    return not (cut_short and pruner == "none")
 
 
 class Known:

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.assignment import FINISHED, Assignment
 from hpo.constraints import Constraints, Measure
-from hpo.known import Known
+from hpo.known import Known, is_final
 from hpo.pruning import pruning_rule
 from hpo.records import (
     ATTEMPT,
@@ -43,7 +43,6 @@ from hpo.space import SearchSpace
 from recsys.epoch_result import EpochResult
 
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
-OF_LIMITS = ("infeasible", "time-limit")  # limits may change: such a config is looked at anew
 NO_MEASURES: Mapping[str, Measure] = {}
 
 
@@ -78,7 +77,7 @@ class Ledger:
         outcome = Outcome.of(trial)
         if outcome is not None and outcome.same_as is not None:
             return
-        if trial.state in FINISHED and outcome is not None and outcome.cause not in OF_LIMITS:
+        if is_final(trial, outcome, self._config.pruner.name):
             self._known.add(self._space.config(trial.params, seed=0), trial)
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)

@@ -76,6 +76,11 @@ class StudyRecord:
         """The first trial whose values are of today's data."""
         return max((note["trial"] for note in self.changes if note["other_data"]), default=0)
 
+    @property
+    def constrained_from(self) -> int:
+        """The first trial under today's constraints."""
+        return max((note["trial"] for note in self.changes if _limits(note["what"])), default=0)
+
     def to_json(self) -> str:
         return json.dumps({**self.__dict__, "config": self.config.model_dump(mode="json")})
 
@@ -86,6 +91,11 @@ class StudyRecord:
         config = StudyConfig.model_validate(values["config"])
         lists = {name: tuple(values.get(name, ())) for name in ("changes", "infeasible")}
         return cls(**{**values, "config": config, **lists})
+
+
+def _limits(changes: Iterable[str]) -> bool:
+    """Whether a constraint is among them, see `hpo.continuing`."""
+    return any(change.startswith("constraints.") for change in changes)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ class SearchSpace:
                 chosen[name] = values[name]
         return chosen
 
+    def is_default(self, params: Mapping[str, float]) -> bool:
+        """Whether a trial with these parameters has the default configuration."""
+        return self.config(params, self._base.seed) == self._base
+
     def is_complete(self, params: Mapping[str, float]) -> bool:
         """Whether these are all active parameters and no other: not so while a trial draws."""
         active = {name for name, spec in self._parameters.items() if spec.is_active(params)}

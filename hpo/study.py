@@ -10,10 +10,11 @@ from optuna import Study
 from optuna.pruners import NopPruner
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from hpo.continuing import acceptable, prohibitive
 from hpo.errors import StudyError
-from hpo.records import STUDY, StudyRecord
+from hpo.records import STUDY, Outcome, StudyRecord
 from hpo.settings import plain
 from hpo.space import SearchSpace
 
@@ -104,13 +105,13 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
     """Queue trial 0, which is the defaults, and the warm starts; none that was there before.
 
     So a launcher killed amid this loses none, and warm starts can be added later. On other data
-    all start again.
+    all start again; under other constraints, those that broke the old ones.
     """
-    config, since = record.config, record.comparable_from
+    config = record.config
     there = [
         trial.system_attrs.get("fixed_params", trial.params)
         for trial in study.get_trials(deepcopy=False)
-        if trial.number >= since or not trial.state.is_finished()
+        if not trial.state.is_finished() or trial.number >= _told_since(record, trial)
     ]
     space, base = SearchSpace(config), config.train_config
     starts = [{name: plain(name, value) for name, value in s.items()} for s in config.warm_starts]
@@ -119,6 +120,14 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
         if params not in there:
             study.enqueue_trial(params)
             there.append(params)
+
+
+def _told_since(record: StudyRecord, trial: FrozenTrial) -> int:
+    """The first trial that says of its config what this one would say if it were run again."""
+    outcome = Outcome.of(trial)
+    if outcome is not None and outcome.cause == "infeasible":
+        return max(record.comparable_from, record.constrained_from)
+    return record.comparable_from
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:

@@ -12,8 +12,9 @@ from rich.table import Table
 from sqlalchemy.engine import make_url
 
 from hpo.places import Places
-from hpo.records import Attempt, Outcome, StudyRecord, best_complete, comparable
+from hpo.records import Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
+from hpo.space import SearchSpace
 from hpo.tracking.links import dashboard_path, mlflow_base
 from recsys.console import count
 from recsys.errors import TrackingError
@@ -59,10 +60,11 @@ def table(study: Study, record: StudyRecord) -> Table:
     ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
     for trial in ranked[:SHOWN_TRIALS]:
         result.add_row(*_row(trial, names), style="bold" if trial is ranked[0] else None)
-    for trial in ranked[SHOWN_TRIALS:]:
-        if (attempt := Attempt.of(trial)) and attempt.origin == 0:
-            result.add_section()
-            result.add_row(*_row(trial, names, " (defaults)"))
+    space = SearchSpace(record.config)
+    default = next((trial for trial in ranked if space.is_default(trial.params)), None)
+    if default is not None and default not in ranked[:SHOWN_TRIALS]:
+        result.add_section()
+        result.add_row(*_row(default, names, " (defaults)"))
     result.add_section()
     for baseline, metrics in record.baselines.items():
         result.add_row(baseline, f"{metrics[objective]:.4f}", *[""] * (2 + len(names)))

@@ -17,7 +17,7 @@ from hpo.reports.contenders import (
     Contender,
 )
 from hpo.reports.parts import Gain, Headline, Table, with_bounds
-from hpo.reports.trials import TrialRow, complete
+from hpo.reports.trials import TrialRow, complete, default_trial
 from hpo.settings import SplitConfig
 from recsys.bootstrap import RESAMPLES, mean_interval
 
@@ -162,8 +162,8 @@ def without_the_future(compared: Comparison, later: Comparison) -> Table:
 def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
     """The ten best, and the default configuration if it is not among them."""
     names = list(record.config.space)
-    ranked = complete(trials)
-    shown = ranked[:SHOWN_TRIALS] + [t for t in ranked[SHOWN_TRIALS:] if t.is_default]
+    ranked, default = complete(trials), default_trial(trials)
+    shown = ranked[:SHOWN_TRIALS] + [t for t in ranked[SHOWN_TRIALS:] if t is default]
     rows = [
         (
             f"trial {trial.number}{' (default)' if trial.is_default else ''}",

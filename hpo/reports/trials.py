@@ -9,7 +9,8 @@ from datetime import datetime
 
 from optuna import Study
 
-from hpo.records import Attempt, Cause, Outcome
+from hpo.records import Attempt, Cause, Outcome, StudyRecord
+from hpo.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class TrialRow:
         cause: why it FAILed or was not trained.
         attempt: None if it never started.
         started, ended: local time, as Optuna keeps it.
+        is_default: whether it has the default configuration, as trial 0.
     """
 
     number: int
@@ -43,6 +45,7 @@ class TrialRow:
     attempt: Attempt | None
     started: datetime | None
     ended: datetime | None
+    is_default: bool = False
 
     @property
     def score(self) -> float:
@@ -59,11 +62,6 @@ class TrialRow:
         return "failed" if self.state == "FAIL" else self.state.lower()
 
     @property
-    def is_default(self) -> bool:
-        """Whether it has the default configuration: trial 0, or another attempt at it."""
-        return self.attempt is not None and self.attempt.origin == 0
-
-    @property
     def other_seconds(self) -> float:
         """Wall time between start and end that went into no epoch: set-up and bookkeeping."""
         if self.started is None or self.ended is None:
@@ -77,6 +75,7 @@ def read_trials(study: Study) -> list[TrialRow]:
 
 
 def _rows(study: Study) -> Iterator[TrialRow]:
+    space = SearchSpace(StudyRecord.of(study).config)
     for trial in study.get_trials(deepcopy=False):
         outcome = Outcome.of(trial) or Outcome(0, 0.0)
         value = None
@@ -97,6 +96,7 @@ def _rows(study: Study) -> Iterator[TrialRow]:
             attempt=Attempt.of(trial),
             started=trial.datetime_start,
             ended=trial.datetime_complete,
+            is_default=space.is_default(trial.params),
         )
 
 

@@ -162,3 +162,22 @@ def test_without_constraints_nothing_is_measured() -> None:
     constraints = Constraints(study_config(), {})
     assert constraints.excess(TrainConfig()) == {}
     assert constraints.violation({}) == ""
+
+
+def test_a_default_that_was_too_large_is_tried_when_it_no_longer_is(tmp_path: Path) -> None:
+    base = {"dim": 32, "lr": 0.01, "epochs": 4}
+    tight, wide = (
+        study_config(n_trials=8, base=base, constraints={"model_mb": limit}) for limit in (10, 20)
+    )
+    study = make_study(tmp_path, tight)
+    ledger = Ledger(study, tight, measures=MEASURES)
+    first = ledger.start("scripted", 1)
+    assert first.violation
+    ledger.prune(first)
+    for config in (tight, wide, wide):  # queued once, and not as long as nothing has changed
+        study, _ = open_study(study._storage, "small", study_record(config), accept_changes=True)
+        queued = [t.system_attrs["fixed_params"]["dim"] for t in study.trials[1:]]
+        assert queued == ([] if config is tight else [32])
+    ledger = Ledger(study, wide, measures=MEASURES)
+    again = ledger.start("scripted", 1)
+    assert (again.number, again.config.dim, again.violation) == (1, 32, "")

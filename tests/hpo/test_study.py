@@ -11,10 +11,11 @@ import optuna
 import pytest
 from sqlalchemy import text
 
-from hpo.candidate import top_candidates
+from hpo.candidate import default_candidate, top_candidates
 from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.ledger import Ledger
-from hpo.records import Outcome, StudyRecord
+from hpo.records import Outcome, StudyRecord, comparable
+from hpo.reports.trials import default_trial, read_trials
 from hpo.samplers import derive_seed, make_sampler
 from hpo.scheduler import Scheduler
 from hpo.settings import StudyConfig
@@ -380,7 +381,17 @@ def test_defaults_and_warm_starts_start_again_on_other_data(tmp_path: Path) -> N
         other = study_record(config, fingerprint="data-2")
         study, record = open_study(storage, "s", other, accept_changes=True)
         assert [trial.system_attrs["fixed_params"]["dim"] for trial in study.trials[2:]] == [8, 16]
-    assert Ledger(study, record.config).n_comparable() == 0
+    ledger = Ledger(study, record.config)
+    assert ledger.n_comparable() == 0
+    assert default_candidate(study) is None
+    again = ledger.start("scripted", 1)
+    ledger.report(again, epoch_result(1, 0.3))
+    ledger.complete(again)
+    default, row = default_candidate(study), default_trial(comparable(record, read_trials(study)))
+    assert default is not None
+    assert row is not None
+    assert (default.trial, default.value) == (row.number, row.value) == (2, 0.3)
+    assert row.is_default
 
 
 def test_what_a_limit_ended_is_tried_anew(tmp_path: Path) -> None:
@@ -399,6 +410,22 @@ def test_what_a_limit_ended_is_tried_anew(tmp_path: Path) -> None:
         if not is_known:
             ledger.fail(again, again.outcome("error", "no"))
             study.enqueue_trial({"dim": 12, "lr": 0.01, "epochs": 4})
+
+
+@pytest.mark.parametrize(("pruner", "is_known"), [("median", True), ("none", False)])
+def test_what_a_pruner_ended_is_trained_to_its_end_without_one(
+    tmp_path: Path, pruner: str, is_known: bool
+) -> None:
+    study = make_study(tmp_path, study_config())
+    ledger = Ledger(study, study_config())
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.prune(first)
+    study.enqueue_trial(first.trial.params)
+    later = Ledger(study, study_config(pruner={"name": pruner}))
+    again = later.start("scripted", 1)
+    assert later.claim(again)
+    assert (again.same_as is not None) is is_known
 
 
 def test_what_was_parked_on_other_data_starts_again(tmp_path: Path) -> None:
