@@ -164,6 +164,11 @@ class Ledger:
                 return True
             return self._known.claim(assignment.config, assignment.number)
 
+    def release(self, assignment: Assignment) -> None:
+        """The trial trains no more, whatever became of it."""
+        with self._lock:
+            self._known.release(assignment.config, assignment.number)
+
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
         """Record one epoch; True if the trial is hopeless."""
         assignment.results.append(result)
@@ -209,7 +214,6 @@ class Ledger:
     def park(self, assignment: Assignment) -> None:
         """Put a trial back: the next `start` goes on with it."""
         with self._lock:
-            self._known.release(assignment.config, assignment.number)
             self._flush(assignment)
             self._study._storage.set_trial_state_values(
                 assignment.trial._trial_id, TrialState.WAITING
@@ -248,7 +252,6 @@ class Ledger:
         value: float | None = None,
     ) -> Outcome:
         with self._lock:
-            self._known.release(assignment.config, assignment.number)
             self._flush(assignment)
             outcome = replace(outcome, order=n_ended(self._study))
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())

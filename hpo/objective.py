@@ -58,6 +58,12 @@ class Objective:
     def __call__(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
         """Train; returns the state with what was recorded beside it. WAITING: it was parked."""
         try:
+            return self._run(assignment, runner)
+        finally:
+            self._ledger.release(assignment)
+
+    def _run(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
+        try:
             self._claim(assignment)
             if assignment.same_as is not None:
                 return self._ledger.tell_again(assignment)

@@ -16,7 +16,8 @@ OPTUNA = {
     "mirror", "notes", "objective", "progress", "projection", "retries",
     "promotion", "records", "recovery", "replaying", "scheduler", "space", "study",
     "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
-    "check", "known", "warm_starts", "kept", "afterwards", "constraints", "report", "running", "samplers",
+    "check", "known", "warm_starts", "kept", "afterwards", "constraints", "report", "running",
+    "samplers",
 }  # fmt: skip
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",

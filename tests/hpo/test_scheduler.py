@@ -359,7 +359,9 @@ def test_a_trial_ended_from_outside_is_passed_over(tmp_path: Path) -> None:
 
     def fail_from_outside(assignment: Assignment) -> None:
         if assignment.number == 1:
-            make_study(tmp_path, config).tell(1, state=TrialState.FAIL)
+            study = make_study(tmp_path, config)
+            study.tell(1, state=TrialState.FAIL)
+            study.enqueue_trial(assignment.trial.params)  # nobody trains it any more
 
     progress = MemoryProgress(fail_from_outside)
     assert run(tmp_path, config, saturating, progress=progress).n_finished == 6
