@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import optuna_dashboard
 import pytest
 from mlflow import MlflowClient
@@ -22,95 +20,21 @@ from hpo import sync
 from hpo.kept import artifact_folder
 from hpo.locks import exclusive
 from hpo.places import Places
-from hpo.tracking.content import Content
-from hpo.tracking.mirror import Mirror, SyncReport
-from hpo.tracking.projection import project_trial
-from hpo.tracking.study_projection import project_study
-from hpo.tracking.thread import MirrorThread
+from hpo.tracking.mirror import Mirror
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.mirrored import all_states, assert_mirrored, mirror, study
 from tests.hpo.mlflow_server import (
     EXPERIMENT,
-    StoredRun,
     TrackingServer,
     by_trial,
     comparable,
-    eventually,
     stored_runs,
 )
 
+__all__ = ["mirror", "study"]
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
-
-
-@pytest.fixture
-def study(tmp_path: Path, mlflow_uri: str) -> FakeStudy:
-    """An empty study beside an empty MLflow database."""
-    return FakeStudy(places(tmp_path))
-
-
-@pytest.fixture
-def mirror(study: FakeStudy) -> Iterator[Mirror]:
-    made = Mirror(study.places, None)
-    yield made
-    made.close()
-
-
-def all_states(study: FakeStudy, longest: int = 3) -> None:
-    """Eight trials: in each state, and one that never starts. `longest`: epochs of trial 5."""
-    study.run(COMPLETE)
-    study.run(PRUNED)
-    study.run(FAIL, cause="error")
-    killed = study.start()
-    study.train(killed, 2)
-    study.train(killed, 2, flush=False)
-    study.end(killed, FAIL, "launcher-died")
-    running = study.start()
-    study.train(running, 2)
-    study.run(COMPLETE, longest)
-    parked = study.start()
-    study.train(parked, 1)
-    study.park(parked)  # the next one to ask would get it back
-    study.keep(5)
-    study.study.enqueue_trial({"dim": 20, "lr": 0.002})
-
-
-def expected(mirror: Mirror, runs: dict[int | None, StoredRun]) -> dict[int | None, Content]:
-    trials = mirror._study.get_trials(deepcopy=False)
-    parent = runs[None].run_id
-    mirror._look_at_artifacts()
-    contents = [project_trial(mirror._view, trial, parent) for trial in trials]
-    found = [content for content in [*contents, project_study(mirror._view, trials)] if content]
-    return {content.trial: content for content in found}
-
-
-def assert_holds(run: StoredRun, content: Content) -> None:
-    """Exactly this content: no value more, none less, none twice."""
-    assert (run.name, run.status, run.start_ms) == (content.name, content.status, content.start_ms)
-    assert run.end_ms == content.end_ms
-    assert run.params == content.params
-    assert {name: run.tags[name] for name in content.tags} == content.tags
-    own = {"hpo.synced", "mlflow.runName", "mlflow.note.content"}
-    own |= {"hpo.files"} if content.files else set()
-    assert set(run.tags) - set(content.tags) == own
-    hashes = {path: hashlib.sha256(content).hexdigest() for path, content in run.files.items()}
-    assert hashes == {file.path: file.sha256 for file in content.files}
-    points = [
-        (name, row.step, row.time_ms, float(value))
-        for row in content.rows
-        for name, value in zip(row.names, row.values, strict=True)
-    ]
-    assert run.points == sorted(points)
-
-
-def assert_mirrored(mirror: Mirror, tracking: str | Path, experiment: str = EXPERIMENT) -> None:
-    runs = by_trial(tracking, experiment)
-    contents = expected(mirror, runs)
-    assert set(runs) == set(contents)
-    for key, content in contents.items():
-        assert_holds(runs[key], content)
-    if tracking == mirror._places.tracking_uri:
-        assert mirror.check() == []
 
 
 def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
@@ -480,28 +404,6 @@ def test_over_http_it_is_the_same(study: FakeStudy, tracking_server: TrackingSer
     ]
 
 
-@pytest.mark.slow
-def test_a_server_that_goes_and_comes_back(
-    study: FakeStudy, tracking_server: TrackingServer
-) -> None:
-    target = Places(study.places.storage, tracking_server.uri, "outage")
-    trial = study.start()
-    thread = MirrorThread(target, study.study.study_name, seconds=0.05)
-    thread.start()
-    eventually(lambda: isinstance(thread.result, SyncReport))
-    tracking_server.stop()
-    study.train(trial, 3)
-    eventually(lambda: isinstance(thread.result, TrackingError))
-    study.end(trial, COMPLETE)
-    study.run(PRUNED)
-    tracking_server.start()
-    eventually(lambda: isinstance(thread.result, SyncReport))
-    assert isinstance(thread.stop(), SyncReport)
-    mirror = Mirror(target, None)
-    assert_mirrored(mirror, tracking_server.database, "outage")
-    mirror.close()
-
-
 def test_a_server_that_hangs_is_given_up(study: FakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # 10 without it
     study.run(COMPLETE)
@@ -510,49 +412,6 @@ def test_a_server_that_hangs_is_given_up(study: FakeStudy, monkeypatch: pytest.M
         with pytest.raises(TrackingError, match="timed out") as error:
             Mirror(Places(study.places.storage, uri), None).sync()
     assert "secret" not in str(error.value)
-
-
-def test_the_thread_of_a_server_that_is_gone_says_so(study: FakeStudy) -> None:
-    study.run(COMPLETE)
-    target = Places(study.places.storage, "http://127.0.0.1:9")
-    thread = MirrorThread(target, study.study.study_name, seconds=0.01)
-    thread.start()
-    eventually(lambda: "refused" in str(thread.result))
-    result = thread.stop()
-    assert isinstance(result, TrackingError)
-    assert result.exit_code == 3
-
-
-def test_the_thread_ends_with_everything_mirrored(study: FakeStudy, mirror: Mirror) -> None:
-    thread = MirrorThread(study.places, study.study.study_name)
-    thread.start()
-    all_states(study)
-    report = thread.stop()
-    assert isinstance(report, SyncReport)
-    assert report.n_trials == 7
-    assert_mirrored(mirror, study.places.tracking_uri)
-
-
-def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
-    thread = MirrorThread(places(tmp_path), "no-such-study")
-    thread.start()
-    result = thread.stop()
-    assert isinstance(result, TrackingError)
-    assert "no study" in str(result)
-
-
-def test_a_study_that_is_deleted_under_the_thread_is_no_traceback(
-    study: FakeStudy, caplog: pytest.LogCaptureFixture
-) -> None:
-    study.run(COMPLETE)
-    thread = MirrorThread(study.places, study.study.study_name, seconds=0.01)
-    thread.start()
-    eventually(lambda: isinstance(thread.result, SyncReport))
-    optuna.delete_study(study_name=study.study.study_name, storage=study.study._storage)
-    result = thread.stop()
-    assert isinstance(result, TrackingError)
-    assert "the study was deleted from its storage" in str(result)
-    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_sync_that_waits_in_vain_says_for_whom(
