@@ -17,6 +17,7 @@ from hpo.constraints import Constraints
 from hpo.data import as_stored, load_data
 from hpo.environment import environment
 from hpo.errors import StudyStopped
+from hpo.gate.rivals import check_baselines
 from hpo.ledger import Ledger
 from hpo.locks import exclusive
 from hpo.records import StudyRecord, best_complete, comparable
@@ -85,6 +86,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     config = request.config.model_copy(update={"name": name})
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
+    check_baselines(config.promotion, split.interactions.n_items)
     storage = open_storage(places.storage)
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, people.print)

@@ -19,6 +19,7 @@ from hpo.errors import PromotionError
 from hpo.gate.outcome import Order, Promotion
 from hpo.gate.race import Race, run_race
 from hpo.gate.refit import Occasion
+from hpo.gate.rivals import check_baselines
 from hpo.gate.training import default_device
 from hpo.places import Places
 from hpo.promoter import Promoter, changing_registry
@@ -54,6 +55,7 @@ def promote(
 
     Raises:
         StudyError: there is no such study.
+        SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
         PromotionError: no trial is complete, all diverge, or the data is not what the study was
             made on.
         DivergedError: the refit diverges.
@@ -62,6 +64,9 @@ def promote(
     order = order or Order()
     study = load_study(existing_storage(places.storage), study_name)
     candidates = top_candidates(study, order.candidates)
+    if order.force is None:
+        record = candidates[0].record
+        check_baselines(record.config.promotion, record.counts["n_items"])
     promoter = Promoter(places, order.force, say)
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:

@@ -15,6 +15,7 @@ from hpo.errors import PromotionError
 from hpo.gate.drift import measure_drift
 from hpo.gate.outcome import Promotion
 from hpo.gate.refit import Occasion
+from hpo.gate.rivals import check_baselines
 from hpo.places import Places
 from hpo.promoter import Promoter, changing_registry
 from hpo.recipe import Recipe
@@ -50,6 +51,7 @@ def retrain(
     Raises:
         PromotionError: there is no champion, or it does not say how it was made.
         DataError: the data cannot be read.
+        SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
         DivergedError: the training diverges.
         TrackingError: MLflow does not answer.
     """
@@ -76,6 +78,8 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
         if not dry_run:
             _finish(promoter, recipe, champion.version)
         return Unchanged(champion.version, split.interactions.fingerprint)
+    if promoter.force is None:
+        check_baselines(recipe.source.promotion, split.interactions.n_items)
     drift = measure_drift(
         champion.version, champion.stored, split.interactions, recipe.source.objective
     )

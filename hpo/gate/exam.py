@@ -11,7 +11,7 @@ from hpo.candidate import Candidate
 from hpo.gate.ground import ChampionScorer, NoCommonGround, common_ground, on_ground
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.training import train
-from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare, with_fallback
+from hpo.gate.verdict import CHAMPION, DEFAULT, Comparison, compare
 from hpo.settings import PromotionConfig
 from recsys.bootstrap import Interval, mean_intervals
 from recsys.config import TrainConfig
@@ -44,6 +44,7 @@ class Exam:
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     obstacle: str | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._evaluator = Evaluator(self.split.final, self.device)
@@ -105,8 +106,7 @@ class Exam:
 
     def face_baselines(self) -> None:
         """Compare with all baselines that this catalogue allows."""
-        made, missing = baselines(self.split.final.seen, self.device)
-        self.notes += [f"{name} was not measured: {why}" for name, why in missing.items()]
-        self.rules = with_fallback(self.rules, list(made))
+        made, self.missing = baselines(self.split.final.seen, self.device)
+        self.notes += [f"{name} was not measured: {why}" for name, why in self.missing.items()]
         for name, scorer in made.items():
             self.face(name, scorer)

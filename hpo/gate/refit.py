@@ -106,7 +106,9 @@ def _findings(
 ) -> Findings:
     megabytes = model_mb(folder)
     milliseconds = latency_ms(recommender)
-    reason = judge(exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle)
+    reason = judge(
+        exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle, exam.missing
+    )
     drift = occasion.drift
     if drift is not None:
         # Data without common ground is other data, whatever the rules ask.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from hpo.errors import SettingsError
 from hpo.serving.model_store import ModelRefused, ModelStore, Reference
-from recsys.baselines import Popularity, ease, item_knn
+from hpo.settings import PromotionConfig
+from recsys.baselines import MAX_ITEMS, Popularity, ease, item_knn
 from recsys.checkpoint import Checkpoint
 from recsys.errors import CheckpointError, DataError
 from recsys.evaluation import Scorer
@@ -34,6 +36,24 @@ class Champion:
     version: int
     stored: Checkpoint | None
     problem: str = ""
+
+
+def check_baselines(rules: PromotionConfig, n_items: int) -> None:
+    """Refuse a gate that asks for a baseline which the catalogue is too large for.
+
+    Args:
+        rules: of the study file.
+        n_items: of the data.
+
+    Raises:
+        SettingsError: `must_beat` holds such a baseline.
+    """
+    if "ease" in rules.must_beat and n_items > MAX_ITEMS:
+        raise SettingsError(
+            f"promotion.must_beat: 'ease' cannot be asked of {n_items:,} items, only of "
+            f"{MAX_ITEMS:,} at most; take it out of must_beat and run hpo.run again ('itemknn' "
+            "takes any number of items)"
+        )
 
 
 def load_champion(tracking_uri: str, model: str, version: int) -> Champion:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hpo.settings import PromotionConfig
 from recsys.bootstrap import Interval, mean_interval
 from recsys.metrics import Floats
 
 CHAMPION, DEFAULT = "champion", "default"
-FALLBACK = "popularity"  # stands in where the catalogue is too large for the baselines asked for
 
 
 @dataclass(frozen=True)
@@ -92,25 +92,13 @@ def compare(
     )
 
 
-def with_fallback(rules: PromotionConfig, measured: Sequence[str]) -> PromotionConfig:
-    """The rules with popularity to beat, if none of the baselines asked for can be measured.
-
-    Args:
-        rules: of the study file.
-        measured: names of the baselines that this catalogue allows.
-    """
-    asked = [name for name in rules.must_beat if name != CHAMPION]
-    if not asked or any(name in measured for name in asked):
-        return rules
-    return rules.model_copy(update={"must_beat": (*rules.must_beat, FALLBACK)})
-
-
 def judge(
     comparisons: Sequence[Comparison],
     rules: PromotionConfig,
     model_mb: float,
     latency_ms: float,
     obstacle: str | None = None,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
     """Why the model may not become the champion, as one sentence; None if it may.
 
@@ -120,8 +108,14 @@ def judge(
         model_mb: size of the model's files, in millions of bytes.
         latency_ms: of one answer.
         obstacle: why the champion could not be compared, if that is so.
+        missing: why baselines could not be measured, by their names.
     """
     problems = [why for comparison in comparisons if (why := comparison.problem)]
+    problems += [
+        f"{name} stands in must_beat and could not be measured: {why}"
+        for name, why in missing.items()
+        if name in rules.must_beat
+    ]
     if obstacle and CHAMPION in rules.must_beat:
         problems.insert(0, obstacle)
     for name, found, limit, unit in (

@@ -183,7 +183,7 @@ def compare_elsewhere(
 
 
 def _baselines(bench: Bench) -> list[Contender]:
-    """EASE, item-kNN and popularity; the first two not for more than 10,000 items."""
+    """Measure EASE, item-kNN and popularity; leave out EASE above its number of items."""
     found = []
     for name, make in BASELINES.items():
         try:

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hpo.errors import PromotionError, TrackingError
+from hpo.errors import PromotionError, SettingsError, TrackingError
+from hpo.gate import rivals
 from hpo.gate.outcome import Order
 from hpo.locks import exclusive_registry
 from hpo.places import Places
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
 from hpo.promotion import promote, roll_back
+from recsys import baselines
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually
@@ -156,6 +158,20 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     places = dataclasses.replace(real.places, tracking_uri=f"sqlite:///{absent.as_posix()}")
     assert promote(places, "shop", order=Order(1, 1, dry_run=True)).registered is None
     assert not absent.exists()
+
+
+def test_ease_is_refused_before_anything_is_trained(
+    real: RealStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real.train("shop", n_trials=1, promotion={"must_beat": ["ease"]})
+    monkeypatch.setattr(rivals, "MAX_ITEMS", 5)
+    monkeypatch.setattr(baselines, "MAX_ITEMS", 5)
+    said: list[str] = []
+    with pytest.raises(SettingsError, match="'ease' cannot be asked of 30 items, only of 5"):
+        promote(real.places, "shop", order=QUICK, say=said.append)
+    assert not said
+    forced = promote(real.places, "shop", order=Order(1, 1, force="known"))
+    assert "ease stands in must_beat and could not be measured" in (forced.findings.reason or "")
 
 
 def test_a_champion_that_was_tampered_with_is_no_champion_to_compare_with(

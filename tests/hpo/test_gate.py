@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.errors import SettingsError
 from hpo.gate import lines
-from hpo.gate.verdict import compare, judge, with_fallback
+from hpo.gate.rivals import check_baselines
+from hpo.gate.verdict import compare, judge
 from hpo.settings import PromotionConfig
 from recsys.metrics import Floats
 
@@ -132,17 +134,18 @@ def test_the_reason_is_one_sentence_with_all_problems() -> None:
     assert judge([], rules, 10.0, 2.5) is None
 
 
-@pytest.mark.parametrize(
-    ("must_beat", "measured", "expected"),
-    [
-        (("champion", "itemknn"), ["popularity"], ("champion", "itemknn", "popularity")),
-        (("champion", "itemknn"), ["popularity", "itemknn", "ease"], ("champion", "itemknn")),
-        (("itemknn", "popularity"), ["popularity"], ("itemknn", "popularity")),
-        (("champion",), ["popularity"], ("champion",)),
-    ],
-)
-def test_popularity_stands_in_where_the_catalogue_is_too_large(
-    must_beat: tuple[str, ...], measured: list[str], expected: tuple[str, ...]
-) -> None:
-    rules = PromotionConfig.model_validate({"must_beat": must_beat})
-    assert with_fallback(rules, measured).must_beat == expected
+def test_a_baseline_that_was_not_measured_is_never_passed() -> None:
+    missing = {"ease": "12,000 items are too many"}
+    rules = PromotionConfig(must_beat=("ease",))
+    assert judge([], rules, 1.0, 1.0, missing=missing) == (
+        "ease stands in must_beat and could not be measured: 12,000 items are too many"
+    )
+    assert judge([], RULES, 1.0, 1.0, missing=missing) is None  # must_beat does not hold it
+
+
+def test_ease_is_refused_where_it_cannot_be_asked() -> None:
+    rules = PromotionConfig(must_beat=("ease",))
+    with pytest.raises(SettingsError, match="must_beat: 'ease' cannot be asked of 10,001 items"):
+        check_baselines(rules, 10_001)
+    check_baselines(rules, 10_000)
+    check_baselines(RULES, 10_000_000)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
+from recsys import baselines
 from recsys.baselines import Popularity, ease, item_knn
 from recsys.errors import DataError
 from recsys.evaluation import Evaluator
@@ -79,6 +81,31 @@ def test_item_knn_keeps_the_nearest() -> None:
     np.testing.assert_allclose(found, has @ cosine_by_hand(has, 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("most", [1, 60, 10**9])
+def test_item_knn_counts_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The dense cosine by hand, with ties cut off, in one part and in many."""
+    monkeypatch.setattr(baselines, "MAX_PAIRS", most)
+    data = random_log(np.random.default_rng(2), n_items=40, n=400)
+    has = matrix(data)
+    found = item_knn(data, CPU, neighbours=5).scores(torch.arange(data.n_users))
+    np.testing.assert_allclose(found, has @ cosine_by_hand(has, 5), rtol=1e-5, atol=1e-6)
+
+
+def test_item_knn_of_a_catalogue_that_no_dense_matrix_holds() -> None:
+    """100,000 items: 40 GB if they were dense; peak memory of what numpy holds stays small."""
+    n = 100_000
+    users, items = np.repeat(np.arange(n // 2), 2), np.arange(n)  # items 2i and 2i + 1 go together
+    ids = [[str(i) for i in range(size)] for size in (n // 2, n)]
+    data = Interactions.from_codes(users, items, None, None, *ids)
+    tracemalloc.start()
+    scorer = item_knn(data, CPU)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (found,) = scorer.scores(torch.tensor([7]))
+    assert found.nonzero().flatten().tolist() == [14, 15]
+    assert peak < 500e6
+
+
 def test_ease_solves_its_least_squares() -> None:
     data = random_log(np.random.default_rng(1), n_items=15, n=250)
     has, strength = matrix(data), 7.0
@@ -93,5 +120,5 @@ def test_ease_solves_its_least_squares() -> None:
 
 def test_too_many_items_is_said() -> None:
     data = Interactions.from_codes([0], [0], None, None, ["u"], [str(i) for i in range(10_001)])
-    with pytest.raises(DataError, match="10,001 items are too many"):
+    with pytest.raises(DataError, match="EASE: 10,001 items are more than the 10,000"):
         ease(data, CPU)
