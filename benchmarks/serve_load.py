@@ -182,8 +182,8 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
     import numpy as np
     import torch
 
+    from hpo.serving.model_store import manifest_tag
     from recsys import checkpoint
-    from recsys.checkpoint import stored_files
     from recsys.config import TrainConfig
     from recsys.indexing import build_index, is_good_enough, pays
     from recsys.interactions import Interactions
@@ -220,7 +220,7 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
     mlflow = open_client(uri)
     with open_run(mlflow, experiment_id(mlflow, "generated"), "generated", {}) as run:
         log_checkpoint(mlflow, run, folder / "model")
-    tags = {f"sha256.{name}": text for name, text in stored_files(folder / "model").items()}
+    tags = manifest_tag(folder / "model")
     mlflow.create_registered_model("generated")
     mlflow.create_model_version("generated", "unused", run, tags)
     return uri, "models:/generated/1"

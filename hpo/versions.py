@@ -17,7 +17,7 @@ from hpo.gate.refit import Refit
 from hpo.model_card import model_card
 from hpo.packaging import save_pyfunc
 from hpo.recipe import Recipe
-from recsys import checkpoint
+from hpo.serving.model_store import manifest_tag
 from recsys.mlflow_client import experiment_id
 from recsys.pair_scorer import PairScorer
 from recsys.split import Split
@@ -155,8 +155,5 @@ def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],
         "hpo.git_commit": environment().get("git_commit", "unknown"),
-        **{
-            f"sha256.{name}": digest
-            for name, digest in checkpoint.stored_files(final.folder).items()
-        },
+        **manifest_tag(final.folder),
     }

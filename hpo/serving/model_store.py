@@ -1,13 +1,15 @@
 """Registered models, read as data: verified files and installed code, nothing that could run.
 
-What MLflow calls loading a model runs a .py out of the registry. Here only the files that the
-version's tags list are fetched, each must have the sha256 that its tag states, and safetensors
-and JSON are all that is read.
+What MLflow calls loading a model runs a .py out of the registry. Here model_meta.json must have
+the sha256 that the version's tag states, only the files that it lists are fetched besides, each
+must have the sha256 stated there, and safetensors and JSON are all that is read. Versions of
+before 2026-11-27 have a tag for each file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from hpo.errors import HpoError, SettingsError
 from recsys.checkpoint import Checkpoint, load
-from recsys.checkpoint_files import sha256
+from recsys.checkpoint_files import META, sha256
 from recsys.datasets import cache_folder
 from recsys.indexing import with_index
 from recsys.mlflow_client import open_client, public_uri, sqlite_file, tracking_errors
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 KEPT_MODELS = 5  # in the cache, however old
 KEPT_SECONDS = 24 * 3600  # every model, since its last use
-DIGEST = "sha256."  # + file name: tags of a version
+DIGEST = "sha256."  # + file name: a tag of a version
 FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
 REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
@@ -165,6 +167,9 @@ class ModelStore:
         with tracking_errors(self._uri):
             for name in digests:
                 self._client.download_artifacts(version.run_id, name, str(folder))
+            if set(digests) == {META} and _difference(folder, digests) is None:
+                for name in _manifest(folder):
+                    self._client.download_artifacts(version.run_id, name, str(folder))
         if problem := _problem(folder, digests):
             raise ModelRefused(
                 f"{version.name} version {version.version}, run {version.run_id}: {problem}; "
@@ -172,8 +177,13 @@ class ModelStore:
             )
 
 
+def manifest_tag(folder: Path) -> dict[str, str]:
+    """Return the tag that vouches for all files of a stored model: model_meta.json lists them."""
+    return {DIGEST + META: sha256(folder / META)}
+
+
 def listed_files(version: ModelVersion) -> dict[str, str]:
-    """sha256 by file name, from the version's tags: all that may be fetched.
+    """Return sha256 by file name from the version's tags: all that may be fetched first.
 
     Raises:
         ModelRefused: no files are listed, or one that no checkpoint has.
@@ -206,11 +216,42 @@ def open_recommender(
 
 
 def _problem(folder: Path, digests: Mapping[str, str]) -> str | None:
-    """What is wrong with the files; None if each is there and has its digest."""
+    """Return what is wrong with the files; None if each is there and has its digest.
+
+    Args:
+        folder: with the files.
+        digests: sha256 by name, from the tags; of model_meta.json alone: it states the others'.
+
+    Raises:
+        ModelRefused: model_meta.json is the registered one and lists no files of a model.
+    """
+    problem = _difference(folder, digests)
+    if problem or set(digests) != {META}:
+        return problem
+    return _difference(folder, _manifest(folder))
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """Return sha256 by file name from a model_meta.json that has been verified.
+
+    Raises:
+        ModelRefused: it lists no files, or one that no checkpoint has.
+    """
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    files: dict[str, str] = meta.get("files") or {}
+    for name in files:
+        if not FILE.fullmatch(name):
+            raise ModelRefused(f"{META} lists {name!r}, which is no file of a stored model")
+    if not files:
+        raise ModelRefused(f"{META} lists no files; promote again")
+    return files
+
+
+def _difference(folder: Path, digests: Mapping[str, str]) -> str | None:
     for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is not there"
         if sha256(path) != digest:
-            return f"{name} is not the file that was registered (its sha256 differs from the tag)"
+            return f"{name} is not the file that was registered (its sha256 differs)"
     return None

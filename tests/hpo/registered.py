@@ -20,7 +20,7 @@ from hpo.guard import LOCAL_HOSTS
 from hpo.registry import CHAMPION, MODEL
 from hpo.serve import listen
 from hpo.serving.live_model import LiveModel
-from hpo.serving.model_store import ModelStore, Reference
+from hpo.serving.model_store import ModelStore, Reference, manifest_tag
 from hpo.serving.server import make_app, make_server
 from recsys import checkpoint
 from recsys.mlflow_client import experiment_id, open_client
@@ -43,8 +43,8 @@ class Registered:
     def store(self) -> ModelStore:
         return ModelStore(self.uri, self.folder / "cache")
 
-    def add(self, model: Trained | None = None, **tags: str) -> int:
-        """A new champion, which serves all data and was measured with the train part."""
+    def add(self, model: Trained | None = None, *, old: bool = False, **tags: str) -> int:
+        """A new champion, measured with the train part; old: with a tag for each file."""
         model = model or trained()
         experiment = experiment_id(self.client, "two-tower-hpo")
         folder = self.folder / "model"
@@ -55,7 +55,8 @@ class Registered:
         with open_run(self.client, experiment, "promotion", {}) as run:
             log_checkpoint(self.client, run, folder)
         files = checkpoint.stored_files(folder)
-        tags = {f"sha256.{name}": digest for name, digest in files.items()} | tags
+        each = {f"sha256.{name}": digest for name, digest in files.items()}
+        tags = (each if old else manifest_tag(folder)) | tags
         source = self.client.get_run(run).info.artifact_uri
         version = self.client.create_model_version(MODEL, source, run, tags)
         self.point(int(version.version))

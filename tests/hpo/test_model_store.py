@@ -13,6 +13,7 @@ import torch
 
 from hpo.errors import SettingsError
 from hpo.serving.model_store import ModelRefused, ModelStore, Reference
+from recsys.checkpoint import stored_files
 from recsys.errors import TrackingError
 from tests.hpo.registered import Registered, another
 from tests.recsys.trained import trained
@@ -81,8 +82,7 @@ def test_a_planted_file_is_neither_read_nor_run(registered: Registered, tmp_path
     folder = registered.store.fetch(version)
     registered.store.load(version)
     assert not traces.exists()
-    listed = {tag.removeprefix("sha256.") for tag in version.tags}
-    assert {path.name for path in folder.iterdir()} == listed
+    assert {path.name for path in folder.iterdir()} == stored_files(folder).keys()
     pickle.loads(bomb)
     assert traces.exists()  # the bomb is live
 
@@ -109,6 +109,25 @@ def test_a_consistent_forgery_is_refused_by_the_tags(registered: Registered) -> 
     registered.point(1)
     with pytest.raises(ModelRefused, match="is not the file that was registered"):
         registered.store.load(registered.store.resolve(CHAMPION))
+
+
+def test_one_tag_vouches_for_all_files(registered: Registered) -> None:
+    tags = registered.store.resolve(CHAMPION).tags
+    assert [tag for tag in tags if tag.startswith("sha256")] == ["sha256.model_meta.json"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model_meta.json"])
+def test_a_version_with_a_tag_for_each_file_is_still_verified(tmp_path: Path, name: str) -> None:
+    registered = Registered(tmp_path)
+    registered.add(old=True)
+    version = registered.store.resolve(CHAMPION)
+    assert "sha256.weights.safetensors" in version.tags
+    folder = registered.store.fetch(version)
+    registered.store.load(version)
+    shutil.rmtree(folder)
+    (registered.artifacts(1) / name).write_bytes(b"other")
+    with pytest.raises(ModelRefused, match=f"{name} is not the file that was registered"):
+        registered.store.load(version)
 
 
 def test_a_missing_file_is_refused(registered: Registered) -> None:
