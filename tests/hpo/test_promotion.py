@@ -23,14 +23,17 @@ from hpo.errors import PromotionError, StudyError
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
 from hpo.promotion import promote
-from hpo.records import StudyRecord
+from hpo.records import Outcome, StudyRecord
 from hpo.report import main as report_main
+from hpo.serving.model_store import ModelStore, Reference
 from hpo.sync import main as sync_main
 from recsys.checkpoint import load
 from recsys.checkpoint_files import sha256
 from recsys.evaluation import TowerScorer
 from recsys.mlflow_client import experiment_id, open_client
 from recsys.recommender import Recommender
+from recsys.split import TEST
+from recsys.trainer import Trainer
 from tests import reference
 from tests.hpo.promoting import QUICK, alias, all_runs, real, runs, standing, versions
 from tests.hpo.real_study import RealStudy
@@ -84,6 +87,23 @@ def test_the_winner_is_measured_registered_and_served(
     assert "was measured before, so nothing was trained: it is two-tower version 1" in out
     assert "mlflow models serve -m models:/two-tower@champion" in out
     assert len(versions(client)) == len(runs(client)) == 1
+
+
+def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(real: RealStudy) -> None:
+    """Trained here once more, with nothing of the gate's code."""
+    study = real.train("shop", n_trials=1)
+    promote(real.places, "shop", order=QUICK)
+    store = ModelStore(real.places.tracking_uri)
+    stored = store.load(store.resolve(Reference.parse("models:/two-tower@champion")))
+    split = load_split(StudyRecord.of(study), None)
+    outcome = Outcome.of(study.trials[0])
+    assert outcome is not None and outcome.best_epoch
+    rows = split.interactions.take(split.parts != TEST)
+    trainer = Trainer(rows, stored.model.config, torch.device("cpu"))
+    for _ in range(2 * outcome.best_epoch):
+        trainer.train_epoch()
+    for name, value in trainer.model.state_dict().items():
+        torch.testing.assert_close(stored.model.state_dict()[name].cpu(), value)
 
 
 def check_pyfunc(stored: Any) -> None:
