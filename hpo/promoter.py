@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,8 +125,10 @@ class Promoter:
             DivergedError: the refit diverges.
             TrackingError: MLflow does not answer.
         """
+        before = self._count_measured(split)
         with tempfile.TemporaryDirectory() as temp:
             final = refit(recipe, occasion, champion, split, Path(temp) / "model", self.say)
+            final = replace(final, findings=replace(final.findings, measured_before=before))
             if tags is None:
                 user = split.interactions.user_ids[0]
                 return Promotion.of(recipe, final.findings, user, None)
@@ -135,6 +137,14 @@ class Promoter:
                     self.client, self.places.experiment, recipe, split, final, tags
                 )
         return self.settle(recipe, version, is_new=True)
+
+    def _count_measured(self, split: Split) -> int:
+        """Return how many versions were measured on the same test rows; dry runs leave no trace."""
+        if not self.has_store:
+            return 0
+        client = self.client
+        with tracking_errors(self.places.tracking_uri):
+            return registry.count_measured(client, split.fingerprint)
 
     def settle(self, recipe: Recipe, version: ModelVersion, *, is_new: bool) -> Promotion:
         """Give the version what its gate has earned, if that is not done."""

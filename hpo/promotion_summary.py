@@ -27,6 +27,7 @@ def summary(promotion: Promotion, places: Places) -> str:
         "",
         f"by {found.objective}, paired over the same test users:",
         *lines.gate_table(found),
+        *lines.looks_lines(found),
         *found.notes,
         lines.cost_line(found),
         *lines.index_lines(found),

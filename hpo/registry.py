@@ -43,6 +43,12 @@ def find_version(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion 
     return min(found, key=lambda version: int(version.version), default=None)
 
 
+def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
+    """Return how many versions were measured on the test rows of this split."""
+    wanted = _is("hpo.split_fingerprint", split_fingerprint)
+    return len(client.search_model_versions(f"name = '{MODEL}' and {wanted}"))
+
+
 def register(
     client: MlflowClient, model_id: str, run_id: str, tags: Mapping[str, str], description: str
 ) -> ModelVersion:

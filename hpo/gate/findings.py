@@ -33,6 +33,8 @@ class Findings:
         reason: why it may not become the champion, in one sentence; None: it may.
         race: on validation; None for a retraining, which runs none.
         drift: how the data differs from the champion's; None for a promotion.
+        measured_before: versions of the registry that had been measured on the same test rows (by
+            the split's fingerprint) when this one was; None: it was measured before they counted.
         index: what hpo.serve finds answers with; None: they are exact.
     """
 
@@ -47,6 +49,7 @@ class Findings:
     drift: Drift | None = None
     index: IndexFacts | None = None
     objective: MetricName = "recall_at_10"
+    measured_before: int | None = None
 
     def comparison(self, rival: str) -> Comparison | None:
         """The one with this rival; None if it was not measured."""

@@ -53,6 +53,17 @@ def index_lines(found: Findings) -> list[str]:
     return [f"answers over HTTP come from {found.index}"] if found.index else []
 
 
+def looks_lines(found: Findings) -> list[str]:
+    """Return how often the test rows had been looked at, in a sentence; none if nobody counted."""
+    n = found.measured_before
+    if n is None:
+        return []
+    if n == 0:
+        return ["no version in the registry was measured on these test rows before"]
+    versions = "1 version in the registry was" if n == 1 else f"{n:,} versions in the registry were"
+    return [f"{versions} measured on these test rows before; the intervals do not account for that"]
+
+
 def metric_rows(found: Findings) -> list[Row]:
     """One row per metric; columns as in TEST."""
     return [

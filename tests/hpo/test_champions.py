@@ -20,6 +20,7 @@ from hpo.places import Places
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
 from hpo.promotion import promote, roll_back
+from hpo.versions import read_findings
 from recsys import baselines
 from recsys.mlflow_client import open_client
 from tests.examples import conveyor
@@ -158,6 +159,22 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     places = dataclasses.replace(real.places, tracking_uri=f"sqlite:///{absent.as_posix()}")
     assert promote(places, "shop", order=Order(1, 1, dry_run=True)).registered is None
     assert not absent.exists()
+
+
+def test_it_is_said_how_often_the_test_rows_were_looked_at(
+    real: RealStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = open_client(real.places.tracking_uri)
+    counts = ("no version in the registry was", "1 version in the registry was")
+    for before, told in enumerate((*counts, "2 versions in the registry were")):
+        real.train(f"s{before}", n_trials=1, seed=before)
+        run_promotion(real.places, f"s{before}", order=QUICK)
+        line = f"{told} measured on these test rows before"
+        line += "; the intervals do not account for that" if before else ""
+        version = client.get_model_version("two-tower", str(before + 1))
+        assert f"\n{line}\n" in capsys.readouterr().out
+        assert f"\n{line[0].upper()}{line[1:]}.\n" in version.description
+        assert read_findings(client, version).measured_before == before
 
 
 def test_ease_is_refused_before_anything_is_trained(
