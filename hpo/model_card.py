@@ -14,6 +14,12 @@ LIMITS = (
     "Users that are not in the data get what is popular. The figures hold for this data and this "
 )
 WITHIN = "split: within a user nothing leaks, other users' later rows are visible to it."
+ASKING = (
+    "As an MLflow model it takes a column `user_id`, never null, and if you like `history`, a JSON "
+    "list of item ids as text, oldest first; a row with a history is answered from it, and its "
+    "`user_id` only names the answer. The answer has columns `user_id`, `rank`, `item_id`, `score` "
+    "and `source`, which is `model` or `popular`; param `k` says how many items."
+)
 LEAKS = {
     "temporal": WITHIN,
     "leave-one-out": WITHIN,
@@ -31,6 +37,7 @@ def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -
     return "\n\n".join([
         f"# Two-tower recommender, trial {source.trial} of study `{source.study}`",
         _purpose(recipe, split),
+        ASKING,
         "## Test figures, this model's only measurement",
         _table(lines.TEST, lines.metric_rows(found)),
         _protocol(recipe, split),

@@ -44,9 +44,13 @@ def _signature() -> Any:
         "rank": DataType.long,
         "item_id": DataType.string,
         "score": DataType.double,
+        "source": DataType.string,
     }
+    # JSON text and no Array: with an Array in the schema MLflow takes the columns of `inputs` as
+    # one row, and CSV could not hold it.
+    history = ColSpec(DataType.string, "history", required=False)
     return ModelSignature(
-        Schema([ColSpec(DataType.string, "user_id")]),
+        Schema([ColSpec(DataType.string, "user_id"), history]),
         Schema([ColSpec(kind, name) for name, kind in answers.items()]),
         ParamSchema([ParamSpec("k", DataType.long, 10)]),
     )

@@ -148,13 +148,18 @@ def save(
         raise CheckpointError(f"{folder}: cannot be written ({error})") from error
 
 
-def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
+def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
     """Read a model back, bit for bit.
+
+    Args:
+        folder: where `save` wrote it.
+        device: where the model goes (default: the CPU).
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version; the message names it
             and says what to do.
     """
+    folder = Path(folder)
     meta = read_meta(folder)
     try:
         history = read_history(folder / HISTORY, meta)

@@ -31,7 +31,7 @@ class Fit:
         objective: the metric by which an epoch is better than another.
 
     Example:
-        for result in (fit := Fit(split.tuning, TrainConfig())):
+        for result in (fit := Fit(split.tuning, TrainConfig(), torch.device("cpu"))):
             print(result.epoch, result.metrics.recall_at_10)
     """
 

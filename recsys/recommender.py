@@ -101,17 +101,21 @@ class Recommender:
         other.flop = SCATTERED * 2.0 * self.dim * looked_at
         return other
 
-    def recommend(self, user_ids: Sequence[str], k: int = 10) -> list[Answer]:
+    def recommend(self, user_ids: Sequence[str | int], k: int = 10) -> list[Answer]:
         """The k best new items of each user, in the order of `user_ids`.
 
         Unknown users get the items with the most rows in the history, ties in the order of the
         vocabulary; their scores are these counts.
 
+        Args:
+            user_ids: as in the files; 196 is "196".
+            k: items each.
+
         Raises:
             RequestError: k is no integer in 1..1000.
         """
         check_k(k)
-        return self.answer([Question(user_id=user_id, k=k) for user_id in user_ids])
+        return self.answer([Question(user_id=str(user_id), k=k) for user_id in user_ids])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer to each question, in order; people whom the model knows share a product."""

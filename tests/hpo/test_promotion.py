@@ -114,10 +114,10 @@ def check_pyfunc(stored: Any) -> None:
     model = mlflow.pyfunc.load_model("models:/two-tower@champion")
     users = list(stored.history.user_ids[:7])
     found = model.predict(pd.DataFrame({"user_id": [*users, "nobody"]}), params={"k": 4})
-    assert list(found.columns) == ["user_id", "rank", "item_id", "score"]
+    assert list(found.columns) == ["user_id", "rank", "item_id", "score", "source"]
     answers = Recommender(stored.model, stored.history).recommend([*users, "nobody"], 4)
     expected = [
-        (user, rank, item, pytest.approx(score))
+        (user, rank, item, pytest.approx(score), answer.source)
         for user, answer in zip([*users, "nobody"], answers, strict=True)
         for rank, (item, score) in enumerate(answer.items, 1)
     ]

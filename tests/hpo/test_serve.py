@@ -408,6 +408,22 @@ def test_foreign_hosts_are_refused(registered: Registered, host: str) -> None:
     assert "--allowed-host" in found["detail"]
 
 
+@pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("localhost", "localhost"), ()])
+def test_a_request_has_one_host_header(registered: Registered, hosts: tuple[str, ...]) -> None:
+    """Two of them, or none, may mean one name to a proxy and another here."""
+    lines = "".join(f"Host: {host}\r\n" for host in hosts)
+    with running(registered.live()) as port:
+        reply = raw(port, f"GET /ready HTTP/1.1\r\n{lines}Connection: close\r\n\r\n".encode())
+    assert reply.startswith(b"HTTP/1.1 403 ")
+
+
+def raw(port: int, request: bytes) -> bytes:
+    """All that comes back until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "[::1]:8000", "LOCALHOST:80"])
 def test_our_hosts_are_answered(registered: Registered, host: str) -> None:
     with running(registered.live()) as port:
