@@ -20,7 +20,9 @@ from hpo import sync
 from hpo.kept import artifact_folder
 from hpo.locks import exclusive
 from hpo.places import Places
+from hpo.tracking.content import Content
 from hpo.tracking.mirror import Mirror
+from hpo.tracking.projection import project_trial
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
@@ -58,6 +60,30 @@ def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
     assert (again.created, again.updated, again.calls) == (0, 0, 4)
     assert (remembered.created, remembered.updated, remembered.calls) == (0, 0, 0)
     assert comparable(study.places.tracking_uri) == before
+
+
+def test_a_run_of_an_older_version_is_left_and_told(
+    study: FakeStudy, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(COMPLETE)
+    with monkeypatch.context() as older:
+        older.setattr("hpo.tracking.mirror.project_trial", project_as_before)
+        mirror.sync()
+    before = comparable(study.places.tracking_uri)
+    report = Mirror(study.places, None).sync()
+    assert (report.created, report.updated) == (0, 0)
+    assert comparable(study.places.tracking_uri) == before
+    (line,) = mirror.check()
+    assert line.startswith("trial 0: seconds, best_epoch, best_recall_at_10: at step 3 in MLflow")
+    open_client(study.places.tracking_uri).delete_run(by_trial(study.places.tracking_uri)[0].run_id)
+    mirror.sync()
+    assert mirror.check() == []
+
+
+def project_as_before(*given: Any) -> Content | None:
+    """Play the version whose single values stood at the best epoch."""
+    found = project_trial(*given)
+    return found and found.as_before()
 
 
 def test_what_a_study_keeps_is_in_its_runs(study: FakeStudy, mirror: Mirror) -> None:
