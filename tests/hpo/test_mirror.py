@@ -49,7 +49,7 @@ def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
         "FINISHED", "KILLED", "FAILED", "FAILED", "RUNNING", "FINISHED", "SCHEDULED",
     ]  # fmt: skip
     assert report.address
-    assert report.address.endswith(f"/runs/{runs[None].run_id}")
+    assert report.address.endswith("&orderByAsc=false&compareRunsMode=CHART")
 
 
 def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
@@ -307,16 +307,22 @@ def test_notes_link_to_mlflow_and_keep_what_people_wrote(study: FakeStudy, mirro
     trial = study.run(COMPLETE)
     study.run(COMPLETE)
     optuna_dashboard.save_note(trial, "looks odd\n\nsecond line")
-    mirror.sync()
+    report = mirror.sync()
     ids = {key: run.run_id for key, run in by_trial(study.places.tracking_uri).items()}
     base = "[See it in MLflow](http://127.0.0.1:5000/#/experiments/1/runs"
     best = "2 of 50 trials finished, best: trial 1 with recall_at_10 0.0010"
-    assert optuna_dashboard.get_note(study.study) == f"{base}/{ids[None]}): {best}"
-    assert optuna_dashboard.get_note(trial) == f"{base}/{ids[0]})\n\nlooks odd\n\nsecond line"
+    assert optuna_dashboard.get_note(study.study) == f"[See it in MLflow]({report.address}): {best}"
+    assert (
+        optuna_dashboard.get_note(trial)
+        == f"{base}/{ids[0]}?workflowType=machine_learning)\n\nlooks odd\n\nsecond line"
+    )
     delete_all_runs(study)
     mirror.sync()
     moved = by_trial(study.places.tracking_uri)[0].run_id
-    assert optuna_dashboard.get_note(trial) == f"{base}/{moved})\n\nlooks odd\n\nsecond line"
+    assert (
+        optuna_dashboard.get_note(trial)
+        == f"{base}/{moved}?workflowType=machine_learning)\n\nlooks odd\n\nsecond line"
+    )
 
 
 def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
@@ -327,7 +333,7 @@ def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
     assert (report.created, report.updated) == (0, 2)
     run = by_trial(study.places.tracking_uri)[0]
     assert run.tags["hpo.dashboard"] == "https://hpo.shop/x/dashboard/studies/1/trials?numbers=0"
-    address = f"https://ml.shop/#/experiments/1/runs/{run.run_id}"
+    address = f"https://ml.shop/#/experiments/1/runs/{run.run_id}?workflowType=machine_learning"
     assert optuna_dashboard.get_note(trial) == f"[See it in MLflow]({address})"
     assert Mirror(seen, None).sync().updated == 0
 
