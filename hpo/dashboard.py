@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     from hpo.servers import wait_until_ready
     from hpo.storage import existing_storage
     from hpo.study import load_study
-    from hpo.tracking.links import dashboard_path
+    from hpo.tracking.links import dashboard_path, experiments_address
     from recsys.mlflow_client import public_uri
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
         mlflow = servers[1].address if len(servers) > 1 else public_uri(places.tracking_uri)
         print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
         print(
-            f"MLflow            {mlflow}{_link_hint(places, servers)}\nCtrl-C stops this",
+            f"MLflow            {experiments_address(mlflow)}{_link_hint(places, servers)}\nCtrl-C stops this",
             flush=True,
         )
         while not stopping.wait(0.5):

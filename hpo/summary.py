@@ -15,7 +15,7 @@ from hpo.places import Places
 from hpo.records import Outcome, StudyRecord, best_complete, comparable
 from hpo.scheduler import Ended
 from hpo.space import SearchSpace
-from hpo.tracking.links import dashboard_path, mlflow_base
+from hpo.tracking.links import dashboard_path, experiments_address, mlflow_base
 from recsys.console import count
 from recsys.errors import TrackingError
 
@@ -89,7 +89,7 @@ def best_config(study: Study, record: StudyRecord) -> str:
 def where(study: Study, places: Places, *, tracking: bool) -> str:
     """Where the study can be watched, once hpo.dashboard runs."""
     pages = [f"{places.dashboard_url}{dashboard_path(study._study_id)}"]
-    pages += [mlflow_base(places)] if tracking else []
+    pages += [experiments_address(mlflow_base(places))] if tracking else []
     return f"{command('dashboard', study.study_name, places)}  shows it at {' and '.join(pages)}"
 
 

@@ -125,6 +125,24 @@ def public_uri(uri: str) -> str:
     return uri.replace(address, address.rpartition("@")[2], 1)
 
 
+def load_lines(tracking_uri: str, run_id: str) -> list[str]:
+    """Return the lines of Python that load a run's model, to be pasted as they are.
+
+    Not indented, since Python's prompt refuses that. Without the URI, MLflow would look into the
+    current folder and make a mlflow.db there.
+
+    Args:
+        tracking_uri: where the run is; one with a password is left to the environment.
+        run_id: of a run with a "model".
+    """
+    shown = public_uri(tracking_uri)
+    lines = ["import mlflow.pytorch", f"mlflow.set_tracking_uri({shown!r})"]
+    if shown != tracking_uri:
+        where = f'os.environ["MLFLOW_TRACKING_URI"])  # {shown}, with its password'
+        lines = ["import os", lines[0], f"mlflow.set_tracking_uri({where}"]
+    return [*lines, f'model = mlflow.pytorch.load_model("runs:/{run_id}/model")']
+
+
 @contextmanager
 def tracking_errors(tracking_uri: str) -> Iterator[None]:
     """Turn whatever MLflow raises inside the block into TrackingError, without credentials."""

@@ -143,7 +143,7 @@ class _Tracker:
         times_ms: Sequence[int],
         parts: Split,
     ) -> None:
-        from recsys.mlflow_client import public_uri, tracking_errors
+        from recsys.mlflow_client import load_lines, public_uri, tracking_errors
         from recsys.pair_scorer import PairScorer
         from recsys.tracking import Training, log_training
 
@@ -152,8 +152,8 @@ class _Tracker:
         tags = {"hpo.kind": "baseline", "hpo.data_fingerprint": parts.interactions.fingerprint}
         with tracking_errors(self._uri):
             run_id = log_training(self._client, self._experiment, training, "baseline", tags)
-        print(f"mlflow      run {run_id} at {public_uri(self._uri)}")
-        print(f'            mlflow.pytorch.load_model("runs:/{run_id}/model")')
+        print(f"mlflow      run {run_id} at {public_uri(self._uri)}; in Python:")
+        print("\n".join(load_lines(self._uri, run_id)))
 
 
 def parser() -> argparse.ArgumentParser:

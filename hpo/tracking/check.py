@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.places import Places
 from hpo.tracking.content import Content
-from hpo.tracking.held import FILES, data_of
+from hpo.tracking.held import FILES, MARK, Mark, data_of, is_former
 from hpo.tracking.projection import StudyView, project_trial
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
@@ -89,6 +89,12 @@ def _ids(runs: Sequence[Run]) -> str:
 
 def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     info, data = run.info, run.data
+    if is_former(Mark.parse(data.tags.get(MARK)), content):
+        content = content.as_before()
+        yield (
+            f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
+            "where older versions put them; step 0 in the storage"
+        )
     pairs: list[tuple[str, object, object]] = [
         ("status", info.status, content.status),
         ("start", info.start_time, content.start_ms),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hpo.kept import KeptFile
@@ -48,6 +48,7 @@ class Content:
         files: its artifacts, whose names are all different. MLflow cannot take files back
             everywhere, so a run may have others from before: an earlier report's pictures, or the
             model of a trial that was the best once, which is still that trial's own.
+        former: the rows as versions before 2026-12 wrote them, if that was otherwise.
     """
 
     trial: int | None
@@ -61,6 +62,11 @@ class Content:
     description: str
     data: DataInput | None = None
     files: Sequence[KeptFile] = ()
+    former: Sequence[Row] = ()
+
+    def as_before(self) -> Content:
+        """Return this content with the rows of older versions."""
+        return replace(self, rows=self.former, former=())
 
     def digest(self, n_rows: int, *, params: bool) -> str:
         """Of what cannot be taken back: the first n rows, and the params if asked for."""

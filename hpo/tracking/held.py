@@ -47,6 +47,21 @@ class Mark(NamedTuple):
         return self.digest == content.digest(self.rows, params=self.params)
 
 
+def is_former(mark: Mark | None, content: Content) -> bool:
+    """Return True if a run holds the content as older versions wrote it.
+
+    MLflow cannot move a point, and a run made anew would lack the files and metrics that people
+    have added, so such a run is left as it is, and a check says so.
+
+    Args:
+        mark: of the run.
+        content: what the run would hold today.
+    """
+    if mark is None or not content.former or mark.is_part_of(content):
+        return False
+    return mark.is_part_of(content.as_before())
+
+
 @dataclass
 class Held:
     """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts.

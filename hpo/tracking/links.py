@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from hpo.arguments import MLFLOW_PORT
 from hpo.places import Places
 from recsys.mlflow_client import is_server, public_uri
+
+WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its GenAI pages, which hide trials
 
 
 def mlflow_base(places: Places) -> str:
@@ -15,8 +19,27 @@ def mlflow_base(places: Places) -> str:
 
 
 def run_address(base: str, experiment_id: str, run_id: str) -> str:
-    """Of one run in the MLflow UI at `base`."""
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
+    """Return the address of one run in the MLflow UI at `base`."""
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}"
+
+
+def experiments_address(base: str) -> str:
+    """Return the address of the list of experiments in the MLflow UI at `base`."""
+    return f"{base}/#/experiments?{WORKFLOW}"
+
+
+def study_address(base: str, experiment_id: str, uid: str, metric: str) -> str:
+    """Return the address of a study's trials as charts, the best first.
+
+    Args:
+        base: of the MLflow UI.
+        experiment_id: where the runs are.
+        uid: of the study.
+        metric: ranks the trials, e.g. best_recall_at_10.
+    """
+    trials = f"tags.`hpo.study_uid` = '{uid}' AND tags.`hpo.kind` = 'trial'"
+    query = f"searchFilter={quote(trials, safe='')}&orderByKey=metrics.{metric}&orderByAsc=false"
+    return f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&{query}&compareRunsMode=CHART"
 
 
 def dashboard_path(study_id: int, trial: int | None = None) -> str:

@@ -24,9 +24,9 @@ from hpo.storage import existing_storage
 from hpo.study import load_study
 from hpo.tracking.check import differences
 from hpo.tracking.content import Content
-from hpo.tracking.links import mlflow_base, run_address
+from hpo.tracking.links import mlflow_base, run_address, study_address
 from hpo.tracking.notes import first_line, write_first_lines
-from hpo.tracking.projection import StudyView, project_trial
+from hpo.tracking.projection import StudyView, best_name, project_trial
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study, summary
 from hpo.tracking.uploads import Uploads
@@ -50,7 +50,7 @@ class SyncReport:
         absent: those that a run lacks and that are not here as they were kept.
         calls: requests to MLflow.
         seconds: wall time.
-        address: of the study's run in the MLflow UI; None before the first trial starts.
+        address: of the study's trials in the MLflow UI; None before the first trial starts.
         run_id: of the study's run; None before the first trial starts.
         status: of the study's run, e.g. FINISHED; None before the first trial starts.
     """
@@ -217,6 +217,11 @@ class Mirror:
             for number, held in runs.held.items()
             if number in ids
         }
+        if None in self._addresses:
+            record = self._view.record
+            self._addresses[None] = study_address(
+                base, self._experiment_id, record.uid, best_name(record.config.objective)
+            )
         lines = {
             ids[number]: first_line(address, news if number is None else "")
             for number, address in self._addresses.items()

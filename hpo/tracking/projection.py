@@ -70,8 +70,10 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
     if start is None:
         return None
     rows, objective = list(_epoch_rows(trial)), view.record.config.objective
+    summary = None
     if trial.state.is_finished():
-        rows += [*_lost_rows(trial, start, objective), *_summary_rows(trial, objective)]
+        rows += _lost_rows(trial, start, objective)
+        summary = _summary_row(trial, objective)
     return Content(
         trial=trial.number,
         name=f"trial-{trial.number:03}",
@@ -79,7 +81,8 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
         status=STATUS[trial.state],
         end_ms=milliseconds(trial.datetime_complete) if trial.datetime_complete else None,
         params=_trial_params(view, trial),
-        rows=rows,
+        rows=[*rows, summary] if summary else rows,
+        former=[*rows, summary._replace(step=_best_epoch(trial))] if summary else (),
         tags={"mlflow.parentRunId": parent, **_trial_tags(view, trial)},
         description=f"[Trial {trial.number} in optuna-dashboard]({view.dashboard(trial.number)})",
         files=view.kept.get(trial.number, ()),
@@ -144,12 +147,18 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
         yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
 
 
-def _summary_rows(trial: FrozenTrial, objective: MetricName) -> Iterator[Row]:
+def _summary_row(trial: FrozenTrial, objective: MetricName) -> Row | None:
+    """Return what a trial has one value of; at step 0, where MLflow draws bars and not curves."""
     outcome = Outcome.of(trial)
     if outcome is None or trial.datetime_complete is None:
-        return
+        return None
     values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
     if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}
-    yield Row.of(outcome.best_epoch, milliseconds(trial.datetime_complete), **values)
+    return Row.of(0, milliseconds(trial.datetime_complete), **values)
+
+
+def _best_epoch(trial: FrozenTrial) -> int:
+    outcome = Outcome.of(trial)
+    return outcome.best_epoch if outcome else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.registry import PROMOTION_OF
 from hpo.settings import OUR_TAGS
 from hpo.tracking.content import Content
-from hpo.tracking.held import FILES, MARK, Held, Mark, data_of, dataset_input
+from hpo.tracking.held import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -139,6 +139,9 @@ class Runs:
     def bring_up(self, content: Content) -> None:
         """Give the run of this content what it lacks."""
         held, mark = self.held.get(content.trial), Mark.of(content)
+        if held and held.mark != mark and is_former(held.mark, content):
+            content = content.as_before()
+            mark = Mark.of(content)
         if held and held.mark == mark and held.tags is not None:
             if any(held.tags.get(name) != text for name, text in content.tags.items()):
                 held.mark = mark._replace(tags="changed by hand")  # so they are written again

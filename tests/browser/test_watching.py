@@ -46,7 +46,7 @@ def test_a_trial_leads_to_its_run_in_mlflow(page: Page, watched: Watched, pictur
     page.goto(f"{watched.dashboard}/dashboard/studies/1/trials?numbers=0")
     link = page.get_by_role("link", name="See it in MLflow")
     link.wait_for()
-    address = f"{watched.mlflow}/#/experiments/1/runs/{watched.runs['trial-000']}"
+    address = f"{watched.mlflow}/#/experiments/1/runs/{watched.runs['trial-000']}?workflowType=machine_learning"
     assert link.get_attribute("href") == address
     page.goto(address)
     page.get_by_role("heading", name="trial-000").wait_for()
@@ -57,7 +57,9 @@ def test_the_note_of_the_study_says_how_far_it_is(page: Page, watched: Watched) 
     page.goto(f"{watched.dashboard}/dashboard/studies/1/note")
     page.get_by_text(re.compile(f"{N_TRIALS} of {N_TRIALS} trials finished, best: ")).wait_for()
     link = page.get_by_role("link", name="See it in MLflow")
-    assert str(link.get_attribute("href")).endswith(watched.runs["demo"])
+    assert str(link.get_attribute("href")).endswith("&compareRunsMode=CHART")
+    page.goto(str(link.get_attribute("href")))
+    page.get_by_text(re.compile(rf"{N_TRIALS} matching runs")).first.wait_for()
 
 
 def test_mlflow_shows_the_study_with_its_trials_inside(

@@ -240,7 +240,7 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         links = f"--dashboard-url {addresses[0]} --mlflow-url {addresses[1]}"
         assert lines[-4:] == [
             f"optuna-dashboard  {addresses[0]}/dashboard/studies/1  (read-only)",
-            f"MLflow            {addresses[1]}",
+            f"MLflow            {addresses[1]}/#/experiments?workflowType=machine_learning",
             f"if links lead elsewhere: python -m hpo.sync {links}",
             "Ctrl-C stops this",
         ]
@@ -297,6 +297,9 @@ def test_a_tracking_server_is_not_started_twice(
     target = Places(study.places.storage, tracking_server.uri.replace("//", "//user:secret@"))
     with running(target, "--port", str(free_port())) as process:
         lines = read_until(process, "Ctrl-C")
-        assert f"MLflow            {tracking_server.uri}" in lines
+        assert (
+            f"MLflow            {tracking_server.uri}/#/experiments?workflowType=machine_learning"
+            in lines
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

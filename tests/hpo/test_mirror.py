@@ -20,7 +20,9 @@ from hpo import sync
 from hpo.kept import artifact_folder
 from hpo.locks import exclusive
 from hpo.places import Places
+from hpo.tracking.content import Content
 from hpo.tracking.mirror import Mirror
+from hpo.tracking.projection import project_trial
 from recsys.errors import TrackingError
 from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
@@ -47,7 +49,7 @@ def test_trials_in_all_states(study: FakeStudy, mirror: Mirror) -> None:
         "FINISHED", "KILLED", "FAILED", "FAILED", "RUNNING", "FINISHED", "SCHEDULED",
     ]  # fmt: skip
     assert report.address
-    assert report.address.endswith(f"/runs/{runs[None].run_id}")
+    assert report.address.endswith("&orderByAsc=false&compareRunsMode=CHART")
 
 
 def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
@@ -58,6 +60,30 @@ def test_again_writes_nothing(study: FakeStudy, mirror: Mirror) -> None:
     assert (again.created, again.updated, again.calls) == (0, 0, 4)
     assert (remembered.created, remembered.updated, remembered.calls) == (0, 0, 0)
     assert comparable(study.places.tracking_uri) == before
+
+
+def test_a_run_of_an_older_version_is_left_and_told(
+    study: FakeStudy, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(COMPLETE)
+    with monkeypatch.context() as older:
+        older.setattr("hpo.tracking.mirror.project_trial", project_as_before)
+        mirror.sync()
+    before = comparable(study.places.tracking_uri)
+    report = Mirror(study.places, None).sync()
+    assert (report.created, report.updated) == (0, 0)
+    assert comparable(study.places.tracking_uri) == before
+    (line,) = mirror.check()
+    assert line.startswith("trial 0: seconds, best_epoch, best_recall_at_10: at step 3 in MLflow")
+    open_client(study.places.tracking_uri).delete_run(by_trial(study.places.tracking_uri)[0].run_id)
+    mirror.sync()
+    assert mirror.check() == []
+
+
+def project_as_before(*given: Any) -> Content | None:
+    """Play the version whose single values stood at the best epoch."""
+    found = project_trial(*given)
+    return found and found.as_before()
 
 
 def test_what_a_study_keeps_is_in_its_runs(study: FakeStudy, mirror: Mirror) -> None:
@@ -281,16 +307,22 @@ def test_notes_link_to_mlflow_and_keep_what_people_wrote(study: FakeStudy, mirro
     trial = study.run(COMPLETE)
     study.run(COMPLETE)
     optuna_dashboard.save_note(trial, "looks odd\n\nsecond line")
-    mirror.sync()
+    report = mirror.sync()
     ids = {key: run.run_id for key, run in by_trial(study.places.tracking_uri).items()}
     base = "[See it in MLflow](http://127.0.0.1:5000/#/experiments/1/runs"
     best = "2 of 50 trials finished, best: trial 1 with recall_at_10 0.0010"
-    assert optuna_dashboard.get_note(study.study) == f"{base}/{ids[None]}): {best}"
-    assert optuna_dashboard.get_note(trial) == f"{base}/{ids[0]})\n\nlooks odd\n\nsecond line"
+    assert optuna_dashboard.get_note(study.study) == f"[See it in MLflow]({report.address}): {best}"
+    assert (
+        optuna_dashboard.get_note(trial)
+        == f"{base}/{ids[0]}?workflowType=machine_learning)\n\nlooks odd\n\nsecond line"
+    )
     delete_all_runs(study)
     mirror.sync()
     moved = by_trial(study.places.tracking_uri)[0].run_id
-    assert optuna_dashboard.get_note(trial) == f"{base}/{moved})\n\nlooks odd\n\nsecond line"
+    assert (
+        optuna_dashboard.get_note(trial)
+        == f"{base}/{moved}?workflowType=machine_learning)\n\nlooks odd\n\nsecond line"
+    )
 
 
 def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
@@ -301,7 +333,7 @@ def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
     assert (report.created, report.updated) == (0, 2)
     run = by_trial(study.places.tracking_uri)[0]
     assert run.tags["hpo.dashboard"] == "https://hpo.shop/x/dashboard/studies/1/trials?numbers=0"
-    address = f"https://ml.shop/#/experiments/1/runs/{run.run_id}"
+    address = f"https://ml.shop/#/experiments/1/runs/{run.run_id}?workflowType=machine_learning"
     assert optuna_dashboard.get_note(trial) == f"[See it in MLflow]({address})"
     assert Mirror(seen, None).sync().updated == 0
 

@@ -102,8 +102,8 @@ def test_a_complete_trial() -> None:
         }.items()
     ]
     end = START_MS + 10_000
-    expected += [("seconds", 3, end, 0.5), ("best_epoch", 3, end, 3.0)]
-    expected += [("best_recall_at_10", 3, end, result(4, 3).metrics.recall_at_10)]
+    expected += [("seconds", 0, end, 0.5), ("best_epoch", 0, end, 3.0)]
+    expected += [("best_recall_at_10", 0, end, result(4, 3).metrics.recall_at_10)]
     assert points(found) == sorted(expected)
     assert found.tags == {
         "mlflow.parentRunId": "parent-id",
@@ -129,8 +129,8 @@ def test_what_a_trial_took() -> None:
     }  # fmt: skip
     ended = trial(TrialState.PRUNED, outcome=Outcome(3, 0.5, usage=used))
     end, own = START_MS + 10_000, content(ended)
-    assert named(own, "cpu_seconds") == [(3, end, 0.8)]
-    assert named(own, "peak_memory_mb") == [(3, end, 300.5)]
+    assert named(own, "cpu_seconds") == [(0, end, 0.8)]
+    assert named(own, "peak_memory_mb") == [(0, end, 300.5)]
     assert not named(own, "launcher_memory_mb")
     system = [point for point in points(study([ended])) if point[0].startswith("system/")]
     assert system == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from recsys import evaluate, train
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError, ConfigError, DataError, TrackingError
 from recsys.metrics import half_width
-from recsys.mlflow_client import open_client
+from recsys.mlflow_client import load_lines, open_client
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
 
@@ -57,6 +58,37 @@ def test_the_original_system_with_its_own_flags(
     assert run.data.params["dim"] == "32"
     assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 5
     assert "example.com" not in capsys.readouterr().out
+
+
+def test_the_lines_that_load_the_model_work_when_pasted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--data", str(data), "--artifacts", str(tmp_path / "a"), "--mlflow-tracking", *TINY]
+    assert train.main([*argv, "--tracking-uri", fresh_store(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("mlflow  ")) + 1
+    pasted = "\n".join([*lines[start:-1], "print(type(model).__name__)"])  # the last says "next"
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    env = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-c", pasted],
+        check=False,
+        cwd=fresh,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert not list(fresh.glob("*.db"))
+
+
+def test_the_lines_that_load_a_model_hold_no_password() -> None:
+    lines = load_lines("https://me:secret@ml.shop", "1f")
+    assert lines[0] == "import os"
+    assert 'mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])' in lines[2]
+    assert "secret" not in "".join(lines)
 
 
 def test_evaluate_gives_the_same_figures(
