@@ -63,10 +63,9 @@ class Objective:
             self._ledger.release(assignment)
 
     def _run(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
-        if assignment.outdated:
-            outcome = assignment.outcome("interrupted", assignment.outdated)
-            return self._ledger.fail(assignment, outcome)
         try:
+            if assignment.outdated:
+                raise OtherTraining(assignment.outdated)
             self._claim(assignment)
             if assignment.same_as is not None:
                 return self._ledger.tell_again(assignment)
