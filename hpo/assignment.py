@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from optuna import Trial
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Attempt, Cause, Outcome
+from hpo.records import Attempt, Cause, Outcome, epochs_to_columns
 from hpo.usage import usage
 from recsys.config import TrainConfig
 from recsys.epoch_result import EpochResult
 from recsys.metrics import MetricName
 
+ANEW = "its configuration starts again as a new attempt"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # what counts
 
 
@@ -27,6 +29,9 @@ class Assignment:
         times_ms: when each epoch ended first; longer than `results` while a parked trial tells its
             earlier epochs again.
         reported: epochs that the storage has.
+        stored: the columns of these, see `hpo.records.epochs_to_columns`; {} if it starts anew.
+        outdated: why a parked trial cannot go on here; "" if it can.
+        notice: a line for people when it starts; "" if there is nothing to say.
         same_as: a finished trial of the same config, which is told again instead of trained.
         snapshot: file in which it is put aside when it is parked.
         started, cpu_started: `time.monotonic()`, `time.process_time()`.
@@ -41,6 +46,9 @@ class Assignment:
     results: list[EpochResult] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     reported: set[int] = field(default_factory=set)
+    stored: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    outdated: str = ""
+    notice: str = ""
     same_as: FrozenTrial | None = None
     snapshot: Path | None = None
     violation: str = ""
@@ -71,6 +79,18 @@ class Assignment:
     def seconds(self) -> float:
         """Wall time of its epochs."""
         return sum(result.seconds for result in self.results)
+
+    def difference(self, result: EpochResult) -> str:
+        """Return how the next epoch differs from what is stored of it; "" if it does not."""
+        place = len(self.results)
+        for name, (now,) in epochs_to_columns([result], [0]).items():
+            column = self.stored.get(name, ())
+            if name != "time_ms" and place < len(column) and column[place] != now:
+                return (
+                    f"epoch {result.epoch} came out otherwise than before it was parked "
+                    f"({name} {now:g}, was {column[place]:g}); {ANEW}"
+                )
+        return ""
 
     def outcome(self, cause: Cause | None = None, message: str = "", trace: str = "") -> Outcome:
         if self.violation and not cause:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -31,8 +32,27 @@ def _machine() -> dict[str, str]:
         "cores": str(os.cpu_count() or ""),
         "memory_gb": f"{psutil.virtual_memory().total / 1e9:.0f}",
     }
-    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    cards = [processor_of(f"cuda:{i}") for i in range(torch.cuda.device_count())]
     return {**found, "gpu": ", ".join(cards)} if cards else found
+
+
+@cache
+def processor_of(device: str) -> str:
+    """Return the kind of CPU or GPU that a torch device of this machine is.
+
+    Two kinds give other numbers for the same training, two of a kind give the same ones.
+    """
+    import torch
+
+    place = torch.device(device)
+    if place.type == "cpu":
+        return _processor()
+    if place.type != "cuda":
+        return place.type
+    try:
+        return torch.cuda.get_device_name(place)
+    except (RuntimeError, AssertionError) as error:  # the system lists it, torch cannot use it
+        return f"unusable ({str(error).splitlines()[0]})"
 
 
 def _processor() -> str:

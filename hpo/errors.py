@@ -6,6 +6,7 @@ HpoError
 ├── StudyStopped     the study ended early: trials keep failing, or its lock is lost (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
 ├── Parked           a training was put aside, as asked
+├── OtherTraining    a parked training came out otherwise when it was told again
 ├── TrainingFailed   the training raised something that nobody expected
 └── PromotionError   the winner cannot be registered (exit code 1)
 
@@ -40,6 +41,10 @@ class WorkerDied(HpoError):
 
 class Parked(HpoError):
     """The training was put aside and can go on where it was."""
+
+
+class OtherTraining(HpoError):
+    """A parked training goes on as another one than it was: its numbers must not be mixed."""
 
 
 class TrainingFailed(HpoError):

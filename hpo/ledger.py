@@ -18,8 +18,10 @@ from pathlib import Path
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.assignment import FINISHED, Assignment
+from hpo.assignment import ANEW, FINISHED, Assignment
 from hpo.constraints import Constraints, Measure
+from hpo.environment import processor_of
+from hpo.errors import OtherTraining
 from hpo.known import Known, is_final
 from hpo.pruning import pruning_rule
 from hpo.records import (
@@ -41,6 +43,8 @@ from hpo.samplers import make_sampler
 from hpo.settings import StudyConfig
 from hpo.space import SearchSpace
 from recsys.epoch_result import EpochResult
+from recsys.errors import CheckpointError
+from recsys.snapshot import check_snapshot
 
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
@@ -125,7 +129,7 @@ class Ledger:
             self._study.sampler = make_sampler(self._config, n_existing)
             n_before = n_ended(self._study)
             trial = self._study.ask()
-            attempt = self._retries.attempt_of(trial)
+            before = attempt = self._retries.attempt_of(trial)
             assert trial.datetime_start is not None
             started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
             attempt = replace(
@@ -135,8 +139,11 @@ class Ledger:
                 device=device,
                 started_ms=started_ms,
                 after=n_before,
+                processor=processor_of(device),
             )
-            trial.set_user_attr(ATTEMPT, attempt.as_dict())
+            outdated = _outdated(before, attempt) if trial.user_attrs.get(EPOCHS) else ""
+            if not outdated:
+                trial.set_user_attr(ATTEMPT, attempt.as_dict())
             train_config = self._space.suggest(trial, attempt.seed)
             assignment = Assignment(trial, train_config, attempt, self._config.objective)
             excess = self._constraints.excess(assignment.config)
@@ -148,10 +155,23 @@ class Ledger:
             if self._parked is not None:
                 assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
             if trial.user_attrs.get(EPOCHS):  # it was parked
-                frozen = self._study._storage.get_trial(trial._trial_id)
-                assignment.times_ms = [int(time_ms) for time_ms in epochs_of(frozen)["time_ms"]]
-                assignment.reported = set(frozen.intermediate_values)
+                assignment.outdated = outdated
+                self._recall(assignment)
             return assignment
+
+    def _recall(self, assignment: Assignment) -> None:
+        """Take in what the storage has of a parked trial."""
+        frozen = self._study._storage.get_trial(assignment.trial._trial_id)
+        assignment.stored = epochs_of(frozen)
+        assignment.times_ms = [int(time_ms) for time_ms in assignment.stored["time_ms"]]
+        assignment.reported = set(frozen.intermediate_values)
+        if assignment.snapshot is None or assignment.outdated:
+            return
+        try:
+            check_snapshot(assignment.snapshot, assignment.config)
+        except CheckpointError as error:
+            which = f"trial {assignment.number}"
+            assignment.notice = f"{which} was parked and starts again at its first epoch: {error}"
 
     def claim(self, assignment: Assignment) -> bool:
         """Whether the trial may go on; False while another one trains the same config.
@@ -170,7 +190,13 @@ class Ledger:
             self._known.release(assignment.config, assignment.number)
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
-        """Record one epoch; True if the trial is hopeless."""
+        """Record one epoch; True if the trial is hopeless.
+
+        Raises:
+            OtherTraining: the storage has other numbers of it, from before it was parked.
+        """
+        if difference := assignment.difference(result):
+            raise OtherTraining(difference)
         assignment.results.append(result)
         if len(assignment.times_ms) < len(assignment.results):
             assignment.times_ms.append(time.time_ns() // 1_000_000)
@@ -229,7 +255,11 @@ class Ledger:
         assert source is not None, f"trial {same.number} has an outcome but never started"
         # the numbers are of that training: whoever trains this one again needs its seed
         attempt = replace(
-            assignment.attempt, seed=source.seed, threads=source.threads, device=source.device
+            assignment.attempt,
+            seed=source.seed,
+            threads=source.threads,
+            device=source.device,
+            processor=source.processor,
         )
         columns = epochs_of(same)
         now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))
@@ -260,3 +290,10 @@ class Ledger:
             with suppress(OSError):  # most were never parked; what is left over, tidy() removes
                 assignment.snapshot.unlink()
         return outcome
+
+
+def _outdated(parked: Attempt, now: Attempt) -> str:
+    """Return why a parked attempt cannot go on where it is now; "" if it can, or nobody knows."""
+    if not parked.processor or parked.place == now.place:
+        return ""
+    return f"it was parked on {parked.place}, and {now.place} gives other numbers; {ANEW}"

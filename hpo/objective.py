@@ -10,7 +10,7 @@ from enum import StrEnum
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
-from hpo.errors import Parked, TrainingFailed, WorkerDied
+from hpo.errors import OtherTraining, Parked, TrainingFailed, WorkerDied
 from hpo.ledger import Ledger
 from hpo.records import Outcome
 from hpo.runners import Runner
@@ -64,6 +64,8 @@ class Objective:
 
     def _run(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
         try:
+            if assignment.outdated:
+                raise OtherTraining(assignment.outdated)
             self._claim(assignment)
             if assignment.same_as is not None:
                 return self._ledger.tell_again(assignment)
@@ -71,6 +73,8 @@ class Objective:
         except Parked:
             self._ledger.park(assignment)
             return TrialState.WAITING, assignment.outcome()
+        except OtherTraining as error:
+            return self._ledger.fail(assignment, assignment.outcome("interrupted", str(error)))
         except FAILURES as error:
             return self._ledger.fail(assignment, self._failure(assignment, error))
         if state is TrialState.PRUNED:

@@ -20,12 +20,12 @@ from hpo.gate.outcome import Order, Promotion
 from hpo.gate.race import Race, run_race
 from hpo.gate.refit import Occasion
 from hpo.gate.rivals import check_baselines
-from hpo.gate.training import default_device
 from hpo.places import Places
 from hpo.promoter import Promoter, changing_registry
 from hpo.recipe import Recipe
 from hpo.storage import existing_storage
 from hpo.study import load_study
+from recsys.console import default_device
 from recsys.mlflow_client import sqlite_file, tracking_errors
 from recsys.split import Split
 

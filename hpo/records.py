@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from hpo.settings import StudyConfig
+from recsys.console import count
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -112,6 +113,7 @@ class Attempt:
         device: torch device name.
         started_ms: since 1970, when it started first; Optuna forgets that when a trial is parked.
         after: how many trials had ended when it was asked for: what the sampler had seen.
+        processor: kind of CPU or GPU, see `hpo.environment.processor_of`; "" in old records.
     """
 
     number: int
@@ -122,6 +124,12 @@ class Attempt:
     device: str = "cpu"
     started_ms: int | None = field(default=None, compare=False)
     after: int | None = field(default=None, compare=False)
+    processor: str = field(default="", compare=False)
+
+    @property
+    def place(self) -> str:
+        """Return what else than config, seed and data decides its numbers, in words."""
+        return f"{self.processor} with {count(self.threads, 'thread')}"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

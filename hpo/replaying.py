@@ -11,7 +11,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.data import load_split
-from hpo.environment import environment
+from hpo.environment import environment, processor_of
 from hpo.errors import StudyError
 from hpo.records import Attempt, StudyRecord, epochs_of
 from hpo.space import SearchSpace
@@ -118,7 +118,7 @@ def replay(
     if not differences and n_epochs != n_stored:
         differences.append(f"it ended after {n_epochs} epochs, stored are {n_stored}")
     if differences:
-        differences += _changes(record)
+        differences += [*_changes(record), *_other_processor(attempt)]
     return Replay(record, split, fit, n_epochs, differences)
 
 
@@ -130,6 +130,13 @@ def _changes(record: StudyRecord) -> list[str]:
         for name in DECISIVE
         if record.environment.get(name) != now.get(name)
     ]
+
+
+def _other_processor(attempt: Attempt) -> list[str]:
+    now = processor_of(attempt.device)
+    if attempt.processor in ("", now):  # "": a record from before it was written down
+        return []
+    return [f"  processor: was {attempt.processor}, is {now}"]
 
 
 def save_model(

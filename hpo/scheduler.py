@@ -173,6 +173,8 @@ class Scheduler:
                     assignment = self._ledger.start(runner.name, runner.threads, runner.device)
                     self._running += 1
                     self._progress.started(assignment)
+                    if assignment.notice:
+                        self._progress.note(assignment.notice)
                     return assignment
                 self._changed.wait()
             return None

@@ -34,6 +34,7 @@ from recsys.fit import Fit
 from recsys.memory import forget_peaks
 from recsys.metrics import MetricName
 from recsys.prepared import load_holdout
+from recsys.split import Holdout
 
 ALIVE_SECONDS = 5.0
 
@@ -97,14 +98,24 @@ def main() -> None:
     channel.send(ready=True)
     while True:
         command = channel.next_task()
-        task = command["task"]
-        try:
-            forget_peaks(device)
-            fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, options.objective)
-            end: dict[str, Any] = {"end": _train(fit, channel, task, command.get("snapshot"))}
-        except Exception as error:
-            end = to_message(failure_of(error))
-        channel.send(task=task, **end)
+        end = serve_task(channel, command, holdout, device, options.objective)
+        channel.send(task=command["task"], **end)
+
+
+def serve_task(
+    channel: Channel,
+    command: dict[str, Any],
+    holdout: Holdout,
+    device: torch.device,
+    objective: MetricName,
+) -> dict[str, Any]:
+    """Train as a command asks; return the last message, without the task's number."""
+    try:
+        forget_peaks(device)
+        fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
+        return {"end": _train(fit, channel, command["task"], command.get("snapshot"))}
+    except Exception as error:
+        return to_message(failure_of(error))
 
 
 def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:

@@ -42,15 +42,31 @@ def device_from(args: argparse.Namespace) -> torch.device:
     Raises:
         ConfigError: there is no such device here.
     """
-    import torch
-
-    name = args.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = _best_kind() if args.device == "auto" else args.device
     try:
         return usable_device(name)
     except ConfigError as error:
         raise ConfigError(f"--device {error}; try cpu") from None
+
+
+def default_device() -> torch.device:
+    """Return the device of what has no --device: a GPU if there is one.
+
+    Raises:
+        ConfigError: torch sees a GPU, but it does not work.
+    """
+    try:
+        return usable_device(_best_kind())
+    except ConfigError as error:
+        raise ConfigError(
+            f"device {error}; set CUDA_VISIBLE_DEVICES to -1 to go on with the CPU"
+        ) from None
+
+
+def _best_kind() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def usable_device(name: str) -> torch.device:

@@ -20,7 +20,8 @@ def forget_peaks(device: torch.device) -> None:
     """
     with suppress(OSError):  # no Linux, or a kernel without it: the peak is since the start
         (OF_THIS_PROCESS / "clear_refs").write_text("5")
-    if device.type == "cuda":
+    # before the first tensor on a GPU torch knows no devices: there is no peak, and to ask raises
+    if device.type == "cuda" and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -55,16 +55,28 @@ def save_snapshot(
         raise CheckpointError(f"{path}: the training cannot be put aside ({error})") from error
 
 
+def check_snapshot(path: Path, config: TrainConfig) -> None:
+    """Raise what `load_snapshot` would, from the head of the file alone."""
+    _read(path, config, tensors=False)
+
+
 def load_snapshot(path: Path, config: TrainConfig) -> tuple[list[EpochResult], dict[str, Tensor]]:
     """All epochs so far and the state that `save_snapshot` wrote.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of a training with another config.
     """
+    return _read(path, config, tensors=True)
+
+
+def _read(
+    path: Path, config: TrainConfig, *, tensors: bool
+) -> tuple[list[EpochResult], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[KEY])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys() if tensors else ()
+            state = {name: file.get_tensor(name) for name in names}
         results = [
             EpochResult(**{**values, "metrics": Metrics(**values["metrics"])})
             for values in facts["epochs"]

@@ -13,11 +13,12 @@ from hpo.gate.findings import Findings
 from hpo.gate.limits import latency_ms, model_mb
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
-from hpo.gate.training import default_device, train
+from hpo.gate.training import train
 from hpo.gate.verdict import CHAMPION, judge
 from hpo.recipe import Recipe
 from recsys import checkpoint, indexing
 from recsys.bootstrap import Interval
+from recsys.console import default_device
 from recsys.item_index import ItemIndex
 from recsys.model import TwoTower
 from recsys.recommender import Recommender

@@ -11,11 +11,6 @@ from recsys.threads import useful_threads
 from recsys.trainer import Trainer
 
 
-def default_device() -> torch.device:
-    """A GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def train(seen: Interactions, config: TrainConfig, epochs: int, device: torch.device) -> TwoTower:
     """A model that has learned from `seen` for exactly `epochs` epochs.
 

@@ -8,7 +8,7 @@ they did is checked against what the storage says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +22,8 @@ from hpo.space import SearchSpace
 from recsys.baselines import Popularity, ease, item_knn
 from recsys.bootstrap import Interval, mean_interval
 from recsys.config import TrainConfig
-from recsys.errors import DataError
+from recsys.console import default_device, usable_device
+from recsys.errors import ConfigError, DataError
 from recsys.evaluation import Evaluator, Scorer, TowerScorer
 from recsys.interactions import Bools, Interactions
 from recsys.metrics import Floats, MetricName, UserMetrics
@@ -147,6 +148,14 @@ class Comparison:
     @property
     def winner(self) -> Contender:
         return self.found[0]
+
+
+def device_of(trial: TrialRow) -> torch.device:
+    """Return where a trial was trained, if this machine has it: another device, other numbers."""
+    if trial.attempt is not None:
+        with suppress(ConfigError):  # trained on another machine: the report says what differs
+            return usable_device(trial.attempt.device)
+    return default_device()
 
 
 def compare_models(

@@ -12,15 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from hpo.data import load_split
 from hpo.errors import StudyError
 from hpo.places import Places
 from hpo.records import StudyRecord, comparable
 from hpo.reports.advice import importances
-from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models
+from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models, device_of
 from hpo.reports.html import render_html
 from hpo.reports.keeping import keep_report
 from hpo.reports.markdown import render_markdown
@@ -33,6 +32,9 @@ from recsys.errors import DataError
 from recsys.holding_out import TEST
 from recsys.interactions import Interactions
 from recsys.split import Split, split
+
+if TYPE_CHECKING:
+    import torch
 
 PAGE, SUMMARY = "report.html", "summary.md"
 PICTURES = (
@@ -137,9 +139,9 @@ def find_out(
             "let it run: python -m hpo.run. Its trials can be had with --csv FILE."
         )
     whole = whole or load_split(record, data)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     known = whole.interactions.take(whole.parts != TEST)
     best, default = ranked[0], default_trial(trials)
+    device = device_of(best)
     return Findings(
         study=study.study_name,
         record=record,

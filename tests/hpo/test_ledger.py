@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna import Trial
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -148,3 +149,21 @@ def test_a_launcher_killed_before_queueing_loses_nothing(opened: tuple[Ledger, P
     config = study_config()
     assert Ledger(make_study(folder, config), config).recover() == 0
     assert [trial.state.name for trial in trials(folder)] == ["FAIL", "WAITING"]
+
+
+def test_epochs_that_a_parked_trial_tells_again_are_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = study_config(pruner={"name": "none"})
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    parked = ledger.start("scripted", 1)
+    report(ledger, parked, 0.1, 0.2)
+    ledger.park(parked)
+    told: list[int] = []
+    monkeypatch.setattr(Trial, "report", lambda _, value, step: told.append(step))
+    monkeypatch.setattr(ledger._rule, "is_hopeless", lambda number, values: True)
+    again = ledger.start("scripted", 1)
+    assert again.number == parked.number
+    judged = [ledger.report(again, epoch_result(n, v)) for n, v in ((1, 0.1), (2, 0.2), (3, 0.3))]
+    assert told == [3]
+    assert judged == [False, False, True], "it was judged when its epochs were new"

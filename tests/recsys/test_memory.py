@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from recsys.memory import forget_peaks, peak_gpu_mb, peak_resident_mb
+from tests.cuda_double import CudaDouble
+from tests.cuda_double import cuda as cuda
 
 CPU = torch.device("cpu")
 
@@ -25,3 +27,12 @@ def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
 
 def test_without_a_gpu_nothing_is_taken_of_it() -> None:
     assert peak_gpu_mb(CPU) == 0
+
+
+def test_a_card_without_a_tensor_has_no_peak_to_forget(cuda: CudaDouble) -> None:
+    card = torch.device("cuda:0")
+    forget_peaks(card)
+    assert (cuda.forgotten, peak_gpu_mb(card)) == ([], 0)
+    cuda.use()
+    forget_peaks(card)
+    assert (cuda.forgotten, peak_gpu_mb(card)) == ([card], 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -128,3 +128,41 @@ def test_gpu_equals_cpu_within_tolerance() -> None:
     config = SMALL.replace(epochs=3)
     ours = [list(Fit(data, config, torch.device(name)))[-1] for name in ("cpu", "cuda")]
     assert ours[0].train_loss == pytest.approx(ours[1].train_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("repeats", ["drop", "keep"])
+@pytest.mark.parametrize("negatives", [0, 10])
+def test_what_a_user_has_is_no_candidate_of_the_loss(
+    repeats: Literal["drop", "keep"], negatives: int
+) -> None:
+    data = replace(split(random_log(np.random.default_rng(0))).train, repeats=repeats)
+    trainer = Trainer(data, SMALL.replace(history_dropout=0.0, negatives=negatives), CPU)
+    step = trainer._step(next(trainer._windows.batches(torch.Generator().manual_seed(1))))
+    towers = trainer._fast.part(step.rows) if step.rows else trainer._fast
+    batch = step.batch
+    vectors = towers.user_vectors(batch.users, batch.history)
+    logits = vectors @ towers.item_vectors().T + towers.bias
+    total = logits if step.log_share is None else logits - step.log_share
+    total = total.flatten()
+    at = batch.target_rows * logits.shape[1] + batch.target_items
+    total = total.index_put((at,), logits.flatten()[at])
+    if repeats == "drop":
+        assert len(step.masked) > 0
+        total = total.index_fill(0, step.masked, -torch.inf)
+    total = total.view_as(logits).logsumexp(1)
+    expected = (batch.target_weights * (total[batch.target_rows] - logits.flatten()[at])).sum()
+    found = trainer._loss(towers, step)
+    torch.testing.assert_close(found, expected / len(logits), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("average", [0.99, 0.2])
+def test_the_average_forgets_the_start_by_more_early_on(average: float) -> None:
+    data, config = conveyor_split().train, SMALL.replace(average=average, batch_size=100_000)
+    trainer = Trainer(data, config, CPU)  # one step an epoch
+    for step in (1, 2, 3):
+        before = trainer.state()["slow.bias"].detach().clone()
+        trainer.train_epoch()
+        fast, slow = (trainer.state()[f"{which}.bias"] for which in ("fast", "slow"))
+        decay = min(average, step / (step + 5))
+        torch.testing.assert_close(slow, decay * before + (1 - decay) * fast)
+        assert not torch.equal(fast, before)
