@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from recsys.codes import CodeColumn
 from recsys.columns import EVENT_WEIGHTS, Role, event_weight, listed, shorten
 from recsys.events import Events
+from recsys.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.interactions import Bools, Floats32, Ints32, Ints64, sorted_ids
 from recsys.tables import SHOWN, Table, and_more
 from recsys.times import TIME_FORMS, TimeColumn
 
-NO_ID = frozenset({"", "nan", "null", "none", "<na>"})
 _ID_ROLES: tuple[Role, ...] = ("user", "item")
 
 
@@ -48,14 +49,17 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
     }
     if len(found) < len(_ID_ROLES):
         return None
-    (user_ids, users), (item_ids, items) = found["user"], found["item"]
+    (user_ids, users, _), (item_ids, items, _) = found["user"], found["item"]
+    from_floats = tuple(parts.codes[role].name for role in _ID_ROLES if found[role][2])
     rows = slice(None) if keep.all() else keep
     times = parts.time.microseconds()[rows] if parts.time_name else None
     kept_weights = None if weights is None else weights[rows]
     n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
     used = {parts.time_name, *(column.name for column in parts.codes.values())}
     unused = tuple(name for name in table.names if name not in used)
-    return Events(users, items, times, kept_weights, user_ids, item_ids, n_returns, unused)
+    return Events(
+        users, items, times, kept_weights, user_ids, item_ids, n_returns, unused, from_floats
+    )
 
 
 def _why_none(parts: Parts, weights: Floats32 | None) -> str:
@@ -68,8 +72,11 @@ def _why_none(parts: Parts, weights: Floats32 | None) -> str:
 
 def _vocabulary(
     table: Table, column: CodeColumn, role: Role, keep: Bools, problems: list[str], fewest: int
-) -> tuple[list[str], Ints32]:
-    """Ids of the kept rows in vocabulary order, and each kept row's position among them."""
+) -> tuple[list[str], Ints32, bool]:
+    """Ids of the kept rows in vocabulary order, and each kept row's position among them.
+
+    The last: True if the ids were whole numbers written as floats, which are integers here.
+    """
     words, codes = column.finish()
     kept = codes if keep.all() else codes[keep]
     used = np.zeros(len(words), np.bool_)
@@ -83,7 +90,15 @@ def _vocabulary(
             f"{role} id; fill it in or delete the row"
         )
     used[no_id] = False
-    ids = sorted_ids([words[number] for number in np.flatnonzero(used)])
+    filled = pl.Series([words[number] for number in np.flatnonzero(used)], dtype=pl.String)
+    for wrong, text in id_faults(filled):
+        rows = np.flatnonzero(keep & np.isin(codes, np.flatnonzero(used)[wrong.to_numpy()]))
+        problems.append(f"{table.path}: {table.places(rows)}, column {column.name!r}: {text}")
+    from_floats = are_whole_floats(filled)
+    if from_floats:
+        words = without_fraction(pl.Series(words, dtype=pl.String)).to_list()
+        filled = without_fraction(filled).unique()
+    ids = sorted_ids(filled.to_list())
     if len(ids) == 1 < fewest and not missing:
         problems.append(
             f"{table.path}: column {column.name!r} holds one {role} only ({shorten(ids[0])!r}); "
@@ -91,7 +106,7 @@ def _vocabulary(
         )
     position = {word: number for number, word in enumerate(ids)}
     rank = np.array([position.get(word, -1) for word in words], np.int32)
-    return ids, rank[kept]
+    return ids, rank[kept], from_floats
 
 
 def _weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:

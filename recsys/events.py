@@ -35,6 +35,7 @@ class Events:
         user_ids, item_ids: in vocabulary order, each used at least once.
         n_returns: further rows of the file, left out because they speak against interest.
         unused: columns of the file that nothing was made of.
+        from_floats: id columns whose whole numbers were written as floats.
     """
 
     users: Ints32
@@ -45,6 +46,7 @@ class Events:
     item_ids: list[str]
     n_returns: int = 0
     unused: tuple[str, ...] = ()
+    from_floats: tuple[str, ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """These rows alone as a data set."""

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.event_checks import NO_ID
 from recsys.features import Ints32
+from recsys.ids import NO_ID
 
 Kind = Literal["category", "list", "number"]
 

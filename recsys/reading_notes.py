@@ -38,6 +38,9 @@ def notes(
     if unused:
         told.append(f"columns not used: {listed(unused)}")
     lines = [f"read: {'; '.join(told)}"] if len(told) > 1 or kept.times is None else []
+    floats = list(dict.fromkeys(name for file in files for name in file.from_floats))
+    if floats:
+        lines.append(f"ids: {listed(floats)}: whole numbers written as floats, read as integers")
     if kept.times is None:
         cure = "; if one of these columns holds them, name it with --time-col" if unused else ""
         order = "" if ready_made else ", so what is held out is drawn at random"

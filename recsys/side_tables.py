@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from recsys.columns import SIDE_TABLE_ID, Columns, candidates, is_data, listed, squeeze
-from recsys.event_checks import NO_ID
 from recsys.event_log import id_type_problem, text_of
+from recsys.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.interactions import Bools
 from recsys.tables import SHOWN, Table, explain, read_failures
 
@@ -42,6 +42,8 @@ def read_side_table(
     if table.form and (frame.to_series(-1) == "").any():
         keep[table.irregular(problems)] = False
     ids = frame.select(text_of(name, frame.schema[name])).to_series()
+    if are_whole_floats(ids.filter(pl.Series(keep))):
+        ids = without_fraction(ids)
     keep &= _usable_ids(table, f"column {name!r}", side, frame[name], ids, keep, problems)
     if len(problems) > before:
         return None
@@ -102,6 +104,9 @@ def _usable_ids(
         problems.append(
             f"{table.path}: {places}, {column}: no {side} id; fill it in or delete the row"
         )
+    for wrong, text in id_faults(ids.set(pl.Series(~keep), "")):
+        places = table.places(wrong.arg_true().to_numpy())
+        problems.append(f"{table.path}: {places}, {column}: {text}")
     repeated = keep & ~missing & ~raw.is_first_distinct().to_numpy()
     if repeated.any():
         places = table.places(np.flatnonzero(repeated))

@@ -79,6 +79,15 @@ BAD_TEXT = {
         ["line 11 't0'", "line 15 't4' and 3 more"],
     ),
     "number too large": (HEAD + "a,x,1\nb,y,1e300\n", ["line 3 '1e300'"]),
+    "NUL in ids": (
+        HEAD + "a,x\0,1\nb,y,2\nc,z\0,3\n",
+        ["line 2, 4, column 'item_id'", "invisible character (U+0000)", "remove it"],
+    ),
+    "zero-width blank in an id": (HEAD + "a,x,1\nb\u200b,y,2\n", ["line 3", "U+200B"]),
+    "floats beside integers": (
+        HEAD + "1,x,1\n2.0,y,2\n3,x,3\n",
+        ["line 3, column 'user_id'", "written as a float", "12, not 12.0"],
+    ),
     "one user": (HEAD + "a,x,1\na,y,2\n", ["one user only ('a')", "at least 2", "--user-col"]),
     "one item": (HEAD + "a,x,1\nb,x,2\n", ["one item only ('x')", "at least 2", "--item-col"]),
     "unknown event": (
@@ -214,6 +223,8 @@ BAD_USERS = {
         SIDE + "a,Ana,ana@x.es\nb,Bo,b@x.es\na,Eva,e@x.es\n",
         ["line 4", "the user id was in an earlier row; keep one row per user"],
     ),
+    "invisible": (SIDE + "a,Ana,ana@x.es\nb\0,Bo,b@x.es\n", ["line 3", "U+0000", "remove"]),
+    "mixed": (SIDE + "1.0,Ana,ana@x.es\nb,Bo,b@x.es\n", ["line 2", "written as a float"]),
     "missing": (SIDE + "a,Ana,ana@x.es\n,Bo,b@x.es\n", ["line 3", "no user id"]),
     "short": (SIDE + "a,Ana,ana@x.es\nb,Bo\n", ["line 3 has 2"]),
     "long": (SIDE + "a,Ana,ana@x.es\nb,Bo,b@x.es,9\n", ["line 3 has 4"]),

@@ -106,11 +106,27 @@ def test_overrides_win_over_spellings(tmp_path):
 
 
 def test_ids_are_text_exactly(tmp_path):
-    ids = ["007", "7", "1.0", "1e3", "ñandú", "a b", "-1", "inf", "NA"]
+    ids = ["007", "7", "1e3", "ñandú", "a b", "-1", "inf", "NA"]
     lines = "".join(f" {name} ,i{number % 2}\n" for number, name in enumerate(ids))
     data = read_dataset(write(tmp_path, "log.csv", "user,item\n" + lines)).interactions
     assert list(data.user_ids) == sorted(ids)
     assert data.times is None
+
+
+def test_whole_numbers_written_as_floats_are_integers_and_told(tmp_path):
+    rows = "".join(f"{user}.0,{user % 2}.0,{user}\n" for user in (2, 10, 3))
+    write(tmp_path, "interactions.csv", "user,item,ts\n" + rows)
+    write(tmp_path, "users.csv", "user,age\n2.0,1\n10.0,2\n")
+    data = read_dataset(tmp_path)
+    assert data.interactions.user_ids == ("2", "3", "10")
+    assert data.interactions.item_ids == ("0", "1")
+    assert data.user_table["user_id"].to_list() == ["2", "10"]
+    assert data.notes == ("ids: 'user', 'item': whole numbers written as floats, read as integers",)
+
+
+def test_versions_stay_as_they_are_written(tmp_path):
+    file = write(tmp_path, "log.csv", "user,item\na,1.0\nb,1.5\n")
+    assert read_dataset(file).interactions.item_ids == ("1.0", "1.5")
 
 
 def test_parquet_numbers_as_ids(tmp_path):
