@@ -190,13 +190,16 @@ class Scheduler:
         if outcome.cause is None:
             self._failures.forget_row()
         elif outcome.same_as is None:
-            self._after_failure(assignment, state, outcome)
+            self._after_failure(assignment, state, outcome, runner)
 
-    def _after_failure(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
-        if state is TrialState.FAIL and outcome.cause in RETRIED:
+    def _after_failure(
+        self, assignment: Assignment, state: TrialState, outcome: Outcome, runner: Runner
+    ) -> None:
+        is_lost = state is TrialState.FAIL and outcome.cause in RETRIED
+        if is_lost:
             self._ledger.requeue()
         if outcome.cause not in ("interrupted", "infeasible"):  # nobody's fault; a rule's
-            self._failures.add(assignment.number, outcome)
+            self._failures.add(assignment.number, outcome, runner if is_lost else None)
 
     def _check_lock(self) -> None:
         """Stop if another launcher may own the study by now, or nobody can find it any more."""
