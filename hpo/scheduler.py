@@ -63,12 +63,14 @@ class Scheduler:
     """Runs trials on all runners until the study has `n_trials` finished ones.
 
     A trial starts only while finished + running < n_trials, so the number is exact whatever
-    fails. The first Ctrl-C or SIGTERM parks the running trials after their epoch: WAITING, to go
-    on from there when the study is continued. The second stops them at once, and so does SIGTERM
-    after a few seconds: FAIL ("interrupted"), to start again when the study is continued.
+    fails. The time limit and the first Ctrl-C or SIGTERM park the running trials after their epoch:
+    WAITING, to go on from there when the study is continued. A second signal stops them at once,
+    and so does SIGTERM after a few seconds: FAIL ("interrupted"), to start again when the study is
+    continued.
 
     Args:
-        timeout: seconds after which no new trial starts; running ones finish. None: no limit.
+        timeout: seconds after which no new trial starts and running ones are parked. None: no
+            limit.
         trial_seconds: of training after which a trial ends as bad; starting a worker and setting
             up do not count. None: no limit.
         hold: of the study's lock. It is asked every few seconds and before each trial.
@@ -130,8 +132,8 @@ class Scheduler:
 
     def _look_at_clock(self, deadline: float) -> None:
         now = time.monotonic()
-        if now > deadline:
-            self._stop("timeout")
+        if now > deadline and self._stop_mode is Stop.NO and self._error is None:
+            self.park("timeout")
         if now > self._lock_checked + LOCK_SECONDS:
             self._lock_checked = now
             self._check_lock()
@@ -232,14 +234,22 @@ class Scheduler:
     def park(self, reason: str, seconds: float = math.inf) -> None:
         """Put the running trials aside, each after its epoch; the second call stops them at once.
 
+        The time limit does not count as a call: nobody has pressed Ctrl-C yet.
+
         Args:
+            reason: "timeout", or a stronger one, see `STRENGTH`.
             seconds: after which they are stopped at once.
         """
-        if self._stop_mode is not Stop.NO:
+        if self._stop_mode is not Stop.NO and self._reason != "timeout":
             self.abort(reason)
             return
         self._stop_mode, self._abort_at = Stop.PARK, time.monotonic() + seconds
         self._stop(reason)
         for runner in self._runners:
             runner.park()
-        self._progress.note("parking the running trials; press Ctrl-C again to stop at once")
+        if reason == "timeout":
+            self._progress.note(
+                f"the time limit of {self._timeout:g} s is reached; parking the running trials"
+            )
+        else:
+            self._progress.note("parking the running trials; press Ctrl-C again to stop at once")

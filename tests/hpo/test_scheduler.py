@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from tests.examples import conveyor_split
+from tests.hpo.mlflow_server import eventually
 from tests.hpo.scripted import (
     MemoryProgress,
     Script,
@@ -246,6 +248,53 @@ def test_after_the_timeout_no_trial_starts(tmp_path: Path) -> None:
     ended = run(tmp_path, study_config(), script, timeout=0.1)
     assert ended == Ended("timeout", 1)
     assert set(states(tmp_path)) == {"COMPLETE"}
+
+
+def test_the_timeout_parks_what_runs_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    config = study_config(n_trials=2, pruner={"name": "none"})
+
+    def script(_: TrainConfig) -> Iterator[float]:
+        for epoch in range(1, 101):
+            time.sleep(0 if quick else 0.05)
+            yield 0.001 * epoch
+
+    quick, progress, slots = False, MemoryProgress(), 2
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    runners = [ScriptedRunner(script) for _ in range(slots)]
+    assert Scheduler(ledger, runners, progress, 2, timeout=0.4).run() == Ended("timeout", 0)
+    before = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in before] == ["WAITING"] * slots
+    assert all(1 <= len(trial.intermediate_values) < 100 for trial in before)
+    assert progress.notes == ["the time limit of 0.4 s is reached; parking the running trials"]
+    quick = True
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    again = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(), 2)
+    assert again.run() == Ended("complete", 2)
+    after = make_study(tmp_path, config).trials
+    assert [trial.params for trial in after] == [trial.params for trial in before]
+    assert [len(trial.intermediate_values) for trial in after] == [100] * slots
+
+
+@pytest.mark.parametrize(("calls", "killed"), [(1, False), (2, True)])
+def test_after_the_timeout_the_first_signal_parks_and_the_second_stops(
+    tmp_path: Path, calls: int, killed: bool
+) -> None:
+    config = study_config(n_trials=2)
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if len(assignment.results) == 1:
+            eventually(lambda: bool(progress.notes))
+            for _ in range(calls):
+                scheduler.park("interrupted")
+
+    progress = MemoryProgress(stop)
+    runner = ScriptedRunner(lambda _: [0.1, 0.2, 0.3])
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    scheduler = Scheduler(ledger, [runner], progress, 2, timeout=0.1)
+    assert scheduler.run() == Ended("interrupted", 0)
+    assert runner.killed is killed
+    assert states(tmp_path)["RUNNING"] == 0
 
 
 def test_abort_leaves_nothing_running_and_the_rest_runs_later(tmp_path: Path) -> None:
