@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -23,11 +22,12 @@ from hpo.records import Outcome
 from hpo.retries import RETRIED
 from hpo.runners import Runner
 from hpo.signals import PARK_SECONDS, stop_signals
-from hpo.storage import is_lost
+from hpo.storage import storage_failure, storage_failures
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 LOCK_SECONDS = 5.0
+SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # a server that restarts takes some
 FOR_EVER = Hold()
 POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
 
@@ -38,25 +38,6 @@ class Ended:
 
     reason: str
     n_finished: int
-
-
-@contextmanager
-def _storage_failures() -> Iterator[None]:
-    """What the storage raises when it fails or has lost the study, as StudyStopped."""
-    try:
-        yield
-    except StorageInternalError as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise StudyStopped(
-            f"the study's storage failed: {cause}; mend that, then run the same command again"
-        ) from error
-    except KeyError as error:
-        if not is_lost(error):
-            raise
-        raise StudyStopped(
-            "the study was deleted from its storage while it ran; "
-            "run the same command again to start anew"
-        ) from error
 
 
 class Scheduler:
@@ -121,7 +102,9 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
         self._check_lock()
-        with _storage_failures():
+        if self._error is not None:
+            self._settle()
+        with storage_failures(self._ledger.study):
             if self._error is not None:
                 raise self._error
             n_finished = self._ledger.n_finished()
@@ -129,6 +112,22 @@ class Scheduler:
             if done:
                 self._ledger.tidy()
         return Ended("complete" if done else self._reason or "complete", n_finished)
+
+    def _settle(self) -> None:
+        """Leave nothing RUNNING if the storage answers again within some seconds."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                self._ledger.settle(owned=self._hold.problem() is None)
+                return
+            except UpdateFinishedTrialError:
+                continue  # another launcher, or a person, ended one between look and word
+            except Exception as error:
+                if storage_failure(error) is None:
+                    raise
+                if time.monotonic() > deadline:
+                    return  # the failure itself is told; the next run recovers the trials
+            time.sleep(SETTLE_POLL_SECONDS)
 
     def _look_at_clock(self, deadline: float) -> None:
         now = time.monotonic()

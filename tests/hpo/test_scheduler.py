@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError
 
 from hpo import scheduler as scheduler_module
 from hpo.assignment import Assignment
@@ -21,6 +23,7 @@ from hpo.runners.inline import InlineRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from tests.examples import conveyor_split
 from tests.hpo.mlflow_server import eventually
@@ -344,6 +347,47 @@ def test_a_study_that_is_deleted_while_it_runs(tmp_path: Path, slots: int) -> No
 
     with pytest.raises(StudyStopped, match="was deleted from its storage"):
         run(tmp_path, config, *[saturating] * slots, progress=MemoryProgress(delete))
+
+
+class FailsOnce(MemoryProgress):
+    """A study whose storage raises once, at an epoch of trial 1."""
+
+    def __init__(self, error: Exception, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._error, self._before = error, before
+
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        if assignment.number == 1:
+            self._before()
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageInternalError("An exception is raised during the commit."),
+        IntegrityError("INSERT INTO trial_values", {}, Exception("foreign key")),
+    ],
+)
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_storage_that_fails_is_asked_whether_it_has_the_study(
+    tmp_path: Path, error: Exception, deleted: bool
+) -> None:
+    """Optuna may say `expected to update 1 row(s)` of a trial that went with its study."""
+    config = study_config()
+
+    def delete() -> None:
+        if deleted:
+            study = make_study(tmp_path, config)
+            study._storage.delete_study(study._study_id)
+
+    told = "was deleted from its storage" if deleted else "storage failed: .*same command again"
+    with pytest.raises(StudyStopped, match=told):
+        run(tmp_path, config, saturating, progress=FailsOnce(error, delete))
+    if not deleted:
+        assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1), "nothing stays RUNNING"
+        make_ledger(tmp_path, config).recover()
+        assert run(tmp_path, config, saturating) == Ended("complete", 6)
 
 
 def test_a_key_that_our_own_code_lacks_is_a_bug(tmp_path: Path) -> None:
