@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable
 
 from hpo.errors import StudyStopped
 from hpo.records import Outcome
@@ -25,9 +24,9 @@ class Incident:
 
     def __init__(self) -> None:
         self._began = -math.inf
-        self._slots: set[Hashable] = set()
+        self._slots: set[object] = set()
 
-    def takes(self, slot: Hashable) -> bool:
+    def takes(self, slot: object) -> bool:
         """Return True if the death of this slot's worker belongs to the incident before.
 
         Otherwise the death begins a new incident.
@@ -54,7 +53,7 @@ class Failures:
         with self._lock:
             self._in_a_row = 0
 
-    def add(self, number: int, outcome: Outcome, died: Hashable | None = None) -> None:
+    def add(self, number: int, outcome: Outcome, died: object | None = None) -> None:
         """Count the failure of a trial.
 
         Args:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import sqlalchemy
 from filelock import FileLock, Timeout
-from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import make_url
 
 from hpo.errors import SettingsError, StudyError
@@ -56,11 +55,12 @@ def sqlite_path(url: str) -> Path | None:
 
 
 @contextmanager
-def opening(url: str) -> Iterator[None]:
+def opening(url: str, *also: type[Exception]) -> Iterator[None]:
     """Turn what goes wrong with a storage or its locks into one sentence.
 
     Args:
         url: of the storage.
+        also: what a library raises beside errors of the database and the system.
 
     Raises:
         SettingsError: nothing answers there, its driver is missing, or the disk is full.
@@ -69,9 +69,9 @@ def opening(url: str) -> Iterator[None]:
         yield
     except (
         sqlalchemy.exc.SQLAlchemyError,
-        StorageInternalError,
         ImportError,  # the database driver
         OSError,
+        *also,
     ) as error:
         shown = make_url(url).render_as_string(hide_password=True)
         reason = str(error.__cause__ or error).splitlines()[0]

@@ -45,7 +45,9 @@ def existing_storage(url: str) -> RDBStorage:
         )
     if path is None:
         return open_storage(url)
-    with opening(url):  # its tables are whole, so no lock: the folder may be read-only
+    with opening(
+        url, StorageInternalError
+    ):  # its tables are whole, so no lock: the folder may be read-only
         if reading := reading_url(path):
             return _storage(reading)
         return _connect(url)
@@ -97,7 +99,10 @@ def open_storage(url: str) -> RDBStorage:
         SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
     """
     path = sqlite_path(url)
-    with opening(url), exclusive(url, "tables", role="create", on_wait=lambda _: None):
+    with (
+        opening(url, StorageInternalError),
+        exclusive(url, "tables", role="create", on_wait=lambda _: None),
+    ):
         if path is not None and not path.exists():
             _create_sqlite(path)
         return _connect(url)
