@@ -65,14 +65,15 @@ def opening(url: str, *also: type[Exception]) -> Iterator[None]:
     Raises:
         SettingsError: nothing answers there, its driver is missing, or the disk is full.
     """
-    try:
-        yield
-    except (
+    expected: tuple[type[Exception], ...] = (
         sqlalchemy.exc.SQLAlchemyError,
         ImportError,  # the database driver
         OSError,
         *also,
-    ) as error:
+    )
+    try:
+        yield
+    except expected as error:
         shown = make_url(url).render_as_string(hide_password=True)
         reason = str(error.__cause__ or error).splitlines()[0]
         path = sqlite_path(url)
