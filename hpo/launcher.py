@@ -25,7 +25,7 @@ from hpo.request import Request, Speech
 from hpo.running import OpenStudy, catch_up, run_trials
 from hpo.scheduler import Ended
 from hpo.settings import StudyConfig
-from hpo.storage import open_storage, parking_place
+from hpo.storage import open_storage, parking_place, storage_failures
 from hpo.study import leave_out, load_study, new_uid, open_study
 from hpo.warm_starts import with_best_of
 from recsys.baselines import Popularity
@@ -40,6 +40,7 @@ TERMINATED = 143
 EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
 
 
+@storage_failures()
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
     speech = Speech.of(request)

@@ -37,7 +37,7 @@ from hpo.records import (
     epochs_to_columns,
     milliseconds,
 )
-from hpo.recovery import n_ended, recover
+from hpo.recovery import n_ended, recover, settle
 from hpo.retries import Retries
 from hpo.samplers import make_sampler
 from hpo.settings import StudyConfig
@@ -72,6 +72,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
+        self._asked: set[int] = set()  # trials that we started and did not park
         self._record = StudyRecord.of(study)
         for trial in comparable(self._record, study.get_trials(deepcopy=False)):
             self._remember(trial)
@@ -114,6 +115,19 @@ class Ledger:
             self._retries.requeue()
         return n_dead
 
+    @property
+    def study(self) -> Study:
+        return self._study
+
+    def settle(self, *, owned: bool) -> None:
+        """Mark as FAIL what is left RUNNING after the storage failed.
+
+        Args:
+            owned: the study's lock is still held, so every trial that is RUNNING is ours.
+        """
+        with self._lock:
+            settle(self._study, None if owned else self._asked)
+
     def requeue(self) -> None:
         """See `hpo.retries.Retries.requeue`."""
         with self._lock:
@@ -129,6 +143,7 @@ class Ledger:
             self._study.sampler = make_sampler(self._config, n_existing)
             n_before = n_ended(self._study)
             trial = self._study.ask()
+            self._asked.add(trial.number)
             before = attempt = self._retries.attempt_of(trial)
             assert trial.datetime_start is not None
             started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
@@ -244,6 +259,7 @@ class Ledger:
             self._study._storage.set_trial_state_values(
                 assignment.trial._trial_id, TrialState.WAITING
             )
+            self._asked.discard(assignment.number)
 
     def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
         """End a trial with what the earlier trial of the same config has shown."""

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import sqlalchemy
@@ -21,9 +21,10 @@ from sqlalchemy.engine import make_url
 from hpo.errors import SettingsError, StudyError
 from hpo.hold import FileHold, Hold, ServerHold
 from recsys.mlflow_client import public_uri, sqlite_file
-from recsys.sqlite_files import sqlite_url
+from recsys.sqlite_files import sqlite_url, why_unreadable
 
 POLL_SECONDS = 0.5
+POSTGRESQL = 'pip install -e ".[postgresql]"'
 
 
 class LockHeld(StudyError):
@@ -51,6 +52,35 @@ def sqlite_path(url: str) -> Path | None:
             "must be an SQLite file or a PostgreSQL database"
         )
     return Path(str(parsed.database))
+
+
+@contextmanager
+def opening(url: str, *also: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong with a storage or its locks into one sentence.
+
+    Args:
+        url: of the storage.
+        also: what a library raises beside errors of the database and the system.
+
+    Raises:
+        SettingsError: nothing answers there, its driver is missing, or the disk is full.
+    """
+    expected: tuple[type[Exception], ...] = (
+        sqlalchemy.exc.SQLAlchemyError,
+        ImportError,  # the database driver
+        OSError,
+        *also,
+    )
+    try:
+        yield
+    except expected as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        reason = str(error.__cause__ or error).splitlines()[0]
+        path = sqlite_path(url)
+        cure = why_unreadable(path) if path else ""
+        if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
+            cure = f"; install its driver: {POSTGRESQL}"
+        raise SettingsError(f"storage {shown} cannot be opened: {reason}{cure}") from error
 
 
 @contextmanager
@@ -112,28 +142,49 @@ def _locked(
             yield hold
     else:
         lock = path.parent / ".locks" / f"{path.name}-{role}-{key.hex()[:8]}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with _file_lock(lock, held, on_wait):
+        with opening(storage):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        with _file_lock(storage, lock, held, on_wait):
             yield FileHold(path)
 
 
 @contextmanager
-def _file_lock(path: Path, held: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+def _file_lock(
+    storage: str, path: Path, held: str, on_wait: Callable[[str], None] | None
+) -> Iterator[None]:
     owner = path.with_suffix(".owner")  # Windows lets nobody read the locked file itself
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    with opening(storage):
+        is_free = _try(lock)
+    if not is_free:
         sentence = f"{held} {_read_owner(owner)}"
         if on_wait is None:
-            raise LockHeld(sentence) from None
+            raise LockHeld(sentence)
         on_wait(sentence)
-        lock.acquire(poll_interval=POLL_SECONDS)
+        with opening(storage):
+            lock.acquire(poll_interval=POLL_SECONDS)
     try:
-        owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        _write_owner(owner)
         yield
     finally:
         lock.release()
+
+
+def _try(lock: FileLock) -> bool:
+    """Return True if the lock was free and is ours now."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _write_owner(path: Path) -> None:
+    """Tell others who holds the lock; on a full disk they are told "another process"."""
+    try:
+        path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    except OSError:  # the lock itself is held all the same
+        path.unlink(missing_ok=True)  # it may name the owner before
 
 
 def _read_owner(path: Path) -> str:
@@ -148,16 +199,25 @@ def _read_owner(path: Path) -> str:
 def _advisory_lock(
     storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
 ) -> Iterator[ServerHold]:
-    engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
+    with opening(storage):
+        engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
     try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with ExitStack() as stack:
             taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
-            if not connection.execute(taken, {"key": key}).scalar():
+            with opening(storage):
+                connection = stack.enter_context(engine.connect())
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                is_free = connection.execute(taken, {"key": key}).scalar()
+            if not is_free:
                 sentence = f"{held} another process on this database"
                 if on_wait is None:
                     raise LockHeld(sentence)
                 on_wait(sentence)
-                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            yield ServerHold(connection)
+                wait = sqlalchemy.text("SELECT pg_advisory_lock(:key)")
+                with opening(storage):
+                    connection.execute(wait, {"key": key})
+            with opening(storage):
+                hold = ServerHold(connection)
+            yield hold
     finally:
         engine.dispose()

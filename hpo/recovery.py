@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from optuna import Study
@@ -11,6 +12,7 @@ from hpo.records import OUTCOME, Outcome, StudyRecord
 from hpo.space import SearchSpace
 
 DEAD = Outcome(0, 0.0, "launcher-died", "the launcher died while this trial ran")
+CUT_OFF = Outcome(0, 0.0, "interrupted", "the study's storage failed while this trial ran")
 
 
 def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
@@ -28,6 +30,18 @@ def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
         if trial.intermediate_values and (reason := _outdated(trial, space, record)):
             _give_up(study, trial, Outcome(0, 0.0, "interrupted", reason))
     return len(dead)
+
+
+def settle(study: Study, numbers: Container[int] | None) -> None:
+    """Mark as FAIL the trials that are RUNNING though nobody trains them.
+
+    Args:
+        study: whose trials.
+        numbers: of the trials that this launcher started; None: all are its own.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if numbers is None or trial.number in numbers:
+            _give_up(study, trial, CUT_OFF)
 
 
 def n_ended(study: Study) -> int:

@@ -91,7 +91,10 @@ def _add_budget_arguments(result: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="of each worker (default: what pays)"
     )
     result.add_argument(
-        "--timeout", type=float, metavar="S", help="start no trial after S seconds; exit code 0"
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="after S seconds start no trial and park the running ones; exit code 0",
     )
     result.add_argument(
         "--trial-seconds", type=float, metavar="S", help="time limit of one trial (default: none)"

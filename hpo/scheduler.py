@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from hpo.assignment import Assignment
@@ -23,11 +22,12 @@ from hpo.records import Outcome
 from hpo.retries import RETRIED
 from hpo.runners import Runner
 from hpo.signals import PARK_SECONDS, stop_signals
-from hpo.storage import is_lost
+from hpo.storage import storage_failure, storage_failures
 
 STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 LOCK_SECONDS = 5.0
+SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # a server that restarts takes some
 FOR_EVER = Hold()
 POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
 
@@ -40,35 +40,18 @@ class Ended:
     n_finished: int
 
 
-@contextmanager
-def _storage_failures() -> Iterator[None]:
-    """What the storage raises when it fails or has lost the study, as StudyStopped."""
-    try:
-        yield
-    except StorageInternalError as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise StudyStopped(
-            f"the study's storage failed: {cause}; mend that, then run the same command again"
-        ) from error
-    except KeyError as error:
-        if not is_lost(error):
-            raise
-        raise StudyStopped(
-            "the study was deleted from its storage while it ran; "
-            "run the same command again to start anew"
-        ) from error
-
-
 class Scheduler:
     """Runs trials on all runners until the study has `n_trials` finished ones.
 
     A trial starts only while finished + running < n_trials, so the number is exact whatever
-    fails. The first Ctrl-C or SIGTERM parks the running trials after their epoch: WAITING, to go
-    on from there when the study is continued. The second stops them at once, and so does SIGTERM
-    after a few seconds: FAIL ("interrupted"), to start again when the study is continued.
+    fails. The time limit and the first Ctrl-C or SIGTERM park the running trials after their epoch:
+    WAITING, to go on from there when the study is continued. A second signal stops them at once,
+    and so does SIGTERM after a few seconds: FAIL ("interrupted"), to start again when the study is
+    continued.
 
     Args:
-        timeout: seconds after which no new trial starts; running ones finish. None: no limit.
+        timeout: seconds after which no new trial starts and running ones are parked. None: no
+            limit.
         trial_seconds: of training after which a trial ends as bad; starting a worker and setting
             up do not count. None: no limit.
         hold: of the study's lock. It is asked every few seconds and before each trial.
@@ -119,7 +102,9 @@ class Scheduler:
                     slot.join(POLL_SECONDS)
                     self._look_at_clock(deadline)
         self._check_lock()
-        with _storage_failures():
+        if self._error is not None:
+            self._settle()
+        with storage_failures(self._ledger.study):
             if self._error is not None:
                 raise self._error
             n_finished = self._ledger.n_finished()
@@ -128,10 +113,26 @@ class Scheduler:
                 self._ledger.tidy()
         return Ended("complete" if done else self._reason or "complete", n_finished)
 
+    def _settle(self) -> None:
+        """Leave nothing RUNNING if the storage answers again within some seconds."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                self._ledger.settle(owned=self._hold.problem() is None)
+                return
+            except UpdateFinishedTrialError:
+                continue  # another launcher, or a person, ended one between look and word
+            except Exception as error:
+                if storage_failure(error) is None:
+                    raise
+                if time.monotonic() > deadline:
+                    return  # the failure itself is told; the next run recovers the trials
+            time.sleep(SETTLE_POLL_SECONDS)
+
     def _look_at_clock(self, deadline: float) -> None:
         now = time.monotonic()
-        if now > deadline:
-            self._stop("timeout")
+        if now > deadline and self._stop_mode is Stop.NO and self._error is None:
+            self.park("timeout")
         if now > self._lock_checked + LOCK_SECONDS:
             self._lock_checked = now
             self._check_lock()
@@ -192,13 +193,16 @@ class Scheduler:
         if outcome.cause is None:
             self._failures.forget_row()
         elif outcome.same_as is None:
-            self._after_failure(assignment, state, outcome)
+            self._after_failure(assignment, state, outcome, runner)
 
-    def _after_failure(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
-        if state is TrialState.FAIL and outcome.cause in RETRIED:
+    def _after_failure(
+        self, assignment: Assignment, state: TrialState, outcome: Outcome, runner: Runner
+    ) -> None:
+        is_lost = state is TrialState.FAIL and outcome.cause in RETRIED
+        if is_lost:
             self._ledger.requeue()
         if outcome.cause not in ("interrupted", "infeasible"):  # nobody's fault; a rule's
-            self._failures.add(assignment.number, outcome)
+            self._failures.add(assignment.number, outcome, runner if is_lost else None)
 
     def _check_lock(self) -> None:
         """Stop if another launcher may own the study by now, or nobody can find it any more."""
@@ -231,14 +235,22 @@ class Scheduler:
     def park(self, reason: str, seconds: float = math.inf) -> None:
         """Put the running trials aside, each after its epoch; the second call stops them at once.
 
+        The time limit does not count as a call: nobody has pressed Ctrl-C yet.
+
         Args:
+            reason: "timeout", or a stronger one, see `STRENGTH`.
             seconds: after which they are stopped at once.
         """
-        if self._stop_mode is not Stop.NO:
+        if self._stop_mode is not Stop.NO and self._reason != "timeout":
             self.abort(reason)
             return
         self._stop_mode, self._abort_at = Stop.PARK, time.monotonic() + seconds
         self._stop(reason)
         for runner in self._runners:
             runner.park()
-        self._progress.note("parking the running trials; press Ctrl-C again to stop at once")
+        if reason == "timeout":
+            self._progress.note(
+                f"the time limit of {self._timeout:g} s is reached; parking the running trials"
+            )
+        else:
+            self._progress.note("parking the running trials; press Ctrl-C again to stop at once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,19 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
+from optuna import Study
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import SettingsError, StudyError
-from hpo.locks import exclusive, sqlite_path
+from hpo.errors import SettingsError, StudyError, StudyStopped
+from hpo.locks import exclusive, opening, sqlite_path
 from hpo.records import StudyRecord
-from recsys.sqlite_files import reading_url, sqlite_url, why_unreadable
+from recsys.sqlite_files import reading_url, sqlite_url
 
 BUSY_SECONDS = 60
-POSTGRESQL = 'pip install -e ".[postgresql]"'
 DAMAGE = ("malformed", "not a database")  # in what SQLite says
 
 
@@ -43,9 +45,11 @@ def existing_storage(url: str) -> RDBStorage:
         )
     if path is None:
         return open_storage(url)
-    with _opening(url):  # its tables are whole, so no lock: the folder may be read-only
+    with opening(
+        url, StorageInternalError
+    ):  # its tables are whole, so no lock: the folder may be read-only
         if reading := reading_url(path):
-            return RDBStorage(reading)
+            return _storage(reading)
         return _connect(url)
 
 
@@ -95,35 +99,66 @@ def open_storage(url: str) -> RDBStorage:
         SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
     """
     path = sqlite_path(url)
-    with _opening(url), exclusive(url, "tables", role="create", on_wait=lambda _: None):
+    with (
+        opening(url, StorageInternalError),
+        exclusive(url, "tables", role="create", on_wait=lambda _: None),
+    ):
         if path is not None and not path.exists():
             _create_sqlite(path)
         return _connect(url)
 
 
-@contextmanager
-def _opening(url: str) -> Iterator[None]:
-    """What goes wrong with a storage, as SettingsError."""
-    try:
-        yield
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        StorageInternalError,
-        ImportError,  # the database driver
-        OSError,
-    ) as error:
-        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-        reason = str(error.__cause__ or error).splitlines()[0]
-        path = sqlite_path(url)
-        cure = why_unreadable(path) if path else ""
-        if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
-            cure = f"; install its driver: {POSTGRESQL}"
-        raise SettingsError(f"storage {shown} cannot be opened: {reason}{cure}") from error
-
-
 def is_lost(error: BaseException) -> bool:
     """Whether Optuna says that a study is no longer in its storage."""
     return isinstance(error, KeyError) and error.args == (NOT_FOUND_MSG,)
+
+
+def storage_failure(error: BaseException, study: Study | None = None) -> str | None:
+    """Return one sentence on an error of the storage, or None for any other error.
+
+    Args:
+        error: what Optuna raised.
+        study: the one that was read or written; a deleted one is named as the cause.
+    """
+    if isinstance(error, StudyStopped):
+        return str(error)
+    is_failure = isinstance(error, StorageInternalError | SQLAlchemyError)
+    if is_lost(error) or (is_failure and study is not None and _is_deleted(study)):
+        return (
+            "the study was deleted from its storage while it ran; "
+            "run the same command again to start anew"
+        )
+    return _failed(error.__cause__ or error) if is_failure else None
+
+
+def _failed(cause: BaseException) -> str:
+    reason = (str(cause) or type(cause).__name__).splitlines()[0]
+    return f"the study's storage failed: {reason}; mend that, then run the same command again"
+
+
+def _is_deleted(study: Study) -> bool:
+    """Return True if the storage answers and no longer has the study."""
+    try:
+        there = study._storage.get_all_studies()
+    except (StorageInternalError, SQLAlchemyError, StudyStopped):
+        return False  # nobody knows; what failed before is the cause to name
+    return study._study_id not in {found._study_id for found in there}
+
+
+@contextmanager
+def storage_failures(study: Study | None = None) -> Iterator[None]:
+    """Turn errors of the storage into a sentence.
+
+    Raises:
+        StudyStopped: the storage failed or has lost `study`.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError, KeyError) as error:
+        sentence = storage_failure(error, study)
+        if sentence is None:
+            raise
+        raise StudyStopped(sentence) from error
 
 
 def _create_sqlite(path: Path) -> None:
@@ -137,11 +172,38 @@ def _create_sqlite(path: Path) -> None:
         draft.replace(path)
 
 
+def _storage(url: str, **engine: Any) -> RDBStorage:
+    """Open an Optuna storage.
+
+    Args:
+        url: of the storage.
+        engine: options of SQLAlchemy's engine.
+
+    Raises:
+        SettingsError: another version of Optuna made its tables.
+    """
+    try:
+        return RDBStorage(url, engine_kwargs=engine)
+    except RuntimeError as error:  # Optuna's word for that, and for nothing else here
+        shown = make_url(url).render_as_string(hide_password=True)
+        if "storage upgrade" not in str(error):
+            raise SettingsError(
+                f"storage {shown}: a newer Optuna made its tables; "
+                "update this one: pip install -U optuna"
+            ) from error
+        raise SettingsError(
+            f"storage {shown}: an older Optuna made its tables; keep a copy of it, then run: "
+            f"optuna storage upgrade --storage {shlex.quote(shown)}"
+        ) from error
+
+
 def _connect(url: str) -> RDBStorage:
     path = sqlite_path(url)
     if path is None:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+        storage = _storage(url, pool_pre_ping=True)
+        event.listen(storage.engine, "handle_error", _say_gone)
+        return storage
+    storage = _storage(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(storage.engine, "connect", _set_pragmas)
     event.listen(storage.engine, "handle_error", partial(_say_damage, path))
     storage.engine.dispose()  # the constructor has opened a connection without the pragmas
@@ -156,6 +218,13 @@ def _say_damage(path: Path, context: Any) -> None:
             f"{path}: the study storage is damaged ({reason}); put a copy of it back, or save "
             f"what can be read: sqlite3 {path} .recover"
         ) from context.original_exception
+
+
+def _say_gone(context: Any) -> None:
+    """Name a server that is gone; Optuna would speak of invalid data."""
+    is_gone = context.is_disconnect or context.connection is None
+    if is_gone and not context.is_pre_ping:  # after a failed ping SQLAlchemy connects anew
+        raise StudyStopped(_failed(context.original_exception)) from context.original_exception
 
 
 def _set_pragmas(connection: Any, _: object) -> None:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.errors import StudyError
+from hpo.errors import HpoError
 from hpo.places import Places
-from hpo.storage import is_lost
+from hpo.storage import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from recsys.mlflow_client import open_client
@@ -90,10 +90,12 @@ class MirrorThread:
         """Remember what went wrong; what nobody expects is logged with its traceback."""
         if isinstance(error, TrackingError):
             self.result = error
-        elif isinstance(error, StudyError):
+        elif isinstance(error, HpoError):
             self.result = TrackingError(str(error))
         elif is_lost(error):
             self.result = TrackingError("the study was deleted from its storage")
+        elif sentence := storage_failure(error):
+            self.result = TrackingError(sentence)
         else:
             logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
             self.result = TrackingError(f"{type(error).__name__}: {error}")

@@ -178,27 +178,18 @@ def test_a_second_signal_leaves_nothing_running(tmp_path: Path, signals: tuple[i
     assert causes <= {"interrupted"}  # none if parking was faster than the second signal
 
 
-@posix
-@pytest.mark.parametrize(
-    ("signals", "expected"),
-    [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)],
-)
-def test_after_the_timeout_signals_still_stop(
-    tmp_path: Path, signals: tuple[int, ...], expected: int
-) -> None:
-    call = arguments(tmp_path, "--workers", 1, "--timeout", 0.1, epochs=10_000, n_trials=9)
-    process = start("hpo.run", *call, cwd=tmp_path)
-    with in_mid_training(process, storage_in(tmp_path)):
-        pass
-    assert process.stdout is not None
-    for number in signals:
-        process.send_signal(number)
-        if number == signal.SIGINT:
-            heard = iter(process.stdout.readline, "")
-            next((line for line in heard if "press Ctrl-C again" in line), None)
-    code, _, _ = finish(process)
-    assert code == expected
-    assert set(states(tmp_path)) <= {"FAIL", "WAITING"}
+def test_the_timeout_ends_a_long_training_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:
+    call = arguments(tmp_path, "--workers", 1, "--timeout", 2, epochs=10_000, n_trials=9)
+    n_epochs = 0
+    for _ in range(2):
+        code, out, err = run("hpo.run", *call, cwd=tmp_path)
+        assert code == 0, out + err
+        assert "0 of 9 trials finished" in out
+        assert "Run the same command again to go on" in out
+        (trial,) = [t for t in study_in(tmp_path).trials if t.intermediate_values]
+        assert trial.state.name == "WAITING"
+        assert len(trial.intermediate_values) > n_epochs
+        n_epochs = len(trial.intermediate_values)
 
 
 def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:

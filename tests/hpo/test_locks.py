@@ -116,3 +116,35 @@ def test_a_password_is_never_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         sqlite_path("mysql://user:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+def test_a_full_disk_takes_no_lock_away_and_names_no_owner_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with exclusive(url(tmp_path), "study"):
+        pass  # its owner file stays
+
+    def full(path: Path, *_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with (
+        exclusive(url(tmp_path), "study"),
+        pytest.raises(LockHeld, match="is run by another process"),
+        exclusive(url(tmp_path), "study"),
+    ):
+        pass
+
+
+def test_a_disk_too_full_for_a_lock_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hpo.locks.FileLock.acquire", full)
+    with (
+        pytest.raises(SettingsError, match="optuna.db cannot be opened: .*No space left"),
+        exclusive(url(tmp_path), "study"),
+    ):
+        pass

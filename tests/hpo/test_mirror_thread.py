@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from hpo.places import Places
@@ -85,4 +86,21 @@ def test_a_study_that_is_deleted_under_the_thread_is_no_traceback(
     result = thread.stop()
     assert isinstance(result, TrackingError)
     assert "the study was deleted from its storage" in str(result)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_storage_that_fails_under_the_thread_is_a_sentence(
+    study: FakeStudy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(COMPLETE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageInternalError("full") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hpo.tracking.mirror.Mirror.sync", fail)
+    thread = MirrorThread(study.places, study.study.study_name, seconds=0.01)
+    thread.start()
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "the study's storage failed: [Errno 28] No space left on device" in str(result)
     assert not [record for record in caplog.records if record.exc_info]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy
+from optuna.storages import RDBStorage
 
 from hpo import scheduler as scheduler_module
 from hpo.assignment import Assignment
-from hpo.errors import StudyStopped
+from hpo.errors import SettingsError, StudyStopped
 from hpo.ledger import Ledger
 from hpo.locks import LockHeld, exclusive
 from hpo.scheduler import Ended, Scheduler
@@ -111,3 +113,54 @@ def test_a_lost_lock_parks_a_long_training(
     (trial,) = study.trials
     assert trial.state.name == "WAITING"
     assert 1 <= len(trial.intermediate_values) < 2000
+
+
+def cut_next(storage: RDBStorage, url: str) -> Callable[[], None]:
+    """Return a call after which the server ends the session of the storage's next statement."""
+    armed: list[bool] = []
+    killer = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+
+    @sqlalchemy.event.listens_for(storage.engine, "before_cursor_execute")
+    def cut(connection: sqlalchemy.Connection, *_: object) -> None:
+        if armed:
+            armed.clear()
+            pid = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+            with killer.connect() as other:
+                other.execute(sqlalchemy.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            time.sleep(0.2)
+
+    return lambda: armed.append(True)
+
+
+def test_a_connection_that_is_cut_is_a_sentence_and_leaves_nothing_running(
+    postgresql_url: str,
+) -> None:
+    config, name = study_config(name="cut"), "cut"
+    storage = open_storage(postgresql_url)
+    cut = cut_next(storage, postgresql_url)
+    cut()
+    with pytest.raises(StudyStopped, match="storage failed: .*same command again$"):
+        open_study(storage, name, study_record(config))
+    study, _ = open_study(storage, name, study_record(config))
+
+    def lose(assignment: Assignment) -> None:
+        if assignment.number == 2 and len(assignment.results) == 1:
+            cut()
+
+    runners = [ScriptedRunner(), ScriptedRunner()]
+    with (
+        exclusive(postgresql_url, name) as hold,
+        pytest.raises(StudyStopped, match="storage failed: .*same command again$"),
+    ):
+        Scheduler(Ledger(study, config), runners, MemoryProgress(lose), 6, hold=hold).run()
+    assert "RUNNING" not in {trial.state.name for trial in study.trials}
+    ledger = Ledger(study, config)
+    assert ledger.recover() == 0
+    assert Scheduler(ledger, runners, MemoryProgress(), 6).run() == Ended("complete", 6)
+
+
+def test_a_server_that_is_gone_takes_no_lock_and_says_so() -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1:9/none"
+    with pytest.raises(SettingsError, match="cannot be opened") as caught, exclusive(url, "study"):
+        pass
+    assert "secret" not in str(caught.value)

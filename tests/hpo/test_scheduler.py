@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError
 
 from hpo import scheduler as scheduler_module
 from hpo.assignment import Assignment
@@ -20,8 +23,10 @@ from hpo.runners.inline import InlineRunner
 from hpo.scheduler import Ended, Scheduler
 from hpo.settings import StudyConfig
 from recsys.config import TrainConfig
+from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
 from tests.examples import conveyor_split
+from tests.hpo.mlflow_server import eventually
 from tests.hpo.scripted import (
     MemoryProgress,
     Script,
@@ -248,6 +253,53 @@ def test_after_the_timeout_no_trial_starts(tmp_path: Path) -> None:
     assert set(states(tmp_path)) == {"COMPLETE"}
 
 
+def test_the_timeout_parks_what_runs_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    config = study_config(n_trials=2, pruner={"name": "none"})
+
+    def script(_: TrainConfig) -> Iterator[float]:
+        for epoch in range(1, 101):
+            time.sleep(0 if quick else 0.05)
+            yield 0.001 * epoch
+
+    quick, progress, slots = False, MemoryProgress(), 2
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    runners = [ScriptedRunner(script) for _ in range(slots)]
+    assert Scheduler(ledger, runners, progress, 2, timeout=0.4).run() == Ended("timeout", 0)
+    before = make_study(tmp_path, config).trials
+    assert [trial.state.name for trial in before] == ["WAITING"] * slots
+    assert all(1 <= len(trial.intermediate_values) < 100 for trial in before)
+    assert progress.notes == ["the time limit of 0.4 s is reached; parking the running trials"]
+    quick = True
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    again = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(), 2)
+    assert again.run() == Ended("complete", 2)
+    after = make_study(tmp_path, config).trials
+    assert [trial.params for trial in after] == [trial.params for trial in before]
+    assert [len(trial.intermediate_values) for trial in after] == [100] * slots
+
+
+@pytest.mark.parametrize(("calls", "killed"), [(1, False), (2, True)])
+def test_after_the_timeout_the_first_signal_parks_and_the_second_stops(
+    tmp_path: Path, calls: int, killed: bool
+) -> None:
+    config = study_config(n_trials=2)
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if len(assignment.results) == 1:
+            eventually(lambda: bool(progress.notes))
+            for _ in range(calls):
+                scheduler.park("interrupted")
+
+    progress = MemoryProgress(stop)
+    runner = ScriptedRunner(lambda _: [0.1, 0.2, 0.3])
+    ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
+    scheduler = Scheduler(ledger, [runner], progress, 2, timeout=0.1)
+    assert scheduler.run() == Ended("interrupted", 0)
+    assert runner.killed is killed
+    assert states(tmp_path)["RUNNING"] == 0
+
+
 def test_abort_leaves_nothing_running_and_the_rest_runs_later(tmp_path: Path) -> None:
     config = study_config()
     runner = ScriptedRunner()
@@ -295,6 +347,47 @@ def test_a_study_that_is_deleted_while_it_runs(tmp_path: Path, slots: int) -> No
 
     with pytest.raises(StudyStopped, match="was deleted from its storage"):
         run(tmp_path, config, *[saturating] * slots, progress=MemoryProgress(delete))
+
+
+class FailsOnce(MemoryProgress):
+    """A study whose storage raises once, at an epoch of trial 1."""
+
+    def __init__(self, error: Exception, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._error, self._before = error, before
+
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        if assignment.number == 1:
+            self._before()
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageInternalError("An exception is raised during the commit."),
+        IntegrityError("INSERT INTO trial_values", {}, Exception("foreign key")),
+    ],
+)
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_storage_that_fails_is_asked_whether_it_has_the_study(
+    tmp_path: Path, error: Exception, deleted: bool
+) -> None:
+    """Optuna may say `expected to update 1 row(s)` of a trial that went with its study."""
+    config = study_config()
+
+    def delete() -> None:
+        if deleted:
+            study = make_study(tmp_path, config)
+            study._storage.delete_study(study._study_id)
+
+    told = "was deleted from its storage" if deleted else "storage failed: .*same command again"
+    with pytest.raises(StudyStopped, match=told):
+        run(tmp_path, config, saturating, progress=FailsOnce(error, delete))
+    if not deleted:
+        assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1), "nothing stays RUNNING"
+        make_ledger(tmp_path, config).recover()
+        assert run(tmp_path, config, saturating) == Ended("complete", 6)
 
 
 def test_a_key_that_our_own_code_lacks_is_a_bug(tmp_path: Path) -> None:

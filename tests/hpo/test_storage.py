@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,24 @@ def test_reading_takes_no_lock_so_that_a_folder_may_be_read_only(
     with pytest.raises(SettingsError, match="cannot be opened: .*Permission denied"):
         open_storage(url)
     assert [study.study_name for study in existing_storage(url).get_all_studies()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("version", "cure"),
+    [
+        ("v3.0.0.d", "keep a copy of it, then run: optuna storage upgrade --storage sqlite:///"),
+        ("v99.0.0.a", "a newer Optuna made its tables; update this one: pip install -U optuna"),
+    ],
+)
+def test_tables_of_another_optuna(tmp_path: Path, version: str, cure: str) -> None:
+    path = tmp_path / "optuna.db"
+    url = sqlite_url(path)
+    open_storage(url).engine.dispose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    for opened in (open_storage, existing_storage):
+        with pytest.raises(SettingsError) as caught:
+            opened(url)
+        assert cure in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert caught.value.exit_code == 2
