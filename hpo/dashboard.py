@@ -84,7 +84,8 @@ def main(argv: Sequence[str]) -> int:
         mlflow = servers[1].address if len(servers) > 1 else public_uri(places.tracking_uri)
         print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
         print(
-            f"MLflow            {experiments_address(mlflow)}{_link_hint(places, servers)}\nCtrl-C stops this",
+            f"MLflow            {experiments_address(mlflow)}{_link_hint(places, servers)}\n"
+            "Ctrl-C stops this",
             flush=True,
         )
         while not stopping.wait(0.5):

@@ -66,7 +66,7 @@ def test_dependencies_point_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_file_is_one_room(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= 300, f"{path.name} has {lines} lines; is it still one room?"
+    assert lines <= 400, f"{path.name} has {lines} lines; is it still one room?"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -46,7 +46,8 @@ def test_a_trial_leads_to_its_run_in_mlflow(page: Page, watched: Watched, pictur
     page.goto(f"{watched.dashboard}/dashboard/studies/1/trials?numbers=0")
     link = page.get_by_role("link", name="See it in MLflow")
     link.wait_for()
-    address = f"{watched.mlflow}/#/experiments/1/runs/{watched.runs['trial-000']}?workflowType=machine_learning"
+    run = f"{watched.mlflow}/#/experiments/1/runs/{watched.runs['trial-000']}"
+    address = f"{run}?workflowType=machine_learning"
     assert link.get_attribute("href") == address
     page.goto(address)
     page.get_by_role("heading", name="trial-000").wait_for()

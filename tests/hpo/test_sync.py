@@ -42,9 +42,11 @@ def test_it_says_what_it_did_and_where_to_look(
     assert lines[1:] == [
         "see it:",
         f"  python -m hpo.dashboard --study-name fake-demo {stores}",
-        f"  http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&searchFilter="
-        f"tags.%60hpo.study_uid%60%20%3D%20%27{uid}%27%20AND%20tags.%60hpo.kind%60%20%3D%20%27"
-        "trial%27&orderByKey=metrics.best_recall_at_10&orderByAsc=false&compareRunsMode=CHART",
+        (
+            "  http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&searchFilter="
+            f"tags.%60hpo.study_uid%60%20%3D%20%27{uid}%27%20AND%20tags.%60hpo.kind%60%20%3D%20%27"
+            "trial%27&orderByKey=metrics.best_recall_at_10&orderByAsc=false&compareRunsMode=CHART"
+        ),
     ]
 
 
