@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from hpo.gate import lines
 from hpo.gate.findings import Findings
 from hpo.gate.lines import Row
 from hpo.recipe import Recipe
+from hpo.summary import command
 from recsys.split import Split
 
 LIMITS = (
@@ -33,9 +35,9 @@ LEAKS = {
 def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -> str:
     """The card of one measured model."""
     source = recipe.source
-    command = "retrain" if found.drift else f"promote --study-name {source.study}"
+    made_by = command("retrain", "") if found.drift else command("promote", source.study)
     return "\n\n".join([
-        f"# Two-tower recommender, trial {source.trial} of study `{source.study}`",
+        f"# Two-tower recommender, trial {source.trial} of study {_as_code(source.study)}",
         _purpose(recipe, split),
         ASKING,
         "## Test figures, this model's only measurement",
@@ -52,10 +54,17 @@ def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -
         "## Config",
         ", ".join(f"{name} {value}" for name, value in recipe.config.as_dict().items()),
         "## Where it comes from",
-        f"Study uid `{source.study_uid}`, code {git_commit}, `python -m hpo.{command}`.",
+        f"Study uid `{source.study_uid}`, code {git_commit}, {_as_code(made_by)}.",
         "## Limits",
         LIMITS + LEAKS[split.method],
     ])  # fmt: skip
+
+
+def _as_code(text: str) -> str:
+    """Return the text as Markdown code, fenced by more backticks than any run inside it."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def _verdict(found: Findings) -> str:

@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
         "Tune a two-tower recommender: sample, train, prune, compare. Run it again to continue.",
         "python -m hpo.run --data ml-100k --n-trials 50 --workers 2",
     )
-    result.add_argument("--n-trials", type=int, metavar="N", help="finished trials (default: 50)")
+    result.add_argument(
+        "--n-trials", type=int, metavar="N", help="finished trials, at most a million (default: 50)"
+    )
     result.add_argument(
         "--study",
         type=Path,

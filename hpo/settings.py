@@ -111,7 +111,7 @@ class StudyConfig(_Section):
     objective: MetricName = "recall_at_10"
     """What is maximized, on validation: a trial's value is that of its best epoch. The gate asks
     for it, too."""
-    n_trials: int = Field(50, ge=1)
+    n_trials: int = Field(50, ge=1, le=1_000_000)
     """So many trials finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Of the study; every trial's seed derives from it."""

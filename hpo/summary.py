@@ -22,6 +22,8 @@ from recsys.errors import TrackingError
 SHOWN_TRIALS = 5
 COLUMNS = 80  # of a terminal
 MAX_COLUMNS = 3  # more do not fit 80 characters
+HIDDEN = ":***@"  # what SQLAlchemy shows of a password in a URL
+HIDDEN_HINT = "  # put the password of the database in the place of ***"
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
@@ -155,13 +157,23 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
     """
     width, words = max(map(len, nexts)), max(map(len, nexts.values()))
     if 2 + width + 2 + words <= COLUMNS:
-        return ["next:", *(f"  {line:{width}}  {purpose}" for line, purpose in nexts.items())]
-    return ["next:", *(f"  # {purpose}\n{line}" for line, purpose in nexts.items())]
+        lines = [f"  {line:{width}}  {purpose}" for line, purpose in nexts.items()]
+    else:
+        lines = [f"  # {purpose}\n{line}" for line, purpose in nexts.items()]
+    hidden = [HIDDEN_HINT] if any(HIDDEN in line for line in nexts) else []
+    return ["next:", *hidden, *lines]
 
 
-def command(name: str, study_name: str, places: Places) -> str:
-    """`python -m hpo.NAME`, with exactly the options that differ from the defaults."""
+def command(name: str, study_name: str, places: Places | None = None) -> str:
+    """`python -m hpo.NAME`, with exactly the options that differ from the defaults.
+
+    Args:
+        name: of the command.
+        study_name: "" for commands that are about no study.
+        places: None: the defaults.
+    """
     default = Places()
+    places = places or default
     options = {
         "--study-name": (study_name, ""),
         "--storage": (places.storage, default.storage),

@@ -438,3 +438,15 @@ def test_a_tag_that_mlflow_refuses_is_refused_at_the_start(key: str) -> None:
 def test_tags_of_our_own_are_not_for_users(key: str) -> None:
     with pytest.raises(ValidationError, match="are written by hpo and MLflow"):
         StudyConfig.model_validate({"space": {"dim": {"low": 8, "high": 16}}, "tags": {key: "1"}})
+
+
+def test_more_than_a_million_trials_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--n-trials 1000001: must be at most 1000000"):
+        load(tmp_path, GOOD, n_trials=1_000_001)
+    with pytest.raises(SettingsError, match="at most 1000000"):
+        load(tmp_path, GOOD, n_trials=10**30)
+
+
+def test_a_name_in_letters_that_the_locale_lacks_has_our_words(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="holds letters that this locale cannot read"):
+        load(tmp_path, GOOD, name="\udcc3\udcb1")

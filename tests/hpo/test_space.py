@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import optuna
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,3 +47,9 @@ def test_queued_params_become_the_same_config() -> None:
 def test_seeds_of_neighbours_differ_and_do_not_depend_on_the_machine() -> None:
     assert [derive_seed(0, number) for number in range(2)] == [1446583109, 2005510037]
     assert len({derive_seed(7, number) for number in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+def test_a_sampler_begins_with_as_many_random_trials_as_the_study_says(name: str) -> None:
+    sampler = make_sampler(study_config(sampler={"name": name, "startup": 7}), 0)
+    assert sampler._n_startup_trials == 7

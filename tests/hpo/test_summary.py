@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from hpo.model_card import _as_code
 from hpo.places import Places
 from hpo.records import OUTCOME, Cause, Outcome
 from hpo.scheduler import Ended
-from hpo.summary import ending, next_lines
+from hpo.summary import command, ending, next_lines
 
 
 def study(*trials: tuple[TrialState, Cause | None]) -> optuna.Study:
@@ -52,3 +55,19 @@ def test_long_commands_stand_on_lines_of_their_own() -> None:
     ]
     long = f"python -m hpo.report --storage sqlite:///{'x' * 60}"
     assert next_lines({long: "why", "b": "how"}) == ["next:", f"  # why\n{long}", "  # how\nb"]
+
+
+def test_a_hidden_password_is_told_of_in_one_line() -> None:
+    hidden = Places(storage="postgresql+psycopg://me:secret@host/studies")
+    lines = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, hidden, None)
+    assert "secret" not in lines
+    assert lines.count("put the password of the database in the place of ***") == 1
+    plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Places(), None)
+    assert "password" not in plain
+
+
+def test_commands_are_quoted_for_the_shell() -> None:
+    name = 'c<b>"`x'
+    assert shlex.split(command("promote", name))[-2:] == ["--study-name", name]
+    assert _as_code(name) == f"`` {name} ``"
+    assert _as_code("plain") == "`plain`"
