@@ -78,7 +78,8 @@ def hints(
 def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
     """A hint if more than half of the best trials that have it are in the last tenth of one end.
 
-    `epochs` is an upper bound, so what it is measured by is the best epoch.
+    `epochs` is a cap, so what it is measured by is the best epoch, and only upward: a trial that
+    peaks early does so under any cap, and a lower one would only cut off the others.
     """
     low, high = parameter.values
     best = [trial for trial in best if name in trial.params]
@@ -92,7 +93,7 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
         ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in places)),
         ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in places)),
     )
-    for end, bound, wider, n in ends:
+    for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:
             who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
             what = "best epochs" if name == "epochs" else "values"

@@ -61,6 +61,8 @@ def test_a_bound_that_is_the_hyperparameters_own_is_no_news() -> None:
 def test_epochs_press_only_if_the_best_epoch_does() -> None:
     early = [trial(i, 0.9, best_epoch=30, epochs=60) for i in range(3)]
     assert hints(CONFIG, early + rest(12), {}) == []
+    at_once = [trial(i, 0.9, best_epoch=3, epochs=60) for i in range(3)]
+    assert hints(CONFIG, at_once + rest(12), {}) == []  # a cap is never advised downward
     late = [trial(i, 0.9, best_epoch=58, epochs=60) for i in range(3)]
     (hint,) = hints(CONFIG, late + rest(12), {})
     assert hint.text.startswith("epochs: the best epochs of the 3 best trials")
