@@ -55,9 +55,10 @@ class LiveProgress:
         lines = self._lines
         self._bar.update(self._task, completed=lines.n_finished, left=self._left())
         best = f"best {lines.objective} so far: {lines.best:.4f}" if lines.best else "no result yet"
-        table = Table(box=None, padding=(0, 2), title=best)
-        for heading in ("trial", "epoch", lines.objective, "curve", "parameters"):
+        table = Table(box=None, padding=(0, 1), title=best)
+        for heading in ("trial", "epoch", lines.objective, "curve"):
             table.add_column(heading, no_wrap=True)
+        table.add_column("parameters")  # the only one that rich may narrow, see `_cut`
         for number, assignment in sorted(self._running.copy().items()):
             values = assignment.values
             table.add_row(
@@ -65,7 +66,7 @@ class LiveProgress:
                 f"{len(values)}/{assignment.config.epochs}",
                 f"{max(values):.4f}" if values else "",
                 sparkline(values),
-                shown_params(assignment),
+                _cut(shown_params(assignment)),
             )
         failed = ", ".join(f"{n} {cause}" for cause, n in self._causes.most_common())
         below = [f"without a result of their own: {failed}"] if failed else []
@@ -93,6 +94,11 @@ class LiveProgress:
 
     def note(self, message: str) -> None:
         self._lines.note(message)
+
+
+def _cut(text: str) -> Text:
+    """Return text on one line that ends in an ellipsis where its column is too narrow."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def sparkline(values: list[float]) -> str:

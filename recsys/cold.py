@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from recsys.baselines import Popularity
+from recsys.console import count
 from recsys.evaluation import Evaluator, Scorer, TowerScorer, Without
 from recsys.model import TwoTower
 from recsys.split import Holdout
@@ -27,8 +28,9 @@ class ColdRecall:
         recall: of the model; for items, only cold ones are asked for, but the whole catalogue
             competes.
         popularity: of popularity on the same question.
-        among: items only: the same with cold items as the only candidates.
-        chance: items only: expected value of `among` for a random order.
+        among: items only: the same with cold items as the only candidates; None if they all fit
+            into a list of ten, where every order is right.
+        chance: the expected value of `among` for a random order; None as `among`.
     """
 
     side: str
@@ -44,8 +46,8 @@ class ColdRecall:
         """For people, on one line."""
         what = "that nobody trained on" if self.side == "items" else "without history"
         text = (
-            f"{self.n_cold:,} of {self.n_all:,} {what}, {self.n_asked:,} users asked: recall@10 "
-            f"{self.recall:.4f} (popularity {self.popularity:.4f})"
+            f"{self.n_cold:,} of {self.n_all:,} {what}, {count(self.n_asked, 'user')} asked: "
+            f"recall@10 {self.recall:.4f} (popularity {self.popularity:.4f})"
         )
         if self.among is None:
             return text
@@ -72,8 +74,10 @@ def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
         return None
     evaluator = Evaluator(Holdout(seen, relevant.take(asked)), device)
     full, popular = _recall(evaluator, scorer), _recall(evaluator, Popularity(seen, device))
-    among = _recall(evaluator, Without(scorer, torch.as_tensor(np.flatnonzero(~cold)).to(device)))
-    n_cold = int(cold.sum())
+    n_cold, among, chance = int(cold.sum()), None, None
+    if n_cold > _K:
+        warm = torch.as_tensor(np.flatnonzero(~cold)).to(device)
+        among, chance = float(_recall(evaluator, Without(scorer, warm)).mean()), _K / n_cold
     return ColdRecall(
         "items",
         n_cold,
@@ -81,8 +85,8 @@ def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
         len(full),
         float(full.mean()),
         float(popular.mean()),
-        float(among.mean()),
-        min(1.0, _K / n_cold),
+        among,
+        chance,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
 from optuna import Study
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from hpo.parameter import Parameter
 from hpo.reports.trials import TrialRow, complete
@@ -30,30 +32,67 @@ class Hint:
 
 
 def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
-    """Share of the values' variance that each parameter explains (fANOVA), largest first.
+    """Return each parameter's share in reaching the best tenth of the values, largest first.
 
-    Of these trials alone, which must be trials of the study.
+    PED-ANOVA with its defaults, as optuna-dashboard, so that both windows show the same figures.
 
-    {} for fewer than 10 COMPLETE trials, or if all have the same value. PRUNED trials do not
-    count, so a parameter that only decides between hopeless and fair looks smaller than it is.
-    Conditional parameters that some of the trials lack are not among them.
+    Args:
+        study: has at least these trials.
+        trials: only these count, and of them the COMPLETE ones.
+
+    Returns:
+        parameter -> share, which add up to 1; {} for fewer than 10 COMPLETE trials, or if all have
+        the same value.
     """
+    return _shares(study, trials, PedAnovaImportanceEvaluator())
+
+
+def variance_shares(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
+    """Return the share of the values' variance that each parameter explains (fANOVA).
+
+    Arguments and result as of `importances`, but without conditional parameters that some of the
+    trials lack: fANOVA cannot judge them.
+    """
+    return _shares(study, trials, FanovaImportanceEvaluator(seed=0))
+
+
+def _shares(
+    study: Study,
+    trials: Sequence[TrialRow],
+    evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator,
+) -> dict[str, float]:
     finished = complete(trials)
     if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
         return {}
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     numbers = {trial.number for trial in finished}
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the next line
     part = optuna.create_study(direction=study.direction)
     part.add_trials([t for t in study.get_trials(deepcopy=False) if t.number in numbers])
-    found = optuna.importance.get_param_importances(part, evaluator=evaluator)
+    with warnings.catch_warnings():
+        # a conditional parameter that one trial alone has: such a share is small, and said to be
+        # of no use for advice by the other measure, which leaves the parameter out
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
+        found = optuna.importance.get_param_importances(part, evaluator=evaluator)
     return {name: float(share) for name, share in found.items()}
 
 
 def hints(
-    config: StudyConfig, trials: Sequence[TrialRow], importance: Mapping[str, float]
+    config: StudyConfig,
+    trials: Sequence[TrialRow],
+    importance: Mapping[str, float],
+    variance: Mapping[str, float],
 ) -> list[Hint]:
-    """Bounds that the best trials press against, then parameters that do not matter."""
+    """Return bounds that the best trials press against, then parameters that do not matter.
+
+    The two measures often disagree about a study of some ten trials. A parameter is said not to
+    matter only where both say so.
+
+    Args:
+        config: of the study.
+        trials: as read from the study.
+        importance: see `importances`.
+        variance: see `variance_shares`.
+    """
     finished = complete(trials)
     if len(finished) < MIN_COMPLETE:
         return []
@@ -66,11 +105,12 @@ def hints(
     idle = [
         Hint(
             name,
-            f"{name} hardly matters (importance {share:.2f}): fix it, for instance at "
-            f"{best[0].shown(name)}, and spend the trials on other parameters.",
+            f"{name} hardly matters (importance {share:.2f}, share of the variance "
+            f"{variance[name]:.2f}): fix it, for instance at {best[0].shown(name)}, and spend the "
+            "trials on other parameters.",
         )
         for name, share in importance.items()
-        if share < UNIMPORTANT
+        if max(share, variance.get(name, 1.0)) < UNIMPORTANT
     ]
     return pressed + idle
 
@@ -78,7 +118,8 @@ def hints(
 def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
     """A hint if more than half of the best trials that have it are in the last tenth of one end.
 
-    `epochs` is an upper bound, so what it is measured by is the best epoch.
+    `epochs` is a cap, so what it is measured by is the best epoch, and only upward: a trial that
+    peaks early does so under any cap, and a lower one would only cut off the others.
     """
     low, high = parameter.values
     best = [trial for trial in best if name in trial.params]
@@ -92,7 +133,7 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
         ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in places)),
         ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in places)),
     )
-    for end, bound, wider, n in ends:
+    for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:
             who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
             what = "best epochs" if name == "epochs" else "values"

@@ -18,7 +18,7 @@ from hpo.data import load_split
 from hpo.errors import StudyError
 from hpo.places import Places
 from hpo.records import StudyRecord, comparable
-from hpo.reports.advice import importances
+from hpo.reports.advice import importances, variance_shares
 from hpo.reports.contenders import Comparison, compare_elsewhere, compare_models, device_of
 from hpo.reports.html import render_html
 from hpo.reports.keeping import keep_report
@@ -148,6 +148,7 @@ def find_out(
         split=whole,
         trials=trials,
         importance=importances(study, trials),
+        variance=variance_shares(study, trials),
         compared=compare_models(whole.tuning, device, record, best, default),
         later=_without_the_future(record, known, best, device),
     )

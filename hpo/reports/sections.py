@@ -19,8 +19,17 @@ from hpo.reports.trials import TrialRow, complete, default_trial
 from recsys.split import Split
 
 NOTHING = (
-    "Nothing stands out: the best trials press against no bound of the search space, and every "
-    "parameter matters."
+    "Nothing stands out: the best trials press against no bound of the search space, and no "
+    "parameter is without importance by both PED-ANOVA and fANOVA."
+)
+IMPORTANCE = (
+    "From the complete trials (so far {n}); pruned ones have no value to explain. PED-ANOVA, as in "
+    "optuna-dashboard: what it takes to be among the best tenth. Fixing a parameter is advised "
+    "only where fANOVA, the share of the variance of all values, finds it as small."
+)
+OTHERS = (
+    "optuna-dashboard shows other figures: it also counts trials on earlier data or beyond "
+    "today's constraints, which are left out here."
 )
 GROUPS = (
     "Users in thirds by the length of their history in train; items in thirds of all rows of "
@@ -48,6 +57,7 @@ class Findings:
         study: its name.
         split: its data.
         importance: parameter -> share, see `hpo.reports.advice.importances`.
+        variance: parameter -> share, see `hpo.reports.advice.variance_shares`.
         compared: the models on the study's own validation split.
         later: the same on a split by global time; None if there is none.
     """
@@ -57,6 +67,7 @@ class Findings:
     split: Split
     trials: Sequence[TrialRow]
     importance: Mapping[str, float]
+    variance: Mapping[str, float]
     compared: Comparison
     later: Comparison | None
 
@@ -88,7 +99,8 @@ def _facts(findings: Findings) -> str:
 
 
 def _next(findings: Findings) -> Section:
-    found = hints(findings.record.config, findings.trials, findings.importance)
+    config, trials = findings.record.config, findings.trials
+    found = hints(config, trials, findings.importance, findings.variance)
     n = len(complete(findings.trials))
     if n < MIN_COMPLETE:
         text = [f"{n} complete trials say too little: run at least {MIN_COMPLETE}."]
@@ -131,9 +143,11 @@ def _space(findings: Findings) -> Iterator[Section]:
     space, objective = config.space, config.objective
     n = len(complete(trials))
     if findings.importance:
-        text = [f"From the {n} complete trials; pruned ones have no value to explain."]
+        text = [IMPORTANCE.format(n=n)]
+        if findings.record.comparable_from or findings.record.infeasible:
+            text.append(OTHERS)
         if lacking := [name for name in space if name not in findings.importance]:
-            text.append(f"Not judged, since some trials lack them: {', '.join(lacking)}.")
+            text.append(f"Not judged, since no complete trial has them: {', '.join(lacking)}.")
         alt = "bars: " + ", ".join(f"{name} {v:.2f}" for name, v in findings.importance.items())
         picture = Picture("importances", importance_bars(findings.importance), alt)
         yield Section("importances", "Parameter importances", text, picture)

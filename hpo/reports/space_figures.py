@@ -25,7 +25,7 @@ MAX_LEVEL = 6  # parameters whose names fit side by side
 
 
 def importance_bars(importance: Mapping[str, float]) -> Figure:
-    """Share of the variance that each parameter explains, largest at the top."""
+    """Share of each parameter in reaching the best tenth, largest at the top."""
     figure, (axes,) = new_figure(0.9 + 0.36 * len(importance))
     names = list(importance)[::-1]
     shares = [importance[name] for name in names]
@@ -33,7 +33,7 @@ def importance_bars(importance: Mapping[str, float]) -> Figure:
     for row, share in enumerate(shares):
         axes.annotate(f"{share:.2f}", (share, row), (5, 0), textcoords="offset points", va="center")
     axes.set_xlim(0, max(shares) * 1.1)
-    axes.set_xlabel("share of the variance among complete trials (fANOVA)")
+    axes.set_xlabel("importance for the best tenth of the complete trials (PED-ANOVA)")
     axes.grid(visible=False, axis="y")
     return figure
 

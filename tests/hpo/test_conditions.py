@@ -13,7 +13,7 @@ from optuna.samplers import TPESampler
 from hpo.candidate import top_candidates
 from hpo.parameter import Condition, Parameter
 from hpo.records import StudyRecord
-from hpo.reports.advice import hints, importances
+from hpo.reports.advice import hints, importances, variance_shares
 from hpo.reports.reporting import write_report
 from hpo.reports.space_figures import (
     importance_bars,
@@ -124,9 +124,13 @@ def test_everything_that_reads_trials_bears_one_that_lacks_a_parameter(
     lacking = [trial for trial in trials if "mix" not in trial.params]
     assert 0 < len(lacking) < 30
     importance = importances(finished, trials)
-    assert set(importance) == {"cuts", "lr"}  # all trials have these
+    assert set(importance) == set(SPACE)
     assert importance["cuts"] > importance["lr"]
-    assert {hint.parameter for hint in hints(config, trials, importance)} <= set(SPACE)
+    variance = variance_shares(finished, trials)
+    assert set(variance) == {"cuts", "lr"}  # all trials have these
+    assert variance["cuts"] > variance["lr"]
+    found = hints(config, trials, importance, variance)
+    assert {hint.parameter for hint in found} <= set(SPACE)
     assert "-" in [cell for row in best_trials(record, trials).rows for cell in row]
     assert table(finished, record).row_count
     for figure in (

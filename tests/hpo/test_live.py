@@ -10,11 +10,13 @@ from rich.console import Console
 
 from hpo.assignment import Assignment
 from hpo.errors import WorkerDied
-from hpo.live import LiveProgress, sparkline
+from hpo.live import SPARK_WIDTH, LiveProgress, sparkline
 from hpo.objective import Objective, Stop
-from hpo.progress import LineProgress
+from hpo.progress import LineProgress, shown_params
+from hpo.study_file import load_study_config
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
+STUDIES = Path(__file__).parents[2] / "studies"
 WHERE = "python -m hpo.dashboard  shows it at http://127.0.0.1:8080/dashboard/studies/1"
 
 
@@ -57,6 +59,30 @@ def test_the_view_tells_all_of_it(tmp_path: Path) -> None:
     assert "without a result of their own" not in broken
     assert "without a result of their own: 1 worker-died" in last
     assert all(WHERE in each for each in seen)
+
+
+@pytest.mark.parametrize("file", ["two_tower.toml", "wide.toml"])
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_parameters_give_way_to_all_else(tmp_path: Path, file: str, width: int) -> None:
+    config = load_study_config(STUDIES / file, {})
+    ledger = make_ledger(tmp_path, config)
+    console = Console(file=io.StringIO(), width=width)
+    view = LiveProgress(console, LineProgress(console, 50, 0, 0.0, "recall_at_10"), WHERE)
+    assignment = ledger.start("scripted", 1)
+    view.started(assignment)
+    values = [0.1 + 0.001 * epoch for epoch in range(SPARK_WIDTH)]
+    Objective(ledger, lambda *_: None, lambda: Stop.NO)(
+        assignment, ScriptedRunner(lambda _: values)
+    )
+    with console.capture() as capture:
+        console.print(view)
+    head, row = capture.get().splitlines()[2:4]
+    assert head.split() == ["trial", "epoch", "recall_at_10", "curve", "parameters"]
+    number, epoch, value, curve, *params = row.split()
+    assert (number, value, curve) == ("0", f"{max(values):.4f}", sparkline(values))
+    assert epoch == f"{len(values)}/{assignment.config.epochs}"
+    assert params[0].startswith("dim=")
+    assert ("…" in row) == (len(shown_params(assignment)) > width - 60)
 
 
 def test_a_terminal_breaks_no_word_and_a_log_no_line(tmp_path: Path) -> None:

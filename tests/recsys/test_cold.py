@@ -16,11 +16,11 @@ CPU = torch.device("cpu")
 N_ITEMS = 40
 
 
-def holdout() -> Holdout:
-    """Items 0..19 are known, 20..39 cold; user 0 has a history, user 1 has none."""
+def holdout(n_items: int = N_ITEMS) -> Holdout:
+    """Items 0..19 are known, the others cold; user 0 has a history, user 1 has none."""
     users = np.array([0] * 20 + [0] * 4 + [1] * 2)
-    items = np.array([*range(20), *range(20, 24), 0, 39])
-    ids = [str(number) for number in range(N_ITEMS)]
+    items = np.array([*range(20), *range(20, 24), 0, n_items - 1])
+    ids = [str(number) for number in range(n_items)]
     data = Interactions.from_codes(users, items, np.arange(26), None, ["a", "b"], ids)
     seen = np.arange(26) < 20
     return Holdout(data.take(seen), data.take(~seen))
@@ -29,8 +29,8 @@ def holdout() -> Holdout:
 class ByNumber:
     """Item i scores sign * i, for everybody."""
 
-    def __init__(self, sign: float) -> None:
-        self._scores = sign * torch.arange(float(N_ITEMS))
+    def __init__(self, sign: float, n_items: int = N_ITEMS) -> None:
+        self._scores = sign * torch.arange(float(n_items))
 
     def scores(self, users: Tensor) -> Tensor:
         return self._scores.repeat(len(users), 1)
@@ -56,8 +56,15 @@ def test_lines_say_what_was_asked() -> None:
         "among themselves 0.5000 (chance 0.5000)"
     )
     assert re.fullmatch(
-        r"1 of 2 without history, 1 users asked: recall@10 0.5000 \(popularity 0\.\d{4}\)", users
+        r"1 of 2 without history, 1 user asked: recall@10 0.5000 \(popularity 0\.\d{4}\)", users
     )
+
+
+def test_no_order_is_asked_of_cold_items_that_all_fit_into_a_list() -> None:
+    for n_cold, said in ((10, False), (11, True)):
+        n = 20 + n_cold
+        items = cold_recall(ByNumber(1.0, n), holdout(n), CPU)[0]
+        assert ("among themselves" in items.line(), items.n_cold) == (said, n_cold)
 
 
 def test_nothing_cold_is_nothing_said() -> None:
