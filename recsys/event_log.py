@@ -6,6 +6,8 @@ runs over rows; only the vocabularies are sorted in Python.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import polars as pl
 
@@ -13,6 +15,7 @@ from recsys.codes import CodeColumn
 from recsys.columns import (
     Columns,
     Role,
+    candidates,
     find_column,
     is_data,
     listed,
@@ -21,6 +24,8 @@ from recsys.event_checks import Parts, check_parts
 from recsys.events import Events
 from recsys.tables import SHOWN, Table, explain, read_failures
 from recsys.times import TIME_FORMS, TimeColumn
+
+_LOOKED_AT = 10_000  # rows that settle which of several time columns is the finest
 
 
 def read_events(
@@ -39,8 +44,12 @@ def read_events(
         )
         return None
     roles: tuple[Role, ...] = ("user", "item", "time", "event")
+    advice = _finest_time(table) if columns.time is None else ""
     names = {
-        role: find_column(role, table.names, str(table.path), columns, problems) for role in roles
+        role: find_column(
+            role, table.names, str(table.path), columns, problems, advice if role == "time" else ""
+        )
+        for role in roles
     }
     chosen = [name for name in names.values() if name]
     if len(set(chosen)) < len(chosen):
@@ -56,6 +65,19 @@ def read_events(
         return None
     events = check_parts(table, parts, problems, fewest)
     return None if len(problems) > before else events
+
+
+def _finest_time(table: Table) -> str:
+    """Return the advice which of several time columns to name: the one of most distinct values."""
+    found = candidates("time", table.names)
+    if len(found) < 2:
+        return ""
+    try:
+        rows = table.scan().select(pl.col(found).cast(pl.String)).head(_LOOKED_AT).collect()
+    except read_failures():
+        return ""  # reading all rows fails next, and that is explained
+    finest = max(found, key=lambda name: rows[name].n_unique())
+    return f" (the finest is --time-col {shlex.quote(finest)})"
 
 
 def text_of(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -105,6 +105,11 @@ def test_overrides_win_over_spellings(tmp_path):
     assert data.times.tolist() == [1_000_000, 2_000_000]
 
 
+def test_a_video_is_an_item(tmp_path):
+    file = write(tmp_path, "log.csv", "user_id,video_id\n1,7\n2,8\n")
+    assert read_dataset(file).interactions.item_ids == ("7", "8")
+
+
 def test_ids_are_text_exactly(tmp_path):
     ids = ["007", "7", "1e3", "ñandú", "a b", "-1", "inf", "NA"]
     lines = "".join(f" {name} ,i{number % 2}\n" for number, name in enumerate(ids))
