@@ -445,7 +445,9 @@ def test_tags_of_our_own_are_not_for_users(key: str) -> None:
 def test_data_too_small_to_split_is_named(tmp_path: Path) -> None:
     file = tmp_path / "tiny.csv"
     file.write_text("user_id,item_id\n1,1\n2,2\n")
-    config = StudyConfig.model_validate({"data": str(file), "space": {"dim": [8, 16]}})
+    config = StudyConfig.model_validate(
+        {"data": str(file), "space": {"dim": {"low": 8, "high": 16}}}
+    )
     with pytest.raises(DataError, match="nothing to hold out") as error:
         load_data(config)
     assert str(error.value).startswith(f"{file}: ")
