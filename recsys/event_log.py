@@ -126,14 +126,23 @@ def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> P
         problems.extend(problem for problem in wrong if problem)
         return None
     time, n_rows, short = TimeColumn(), 0, False
+    headers: list[int] = []
     for batch in table.batches(_selection(table, codes, names["time"], schema)):
         for role, column in codes.items():
             column.add(batch[role])
         if names["time"]:
             time.add(batch["time"], SHOWN)
         short = short or bool(batch["short"].any())
+        if batch["header"].any():
+            headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
         n_rows += batch.height
     blank = table.irregular(problems) if short else np.empty(0, np.int64)
+    if headers:
+        verb = "repeats" if len(headers) == 1 else "repeat"
+        problems.append(
+            f"{table.path}: {table.places(headers)} {verb} the header (files put together?); "
+            "delete each such line"
+        )
     return Parts(codes, names["time"], time, n_rows, blank)
 
 
@@ -151,7 +160,16 @@ def _selection(
     # empty last field, so only a file with such fields is looked at a second time.
     last = pl.col(table.names[-1])
     chosen.append((last == "" if table.form else pl.lit(value=False)).alias("short"))
+    chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
+
+
+def _repeats_header(table: Table, names: list[str]) -> pl.Expr:
+    """Return True for rows whose id and event columns hold the columns' own names."""
+    if table.form is None or len(names) < 2:
+        return pl.lit(value=False).alias("header")
+    same = [pl.col(name).str.strip_chars() == name for name in names]
+    return pl.all_horizontal(same).alias("header")
 
 
 def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:
