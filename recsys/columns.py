@@ -31,6 +31,9 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
               "tipo", "interaction_type", "behavior"),
 }  # fmt: skip
 
+# Nothing is made of ratings, but low ones are told: they count as interest like any row.
+RATINGS = frozenset({"rating", "ratings", "stars", "overall", "puntuacion", "calificacion"})
+
 # A side table may call its own id just "id"; in the interactions that would say nothing.
 SIDE_TABLE_ID = "id"
 

@@ -13,18 +13,21 @@ import polars as pl
 
 from recsys.codes import CodeColumn
 from recsys.columns import (
+    RATINGS,
     Columns,
     Role,
     candidates,
     find_column,
     is_data,
     listed,
+    squeeze,
 )
 from recsys.event_checks import Parts, check_parts
 from recsys.events import Events
 from recsys.tables import SHOWN, Table, explain, read_failures
 from recsys.times import TIME_FORMS, TimeColumn
 
+_MOST_RATINGS = 12  # different values of a scale: half stars from 0 to 5 are 11
 _LOOKED_AT = 10_000  # rows that settle which of several time columns is the finest
 
 
@@ -143,7 +146,26 @@ def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> P
             f"{table.path}: {table.places(headers)} {verb} the header (files put together?); "
             "delete each such line"
         )
-    return Parts(codes, names["time"], time, n_rows, blank)
+    ratings = [
+        name for name in table.names if squeeze(name) in RATINGS and name not in names.values()
+    ]
+    told = tuple(text for name in ratings if (text := _low_ratings(table, name)))
+    return Parts(codes, names["time"], time, n_rows, blank, told)
+
+
+def _low_ratings(table: Table, name: str) -> str | None:
+    """Return the distribution of an unused rating column if it has several values."""
+    value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    rows = table.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
+    counts = rows.group_by("value").len().sort("value").collect(engine="streaming")
+    if not 2 <= len(counts) <= _MOST_RATINGS:
+        return None  # all alike, or no scale
+    total = counts["len"].sum()
+    shares = ", ".join(f"{each:g}: {n / total:.0%}" for each, n in counts.iter_rows())
+    return (
+        f"ratings: column {name!r} is not used, so a low rating counts as interest like a high "
+        f"one ({shares}); delete the rows that show no interest"
+    )
 
 
 def _selection(

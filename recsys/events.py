@@ -36,6 +36,7 @@ class Events:
         n_returns: further rows of the file, left out because they speak against interest.
         unused: columns of the file that nothing was made of.
         from_floats: id columns whose whole numbers were written as floats.
+        ratings: a phrase on each rating column that is not used and has low values.
     """
 
     users: Ints32
@@ -47,6 +48,7 @@ class Events:
     n_returns: int = 0
     unused: tuple[str, ...] = ()
     from_floats: tuple[str, ...] = ()
+    ratings: tuple[str, ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """These rows alone as a data set."""

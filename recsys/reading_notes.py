@@ -42,6 +42,7 @@ def notes(
     if unused:
         told.append(f"columns not used: {listed(unused)}")
     lines = [f"read: {'; '.join(told)}"] if len(told) > 1 or kept.times is None else []
+    lines += dict.fromkeys(text for file in files for text in file.ratings)
     floats = list(dict.fromkeys(name for file in files for name in file.from_floats))
     if floats:
         lines.append(f"ids: {listed(floats)}: whole numbers written as floats, read as integers")

@@ -133,6 +133,13 @@ def test_users_of_one_time_are_told(tmp_path):
     assert "times: 1 of 2 users with two rows or more have one time" in data.notes[-1]
 
 
+def test_low_ratings_that_are_not_used_are_told(tmp_path):
+    rows = "a,x,5,1\na,y,0,2\nb,x,5,3\nb,y,5,4\n"
+    data = read_dataset(write(tmp_path, "log.csv", "user,item,rating,ts\n" + rows))
+    (told,) = [note for note in data.notes if note.startswith("ratings: column 'rating' is not")]
+    assert "(0: 25%, 5: 75%)" in told
+
+
 def test_a_video_is_an_item(tmp_path):
     file = write(tmp_path, "log.csv", "user_id,video_id\n1,7\n2,8\n")
     assert read_dataset(file).interactions.item_ids == ("7", "8")
