@@ -11,6 +11,7 @@ from hpo.errors import PromotionError
 from hpo.records import StudyRecord
 from hpo.settings import DataConfig, SplitConfig, StudyConfig
 from recsys.datasets import NAMES, load_dataset
+from recsys.errors import naming
 from recsys.feature_tables import with_features
 from recsys.readers import Columns
 from recsys.split import Split, split
@@ -66,7 +67,9 @@ def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[
     for note in dataset.notes:
         say(note)
     dataset = with_features(dataset, items=data.item_features, users=data.user_features)
-    return dataset.name, split(dataset.interactions, **rule.model_dump(), given=dataset.parts)
+    with naming(data.source):
+        parts = split(dataset.interactions, **rule.model_dump(), given=dataset.parts)
+    return dataset.name, parts
 
 
 def load_split(record: StudyRecord, data: str | None) -> Split:

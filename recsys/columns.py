@@ -20,7 +20,7 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
         "item_id", "item", "movie_id", "product_id", "producto_id", "sku", "iid", "product",
         "id_producto", "producto", "movie", "artist_id", "track_id", "song_id", "book_id",
         "isbn", "asin", "article_id", "stock_code", "game_id", "recipe_id", "business_id",
-        "articulo_id", "id_articulo",
+        "articulo_id", "id_articulo", "video_id",
     ),
     "time": (
         "timestamp", "time", "ts", "date", "datetime", "fecha", "fecha_hora", "event_time",
@@ -30,6 +30,9 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
     "event": ("event", "event_type", "tipo_interaccion", "tipo_de_interaccion", "tipo_evento",
               "tipo", "interaction_type", "behavior"),
 }  # fmt: skip
+
+# Nothing is made of ratings, but low ones are told: they count as interest like any row.
+RATINGS = frozenset({"rating", "ratings", "stars", "overall", "puntuacion", "calificacion"})
 
 # A side table may call its own id just "id"; in the interactions that would say nothing.
 SIDE_TABLE_ID = "id"
@@ -74,12 +77,17 @@ def squeeze(name: str) -> str:
 
 
 def find_column(
-    role: Role, names: Sequence[str], where: str, columns: Columns, problems: list[str]
+    role: Role,
+    names: Sequence[str],
+    where: str,
+    columns: Columns,
+    problems: list[str],
+    advice: str = "",
 ) -> str | None:
     """The column of an interactions file that plays `role`, or None.
 
     A missing user or item column, a wrong override, or two candidates are added to `problems`;
-    time and event are optional.
+    time and event are optional. `advice` ends the message about two candidates.
     """
     asked = columns.named(role)
     if asked is not None:
@@ -93,7 +101,7 @@ def find_column(
     found = candidates(role, names)
     if len(found) > 1:
         cure = "rename or remove one" if role == "event" else f"choose one with --{role}-col"
-        problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}")
+        problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}{advice}")
     elif not found and role in ("user", "item"):
         problems.append(
             f"{where}: no {role} column; columns found: {listed(names)}; name it with "

@@ -13,7 +13,8 @@ collect all problems first, so that a user mends a file once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class RecsysError(Exception):
@@ -36,6 +37,19 @@ class Problems(RecsysError):
 
 class DataError(Problems):
     """The interactions, or a file that holds them, cannot be used."""
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the name or path of the data before each problem of a DataError.
+
+    Raises:
+        DataError: the one raised within, each problem with `source` before it.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError([f"{source}: {problem}" for problem in error.problems]) from None
 
 
 class ConfigError(Problems):

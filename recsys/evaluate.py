@@ -13,7 +13,7 @@ from typing import Any
 from recsys.arguments import add_data_arguments, dataset_from
 from recsys.cli import run_command
 from recsys.console import add_device_argument, command_parser, device_from
-from recsys.errors import CheckpointError, DataError
+from recsys.errors import CheckpointError, DataError, naming
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     trained = stored.meta["data"]
     _settle_data(args, stored.meta)
     dataset = dataset_from(args)
-    parts = split(dataset.interactions, **how, given=dataset.parts)
+    with naming(args.data):
+        parts = split(dataset.interactions, **how, given=dataset.parts)
     if parts.fingerprint != fingerprint:
         raise DataError(
             f"{args.data}: not the data of {args.artifacts}, which was trained on "

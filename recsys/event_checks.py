@@ -28,6 +28,7 @@ class Parts:
     time: TimeColumn
     n_rows: int
     blank: Ints64
+    ratings: tuple[str, ...] = ()
 
 
 def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) -> Events | None:
@@ -58,7 +59,16 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
     used = {parts.time_name, *(column.name for column in parts.codes.values())}
     unused = tuple(name for name in table.names if name not in used)
     return Events(
-        users, items, times, kept_weights, user_ids, item_ids, n_returns, unused, from_floats
+        users,
+        items,
+        times,
+        kept_weights,
+        user_ids,
+        item_ids,
+        n_returns,
+        unused,
+        from_floats,
+        parts.ratings,
     )
 
 

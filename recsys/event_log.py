@@ -6,21 +6,29 @@ runs over rows; only the vocabularies are sorted in Python.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import polars as pl
 
 from recsys.codes import CodeColumn
 from recsys.columns import (
+    RATINGS,
     Columns,
     Role,
+    candidates,
     find_column,
     is_data,
     listed,
+    squeeze,
 )
 from recsys.event_checks import Parts, check_parts
 from recsys.events import Events
 from recsys.tables import SHOWN, Table, explain, read_failures
 from recsys.times import TIME_FORMS, TimeColumn
+
+_MOST_RATINGS = 12  # different values of a scale: half stars from 0 to 5 are 11
+_LOOKED_AT = 10_000  # rows that settle which of several time columns is the finest
 
 
 def read_events(
@@ -39,8 +47,12 @@ def read_events(
         )
         return None
     roles: tuple[Role, ...] = ("user", "item", "time", "event")
+    advice = _finest_time(table) if columns.time is None else ""
     names = {
-        role: find_column(role, table.names, str(table.path), columns, problems) for role in roles
+        role: find_column(
+            role, table.names, str(table.path), columns, problems, advice if role == "time" else ""
+        )
+        for role in roles
     }
     chosen = [name for name in names.values() if name]
     if len(set(chosen)) < len(chosen):
@@ -56,6 +68,19 @@ def read_events(
         return None
     events = check_parts(table, parts, problems, fewest)
     return None if len(problems) > before else events
+
+
+def _finest_time(table: Table) -> str:
+    """Return the advice which of several time columns to name: the one of most distinct values."""
+    found = candidates("time", table.names)
+    if len(found) < 2:
+        return ""
+    try:
+        rows = table.scan().select(pl.col(found).cast(pl.String)).head(_LOOKED_AT).collect()
+    except read_failures():
+        return ""  # reading all rows fails next, and that is explained
+    finest = max(found, key=lambda name: rows[name].n_unique())
+    return f" (the finest is --time-col {shlex.quote(finest)})"
 
 
 def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -104,15 +129,43 @@ def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> P
         problems.extend(problem for problem in wrong if problem)
         return None
     time, n_rows, short = TimeColumn(), 0, False
+    headers: list[int] = []
     for batch in table.batches(_selection(table, codes, names["time"], schema)):
         for role, column in codes.items():
             column.add(batch[role])
         if names["time"]:
             time.add(batch["time"], SHOWN)
         short = short or bool(batch["short"].any())
+        if batch["header"].any():
+            headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
         n_rows += batch.height
     blank = table.irregular(problems) if short else np.empty(0, np.int64)
-    return Parts(codes, names["time"], time, n_rows, blank)
+    if headers:
+        verb = "repeats" if len(headers) == 1 else "repeat"
+        problems.append(
+            f"{table.path}: {table.places(headers)} {verb} the header (files put together?); "
+            "delete each such line"
+        )
+    ratings = [
+        name for name in table.names if squeeze(name) in RATINGS and name not in names.values()
+    ]
+    told = tuple(text for name in ratings if (text := _low_ratings(table, name)))
+    return Parts(codes, names["time"], time, n_rows, blank, told)
+
+
+def _low_ratings(table: Table, name: str) -> str | None:
+    """Return the distribution of an unused rating column if it has several values."""
+    value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    rows = table.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
+    counts = rows.group_by("value").len().sort("value").collect(engine="streaming")
+    if not 2 <= len(counts) <= _MOST_RATINGS:
+        return None  # all alike, or no scale
+    total = counts["len"].sum()
+    shares = ", ".join(f"{each:g}: {n / total:.0%}" for each, n in counts.iter_rows())
+    return (
+        f"ratings: column {name!r} is not used, so a low rating counts as interest like a high "
+        f"one ({shares}); delete the rows that show no interest"
+    )
 
 
 def _selection(
@@ -129,7 +182,16 @@ def _selection(
     # empty last field, so only a file with such fields is looked at a second time.
     last = pl.col(table.names[-1])
     chosen.append((last == "" if table.form else pl.lit(value=False)).alias("short"))
+    chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
+
+
+def _repeats_header(table: Table, names: list[str]) -> pl.Expr:
+    """Return True for rows whose id and event columns hold the columns' own names."""
+    if table.form is None or len(names) < 2:
+        return pl.lit(value=False).alias("header")
+    same = [pl.col(name).str.strip_chars() == name for name in names]
+    return pl.all_horizontal(same).alias("header")
 
 
 def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -7,7 +7,7 @@ the part that it came in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Events:
         n_returns: further rows of the file, left out because they speak against interest.
         unused: columns of the file that nothing was made of.
         from_floats: id columns whose whole numbers were written as floats.
+        ratings: a phrase on each rating column that is not used and has low values.
     """
 
     users: Ints32
@@ -47,6 +48,7 @@ class Events:
     n_returns: int = 0
     unused: tuple[str, ...] = ()
     from_floats: tuple[str, ...] = ()
+    ratings: tuple[str, ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """These rows alone as a data set."""
@@ -83,6 +85,14 @@ class ReadyMade:
             f"dropped {self.n_dropped:,} of user and item pairs that an earlier part has; "
             f"{cold.sum():,} test rows have a user or an item that train does not know"
         )
+
+
+def without_equal_times(files: Mapping[int, Events]) -> dict[int, Events]:
+    """Return the files without their times if all rows of all files have one and the same."""
+    times = [file.times for file in files.values() if file.times is not None]
+    if not times or len({int(end) for each in times for end in (each.min(), each.max())}) > 1:
+        return dict(files)
+    return {part: replace(file, times=None) for part, file in files.items()}
 
 
 def join(files: Mapping[int, Events], repeats: Repeats) -> tuple[Interactions, ReadyMade]:

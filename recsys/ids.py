@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 NO_ID = frozenset({"", "nan", "null", "none", "<na>"})
@@ -50,6 +52,13 @@ def are_whole_floats(ids: pl.Series) -> bool:
 def without_fraction(ids: pl.Series) -> pl.Series:
     """Return ids such as 12.0 as 12."""
     return ids.str.replace(_TAIL, "").replace("-0", "0")
+
+
+def whole_number(text: str) -> str | None:
+    """Return an id such as 12.0 as 12, or None if it is no whole number written as a float."""
+    if not re.fullmatch(_WHOLE_FLOAT, text, re.ASCII):
+        return None
+    return str(without_fraction(pl.Series([text])).item())
 
 
 def _missing(ids: pl.Series) -> pl.Series:

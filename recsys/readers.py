@@ -20,7 +20,7 @@ from recsys.adjacency import open_adjacency
 from recsys.columns import AUTO, Columns, listed
 from recsys.errors import DataError
 from recsys.event_log import read_events
-from recsys.events import Events, ReadyMade, join
+from recsys.events import Events, ReadyMade, join, without_equal_times
 from recsys.holding_out import TEST, TRAIN, VALIDATION, Parts
 from recsys.interactions import Interactions, Repeats
 from recsys.layout import Layout, locate
@@ -90,9 +90,9 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
         raise DataError(problems)
     ready_made = None
     if layout.split:
-        interactions, ready_made = join(files, repeats)
+        interactions, ready_made = join(without_equal_times(files), repeats)
     else:
-        interactions = files[TRAIN].interactions(repeats)
+        interactions = without_equal_times(files)[TRAIN].interactions(repeats)
     told = notes(files.values(), interactions, ready_made)
     return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
 

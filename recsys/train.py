@@ -26,6 +26,7 @@ from recsys.console import (
     metrics_line,
     sample_line,
 )
+from recsys.errors import naming
 
 if TYPE_CHECKING:
     from recsys.epoch_result import EpochResult
@@ -52,12 +53,13 @@ def main(argv: Sequence[str]) -> int:
     device = device_from(args)
     tracker = _Tracker(args) if args.mlflow_tracking else None
     dataset = dataset_from(args)
-    parts = split(
-        dataset.interactions,
-        args.split,
-        eval_users=EVAL_USERS if args.eval_users is None else args.eval_users,
-        given=dataset.parts,
-    )
+    with naming(args.data):
+        parts = split(
+            dataset.interactions,
+            args.split,
+            eval_users=EVAL_USERS if args.eval_users is None else args.eval_users,
+            given=dataset.parts,
+        )
     for note in dataset.notes:
         label, _, text = note.partition(": ")
         print(f"{label:12}{text}")

@@ -13,6 +13,7 @@ from polars.io.plugins import register_io_source
 from hpo.errors import HpoError, SettingsError
 from hpo.outfile import check_suffix, draft_of
 from hpo.serving.user_files import user_ids
+from recsys.ids import whole_number
 from recsys.questions import check_k
 from recsys.recommender import Recommender
 
@@ -62,10 +63,20 @@ def read_users(source: str, recommender: Recommender) -> Users:
     if source == "all":
         return Users(np.arange(len(recommender.user_ids)), ())
     ids = user_ids(source)
-    positions = [recommender.position(user_id) for user_id in ids]
-    known = np.array([position for position in positions if position is not None], np.int64)
+    positions = [_position(recommender, user_id) for user_id in ids]
+    # 12 and 12.0 may both stand in the file, and are one user.
+    once = dict.fromkeys(position for position in positions if position is not None)
+    known = np.array(list(once), np.int64)
     unknown = [each for each, position in zip(ids, positions, strict=True) if position is None]
     return Users(known, tuple(unknown))
+
+
+def _position(recommender: Recommender, user_id: str) -> int | None:
+    """Return the number of a user; 12.0 is 12 unless the model knows "12.0" itself."""
+    position = recommender.position(user_id)
+    if position is None and (whole := whole_number(user_id)) is not None:
+        return recommender.position(whole)
+    return position
 
 
 def write_top(

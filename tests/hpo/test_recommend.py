@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_users_of_a_file(command: list[str], tmp_path: Path, kind: str) -> None:
     assert main([*command[:2], "--out", str(out), "--users", str(path), "--k", "2"]) == 0
     users = ["u5", "u3", "u4", "nobody", *(f"x{i}" for i in range(9))]
     assert pl.read_csv(out).rows() == expected(users, 2)
+
+
+def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Path) -> None:
+    history = trained().parts.interactions
+    numbers = ["12.0", *map(str, range(2, history.n_users + 1))]
+    recommender = Recommender(trained().model, replace(history, user_ids=tuple(numbers)))
+    path = tmp_path / "users"
+    path.write_text("3.0\n12.0\n3\n4.5\n999.0\n", encoding="utf-8")
+    users = bulk.read_users(str(path), recommender)
+    assert [numbers[position] for position in users.known] == ["3", "12.0"]
+    assert users.unknown == ("4.5", "999.0")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hpo.data import load_data
 from hpo.errors import SettingsError
 from hpo.override import Override
 from hpo.places import Places
@@ -17,6 +18,7 @@ from hpo.run import main
 from hpo.settings import StudyConfig
 from hpo.study_file import default_name, dump_study_config, load_study_config
 from recsys.datasets import load_dataset
+from recsys.errors import DataError
 from tests.hpo.commands import ROOT
 
 GOOD = """
@@ -450,3 +452,14 @@ def test_more_than_a_million_trials_are_refused(tmp_path: Path) -> None:
 def test_a_name_in_letters_that_the_locale_lacks_has_our_words(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds letters that this locale cannot read"):
         load(tmp_path, GOOD, name="\udcc3\udcb1")
+
+
+def test_data_too_small_to_split_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.csv"
+    file.write_text("user_id,item_id\n1,1\n2,2\n")
+    config = StudyConfig.model_validate(
+        {"data": str(file), "space": {"dim": {"low": 8, "high": 16}}}
+    )
+    with pytest.raises(DataError, match="nothing to hold out") as error:
+        load_data(config)
+    assert str(error.value).startswith(f"{file}: ")

@@ -38,6 +38,18 @@ BAD_TEXT = {
     "no header": ("1,10,881250949\n2,11,881250950\n", ["first line looks like data", "header"]),
     "no item": ("user_id,thing\na,x\nb,y\n", ["no item column", "'thing'", "--item-col", "sku"]),
     "two users": ("user,customer_id,item\na,b,x\na,b,y\n", ["'user', 'customer_id'", "--user-col"]),
+    "repeated header": (
+        GOOD + HEAD + "c,z,3\n" + HEAD,
+        ["line 4, 6 repeat the header (files put together?)", "delete each such line"],
+    ),
+    "repeated header without times": (
+        "user,item\n1.0,x\n2.0,y\nuser,item\n",
+        ["line 4 repeats the header"],
+    ),
+    "two times": (
+        "user,item,date,ts\na,x,2024-01-01,2024-01-01 10:00\nb,y,2024-01-01,2024-01-01 11:00\n",
+        ["'date', 'ts'", "choose one with --time-col (the finest is --time-col ts)"],
+    ),
     "two events": ("user,item,event,tipo\na,x,view,view\nb,y,,\n", ["'event', 'tipo'", "rename"]),
     "same name": ("user,item,user\na,x,b\n", ["line 1", "two columns are named 'user'", "rename"]),
     "missing id": (

@@ -105,6 +105,46 @@ def test_overrides_win_over_spellings(tmp_path):
     assert data.times.tolist() == [1_000_000, 2_000_000]
 
 
+ONE_TIME = "user,item,ts\na,x,7\na,y,7\nb,x,7\n"
+
+
+def test_one_time_for_all_rows_is_no_time_and_told(tmp_path):
+    data = read_dataset(write(tmp_path, "log.csv", ONE_TIME))
+    again = read_dataset(write(tmp_path, "again.csv", "user,item,ts\nb,x,7\na,y,7\na,x,7\n"))
+    assert data.interactions.times is None
+    assert data.interactions.fingerprint == again.interactions.fingerprint
+    assert "no times: all rows have one and the same time, so what is held out" in data.notes[-1]
+
+
+def test_one_time_in_each_file_of_a_split_is_a_time_unless_it_is_the_same(tmp_path):
+    write(tmp_path, "train.csv", ONE_TIME)
+    write(tmp_path, "test.csv", "user,item,ts\nb,y,8\n")
+    assert read_dataset(tmp_path).interactions.times is not None
+    write(tmp_path, "test.csv", "user,item,ts\nb,y,7\n")
+    data = read_dataset(tmp_path)
+    assert data.interactions.times is None
+    assert data.notes[-1] == "no times: all rows have one and the same time"
+
+
+def test_users_of_one_time_are_told(tmp_path):
+    rows = "a,x,7\na,y,7\nb,x,7\nb,y,8\nc,x,9\n"
+    data = read_dataset(write(tmp_path, "log.csv", "user,item,ts\n" + rows))
+    assert data.interactions.times is not None
+    assert "times: 1 of 2 users with two rows or more have one time" in data.notes[-1]
+
+
+def test_low_ratings_that_are_not_used_are_told(tmp_path):
+    rows = "a,x,5,1\na,y,0,2\nb,x,5,3\nb,y,5,4\n"
+    data = read_dataset(write(tmp_path, "log.csv", "user,item,rating,ts\n" + rows))
+    (told,) = [note for note in data.notes if note.startswith("ratings: column 'rating' is not")]
+    assert "(0: 25%, 5: 75%)" in told
+
+
+def test_a_video_is_an_item(tmp_path):
+    file = write(tmp_path, "log.csv", "user_id,video_id\n1,7\n2,8\n")
+    assert read_dataset(file).interactions.item_ids == ("7", "8")
+
+
 def test_ids_are_text_exactly(tmp_path):
     ids = ["007", "7", "1e3", "ñandú", "a b", "-1", "inf", "NA"]
     lines = "".join(f" {name} ,i{number % 2}\n" for number, name in enumerate(ids))

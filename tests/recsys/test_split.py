@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys import train
 from recsys.errors import ConfigError, DataError
 from recsys.interactions import Interactions
 from recsys.split import split
@@ -138,3 +139,11 @@ def test_all_wrong_options_are_told_at_once() -> None:
     assert len(caught.value.problems) == 3
     with pytest.raises(ConfigError, match="must be one of temporal, random"):
         split(log, "newest")  # type: ignore[arg-type]
+
+
+def test_data_too_small_to_split_is_named(tmp_path):
+    file = tmp_path / "tiny.csv"
+    file.write_text("user_id,item_id\n1,1\n2,2\n")
+    with pytest.raises(DataError, match="nothing to hold out") as error:
+        train.main(["--data", str(file), "--artifacts", str(tmp_path / "model")])
+    assert str(error.value).startswith(f"{file}: ")
