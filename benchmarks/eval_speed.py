@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.evaluation import Evaluator
-from recsys.interactions import Interactions
-from recsys.split import Holdout
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout
+from recsys.evaluation.evaluator import Evaluator
 
 ROUNDS = 5
 PRODUCT_ROWS = (50, 209, 1024)  # users of one product; 209 as in the evaluation

@@ -28,11 +28,11 @@ import polars as pl
 import torch
 
 from recsys.config import TrainConfig
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.prepared import load_holdout, save_holdout
-from recsys.readers import read_dataset
-from recsys.split import split
-from recsys.trainer import Trainer
+from recsys.data.holdout_file import load_holdout, save_holdout
+from recsys.data.split import split
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.readers.reader import read_dataset
+from recsys.training.trainer import Trainer
 
 ROWS = (1_000_000, 10_000_000, 50_000_000)
 N_ITEMS, PER_USER = 50_000, 50
@@ -87,7 +87,7 @@ def launcher(folder: Path, _: int) -> Stages:
 
 
 def worker(folder: Path, _: int) -> Stages:
-    """Train an epoch and evaluate it, as hpo.worker does."""
+    """Train an epoch and evaluate it, as hpo.runners.worker does."""
     torch.set_num_threads(THREADS)
     stages, cpu = Stages(), torch.device("cpu")
     holdout = stages.run("open", lambda: load_holdout(folder / "holdout"))

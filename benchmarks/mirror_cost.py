@@ -22,20 +22,20 @@ from typing import NamedTuple
 import optuna
 from rich.console import Console
 
-from hpo.launcher import make_record
-from hpo.ledger import Ledger
-from hpo.places import Places
-from hpo.progress import LineProgress
-from hpo.request import Request
-from hpo.running import make_runners
-from hpo.scheduler import Scheduler
-from hpo.settings import StudyConfig
-from hpo.storage import open_storage, parking_place
-from hpo.study import open_study
-from hpo.study_file import load_study_config
-from hpo.tracking.thread import MirrorThread
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.split import Split
+from hpo.config.locations import Places
+from hpo.config.study_config import StudyConfig
+from hpo.config.toml_file import load_study_config
+from hpo.execution.launcher import make_record
+from hpo.execution.ledger import Ledger
+from hpo.execution.progress import LineProgress
+from hpo.execution.request import Request
+from hpo.execution.scheduler import Scheduler
+from hpo.execution.session import make_runners
+from hpo.study.lifecycle import open_study
+from hpo.study.storage import open_storage, parking_place
+from hpo.tracking.background import MirrorThread
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.data.split import Split
 
 FILE = Path("studies/two_tower.toml")
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    from hpo.data import load_data
+    from hpo.study.data import load_data
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = study_config(options.data, options.trials)

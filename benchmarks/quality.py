@@ -6,7 +6,7 @@
 
 Each cell: tuned by Optuna's TPE on validation recall@10 (50 trials or 900 CPU seconds, whichever
 is first), trained again on train + validation with several seeds, scored on test once, by
-`recsys.evaluation` whatever the model. One thread. Finished cells are kept in
+`recsys.evaluation.evaluator` whatever the model. One thread. Finished cells are kept in
 `benchmarks/results` and never run again: delete a line to repeat one. Peers that are libraries
 get an environment of their own below --cache, made at the first use. The data sets are looked for
 below --data-root (ml-100k is fetched if it is not there).
@@ -33,9 +33,9 @@ from comparison.roster import OURS, PEERS, Model
 from comparison.store import FIGURES, Store
 from comparison.tuning import Budget, tune
 
-from recsys.bootstrap import mean_interval
-from recsys.metrics import UserMetrics
-from recsys.split import Split
+from recsys.data.split import Split
+from recsys.evaluation.bootstrap import mean_interval
+from recsys.evaluation.metrics import UserMetrics
 
 
 @dataclass(frozen=True)

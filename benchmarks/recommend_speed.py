@@ -20,9 +20,9 @@ import torch
 
 from hpo.serving.bulk import Users, write_top
 from recsys.config import TrainConfig
-from recsys.interactions import Interactions
-from recsys.recommender import CHUNK_BYTES, Recommender
-from recsys.trainer import new_model
+from recsys.data.interactions import Interactions
+from recsys.models.two_tower import new_model
+from recsys.retrieval.recommender import CHUNK_BYTES, Recommender
 
 ROWS = 20  # of each user
 

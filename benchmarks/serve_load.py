@@ -182,16 +182,16 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
     import numpy as np
     import torch
 
-    from hpo.serving.model_store import manifest_tag
-    from recsys import checkpoint
+    from hpo.registry.model_store import manifest_tag
+    from recsys.artifacts import checkpoint
+    from recsys.artifacts.mlflow_client import experiment_id, open_client
+    from recsys.artifacts.mlflow_run import log_checkpoint, open_run
     from recsys.config import TrainConfig
-    from recsys.indexing import build_index, is_good_enough, pays
-    from recsys.interactions import Interactions
-    from recsys.mlflow_client import experiment_id, open_client
-    from recsys.recommender import Recommender
-    from recsys.split import split
-    from recsys.tracking import log_checkpoint, open_run
-    from recsys.trainer import new_model
+    from recsys.data.interactions import Interactions
+    from recsys.data.split import split
+    from recsys.models.two_tower import new_model
+    from recsys.retrieval.index_builder import build_index, is_good_enough, pays
+    from recsys.retrieval.recommender import Recommender
 
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(GENERATED_USERS), 50)
@@ -227,7 +227,7 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
 
 
 def user_ids(model: str, tracking_uri: str) -> list[str]:
-    from hpo.serving.model_store import ModelStore, Reference
+    from hpo.registry.model_store import ModelStore, Reference
 
     store = ModelStore(tracking_uri)
     return list(store.load(store.resolve(Reference.parse(model))).history.user_ids)

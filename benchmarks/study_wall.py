@@ -22,13 +22,13 @@ from pathlib import Path
 
 import torch
 
-from hpo.data import load_split
-from hpo.records import Attempt, Outcome, StudyRecord, first_start_ms, milliseconds
-from hpo.space import SearchSpace
-from hpo.storage import open_storage
-from hpo.study import load_study
+from hpo.config.search_space import SearchSpace
+from hpo.study.data import load_split
+from hpo.study.lifecycle import load_study
+from hpo.study.records import Attempt, Outcome, StudyRecord, first_start_ms, milliseconds
+from hpo.study.storage import open_storage
 from recsys.config import TrainConfig
-from recsys.fit import Fit
+from recsys.training.fit import Fit
 
 NAME = "wall"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 
 from hpo.tracking.mirror import Mirror
-from recsys.mlflow_client import open_client
+from recsys.artifacts.mlflow_client import open_client
 from tests.hpo.fake_study import FakeStudy, places
 
 

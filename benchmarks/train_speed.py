@@ -28,12 +28,13 @@ from comparison.contestants import contestant, measure
 from comparison.roster import PEERS
 
 from recsys.config import TrainConfig
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.interactions import Interactions
-from recsys.negatives import NegativeSampler, n_negatives
-from recsys.split import Split
-from recsys.trainer import Trainer, new_model
-from recsys.windows import Windows
+from recsys.data.interactions import Interactions
+from recsys.data.split import Split
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.models.two_tower import new_model
+from recsys.training.negatives import NegativeSampler, n_negatives
+from recsys.training.trainer import Trainer
+from recsys.training.windows import Windows
 
 CPU = torch.device("cpu")
 ALS = {"factors": 238, "regularization": 9.9, "alpha": 2.42, "iterations": 32}

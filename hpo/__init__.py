@@ -1,1 +1,4 @@
-"""hpo: tunes recsys with Optuna, shows it in MLflow, promotes the winner."""
+"""Tune `recsys` with Optuna, show it in MLflow, promote the winner.
+
+The modules here are the commands; each package below has one purpose.
+"""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
+
 MAX_REASON = 500
-DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 
 
 def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) -> None:
-    """--storage, --tracking-uri, --experiment-name, see `hpo.places.Places`; and --study-name.
+    """Add --storage, --tracking-uri, --experiment-name and --study-name.
+
+    `hpo.config.locations.Places` resolves the first three.
 
     Args:
         parser: gets them.
@@ -111,3 +114,27 @@ def _reason(text: str) -> str:
             "'the old one recommends discontinued items'"
         )
     return reason
+
+
+DEFAULT_MODEL = "models:/two-tower@champion"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """--model, --tracking-uri, --as-measured."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="URI",
+        help="models:/NAME@ALIAS or models:/NAME/VERSION (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow (default: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db)",
+    )
+    parser.add_argument(
+        "--as-measured",
+        action="store_true",
+        help="answer from train + validation, the history behind the model's test figures "
+        "(default: all of the data)",
+    )

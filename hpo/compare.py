@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 
 from hpo.arguments import add_place_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,10 +18,10 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
-    from hpo.places import Places
-    from hpo.reports.comparison import read_side, tables, warnings
-    from hpo.storage import existing_storage
-    from hpo.summary import command, next_lines
+    from hpo.config.locations import Places
+    from hpo.config.next_commands import command, next_lines
+    from hpo.reporting.study_comparison import read_side, tables, warnings
+    from hpo.study.storage import existing_storage
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(places.storage)

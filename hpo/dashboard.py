@@ -12,20 +12,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import (
-    DASHBOARD_PORT,
-    MLFLOW_PORT,
-    add_host_arguments,
-    add_place_arguments,
-)
-from recsys.cli import run_command
-from recsys.console import command_parser
+from hpo.arguments import add_host_arguments, add_place_arguments
+from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-    from hpo.places import Places
-    from hpo.servers import Server
+    from hpo.config.locations import Places
+    from hpo.dashboards.servers import Server
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,13 +58,13 @@ def main(argv: Sequence[str]) -> int:
         HpoError: there is no storage, a port is taken, or a server ended by itself.
     """
     options = parser().parse_args(argv)
+    from hpo.config.locations import Places
+    from hpo.dashboards.servers import wait_until_ready
     from hpo.errors import HpoError
-    from hpo.places import Places
-    from hpo.servers import wait_until_ready
-    from hpo.storage import existing_storage
-    from hpo.study import load_study
-    from hpo.tracking.links import dashboard_path, experiments_address
-    from recsys.mlflow_client import public_uri
+    from hpo.study.lifecycle import load_study
+    from hpo.study.storage import existing_storage
+    from hpo.tracking.urls import dashboard_path, experiments_address
+    from recsys.artifacts.mlflow_client import public_uri
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(places.storage)
@@ -97,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _link_hint(places: Places, servers: Sequence[Server]) -> str:
     """How to make links between the two lead here, if they do not."""
-    from hpo.tracking.links import mlflow_base
+    from hpo.tracking.urls import mlflow_base
 
     wanted = {"--dashboard-url": places.dashboard_url, "--mlflow-url": mlflow_base(places)}
     seen = zip(wanted, servers, strict=False)
@@ -111,11 +107,11 @@ def _start(
     """Both servers, or optuna-dashboard alone where MLflow is a server already."""
     import optuna_dashboard
 
+    from hpo.dashboards.host_guard import EVERYWHERE, LOCAL_HOSTS, Guard
+    from hpo.dashboards.servers import DashboardServer, MlflowServer
     from hpo.errors import SettingsError
-    from hpo.guard import EVERYWHERE, LOCAL_HOSTS, Guard
-    from hpo.kept import artifact_folder, artifact_store
-    from hpo.servers import DashboardServer, MlflowServer
-    from recsys.mlflow_client import is_server, open_client, sqlite_file
+    from hpo.study.artifacts import artifact_folder, artifact_store
+    from recsys.artifacts.mlflow_client import is_server, open_client, sqlite_file
 
     if ":" in options.host:
         raise SettingsError(

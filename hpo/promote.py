@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 if TYPE_CHECKING:
-    from hpo.gate.outcome import Order
-    from hpo.places import Places
+    from hpo.config.locations import Places
+    from hpo.promotion.outcome import Order
 
 REFUSED = 1  # exit code
 MAX_COUNT = 100  # candidates, seeds
@@ -25,12 +25,12 @@ def main(argv: Sequence[str]) -> int:
         parser().error("--rollback goes with neither --force nor --dry-run")
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.places import Places
+    from hpo.config.locations import Places
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.rollback:
         return _run_rollback(places)
-    from hpo.gate.outcome import Order
+    from hpo.promotion.outcome import Order
 
     order = Order(options.candidates, options.seeds, options.dry_run, options.force)
     return run_promotion(places, options.study_name, data=options.data, order=order)
@@ -40,8 +40,8 @@ def run_promotion(
     places: Places, study_name: str | None, *, data: str | None = None, order: Order | None = None
 ) -> int:
     """Promote and print what came out; the exit code: 1 if the gate refused the model."""
-    from hpo.promotion import promote
-    from hpo.promotion_summary import summary
+    from hpo.promotion.promote import promote
+    from hpo.promotion.summary import summary
 
     found = promote(places, study_name, data=data, order=order, say=_say)
     print(summary(found, places))
@@ -49,8 +49,8 @@ def run_promotion(
 
 
 def _run_rollback(places: Places) -> int:
-    from hpo.promotion import roll_back
-    from hpo.registry import MODEL
+    from hpo.promotion.promote import roll_back
+    from hpo.registry.versions import MODEL
 
     before, now = roll_back(places, _say)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"

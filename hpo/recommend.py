@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hpo.serving.model_arguments import add_model_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser
+from hpo.arguments import add_model_arguments
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,11 +45,11 @@ def main(argv: Sequence[str]) -> int:
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
+    from hpo.config.locations import Places
     from hpo.errors import SettingsError
-    from hpo.places import Places
+    from hpo.registry.model_store import ModelStore, Reference, open_recommender
     from hpo.serving.bulk import check_out, read_users, write_top
-    from hpo.serving.model_store import ModelStore, Reference, open_recommender
-    from recsys.questions import RequestError, check_k
+    from recsys.retrieval.requests import RequestError, check_k
 
     try:
         check_k(options.k)

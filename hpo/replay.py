@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.arguments import add_moved_data_argument, add_place_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser, count
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
+from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
     """Replay one trial; 0 if every epoch is the same, bit for bit."""
     options = parser().parse_args(argv)
-    from hpo.places import Places
-    from hpo.replaying import replay, save_model, trial_to_replay
-    from hpo.storage import existing_storage
-    from hpo.study import load_study
-    from recsys.checkpoint import make_folder
+    from hpo.config.locations import Places
+    from hpo.study.lifecycle import load_study
+    from hpo.study.replayer import replay, save_model, trial_to_replay
+    from hpo.study.storage import existing_storage
+    from recsys.artifacts.checkpoint import make_folder
 
     places = Places.resolve(options.storage, None)
     study = load_study(existing_storage(places.storage), options.study_name)

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 REFUSED = 1  # exit code
 
@@ -17,9 +17,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.places import Places
-    from hpo.promotion_summary import summary
-    from hpo.retraining import Unchanged, retrain
+    from hpo.config.locations import Places
+    from hpo.promotion.retrain import Unchanged, retrain
+    from hpo.promotion.summary import summary
 
     places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
     found = retrain(

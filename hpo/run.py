@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.arguments import add_link_arguments, add_place_arguments
-from recsys.arguments import add_data_arguments, add_split_arguments
-from recsys.cli import run_command
-from recsys.console import add_device_argument, command_parser, device_from
+from recsys.cli.arguments import add_data_arguments, add_split_arguments
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
-    from hpo.override import Override
-    from hpo.places import Places
-    from hpo.request import Request
-    from hpo.settings import StudyConfig
+    from hpo.config.locations import Places
+    from hpo.config.override import Override
+    from hpo.config.study_config import StudyConfig
+    from hpo.execution.request import Request
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
 
@@ -130,9 +130,9 @@ def main(argv: Sequence[str]) -> int:
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
         commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
-    from hpo.places import Places
-    from hpo.study_file import default_name, dump_study_config, load_study_config
-    from recsys.mlflow_client import check_tracking_uri
+    from hpo.config.locations import Places
+    from hpo.config.toml_file import default_name, dump_study_config, load_study_config
+    from recsys.artifacts.mlflow_client import check_tracking_uri
 
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
@@ -148,14 +148,16 @@ def main(argv: Sequence[str]) -> int:
     )
     if not options.no_tracking:
         check_tracking_uri(places.tracking_uri)
-    from hpo.launcher import launch  # torch and optuna, only after the settings are found good
+    from hpo.execution.launcher import (
+        launch,  # torch and optuna, only after the settings are found good
+    )
 
     return launch(_request(options, config, places))
 
 
 def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -> Request:
-    from hpo.request import Request
-    from hpo.slots import worker_devices
+    from hpo.execution.request import Request
+    from hpo.runners.devices import worker_devices
 
     devices = worker_devices(_device(options), config.workers, config.device_slots)
     return Request(
@@ -210,7 +212,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _override(text: str) -> Override:
-    from hpo.override import Override
+    from hpo.config.override import Override
 
     try:
         return Override.parse(text)

@@ -8,10 +8,9 @@ import signal
 import socket
 from collections.abc import Sequence
 
-from hpo.arguments import add_host_arguments
-from hpo.serving.model_arguments import add_model_arguments
-from recsys.cli import run_command
-from recsys.console import command_parser
+from hpo.arguments import add_host_arguments, add_model_arguments
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 
 PORT = 8000
 
@@ -49,12 +48,12 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from hpo.guard import EVERYWHERE, LOCAL_HOSTS
-    from hpo.places import Places
+    from hpo.config.locations import Places
+    from hpo.dashboards.host_guard import EVERYWHERE, LOCAL_HOSTS
+    from hpo.registry.model_store import ModelStore, Reference
+    from hpo.serving.app import make_app, make_server
     from hpo.serving.live_model import LiveModel
-    from hpo.serving.model_store import ModelStore, Reference
-    from hpo.serving.server import make_app, make_server
-    from recsys.threads import FLOP_PER_THREAD
+    from recsys.training.resources import FLOP_PER_THREAD
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("hpo.serve").setLevel(logging.INFO)
@@ -87,8 +86,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the port cannot be used.
     """
+    from hpo.dashboards.servers import REUSE_ADDRESS, is_about_port
     from hpo.errors import SettingsError
-    from hpo.servers import REUSE_ADDRESS, is_about_port
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only where the protocol is named; without, each answer waits 40 ms.

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import add_link_arguments, add_place_arguments
 from hpo.errors import StudyError
-from recsys.cli import run_command
-from recsys.console import command_parser, count
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import command_parser
 from recsys.errors import TrackingError
+from recsys.messages import count
 
 if TYPE_CHECKING:
-    from hpo.places import Places
+    from hpo.config.locations import Places
     from hpo.tracking.mirror import Mirror, SyncReport
 
 FOLLOW_SECONDS = 3.0
@@ -48,9 +49,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.places import Places
+    from hpo.config.locations import Places
     from hpo.tracking.mirror import Mirror
-    from recsys.mlflow_client import check_tracking_uri
+    from recsys.artifacts.mlflow_client import check_tracking_uri
 
     places = Places.resolve(
         options.storage,
@@ -76,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
         mirror.close()
     print(_line(mirror, report))
     if report.absent:
-        from hpo.kept import artifact_folder
+        from hpo.study.artifacts import artifact_folder
 
         print(
             f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
@@ -110,7 +111,7 @@ def _check(mirror: Mirror, places: Places) -> int:
 
 def _is_running(places: Places, study_name: str) -> bool:
     """Whether a launcher holds the study's lock."""
-    from hpo.locks import LockHeld, exclusive
+    from hpo.study.locks import LockHeld, exclusive
 
     try:
         with exclusive(places.storage, study_name):
@@ -148,8 +149,8 @@ def _line(mirror: Mirror, report: SyncReport) -> str:
 
 
 def _where(mirror: Mirror, places: Places, report: SyncReport) -> str:
-    from hpo.summary import command
-    from recsys.mlflow_client import is_server
+    from hpo.config.next_commands import command
+    from recsys.artifacts.mlflow_client import is_server
 
     if report.address is None:
         return "no trial has started yet"

@@ -1,1 +1,1 @@
-"""recsys: a two-tower recommender trained on whole users with causal windows."""
+"""A two-tower recommender: data, training on causal windows, evaluation, retrieval."""

@@ -45,7 +45,7 @@ class TrainConfig:
     """A user's window of k targets weighs k ** -user_power in the loss."""
     negatives: int = _in(0, 0, 10_000_000)
     """Items drawn a step for the softmax, shared by the batch; 0: the whole catalogue while
-    it is small, see `recsys.negatives`; at least the number of items: always the whole."""
+    it is small, see `recsys.training.negatives`; at least the number of items: always the whole."""
     temperature: float = _in(0.16, 0.01, 10.0)
     """logit = cosine / temperature + item bias."""
     recency: float = _in(3.0, 0.1, 1e6)
@@ -61,7 +61,7 @@ class TrainConfig:
     """Weight of item and user features, where the data has some."""
     neighbour_weight: float = _in(3.0, 0.0, 1000.0)
     """Logits that an item gains as the nearest neighbour of all that was last taken; 0: none.
-    See `recsys.neighbours`."""
+    See `recsys.models.neighbours`."""
     history_dropout: float = _in(0.2, 0.0, 0.99)
     """Share of history items left out of the pools, drawn anew for each cut."""
     average: float = _in(0.999, 0.0, 0.9999)

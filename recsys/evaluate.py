@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recsys.arguments import add_data_arguments, dataset_from
-from recsys.cli import run_command
-from recsys.console import add_device_argument, command_parser, device_from
+from recsys.cli.arguments import add_data_arguments, dataset_from
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import add_device_argument, command_parser, device_from
 from recsys.errors import CheckpointError, DataError, naming
 
 
@@ -20,11 +20,11 @@ def main(argv: Sequence[str]) -> int:
     """Score and print; returns the exit code."""
     args = parser().parse_args(argv)
 
-    from recsys.baselines import Popularity
-    from recsys.checkpoint import load
-    from recsys.cold import cold_lines
-    from recsys.evaluation import Evaluator, TowerScorer
-    from recsys.split import split
+    from recsys.artifacts.checkpoint import load
+    from recsys.data.split import split
+    from recsys.evaluation.cold_start import cold_lines
+    from recsys.evaluation.evaluator import Evaluator, TowerScorer
+    from recsys.models.baselines import Popularity
 
     device = device_from(args)
     stored = load(args.artifacts, device)
@@ -63,7 +63,7 @@ def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
     Raises:
         DataError: the data was no named one, or --data names another.
     """
-    from recsys.datasets import NAMES
+    from recsys.datasets.registry import NAMES
 
     name = meta["data"]["name"]
     if args.data is None and name not in NAMES:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.arguments import add_data_arguments, add_split_arguments, dataset_from
-from recsys.cli import run_command
-from recsys.config import TrainConfig
-from recsys.console import (
+from recsys.cli.arguments import add_data_arguments, add_split_arguments, dataset_from
+from recsys.cli.entry import run_command
+from recsys.cli.formatting import (
     DEFAULT_TRACKING_URI,
     add_device_argument,
     command_parser,
@@ -26,12 +25,13 @@ from recsys.console import (
     metrics_line,
     sample_line,
 )
+from recsys.config import TrainConfig
 from recsys.errors import naming
 
 if TYPE_CHECKING:
-    from recsys.epoch_result import EpochResult
-    from recsys.fit import Fit
-    from recsys.split import Split
+    from recsys.data.split import Split
+    from recsys.training.epoch import EpochResult
+    from recsys.training.fit import Fit
 
 EXPERIMENT = "two-tower-baseline"
 
@@ -43,11 +43,11 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from recsys.checkpoint import make_folder
-    from recsys.cold import cold_lines
-    from recsys.fit import Fit
-    from recsys.split import EVAL_USERS, split
-    from recsys.threads import useful_threads
+    from recsys.artifacts.checkpoint import make_folder
+    from recsys.data.split import EVAL_USERS, split
+    from recsys.evaluation.cold_start import cold_lines
+    from recsys.training.fit import Fit
+    from recsys.training.resources import useful_threads
 
     make_folder(args.artifacts)
     device = device_from(args)
@@ -84,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
 def _print_popularity(parts: Split) -> None:
     import torch
 
-    from recsys.baselines import Popularity
-    from recsys.evaluation import Evaluator
+    from recsys.evaluation.evaluator import Evaluator
+    from recsys.models.baselines import Popularity
 
     cpu = torch.device("cpu")
     popular = Evaluator(parts.tuning, cpu).evaluate(Popularity(parts.train, cpu)).mean()
@@ -109,7 +109,7 @@ def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]
 
 
 def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
-    from recsys.checkpoint import origin, save
+    from recsys.artifacts.checkpoint import origin, save
 
     assert fit.best is not None, "a training ended without an epoch"
     about = {
@@ -129,7 +129,7 @@ class _Tracker:
     """MLflow, opened before the training so that a wrong address costs no training."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        from recsys.mlflow_client import experiment_id, open_client
+        from recsys.artifacts.mlflow_client import experiment_id, open_client
 
         given = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         self._uri: str = given or DEFAULT_TRACKING_URI
@@ -145,9 +145,9 @@ class _Tracker:
         times_ms: Sequence[int],
         parts: Split,
     ) -> None:
-        from recsys.mlflow_client import load_lines, public_uri, tracking_errors
-        from recsys.pair_scorer import PairScorer
-        from recsys.tracking import Training, log_training
+        from recsys.artifacts.mlflow_client import load_lines, public_uri, tracking_errors
+        from recsys.artifacts.mlflow_run import Training, log_training
+        from recsys.artifacts.pair_scorer import PairScorer
 
         scorer = PairScorer.of(fit.model, parts.train)
         training = Training(config, results, times_ms, self._folder, scorer)

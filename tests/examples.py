@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from recsys.features import Features
-from recsys.interactions import Interactions
-from recsys.split import Holdout, Split, split
+from recsys.data.features import Features
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout, Split, split
 
 SECOND = 1_000_000
 

@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from recsys.mlflow_client import open_client
+from recsys.artifacts.mlflow_client import open_client
 
 
 @cache

@@ -11,14 +11,27 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
-OPTUNA = {
-    "assignment", "dashboard", "launcher", "ledger", "live",
-    "mirror", "notes", "objective", "progress", "projection", "retries",
-    "promotion", "records", "recovery", "replaying", "scheduler", "space", "study",
-    "study_projection", "summary", "sync", "candidate", "storage", "advice", "comparison", "trials",
-    "check", "known", "warm_starts", "kept", "afterwards", "constraints", "report", "running",
-    "samplers",
-}  # fmt: skip
+# Bottom up: a package imports from floors below its own, and from itself.
+FLOORS = (
+    ("recsys.errors", "recsys.messages"),
+    ("recsys.config", "recsys.data"),
+    ("recsys.readers", "recsys.models"),
+    ("recsys.datasets", "recsys.evaluation"),
+    ("recsys.cli", "recsys.retrieval", "recsys.training"),
+    ("recsys.artifacts",),
+    ("recsys.train", "recsys.evaluate"),
+    ("hpo.errors",),
+    ("hpo.config", "hpo.runners", "hpo.dashboards"),
+    ("hpo.arguments", "hpo.search", "hpo.study"),
+    ("hpo.registry",),
+    ("hpo.tracking", "hpo.gate", "hpo.serving"),
+    ("hpo.promotion", "hpo.reporting"),
+    ("hpo.execution",),
+)  # fmt: skip
+NO_OPTUNA = (
+    "hpo.config", "hpo.runners", "hpo.registry", "hpo.gate", "hpo.serving", "hpo.dashboards",
+)  # fmt: skip
+DISTRIBUTIONS = "hpo.config.search_space"  # makes Optuna's distributions of the parameters
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
     "hpo.compare", "hpo.replay", "hpo.retrain", "hpo.serve", "hpo.recommend",
@@ -48,19 +61,54 @@ def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
+def floor_of(module: str) -> int | None:
+    """Return the floor of a module's package, the top one for commands; None outside the house."""
+    parts = module.split(".")
+    if parts[0] not in ("hpo", "recsys") or len(parts) == 1:
+        return None
+    package = ".".join(parts[:2])
+    found = [floor for floor, packages in enumerate(FLOORS) if package in packages]
+    return found[0] if found else len(FLOORS)
+
+
+def arrows_upward(name: str, uses: set[str]) -> set[str]:
+    """Return the imports of a module that do not point to a lower floor or into its own package."""
+    package, own = name.split(".")[:2], floor_of(name)
+    return {
+        other
+        for other in uses
+        if own is not None
+        and (floor := floor_of(other)) is not None
+        and other.split(".")[:2] != package
+        and floor >= own
+    }
+
+
+def test_a_planted_violation_is_found() -> None:
+    assert arrows_upward("recsys.data.split", {"recsys.training.fit", "recsys.errors"}) == {
+        "recsys.training.fit"
+    }
+    assert arrows_upward("hpo.study.records", {"hpo.run", "hpo.config.parameter"}) == {"hpo.run"}
+    assert arrows_upward("hpo.run", {"hpo.promote"}) == {"hpo.promote"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_dependencies_point_one_way(path: Path) -> None:
     name, uses = name_of(path), tops(path)
+    assert arrows_upward(name, imported(path)) == set()
     if name.startswith("recsys"):
         assert not {"hpo", "optuna", "pydantic"} & uses
-        if name not in ("recsys.tracking", "recsys.mlflow_client", "recsys.train"):
+        if not name.startswith("recsys.artifacts.mlflow_") and name != "recsys.train":
             assert "mlflow" not in uses
-    else:
-        assert "hpo.run" not in imported(path)
-        if name.rpartition(".")[2] not in OPTUNA:
-            assert "optuna" not in uses
+    elif name.startswith(NO_OPTUNA) and name != DISTRIBUTIONS:
+        assert "optuna" not in uses
     assert "tests" not in uses
     assert "studies" not in uses
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=str)
+def test_a_folder_holds_few_modules(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= 15
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -88,7 +136,8 @@ def test_commands_start_light(module: str) -> None:
 
 def test_faiss_is_loaded_by_those_who_need_it() -> None:
     """Workers, pyfunc models and servers of small catalogues do not."""
-    assert "faiss" not in loaded_by("hpo.worker, recsys.fit, recsys.indexing")
+    modules = "hpo.runners.worker, recsys.training.fit, recsys.retrieval.index_builder"
+    assert "faiss" not in loaded_by(modules)
 
 
 def loaded_by(modules: str) -> set[str]:

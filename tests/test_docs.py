@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.study_file import load_study_config
+from hpo.config.toml_file import load_study_config
 from tests.hpo.commands import ROOT, environment, shop, study_file
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

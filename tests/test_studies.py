@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from hpo.schema import schema
-from hpo.study_file import load_study_config
+from hpo.config.json_schema import schema
+from hpo.config.toml_file import load_study_config
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -38,7 +38,7 @@ def test_editors_find_the_schema_and_it_accepts_the_file(path: Path) -> None:
 
 def test_the_schema_is_up_to_date() -> None:
     stored = STUDIES[0].parent / "study.schema.json"
-    cure = "python -m hpo.schema > studies/study.schema.json"
+    cure = "python -m hpo.config.json_schema > studies/study.schema.json"
     assert json.loads(stored.read_text(encoding="utf-8")) == schema(), cure
 
 

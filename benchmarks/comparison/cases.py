@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.datasets import cache_folder, load_dataset
-from recsys.split import split
+from recsys.data.split import split
+from recsys.datasets.registry import cache_folder, load_dataset
 
 if TYPE_CHECKING:
-    from recsys.interactions import Repeats
-    from recsys.split import Split
+    from recsys.data.interactions import Repeats
+    from recsys.data.split import Split
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ import torch
 
 from comparison.graph_models import user_item_matrix
 from comparison.roster import Environment, Model
-from recsys.evaluation import Evaluator
-from recsys.interactions import Interactions
-from recsys.metrics import UserMetrics
-from recsys.split import Holdout
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout
+from recsys.evaluation.evaluator import Evaluator
+from recsys.evaluation.metrics import UserMetrics
 
 DRIVERS = Path(__file__).parent / "drivers"
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from recsys.interactions import Interactions
+from recsys.data.interactions import Interactions
 
 Scores = npt.NDArray[np.float32]
 Params = Mapping[str, Any]

@@ -15,16 +15,16 @@ from optuna import Study
 
 from comparison.cases import Case
 from comparison.tuning import Budget
-from hpo.candidate import Candidate, top_candidates
-from hpo.data import load_split
-from hpo.gate.outcome import Order
 from hpo.gate.race import run_race
-from hpo.gate.training import train
-from hpo.records import Outcome
-from hpo.storage import open_storage
-from hpo.study import load_study
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.metrics import UserMetrics
+from hpo.promotion.outcome import Order
+from hpo.study.candidates import Candidate, top_candidates
+from hpo.study.data import load_split
+from hpo.study.lifecycle import load_study
+from hpo.study.records import Outcome
+from hpo.study.storage import open_storage
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import UserMetrics
+from recsys.training.fixed_epochs import train
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import numpy as np
 from comparison.cases import CASES, Case
 from comparison.roster import OURS
 from comparison.store import Store
-from recsys.bootstrap import Interval, mean_interval
+from recsys.evaluation.bootstrap import Interval, mean_interval
 
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
 HEAD = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from comparison import graph_models
 from comparison.graph_models import Params, Scores
-from recsys.interactions import Interactions
+from recsys.data.interactions import Interactions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.metrics import UserMetrics
+from recsys.evaluation.metrics import UserMetrics
 
 FIGURES = ("recall_at_10", "ndcg_at_10", "recall_at_20", "mrr")
 

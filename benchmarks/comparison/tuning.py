@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 
 from comparison.contestants import Contestant, TrainingFailed, measure
 from comparison.roster import Choice, Dimension, Whole
-from hpo.samplers import derive_seed
-from recsys.split import Holdout
+from hpo.search.samplers import derive_seed
+from recsys.data.split import Holdout
 
 OBJECTIVE = "recall_at_10"
 

@@ -10,10 +10,10 @@ import optuna
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 
-from hpo.pruning import pruning_rule
-from hpo.samplers import make_sampler
-from hpo.search import PrunerConfig, SamplerConfig
-from hpo.settings import StudyConfig
+from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.study_config import StudyConfig
+from hpo.search.pruners import pruning_rule
+from hpo.search.samplers import make_sampler
 from search.record import space
 from search.replay import Contender, Rule
 

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from hpo.parameter import Parameter
+from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
-from recsys.datasets import load_dataset
-from recsys.fit import Fit
-from recsys.interactions import Interactions
-from recsys.split import Holdout, split
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout, split
+from recsys.datasets.registry import load_dataset
+from recsys.training.fit import Fit
 
 REPOSITORY = Path(__file__).parents[2]
 CURVES = REPOSITORY / "benchmarks" / "results" / "curves"

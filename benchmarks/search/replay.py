@@ -19,7 +19,7 @@ Space = dict[str, BaseDistribution]
 
 
 class Rule(Protocol):
-    """As `hpo.pruning.PruningRule`."""
+    """As `hpo.search.pruners.PruningRule`."""
 
     def add(self, number: int, values: list[float], complete: bool) -> None: ...
 

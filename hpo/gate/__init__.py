@@ -1,1 +1,1 @@
-"""What stands between a study's best trial and the registry: race, exam, verdict."""
+"""Decide whether a model may become champion: race, refit, one comparison on test, rules."""

@@ -9,10 +9,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import AliasChoices, Field
 
-from hpo.gate.verdict import Comparison
-from recsys.checkpoint import Checkpoint
-from recsys.interactions import Interactions, Ints32
-from recsys.metrics import MetricName
+from hpo.gate.rules import Comparison
+from recsys.artifacts.checkpoint import Checkpoint
+from recsys.data.interactions import Interactions, Ints32
+from recsys.evaluation.metrics import MetricName
 
 # Until 2026-11-25 a gate.json said recall.
 THEN, NOW = AliasChoices("value_then", "recall_then"), AliasChoices("value", "recall")

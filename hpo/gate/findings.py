@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from hpo.errors import PromotionError
 from hpo.gate.drift import Drift
 from hpo.gate.race import Race
-from hpo.gate.verdict import Comparison
-from recsys.bootstrap import Interval
-from recsys.item_index import IndexFacts
-from recsys.metrics import MetricName
+from hpo.gate.rules import Comparison
+from recsys.evaluation.bootstrap import Interval
+from recsys.evaluation.metrics import MetricName
+from recsys.retrieval.index import IndexFacts
 
 FILE = "gate.json"
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hpo.candidate import Candidate
 from hpo.errors import PromotionError
-from hpo.gate.training import train
-from hpo.samplers import derive_seed
-from recsys.bootstrap import Interval, mean_interval
+from hpo.search.samplers import derive_seed
+from hpo.study.candidates import Candidate
+from recsys.data.split import Holdout
 from recsys.errors import DivergedError
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.metrics import Floats
-from recsys.split import Holdout
+from recsys.evaluation.bootstrap import Interval, mean_interval
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import Floats
+from recsys.training.fixed_epochs import train
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.candidate import Candidate
 from hpo.gate.drift import Drift, with_value
-from hpo.gate.exam import Exam
 from hpo.gate.findings import Findings
-from hpo.gate.limits import latency_ms, model_mb
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
-from hpo.gate.training import train
-from hpo.gate.verdict import CHAMPION, judge
-from hpo.recipe import Recipe
-from recsys import checkpoint, indexing
-from recsys.bootstrap import Interval
-from recsys.console import default_device
-from recsys.item_index import ItemIndex
-from recsys.model import TwoTower
-from recsys.recommender import Recommender
-from recsys.split import Split
+from hpo.gate.rules import CHAMPION, judge
+from hpo.gate.serving_cost import latency_ms, model_mb
+from hpo.gate.test_comparison import Exam
+from hpo.registry.recipe import Recipe
+from hpo.study.candidates import Candidate
+from recsys.artifacts import checkpoint
+from recsys.cli.formatting import default_device
+from recsys.data.split import Split
+from recsys.evaluation.bootstrap import Interval
+from recsys.models.two_tower import TwoTower
+from recsys.retrieval import index_builder as indexing
+from recsys.retrieval.index import ItemIndex
+from recsys.retrieval.recommender import Recommender
+from recsys.training.fixed_epochs import train
 
 
 @dataclass(frozen=True, eq=False)

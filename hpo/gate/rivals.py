@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
+from hpo.config.study_config import PromotionConfig
 from hpo.errors import SettingsError
-from hpo.serving.model_store import ModelRefused, ModelStore, Reference
-from hpo.settings import PromotionConfig
-from recsys.baselines import MAX_ITEMS, Popularity, ease, item_knn
-from recsys.checkpoint import Checkpoint
+from hpo.registry.model_store import ModelRefused, ModelStore, Reference
+from recsys.artifacts.checkpoint import Checkpoint
+from recsys.data.interactions import Interactions
 from recsys.errors import CheckpointError, DataError
-from recsys.evaluation import Scorer
-from recsys.interactions import Interactions
-
-BASELINES: Mapping[str, Callable[[Interactions, torch.device], Scorer]] = {
-    "popularity": Popularity,
-    "itemknn": item_knn,
-    "ease": ease,
-}
+from recsys.models.baselines import BASELINES, MAX_ITEMS
+from recsys.models.scorer import Scorer
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def to_message(failure: Failure) -> dict[str, Any]:
-    """The last message of a training that failed, see `hpo.worker`."""
+    """The last message of a training that failed, see `hpo.runners.worker`."""
     match failure:
         case DivergedError():
             return {"end": "diverged", "at": [failure.epoch, failure.step, failure.loss]}

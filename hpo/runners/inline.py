@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from hpo.errors import Parked, WorkerDied
-from hpo.runners import go_on
+from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
-from recsys.fit import Fit
-from recsys.metrics import MetricName
-from recsys.split import Holdout
+from recsys.data.split import Holdout
+from recsys.evaluation.metrics import MetricName
+from recsys.training.epoch import EpochResult
+from recsys.training.fit import Fit
 
 
 class InlineRunner:

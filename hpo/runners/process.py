@@ -10,11 +10,11 @@ from typing import Any
 
 from hpo.errors import Parked, TrainingFailed, WorkerDied
 from hpo.runners.failures import from_message
-from hpo.runners.patience import Patience
+from hpo.runners.watchdog import Patience
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
-from recsys.metrics import MetricName, Metrics
+from recsys.evaluation.metrics import MetricName, Metrics
+from recsys.training.epoch import EpochResult
 
 USUAL_EPOCHS = 100  # the last ones tell what is usual
 
@@ -23,7 +23,7 @@ class ProcessRunner:
     """A slot with one worker process, started when first needed and again after it died.
 
     Args:
-        data: file of `recsys.prepared.save_holdout`.
+        data: file of `recsys.data.holdout_file.save_holdout`.
         objective: by which epochs are compared.
         device: torch device name, e.g. "cpu", "cuda:0".
         threads: torch threads of the worker.
@@ -40,7 +40,7 @@ class ProcessRunner:
     ) -> None:
         self.threads, self.device = threads, device
         self._command = [
-            *(sys.executable, "-m", "hpo.worker"),
+            *(sys.executable, "-m", "hpo.runners.worker"),
             *("--data", str(data), "--objective", objective),
             *("--device", device, "--threads", str(threads)),
         ]

@@ -1,4 +1,4 @@
-"""A worker process and its pipes, see `hpo.worker` for what goes through them."""
+"""A worker process and its pipes, see `hpo.runners.worker` for what goes through them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Serving the champion: files checked before they are read, answers over HTTP and in bulk."""
+"""Answer over HTTP and in bulk with a registered model."""

@@ -11,11 +11,11 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from hpo.errors import HpoError, SettingsError
-from hpo.outfile import check_suffix, draft_of
 from hpo.serving.user_files import user_ids
-from recsys.ids import whole_number
-from recsys.questions import check_k
-from recsys.recommender import Recommender
+from recsys.cli.output_file import check_suffix, draft_of
+from recsys.readers.ids import whole_number
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import check_k
 
 CHUNK = 4096  # users between two looks at the clock
 SCHEMA = {

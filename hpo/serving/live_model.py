@@ -6,8 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from hpo.registry.model_store import ModelStore, Reference, open_recommender
 from hpo.serving.batching import Served
-from hpo.serving.model_store import ModelStore, Reference, open_recommender
 from recsys.errors import RecsysError, TrackingError
 
 if TYPE_CHECKING:

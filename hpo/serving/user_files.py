@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from hpo.errors import SettingsError
-from recsys.columns import listed
-from recsys.tables import SEPARATOR_OF
-from recsys.textfiles import SEPARATORS
+from recsys.messages import listed
+from recsys.readers.tables import SEPARATOR_OF
+from recsys.readers.text import SEPARATORS
 
 HEADER = "user_id"
 WANTED = "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id"

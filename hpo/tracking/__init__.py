@@ -1,1 +1,1 @@
-"""The MLflow mirror: what runs must hold, and writing what they lack."""
+"""Mirror a study into MLflow: build the runs' contents, send what is missing, compare."""

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.kept import artifact_folder, kept_files
-from hpo.locks import LockHeld, exclusive
-from hpo.places import Places
-from hpo.records import StudyRecord
-from hpo.storage import existing_storage
-from hpo.study import load_study
-from hpo.tracking.check import differences
-from hpo.tracking.content import Content
-from hpo.tracking.links import mlflow_base, run_address, study_address
-from hpo.tracking.notes import first_line, write_first_lines
-from hpo.tracking.projection import StudyView, best_name, project_trial
+from hpo.config.locations import Places
+from hpo.study.artifacts import artifact_folder, kept_files
+from hpo.study.lifecycle import load_study
+from hpo.study.locks import LockHeld, exclusive
+from hpo.study.records import StudyRecord
+from hpo.study.storage import existing_storage
+from hpo.tracking.artifact_uploads import Uploads
+from hpo.tracking.dashboard_notes import first_line, write_first_lines
+from hpo.tracking.diff import differences
+from hpo.tracking.run_content import Content
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study, summary
-from hpo.tracking.uploads import Uploads
+from hpo.tracking.trial_projection import StudyView, best_name, project_trial
+from hpo.tracking.urls import mlflow_base, run_address, study_address
+from recsys.artifacts.mlflow_client import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
-from recsys.mlflow_client import experiment_id, open_client, tracking_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hpo.registry import PROMOTION_OF
-from hpo.settings import OUR_TAGS
-from hpo.tracking.content import Content
-from hpo.tracking.held import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
+from hpo.config.study_config import OUR_TAGS
+from hpo.study.records import PROMOTION_OF
+from hpo.tracking.run_content import Content
+from hpo.tracking.run_state import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

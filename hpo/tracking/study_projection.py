@@ -8,8 +8,9 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.parameter import Parameter
-from hpo.records import (
+from hpo.config.parameter import Parameter
+from hpo.config.study_config import StudyConfig
+from hpo.study.records import (
     Outcome,
     StudyRecord,
     best_complete,
@@ -17,10 +18,9 @@ from hpo.records import (
     first_start_ms,
     milliseconds,
 )
-from hpo.settings import StudyConfig
-from hpo.tracking.content import Content, DataInput, Row
-from hpo.tracking.projection import StudyView, best_name, cut
-from hpo.usage import of_system
+from hpo.study.usage import of_system
+from hpo.tracking.run_content import Content, DataInput, Row
+from hpo.tracking.trial_projection import StudyView, best_name, cut
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpo.places import Places
+from hpo.config.locations import Places
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import (
     finish,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.places import Places
-from hpo.promotion import promote
-from hpo.retraining import retrain
+from hpo.config.locations import Places
+from hpo.promotion.promote import promote
+from hpo.promotion.retrain import retrain
 from tests.examples import conveyor
 from tests.hpo.real_study import RealStudy, write_csv
 from tests.hpo.registered import Registered

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.places import Places
+from hpo.config.locations import Places
 from hpo.tracking.mirror import Mirror
-from recsys.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import by_trial, comparable, mlflow_template, mlflow_uri
 

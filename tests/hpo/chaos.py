@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from hpo.records import Outcome, best_complete, epochs_of
+from hpo.study.records import Outcome, best_complete, epochs_of
 from tests.hpo.commands import finish, run, shop, start, study_file, study_in, workers_of
 
 N_TRIALS = 6
@@ -163,7 +163,7 @@ class Round:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         with suppress(psutil.Error):
-            return "hpo.worker" in process.cmdline() and process.cwd() == str(self._folder)
+            return "hpo.runners.worker" in process.cmdline() and process.cwd() == str(self._folder)
         return False
 
 

@@ -13,8 +13,8 @@ import optuna
 import psutil
 
 from hpo.errors import StudyError
-from hpo.storage import existing_storage
-from hpo.study import load_study
+from hpo.study.lifecycle import load_study
+from hpo.study.storage import existing_storage
 from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually
 
@@ -91,7 +91,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The living worker processes of a launcher."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "hpo.worker" in child.cmdline()]
+        return [child for child in children if "hpo.runners.worker" in child.cmdline()]
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
 

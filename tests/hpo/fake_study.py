@@ -9,9 +9,11 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from hpo.kept import keep
-from hpo.places import Places
-from hpo.records import (
+from hpo.config.locations import Places
+from hpo.config.study_config import StudyConfig
+from hpo.study.artifacts import keep
+from hpo.study.lifecycle import new_uid, open_study
+from hpo.study.records import (
     ATTEMPT,
     EPOCHS,
     OUTCOME,
@@ -21,11 +23,9 @@ from hpo.records import (
     StudyRecord,
     epochs_to_columns,
 )
-from hpo.settings import StudyConfig
-from hpo.storage import open_storage
-from hpo.study import new_uid, open_study
-from recsys.epoch_result import EpochResult
-from recsys.metrics import Metrics
+from hpo.study.storage import open_storage
+from recsys.evaluation.metrics import Metrics
+from recsys.training.epoch import EpochResult
 
 CONFIG = {
     "base": {"epochs": 40},

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.tracking.content import Content
 from hpo.tracking.mirror import Mirror
-from hpo.tracking.projection import project_trial
+from hpo.tracking.run_content import Content
 from hpo.tracking.study_projection import project_study
+from hpo.tracking.trial_projection import project_trial
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import (
     EXPERIMENT,

@@ -16,8 +16,8 @@ from urllib.request import url2pathname
 
 import pytest
 
-from hpo.servers import MlflowServer, wait_until_ready
-from recsys.mlflow_client import open_client, sqlite_file
+from hpo.dashboards.servers import MlflowServer, wait_until_ready
+from recsys.artifacts.mlflow_client import open_client, sqlite_file
 
 Point = tuple[str, int, int, float]  # name, step, time_ms, value
 EXPERIMENT = "two-tower-hpo"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo.gate.outcome import Order, Promotion
-from recsys.mlflow_client import experiment_id
+from hpo.promotion.outcome import Order, Promotion
+from recsys.artifacts.mlflow_client import experiment_id
 from tests.hpo.real_study import RealStudy
 
 QUICK = Order(candidates=1, seeds=1)

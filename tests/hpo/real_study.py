@@ -8,15 +8,15 @@ from typing import Any
 import optuna
 import torch
 
-from hpo.data import load_data
-from hpo.launcher import make_record
-from hpo.ledger import Ledger
-from hpo.places import Places
-from hpo.settings import StudyConfig
-from hpo.storage import open_storage
-from hpo.study import open_study
-from recsys.fit import Fit
-from recsys.interactions import Interactions
+from hpo.config.locations import Places
+from hpo.config.study_config import StudyConfig
+from hpo.execution.launcher import make_record
+from hpo.execution.ledger import Ledger
+from hpo.study.data import load_data
+from hpo.study.lifecycle import open_study
+from hpo.study.storage import open_storage
+from recsys.data.interactions import Interactions
+from recsys.training.fit import Fit
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
 

@@ -16,15 +16,15 @@ from urllib.request import url2pathname
 import numpy as np
 from mlflow import MlflowClient
 
-from hpo.guard import LOCAL_HOSTS
-from hpo.registry import CHAMPION, MODEL
+from hpo.dashboards.host_guard import LOCAL_HOSTS
+from hpo.registry.model_store import ModelStore, Reference, manifest_tag
+from hpo.registry.versions import CHAMPION, MODEL
 from hpo.serve import listen
+from hpo.serving.app import make_app, make_server
 from hpo.serving.live_model import LiveModel
-from hpo.serving.model_store import ModelStore, Reference, manifest_tag
-from hpo.serving.server import make_app, make_server
-from recsys import checkpoint
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.tracking import log_checkpoint, open_run
+from recsys.artifacts import checkpoint
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_run import log_checkpoint, open_run
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
 from tests.recsys.trained import Trained, train, trained

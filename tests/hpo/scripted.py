@@ -11,16 +11,16 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from hpo.assignment import Assignment
+from hpo.config.study_config import StudyConfig
 from hpo.errors import Parked, WorkerDied
-from hpo.ledger import Ledger
-from hpo.records import Outcome, StudyRecord
-from hpo.settings import StudyConfig
-from hpo.storage import open_storage
-from hpo.study import new_uid, open_study
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment
+from hpo.study.lifecycle import new_uid, open_study
+from hpo.study.records import Outcome, StudyRecord
+from hpo.study.storage import open_storage
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
-from recsys.metrics import Metrics
+from recsys.evaluation.metrics import Metrics
+from recsys.training.epoch import EpochResult
 
 Script = Callable[[TrainConfig], Iterable[float | Exception]]
 

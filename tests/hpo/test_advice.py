@@ -10,9 +10,9 @@ import pytest
 from optuna import Study
 from optuna_dashboard import wsgi
 
-from hpo.reports.advice import hints, importances, position
-from hpo.reports.trials import TrialRow, read_trials
-from hpo.settings import Parameter, StudyConfig
+from hpo.config.study_config import Parameter, StudyConfig
+from hpo.reporting.insights import hints, importances, position
+from hpo.study.trial_rows import TrialRow, read_trials
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
 CONFIG = study_config(

@@ -34,7 +34,7 @@ def test_ctrl_c_leaves_the_report_out_and_nothing_else(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hpo.afterwards.report_at_end", interrupted)
+    monkeypatch.setattr("hpo.execution.launcher.report_at_end", interrupted)
     call = ["--data", shop(tmp_path), "--study", study_file(tmp_path), "--no-tracking"]
     call += ["--study-name", "a[bold]b [/x]", "--runner", "inline"]  # names are no markup
     assert main([*map(str, call)]) == 130

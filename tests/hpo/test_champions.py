@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from hpo.config.locations import Places
 from hpo.errors import PromotionError, SettingsError, TrackingError
 from hpo.gate import rivals
-from hpo.gate.outcome import Order
-from hpo.locks import exclusive_registry
-from hpo.places import Places
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
-from hpo.promotion import promote, roll_back
-from hpo.versions import read_findings
-from recsys import baselines
-from recsys.mlflow_client import open_client
+from hpo.promotion.outcome import Order
+from hpo.promotion.promote import promote, roll_back
+from hpo.promotion.registration import read_findings
+from hpo.study.locks import exclusive_registry
+from recsys.artifacts.mlflow_client import open_client
+from recsys.models import baselines
 from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually
 from tests.hpo.promoting import QUICK, alias, holders, real, runs, standing, versions

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from hpo import sync
 from hpo.tracking.mirror import Mirror
-from recsys.mlflow_client import open_client
+from recsys.artifacts.mlflow_client import open_client
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import StoredRun, by_trial, comparable
 

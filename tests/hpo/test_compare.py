@@ -8,10 +8,10 @@ import pytest
 
 from hpo.compare import main
 from hpo.errors import StudyError
-from hpo.ledger import Ledger
-from hpo.records import Outcome, StudyRecord
-from hpo.reports.comparison import read_side, warnings
-from hpo.storage import open_storage
+from hpo.execution.ledger import Ledger
+from hpo.reporting.study_comparison import read_side, warnings
+from hpo.study.records import Outcome, StudyRecord
+from hpo.study.storage import open_storage
 from tests.examples import conveyor
 from tests.hpo.real_study import RealStudy, write_csv
 from tests.hpo.scripted import ScriptedRunner, make_study, study_config

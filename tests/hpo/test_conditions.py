@@ -10,23 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.samplers import TPESampler
 
-from hpo.candidate import top_candidates
-from hpo.parameter import Condition, Parameter
-from hpo.records import StudyRecord
-from hpo.reports.advice import hints, importances, variance_shares
-from hpo.reports.reporting import write_report
-from hpo.reports.space_figures import (
-    importance_bars,
-    middle_tick,
-    parallel_coordinates,
-    slices,
-)
-from hpo.reports.tables import best_trials
-from hpo.reports.trials import complete, read_trials
-from hpo.samplers import make_sampler
-from hpo.space import SearchSpace
-from hpo.summary import table
-from hpo.tracking.projection import StudyView, project_trial
+from hpo.config.parameter import Condition, Parameter
+from hpo.config.search_space import SearchSpace
+from hpo.execution.summary import table
+from hpo.reporting.figures.space import importance_bars, middle_tick, parallel_coordinates, slices
+from hpo.reporting.insights import hints, importances, variance_shares
+from hpo.reporting.report import write_report
+from hpo.reporting.tables import best_trials
+from hpo.search.samplers import make_sampler
+from hpo.study.candidates import top_candidates
+from hpo.study.records import StudyRecord
+from hpo.study.trial_rows import complete, read_trials
+from hpo.tracking.trial_projection import StudyView, project_trial
 from tests.hpo.real_study import RealStudy
 from tests.hpo.scripted import epoch_result, make_ledger, make_study, study_config, study_record
 

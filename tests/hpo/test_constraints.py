@@ -10,20 +10,21 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hpo.candidate import top_candidates
-from hpo.constraints import Constraints
+from hpo.config.locations import Places
 from hpo.errors import PromotionError, SettingsError
-from hpo.ledger import Ledger
-from hpo.objective import Objective, Stop
-from hpo.places import Places
-from hpo.progress import LineProgress
-from hpo.records import Outcome, StudyRecord, best_complete, comparable
-from hpo.reports.tables import stages
-from hpo.reports.trials import read_trials
-from hpo.scheduler import Ended, Scheduler
-from hpo.study import leave_out, open_study
-from hpo.summary import ending
-from hpo.tracking.projection import StudyView, project_trial
+from hpo.execution.ledger import Ledger
+from hpo.execution.objective import Objective, Stop
+from hpo.execution.progress import LineProgress
+from hpo.execution.running_trial import Ended
+from hpo.execution.scheduler import Scheduler
+from hpo.execution.summary import ending
+from hpo.reporting.tables import stages
+from hpo.search.constraints import Constraints
+from hpo.study.candidates import top_candidates
+from hpo.study.lifecycle import leave_out, open_study
+from hpo.study.records import Outcome, StudyRecord, best_complete, comparable
+from hpo.study.trial_rows import read_trials
+from hpo.tracking.trial_projection import StudyView, project_trial
 from recsys.config import TrainConfig
 from tests.hpo.scripted import (
     MemoryProgress,

@@ -23,11 +23,11 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo import dashboard
+from hpo.config.locations import Places
+from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
+from hpo.dashboards.servers import DashboardServer, MlflowServer, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
-from hpo.guard import LOCAL_HOSTS, Guard
-from hpo.kept import artifact_folder, artifact_store
-from hpo.places import Places
-from hpo.servers import DashboardServer, MlflowServer, wait_until_ready
+from hpo.study.artifacts import artifact_folder, artifact_store
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import ROOT, environment
 from tests.hpo.fake_study import FakeStudy, places
@@ -266,7 +266,8 @@ def test_a_leash_ends_what_its_starter_left_behind(tmp_path: Path) -> None:
     )
     starter = (
         "import subprocess, sys, time\n"
-        "subprocess.Popen([sys.executable, '-m', 'hpo.leash', 'patient'], stdin=subprocess.PIPE)\n"
+        "name = 'hpo.dashboards.supervised'\n"
+        "subprocess.Popen([sys.executable, '-m', name, 'patient'], stdin=subprocess.PIPE)\n"
         "time.sleep(600)\n"
     )
     env = environment(PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")

@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpo import registry
-from hpo.candidate import Candidate
+from hpo.config.study_config import PromotionConfig
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
-from hpo.gate import rivals
-from hpo.gate.exam import Exam
 from hpo.gate.findings import Findings
-from hpo.gate.limits import ASKED, latency_ms, model_mb
 from hpo.gate.race import Race, Racer
-from hpo.gate.training import train
-from hpo.model_card import model_card
-from hpo.recipe import Recipe
-from hpo.settings import PromotionConfig
-from recsys import checkpoint
-from recsys.bootstrap import Interval, mean_interval
+from hpo.gate.serving_cost import ASKED, latency_ms, model_mb
+from hpo.gate.test_comparison import Exam
+from hpo.promotion.model_card import model_card
+from hpo.registry import versions as registry
+from hpo.registry.recipe import Recipe
+from hpo.study.candidates import Candidate
+from recsys.artifacts import checkpoint
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_run import open_run
 from recsys.config import TrainConfig
+from recsys.data.split import Split
 from recsys.errors import DataError
-from recsys.evaluation import TowerScorer
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.recommender import Recommender
-from recsys.split import Split
-from recsys.tracking import open_run
+from recsys.evaluation.bootstrap import Interval, mean_interval
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.models.baselines import BASELINES
+from recsys.retrieval.recommender import Recommender
+from recsys.training.fixed_epochs import train
 from tests import reference
 from tests.examples import conveyor_split
 from tests.hpo.fake_study import fake_record
@@ -94,7 +94,7 @@ def test_a_baseline_that_cannot_be_measured_is_not_replaced(
     def too_large(*_: object) -> None:
         raise DataError("20,000 items are too many")
 
-    monkeypatch.setitem(rivals.BASELINES, "ease", too_large)  # type: ignore[call-overload]
+    monkeypatch.setitem(BASELINES, "ease", too_large)  # type: ignore[call-overload]
     exam.face_baselines()
     needs = {found.rival: found.need for found in exam.comparisons}
     assert needs == {"popularity": None, "itemknn": 0.0}

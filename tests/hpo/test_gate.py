@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.config.study_config import PromotionConfig
 from hpo.errors import SettingsError
-from hpo.gate import lines
+from hpo.gate import tables as lines
 from hpo.gate.rivals import check_baselines
-from hpo.gate.verdict import compare, judge
-from hpo.settings import PromotionConfig
-from recsys.metrics import Floats
+from hpo.gate.rules import compare, judge
+from recsys.evaluation.metrics import Floats
 
 USERS, ASKED = 900, 8
 RULES = PromotionConfig()

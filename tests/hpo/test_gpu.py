@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hpo import environment as surroundings
-from hpo import worker
-from hpo.records import Attempt
-from hpo.reports.contenders import device_of
-from hpo.reports.trials import TrialRow
+from hpo.reporting.model_comparison import device_of
+from hpo.runners import worker
+from hpo.study import environment as surroundings
+from hpo.study.records import Attempt
+from hpo.study.trial_rows import TrialRow
+from recsys.cli.formatting import default_device, device_from
 from recsys.config import TrainConfig
-from recsys.console import default_device, device_from
+from recsys.data.split import Holdout
 from recsys.errors import ConfigError
-from recsys.fit import Fit
-from recsys.metrics import MetricName
-from recsys.split import Holdout
+from recsys.evaluation.metrics import MetricName
+from recsys.training.fit import Fit
 from tests.cuda_double import CudaDouble
 from tests.cuda_double import cuda as cuda
 from tests.examples import conveyor_split

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.gate.exam import Exam
-from hpo.gate.ground import ChampionScorer, NoCommonGround, common_ground, on_ground
+from hpo.config.study_config import PromotionConfig
+from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
 from hpo.gate.rivals import Champion
-from hpo.settings import PromotionConfig
-from recsys.checkpoint import Checkpoint
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.interactions import Interactions
-from recsys.split import Holdout, split
+from hpo.gate.test_comparison import Exam
+from recsys.artifacts.checkpoint import Checkpoint
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout, split
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from tests import reference
 from tests.examples import conveyor
 from tests.recsys.trained import Trained, train, trained

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hpo import failures as failures_module
 from hpo.errors import StudyStopped, WorkerDied
-from hpo.failures import FAILURES_IN_A_ROW, Failures
-from hpo.records import Outcome
-from hpo.scheduler import Ended, Scheduler
+from hpo.execution import failure_policy as failures_module
+from hpo.execution.failure_policy import FAILURES_IN_A_ROW, Failures
+from hpo.execution.running_trial import Ended
+from hpo.execution.scheduler import Scheduler
+from hpo.study.records import Outcome
 from recsys.config import TrainConfig
 from tests.hpo.scripted import (
     MemoryProgress,

@@ -13,11 +13,11 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.trial import TrialState
 
-from hpo import kept
 from hpo.errors import StudyError
-from hpo.kept import KeptFile, artifact_folder, kept_files
-from hpo.locks import exclusive
-from hpo.storage import beside
+from hpo.study import artifacts as kept
+from hpo.study.artifacts import KeptFile, artifact_folder, kept_files
+from hpo.study.locks import exclusive
+from hpo.study.storage import beside
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import eventually
 

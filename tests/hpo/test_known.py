@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hpo.assignment import Assignment
 from hpo.errors import WorkerDied
-from hpo.ledger import Ledger
-from hpo.records import Outcome, epochs_of
-from hpo.scheduler import Ended, Scheduler
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.scheduler import Scheduler
+from hpo.study.records import Outcome, epochs_of
 from recsys.config import TrainConfig
 from tests.hpo.scripted import (
     MemoryProgress,

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpo.launcher import quieten_optuna
-from hpo.records import Attempt, Outcome, StudyRecord, epochs_of
+from hpo.execution.launcher import quieten_optuna
 from hpo.run import main
-from hpo.samplers import make_sampler
+from hpo.search.samplers import make_sampler
+from hpo.study.records import Attempt, Outcome, StudyRecord, epochs_of
 from recsys.errors import RecsysError
 from tests.hpo.commands import (
     finish,
@@ -241,7 +241,7 @@ def test_no_sampler_is_called_experimental(name: str) -> None:
 def test_an_mlflow_that_is_left_out_may_be_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.launcher.launch", lambda request: int(request.tracking))
+    monkeypatch.setattr("hpo.execution.launcher.launch", lambda request: int(request.tracking))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
     call = [str(argument) for argument in arguments(tmp_path)]
     assert main(call) == 0

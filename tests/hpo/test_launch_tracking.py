@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.records import epochs_of
-from hpo.tracking.projection import STATUS
+from hpo.study.records import epochs_of
+from hpo.tracking.trial_projection import STATUS
 from tests.hpo.commands import (
     finish,
     in_mid_training,

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import sqlalchemy
 
-from hpo.records import Outcome
-from hpo.storage import existing_storage
-from hpo.study import load_study
+from hpo.study.lifecycle import load_study
+from hpo.study.records import Outcome
+from hpo.study.storage import existing_storage
 from tests.hpo.commands import (
     finish,
     in_mid_training,

@@ -9,9 +9,9 @@ import pytest
 from optuna import Trial
 from optuna.trial import TrialState
 
-from hpo.assignment import Assignment
-from hpo.ledger import Ledger
-from hpo.records import Attempt, Outcome, epochs_of
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment
+from hpo.study.records import Attempt, Outcome, epochs_of
 from tests.hpo.scripted import epoch_result, make_study, study_config
 
 

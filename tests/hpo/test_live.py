@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hpo.assignment import Assignment
+from hpo.config.toml_file import load_study_config
 from hpo.errors import WorkerDied
-from hpo.live import SPARK_WIDTH, LiveProgress, sparkline
-from hpo.objective import Objective, Stop
-from hpo.progress import LineProgress, shown_params
-from hpo.study_file import load_study_config
+from hpo.execution.live_view import SPARK_WIDTH, LiveProgress, sparkline
+from hpo.execution.objective import Objective, Stop
+from hpo.execution.progress import LineProgress, shown_params
+from hpo.execution.running_trial import Assignment
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
 
 STUDIES = Path(__file__).parents[2] / "studies"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.locks import LockHeld, exclusive, exclusive_registry, sqlite_path
-from recsys.sqlite_files import sqlite_url
+from hpo.study.locks import LockHeld, exclusive, exclusive_registry, sqlite_path
+from recsys.artifacts.sqlite import sqlite_url
 
 HOLD = """
 import sys
-from hpo.locks import exclusive
+from hpo.study.locks import exclusive
 with exclusive(sys.argv[1], "study"):
     print("held", flush=True)
     sys.stdin.read()
@@ -142,7 +142,7 @@ def test_a_disk_too_full_for_a_lock_is_a_sentence(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hpo.locks.FileLock.acquire", full)
+    monkeypatch.setattr("hpo.study.locks.FileLock.acquire", full)
     with (
         pytest.raises(SettingsError, match="optuna.db cannot be opened: .*No space left"),
         exclusive(url(tmp_path), "study"),

@@ -17,14 +17,14 @@ from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 
 from hpo import sync
-from hpo.kept import artifact_folder
-from hpo.locks import exclusive
-from hpo.places import Places
-from hpo.tracking.content import Content
+from hpo.config.locations import Places
+from hpo.study.artifacts import artifact_folder
+from hpo.study.locks import exclusive
 from hpo.tracking.mirror import Mirror
-from hpo.tracking.projection import project_trial
+from hpo.tracking.run_content import Content
+from hpo.tracking.trial_projection import project_trial
+from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.errors import TrackingError
-from recsys.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mirrored import all_states, assert_mirrored, mirror, study
 from tests.hpo.mlflow_server import (

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from optuna.trial import TrialState
 
-from hpo.registry import PROMOTION_OF
-from hpo.settings import StudyConfig
-from hpo.study import open_study
+from hpo.config.study_config import StudyConfig
+from hpo.study.lifecycle import open_study
+from hpo.study.records import PROMOTION_OF
 from hpo.tracking.mirror import Mirror
-from recsys.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_client import experiment_id, open_client
 from tests.hpo.fake_study import CONFIG, FakeStudy, places
 from tests.hpo.mlflow_server import StoredRun, by_trial
 

@@ -9,9 +9,9 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from hpo.places import Places
+from hpo.config.locations import Places
+from hpo.tracking.background import MirrorThread
 from hpo.tracking.mirror import Mirror, SyncReport
-from hpo.tracking.thread import MirrorThread
 from recsys.errors import TrackingError
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mirrored import all_states, assert_mirrored, mirror, study

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from hpo.errors import SettingsError
-from hpo.serving.model_store import ModelRefused, ModelStore, Reference
-from recsys.checkpoint import stored_files
+from hpo.registry.model_store import ModelRefused, ModelStore, Reference
+from recsys.artifacts.checkpoint import stored_files
 from recsys.errors import TrackingError
 from tests.hpo.registered import Registered, another
 from tests.recsys.trained import trained

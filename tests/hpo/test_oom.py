@@ -14,7 +14,7 @@ from hpo.runners import oom
 from hpo.runners.oom import OomKills
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
-from recsys.prepared import save_holdout
+from recsys.data.holdout_file import save_holdout
 from tests.examples import conveyor_split
 
 PID = 77

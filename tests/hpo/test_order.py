@@ -11,11 +11,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.records import Attempt, Outcome
-from hpo.samplers import make_sampler
-from hpo.scheduler import Scheduler
-from hpo.settings import StudyConfig
-from hpo.space import SearchSpace
+from hpo.config.search_space import SearchSpace
+from hpo.config.study_config import StudyConfig
+from hpo.execution.scheduler import Scheduler
+from hpo.search.samplers import make_sampler
+from hpo.study.records import Attempt, Outcome
 from recsys.config import TrainConfig
 from tests.hpo.scripted import (
     MemoryProgress,

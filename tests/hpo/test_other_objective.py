@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from hpo.gate.findings import from_json, to_json
-from hpo.gate.outcome import Promotion
-from hpo.promotion import promote
-from hpo.recipe import Recipe
-from hpo.records import Outcome, epochs_of
-from hpo.retraining import retrain
-from hpo.serving.model_store import ModelStore, Reference
-from recsys.mlflow_client import open_client
+from hpo.promotion.outcome import Promotion
+from hpo.promotion.promote import promote
+from hpo.promotion.retrain import retrain
+from hpo.registry.model_store import ModelStore, Reference
+from hpo.registry.recipe import Recipe
+from hpo.study.records import Outcome, epochs_of
+from recsys.artifacts.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.commands import run, shop, study_file, study_in
 from tests.hpo.mlflow_server import by_trial

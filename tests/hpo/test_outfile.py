@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hpo.errors import SettingsError, StudyError
-from hpo.reports.export import STDOUT, check_files, write_frame
+from hpo.errors import StudyError
+from hpo.reporting.export import STDOUT, check_files, write_frame
+from recsys.errors import Problems
 
 FRAME = pl.DataFrame({"number": [0, 1]})
 TEXT = "number\n0\n1\n"
@@ -60,7 +61,7 @@ def test_csv_to_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ],
 )
 def test_names_that_are_refused(csv: str | None, parquet: str | None, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(Problems, match=message):
         check_files(csv and Path(csv), parquet and Path(parquet))  # type: ignore[arg-type]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial
 
-from hpo import ledger as ledger_module
-from hpo.assignment import Assignment
-from hpo.ledger import Ledger
-from hpo.records import Attempt, Outcome, epochs_of
-from hpo.scheduler import Ended, Scheduler
+from hpo.execution import ledger as ledger_module
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.scheduler import Scheduler
+from hpo.study.records import Attempt, Outcome, epochs_of
 from tests.hpo.scripted import MemoryProgress, ScriptedRunner, make_study, study_config
 
 CURVE = [0.1, 0.2, 0.3, 0.4]

@@ -13,14 +13,14 @@ import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from hpo import scheduler as scheduler_module
-from hpo.assignment import Assignment
 from hpo.errors import SettingsError, StudyStopped
-from hpo.ledger import Ledger
-from hpo.locks import LockHeld, exclusive
-from hpo.scheduler import Ended, Scheduler
-from hpo.storage import open_storage
-from hpo.study import open_study
+from hpo.execution import scheduler as scheduler_module
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.scheduler import Scheduler
+from hpo.study.lifecycle import open_study
+from hpo.study.locks import LockHeld, exclusive
+from hpo.study.storage import open_storage
 from recsys.config import TrainConfig
 from tests.hpo.mlflow_server import eventually
 from tests.hpo.postgresql import postgresql_url
@@ -28,7 +28,7 @@ from tests.hpo.scripted import MemoryProgress, ScriptedRunner, study_config, stu
 
 __all__ = ["postgresql_url"]
 
-START = "import sys; from hpo.storage import open_storage; open_storage(sys.argv[1])"
+START = "import sys; from hpo.study.storage import open_storage; open_storage(sys.argv[1])"
 
 
 def test_six_first_starters_then_one_owner_and_an_exact_study(postgresql_url: str) -> None:

@@ -17,23 +17,23 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.candidate import top_candidates
-from hpo.data import load_split
 from hpo.errors import PromotionError, StudyError
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
-from hpo.promotion import promote
-from hpo.records import Outcome, StudyRecord
+from hpo.promotion.promote import promote
+from hpo.registry.model_store import ModelStore, Reference
 from hpo.report import main as report_main
-from hpo.serving.model_store import ModelStore, Reference
+from hpo.study.candidates import top_candidates
+from hpo.study.data import load_split
+from hpo.study.records import Outcome, StudyRecord
 from hpo.sync import main as sync_main
-from recsys.checkpoint import load
-from recsys.checkpoint_files import sha256
-from recsys.evaluation import TowerScorer
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.recommender import Recommender
-from recsys.split import TEST
-from recsys.trainer import Trainer
+from recsys.artifacts.checkpoint import load
+from recsys.artifacts.checkpoint_files import sha256
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.data.split import TEST
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.retrieval.recommender import Recommender
+from recsys.training.trainer import Trainer
 from tests import reference
 from tests.hpo.promoting import QUICK, alias, all_runs, real, runs, standing, versions
 from tests.hpo.real_study import RealStudy

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo import promoter, registry, versions
-from hpo.gate.outcome import Order
-from hpo.places import Places
-from hpo.promotion import promote, roll_back
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.tracking import log_model
+from hpo.config.locations import Places
+from hpo.promotion import promoter
+from hpo.promotion import registration as versions
+from hpo.promotion.outcome import Order
+from hpo.promotion.promote import promote, roll_back
+from hpo.registry import versions as registry
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_run import log_model
 from tests.hpo.commands import environment
 from tests.hpo.real_study import RealStudy
 from tests.hpo.registered import Registered

@@ -19,7 +19,7 @@ from optuna.pruners import (
 )
 from optuna.trial import TrialState
 
-from hpo.pruning import PruningRule, pruning_rule
+from hpo.search.pruners import PruningRule, pruning_rule
 from tests.hpo.scripted import study_config
 
 MOST = 30

@@ -11,11 +11,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import invocations
 
-from hpo.model_card import ASKING
-from hpo.packaging import save_pyfunc
-from recsys import checkpoint
-from recsys.questions import Answer, Question
-from recsys.recommender import Recommender
+from hpo.promotion.model_card import ASKING
+from hpo.registry.pyfunc import save_pyfunc
+from recsys.artifacts import checkpoint
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import Answer, Question
 from tests.recsys.trained import trained
 
 VISITED = '["i3", "i4", "nope"]'

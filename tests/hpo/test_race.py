@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.candidate import Candidate, default_candidate, top_candidates
-from hpo.data import load_split
 from hpo.errors import PromotionError
 from hpo.gate import race as race_module
-from hpo.gate.lines import luck_line, race_rows
 from hpo.gate.race import decide, fresh_seeds, run_race
-from hpo.records import StudyRecord
-from hpo.samplers import derive_seed
+from hpo.gate.tables import luck_line, race_rows
+from hpo.search.samplers import derive_seed
+from hpo.study.candidates import Candidate, default_candidate, top_candidates
+from hpo.study.data import load_split
+from hpo.study.records import StudyRecord
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.metrics import Floats
-from recsys.trainer import Trainer
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import Floats
+from recsys.training.trainer import Trainer
 from tests.hpo.fake_study import fake_record
 from tests.hpo.real_study import RealStudy
 

@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from hpo.errors import HpoError, SettingsError
-from hpo.outfile import LOCK
+from hpo.errors import HpoError
 from hpo.recommend import main, progress_line
 from hpo.serving import bulk
-from recsys.recommender import Recommender
+from recsys.cli.output_file import LOCK
+from recsys.errors import Problems
+from recsys.retrieval.recommender import Recommender
 from tests.hpo.registered import Registered
 from tests.recsys.trained import trained
 
@@ -123,7 +124,7 @@ def test_wrong_options(
     (tmp_path / "two.csv").write_text("u1,a@b.example\nu2,c@d.example\n")
     (tmp_path / "latin").write_bytes("u1\nñ\n".encode("latin-1"))
     pl.DataFrame({"person": ["u1"]}).write_parquet(tmp_path / "other.parquet")
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(Problems, match=message):
         main([*command, *options])
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hpo.serving import replies
-from hpo.serving.api import Ask, Found
-from hpo.serving.replies import Replies
-from recsys.questions import Answer, Question
-from recsys.recommender import Recommender
+from hpo.serving import reply_cache as replies
+from hpo.serving.reply_cache import Replies
+from hpo.serving.schemas import Ask, Found
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import Answer, Question
 from tests.hpo.registered import Client, Registered, another, running
 
 

@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from hpo import replay
 from hpo.errors import StudyError
-from hpo.records import (
+from hpo.study.records import (
     ATTEMPT,
     EPOCHS,
     OUTCOME,
@@ -25,7 +25,7 @@ from hpo.records import (
     epochs_of,
     epochs_to_columns,
 )
-from hpo.replaying import trial_to_replay
+from hpo.study.replayer import trial_to_replay
 from recsys.errors import CheckpointError
 from tests.hpo.commands import run, shop, study_file, study_in
 from tests.hpo.scripted import epoch_result, make_study, study_config
@@ -146,7 +146,7 @@ def test_a_long_training_that_is_the_same_is_told_in_few_lines(
 ) -> None:
     folder, _ = twins[0]
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("hpo.replaying.SAID", 1)
+    monkeypatch.setattr("hpo.study.replayer.SAID", 1)
     assert replay.main(["--trial", "0"]) == 0
     assert capsys.readouterr().out.count("stored 0.") == 1
 

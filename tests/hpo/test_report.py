@@ -16,31 +16,39 @@ import polars as pl
 import pytest
 import torch
 
-from hpo.data import load_split
+from hpo.config.locations import Places
 from hpo.errors import StudyError
-from hpo.kept import artifact_folder, kept_files
-from hpo.ledger import Ledger
-from hpo.locks import exclusive
-from hpo.places import Places
-from hpo.records import Outcome, StudyRecord
-from hpo.report import folder_name, main, report_at_end, report_folder
-from hpo.reports.contenders import BEST, DEFAULT
-from hpo.reports.figures import durations, history, learning_curves
-from hpo.reports.parts import with_bounds
-from hpo.reports.reporting import FILES, PICTURES, find_out, report_files, write_report
-from hpo.reports.sections import Findings
-from hpo.reports.trials import best_so_far, read_trials
+from hpo.execution.ledger import Ledger
+from hpo.report import main
+from hpo.reporting.document import with_bounds
+from hpo.reporting.figures.search import durations, history, learning_curves
+from hpo.reporting.model_comparison import BEST, DEFAULT
+from hpo.reporting.report import (
+    FILES,
+    PICTURES,
+    find_out,
+    folder_name,
+    report_at_end,
+    report_files,
+    report_folder,
+    write_report,
+)
+from hpo.reporting.sections import Findings
+from hpo.study.artifacts import artifact_folder, kept_files
+from hpo.study.data import load_split
+from hpo.study.locks import exclusive
+from hpo.study.records import Outcome, StudyRecord
+from hpo.study.trial_rows import best_so_far, read_trials
+from hpo.tracking.background import bring_into_mlflow
 from hpo.tracking.mirror import Mirror
-from hpo.tracking.once import bring_into_mlflow
 from recsys import evaluate
-from recsys.bootstrap import mean_interval
-from recsys.checkpoint import load
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.fit import Fit
-from recsys.holding_out import TEST
-from recsys.interactions import Interactions
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.split import Split
+from recsys.artifacts.checkpoint import load
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.data.interactions import Interactions
+from recsys.data.split import TEST, Split
+from recsys.evaluation.bootstrap import mean_interval
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.training.fit import Fit
 from tests.hpo.mlflow_server import by_trial, stored_runs
 from tests.hpo.real_study import BASE, RealStudy
 from tests.hpo.scripted import ScriptedRunner, make_ledger, study_config
@@ -178,7 +186,7 @@ def test_the_models_are_those_that_the_study_trained(
     real: RealStudy, findings: Findings, page: Page
 ) -> None:
     """Trained here by the trainer's own loop, user by user."""
-    from hpo.space import SearchSpace
+    from hpo.config.search_space import SearchSpace
 
     study = real.train("shop", 0)
     best = study.best_trial
@@ -363,7 +371,7 @@ def test_a_model_that_came_out_differently_is_not_kept(
 ) -> None:
     real = RealStudy(tmp_path)
     study = real.train("kept", 2)
-    monkeypatch.setattr("hpo.reports.contenders.EXACT", -1.0)  # nothing counts as the same
+    monkeypatch.setattr("hpo.reporting.model_comparison.EXACT", -1.0)  # nothing counts as the same
     said = write_report(real.places, "kept", tmp_path / "out")
     assert said.is_kept
     number = study.best_trial.number
@@ -403,7 +411,7 @@ def test_a_sync_that_takes_long_is_not_waited_for(
     real = RealStudy(tmp_path)
     study = real.train("kept", 1)
     Mirror(real.places, "kept").sync()
-    monkeypatch.setattr("hpo.tracking.once.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
     with exclusive(real.places.storage, study.study_name, role="sync"):
         said = bring_into_mlflow(real.places, "kept")
     assert said == "not in MLflow: the last sync was not waited for; bring it there with hpo.sync"
@@ -437,7 +445,7 @@ def whole(findings: Findings) -> Split:
 def test_the_end_of_a_study_writes_its_report(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.reports.reporting.load_split", None)  # the data is there already
+    monkeypatch.setattr("hpo.reporting.report.load_split", None)  # the data is there already
     folder = report_folder(real.places, "shop")
     best = real.train("shop", 0).best_trial.number
     said, news = report_at_end(real.places, "shop", whole, log=False).splitlines()
@@ -454,7 +462,7 @@ def test_a_report_that_fails_costs_the_study_nothing(
     assert said.startswith("no report: ModuleNotFoundError: ")
     assert "matplotlib" in said
     assert "Traceback" in caplog.text
-    monkeypatch.setattr("hpo.report.REPORTS", "shop.csv")  # a file
+    monkeypatch.setattr("hpo.reporting.report.REPORTS", "shop.csv")  # a file
     said = report_at_end(real.places, "shop", whole, log=True)
     assert said.startswith("no report: the report cannot be written to")
 
@@ -463,11 +471,12 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = read_trials(real.train("shop", 0))
-    monkeypatch.setattr("hpo.report.SMALL_SECONDS", 0.0)
-    monkeypatch.setattr("hpo.report.SMALL_SHARE", 0.0)
+    monkeypatch.setattr("hpo.reporting.report.SMALL_SECONDS", 0.0)
+    monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 0.0)
     said = report_at_end(real.places, "shop", whole, log=False)
     assert re.fullmatch(r"no report yet: it would train for about \d+ s \(hpo.report\)", said)
-    monkeypatch.setattr("hpo.report.SMALL_SHARE", 2.0)  # three trainings are fewer than eleven
+    # three trainings are fewer than eleven
+    monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 2.0)
     assert sum(trial.seconds for trial in trials) > 0
     assert report_at_end(real.places, "shop", whole, log=False).startswith("report: ")
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo import promoter
+from hpo.config.locations import Places
 from hpo.errors import PromotionError
-from hpo.gate.outcome import Promotion
-from hpo.places import Places
-from hpo.promotion import promote
-from hpo.recipe import Recipe
+from hpo.promotion import promoter
+from hpo.promotion.outcome import Promotion
+from hpo.promotion.promote import promote
+from hpo.promotion.retrain import Unchanged, retrain
+from hpo.registry.model_store import ModelStore, Reference
+from hpo.registry.recipe import Recipe
 from hpo.retrain import main as retrain_main
-from hpo.retraining import Unchanged, retrain
-from hpo.serving.model_store import ModelStore, Reference
-from recsys.mlflow_client import open_client
+from recsys.artifacts.mlflow_client import open_client
 from tests.examples import conveyor
 from tests.hpo.promoting import QUICK, holders, real, runs, standing, versions
 from tests.hpo.real_study import RealStudy, write_csv

@@ -18,18 +18,18 @@ import pytest
 import torch
 
 from hpo.errors import Parked, TrainingFailed, WorkerDied
-from hpo.runners import Runner
 from hpo.runners import process as process_module
+from hpo.runners.base import Runner
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
+from recsys.data.features import Features
+from recsys.data.holdout_file import save_holdout
+from recsys.data.split import Holdout
 from recsys.errors import DivergedError
-from recsys.features import Features
-from recsys.metrics import MetricName, Metrics
-from recsys.prepared import save_holdout
-from recsys.snapshot import load_snapshot
-from recsys.split import Holdout
+from recsys.evaluation.metrics import MetricName, Metrics
+from recsys.training.epoch import EpochResult
+from recsys.training.snapshot import load_snapshot
 from tests.examples import conveyor_split, exploding
 
 METRIC: MetricName = "recall_at_10"
@@ -94,7 +94,7 @@ def serves(runner: Runner) -> bool:
 
 
 class TestEveryRunner:
-    """The contract of `hpo.runners.Runner`."""
+    """The contract of `hpo.runners.base.Runner`."""
 
     def test_epochs_come_in_order_and_repeat_exactly(self, runner: Runner) -> None:
         first, again = shown(runner.epochs(CONFIG)), shown(runner.epochs(CONFIG))
@@ -298,14 +298,14 @@ def test_the_worker_ends_when_its_launcher_is_killed(data: Path, tmp_path: Path)
     )
     assert launcher.stdout is not None
     worker = psutil.Process(int(launcher.stdout.readline()))
-    assert "hpo.worker" in worker.cmdline()
+    assert "hpo.runners.worker" in worker.cmdline()
     launcher.kill()
     launcher.communicate()
     worker.wait(timeout=10)
 
 
 def test_workers_import_neither_optuna_nor_mlflow() -> None:
-    check = "import hpo.worker, sys; print(sorted({'optuna', 'mlflow'} & set(sys.modules)))"
+    check = "import hpo.runners.worker, sys; print(sorted({'optuna', 'mlflow'} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )

@@ -14,17 +14,17 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError
 
-from hpo import scheduler as scheduler_module
-from hpo.assignment import Assignment
+from hpo.config.study_config import StudyConfig
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
-from hpo.ledger import Ledger
-from hpo.records import Outcome, epochs_of
+from hpo.execution import scheduler as scheduler_module
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.scheduler import Scheduler
 from hpo.runners.inline import InlineRunner
-from hpo.scheduler import Ended, Scheduler
-from hpo.settings import StudyConfig
+from hpo.study.records import Outcome, epochs_of
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
 from recsys.errors import DivergedError
+from recsys.training.epoch import EpochResult
 from tests.examples import conveyor_split
 from tests.hpo.mlflow_server import eventually
 from tests.hpo.scripted import (

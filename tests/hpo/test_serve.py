@@ -19,17 +19,17 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.data import load_split
 from hpo.errors import SettingsError
-from hpo.promotion import promote
-from hpo.records import StudyRecord
-from hpo.registry import MODEL
+from hpo.promotion.promote import promote
+from hpo.registry.versions import MODEL
 from hpo.serve import listen
 from hpo.serving import batching
-from hpo.serving.api import MAX_BODY_BYTES
-from recsys.evaluation import TowerScorer
-from recsys.questions import Question
-from recsys.recommender import Recommender
+from hpo.serving.schemas import MAX_BODY_BYTES
+from hpo.study.data import load_split
+from hpo.study.records import StudyRecord
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import Question
 from tests import reference
 from tests.examples import conveyor
 from tests.hpo.commands import start

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hpo.data import load_data
+from hpo.config.locations import Places
+from hpo.config.override import Override
+from hpo.config.study_config import StudyConfig
+from hpo.config.toml_file import default_name, dump_study_config, load_study_config
 from hpo.errors import SettingsError
-from hpo.override import Override
-from hpo.places import Places
 from hpo.run import main
-from hpo.settings import StudyConfig
-from hpo.study_file import default_name, dump_study_config, load_study_config
-from recsys.datasets import load_dataset
+from hpo.study.data import load_data
+from recsys.datasets.registry import load_dataset
 from recsys.errors import DataError
 from tests.hpo.commands import ROOT
 

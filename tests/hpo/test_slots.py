@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hpo.slots import MAX_WORKERS, worker_devices
+from hpo.runners.devices import MAX_WORKERS, worker_devices
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.samplers import derive_seed, make_sampler
-from hpo.space import SearchSpace
+from hpo.config.search_space import SearchSpace
+from hpo.search.samplers import derive_seed, make_sampler
 from tests.hpo.scripted import study_config
 
 SPACE = {

@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from hpo.errors import WorkerDied
-from hpo.runners import patience, worker_process
+from hpo.runners import watchdog as patience
+from hpo.runners import worker_process
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
-from recsys.prepared import save_holdout
+from recsys.data.holdout_file import save_holdout
 from tests.examples import conveyor_split
 
 CONFIG = TrainConfig(dim=8, epochs=4, batch_size=32)
@@ -21,8 +22,8 @@ LONG = CONFIG.replace(epochs=10_000, patience=10_000)
 
 WORKER = """
 import threading, time
-from hpo import worker
-from recsys.trainer import Trainer
+from hpo.runners import worker
+from recsys.training.trainer import Trainer
 
 worker.ALIVE_SECONDS = 0.2
 once = [2.5]

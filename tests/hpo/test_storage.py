@@ -13,8 +13,8 @@ import pytest
 from optuna.study import StudyDirection
 
 from hpo.errors import SettingsError
-from hpo.storage import existing_storage, open_storage, working_folder
-from recsys.sqlite_files import sqlite_url
+from hpo.study.storage import existing_storage, open_storage, working_folder
+from recsys.artifacts.sqlite import sqlite_url
 
 
 def test_the_next_launcher_clears_what_a_killed_one_left(
@@ -44,7 +44,7 @@ def test_a_database_whose_folder_cannot_be_written(
     url = f"sqlite:///{path.as_posix()}"
     open_storage(url).create_new_study([StudyDirection.MAXIMIZE], "kept")
     gc.collect()  # the last connection folds the -wal into the file
-    monkeypatch.setattr("recsys.sqlite_files.is_writable", lambda _: False)
+    monkeypatch.setattr("recsys.artifacts.sqlite.is_writable", lambda _: False)
     reading = existing_storage(url)
     assert "immutable" in str(reading.engine.url)
     assert [study.study_name for study in reading.get_all_studies()] == ["kept"]

@@ -11,18 +11,18 @@ import optuna
 import pytest
 from sqlalchemy import text
 
-from hpo.candidate import default_candidate, top_candidates
+from hpo.config.study_config import StudyConfig
 from hpo.errors import PromotionError, SettingsError, StudyError
-from hpo.ledger import Ledger
-from hpo.records import Outcome, StudyRecord, comparable
-from hpo.reports.trials import default_trial, read_trials
-from hpo.samplers import derive_seed, make_sampler
-from hpo.scheduler import Scheduler
-from hpo.settings import StudyConfig
-from hpo.storage import open_storage
-from hpo.study import load_study, open_study
-from hpo.summary import table
-from hpo.warm_starts import with_best_of
+from hpo.execution.ledger import Ledger
+from hpo.execution.scheduler import Scheduler
+from hpo.execution.summary import table
+from hpo.search.samplers import derive_seed, make_sampler
+from hpo.study.candidates import default_candidate, top_candidates
+from hpo.study.lifecycle import load_study, open_study
+from hpo.study.records import Outcome, StudyRecord, comparable
+from hpo.study.storage import open_storage
+from hpo.study.trial_rows import default_trial, read_trials
+from hpo.study.warm_starts import with_best_of
 from tests.hpo.scripted import (
     SPACE,
     MemoryProgress,
@@ -35,7 +35,7 @@ from tests.hpo.scripted import (
 
 START = """
 import sys
-from hpo.storage import open_storage
+from hpo.study.storage import open_storage
 open_storage(sys.argv[1])
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpo.records import StudyRecord
+from hpo.study.records import StudyRecord
 from tests.hpo.commands import run, study_file, study_in
 from tests.recsys.test_feature_command import leaks, shop
 

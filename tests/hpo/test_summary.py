@@ -7,11 +7,12 @@ import shlex
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from hpo.model_card import _as_code
-from hpo.places import Places
-from hpo.records import OUTCOME, Cause, Outcome
-from hpo.scheduler import Ended
-from hpo.summary import command, ending, next_lines
+from hpo.config.locations import Places
+from hpo.config.next_commands import command, next_lines
+from hpo.execution.running_trial import Ended
+from hpo.execution.summary import ending
+from hpo.promotion.model_card import _as_code
+from hpo.study.records import OUTCOME, Cause, Outcome
 
 
 def study(*trials: tuple[TrialState, Cause | None]) -> optuna.Study:

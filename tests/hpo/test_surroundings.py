@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.output import steadfast
-from hpo.records import Outcome
+from hpo.execution.request import steadfast
+from hpo.study.records import Outcome
 from tests.hpo.commands import (
     PATIENCE_SECONDS,
     environment,

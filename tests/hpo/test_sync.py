@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 
 from hpo import sync
 from hpo.errors import StudyError
-from hpo.locks import exclusive
+from hpo.study.locks import exclusive
+from recsys.artifacts.mlflow_client import TrackingUriError
 from recsys.errors import TrackingError
-from recsys.mlflow_client import TrackingUriError
 from tests.hpo.fake_study import FakeStudy, places
 from tests.hpo.mlflow_server import by_trial, eventually, stored_runs
 
@@ -107,7 +107,7 @@ def test_a_lock_that_cannot_be_made_is_told(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system", "somewhere/x.lock")
 
-    monkeypatch.setattr("hpo.locks.FileLock.acquire", refuse)
+    monkeypatch.setattr("hpo.study.locks.FileLock.acquire", refuse)
     for flags in ([], ["--check"]):
         with pytest.raises(StudyError, match=r"x\.lock: Read-only file system; make that folder"):
             sync.main(options(study, *flags))

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.columns import Columns
 from recsys.errors import DataError
-from recsys.readers import read_dataset
+from recsys.readers.columns import Columns
+from recsys.readers.reader import read_dataset
 
 HEAD = "user_id,item_id,timestamp\n"
 GOOD = HEAD + "a,x,100\nb,y,200\n"

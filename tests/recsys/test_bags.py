@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.bags import Bags
-from recsys.features import Features
+from recsys.data.features import Features
+from recsys.models.feature_bags import Bags
 
 FEATURES = Features(
     np.array([0, 2, 1, 0, 1, 2], np.int32), np.array([0, 2, 2, 3, 6]), ("a", "b"), (1, 2)

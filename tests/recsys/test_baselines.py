@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsys import baselines
-from recsys.baselines import Popularity, ease, item_knn
+from recsys.data.interactions import Interactions, Repeats
+from recsys.data.split import split
 from recsys.errors import DataError
-from recsys.evaluation import Evaluator
-from recsys.interactions import Interactions, Repeats
-from recsys.split import split
+from recsys.evaluation.evaluator import Evaluator
+from recsys.models import baselines
+from recsys.models.baselines import Popularity, ease, item_knn
 from tests import reference
 from tests.examples import random_log
 

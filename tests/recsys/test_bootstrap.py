@@ -7,7 +7,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from recsys.bootstrap import mean_interval, mean_intervals
+from recsys.evaluation.bootstrap import mean_interval, mean_intervals
 
 
 def test_holds_the_true_mean_as_often_as_it_says() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.checkpoint import load, origin, save, stored_files
+from recsys.artifacts.checkpoint import load, origin, save, stored_files
+from recsys.data.interactions import Interactions
 from recsys.errors import CheckpointError
-from recsys.evaluation import Histories, TowerScorer
-from recsys.interactions import Interactions
-from recsys.trainer import Trainer
+from recsys.evaluation.evaluator import Histories, TowerScorer
+from recsys.training.trainer import Trainer
 from tests.examples import aisles, random_log
 from tests.recsys.trained import CONFIG, Trained, train, trained
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.cli import INTERRUPTED
+from recsys.cli.entry import INTERRUPTED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -20,7 +20,7 @@ def run(folder: Path, main: str, **modules: str) -> subprocess.CompletedProcess[
         (folder / f"{name}.py").write_text(textwrap.dedent(text))
     program = f"""
         import os, signal
-        from recsys.cli import run_command
+        from recsys.cli.entry import run_command
 
         def main(argv):
             {main}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.codes import CodeColumn
+from recsys.readers.categorical import CodeColumn
 
 PLAIN = st.integers(0, 99).map(str)
 ODD = st.sampled_from(["07", "-3", "", "a", "1.0", "+1", "1" * 30, str(2**26), str(2**63)])

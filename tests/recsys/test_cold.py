@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.cold import cold_recall
-from recsys.interactions import Interactions
-from recsys.split import Holdout
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout
+from recsys.evaluation.cold_start import cold_recall
 
 CPU = torch.device("cpu")
 N_ITEMS = 40

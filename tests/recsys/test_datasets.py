@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.arguments import add_data_arguments, dataset_from
-from recsys.datasets import load_dataset, load_ml_100k
+from recsys.cli.arguments import add_data_arguments, dataset_from
+from recsys.datasets.movielens import INTER_HEADER, ML_100K, TERMS, Release
+from recsys.datasets.registry import load_dataset, load_ml_100k
 from recsys.errors import DataError
-from recsys.movielens import INTER_HEADER, ML_100K, TERMS, Release
-from recsys.readers import read_dataset
+from recsys.readers.reader import read_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "ml-100k"
@@ -237,7 +237,7 @@ def test_flags(tmp_path):
 
 def test_flags_cost_no_heavy_import():
     code = (
-        "import sys, argparse; from recsys.arguments import add_data_arguments; "
+        "import sys, argparse; from recsys.cli.arguments import add_data_arguments; "
         "add_data_arguments(argparse.ArgumentParser()); "
         "assert not {'polars', 'torch', 'numpy', 'pooch'} & set(sys.modules)"
     )

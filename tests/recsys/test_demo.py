@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.demo import DEMO_SEED, demo_dataset, demo_files, demo_sha256
-from recsys.readers import read_dataset
+from recsys.datasets.demo import DEMO_SEED, demo_dataset, demo_files, demo_sha256
+from recsys.readers.reader import read_dataset
 
 SHA256 = "6dbf9d948b6b42afdaad337b00539879eafcea3e4f82c940d715f52b16556cde"
 

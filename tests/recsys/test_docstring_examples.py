@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from recsys import checkpoint
+from recsys.artifacts import checkpoint
 from recsys.config import TrainConfig
-from recsys.fit import Fit
-from recsys.recommender import Recommender
-from recsys.split import split
+from recsys.data.split import split
+from recsys.retrieval.recommender import Recommender
+from recsys.training.fit import Fit
 from tests.examples import conveyor
 from tests.recsys.trained import trained
 

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.evaluation import Evaluator, Histories, TowerScorer, encode_users
-from recsys.interactions import Interactions
-from recsys.metrics import UserMetrics
-from recsys.ranking import ranks
-from recsys.split import Holdout, split
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout, split
+from recsys.evaluation.evaluator import Evaluator, Histories, TowerScorer, encode_users
+from recsys.evaluation.metrics import UserMetrics
+from recsys.evaluation.ranking import ranks
 from tests import reference
 from tests.examples import random_log
 from tests.recsys.trained import trained

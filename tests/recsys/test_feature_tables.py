@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recsys.data.dataset import Dataset
+from recsys.data.interactions import Interactions
+from recsys.datasets.features import with_features
+from recsys.datasets.pii import why_personal
 from recsys.errors import DataError
-from recsys.feature_tables import with_features
-from recsys.interactions import Interactions
-from recsys.personal import why_personal
-from recsys.readers import Dataset, read_dataset
+from recsys.readers.reader import read_dataset
 
 PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra")
 USERS = pl.DataFrame(

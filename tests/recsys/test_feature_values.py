@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys import feature_values
-from recsys.feature_values import BUCKETS, as_number, encode, guess_kind
+from recsys.datasets import encoding as feature_values
+from recsys.datasets.encoding import BUCKETS, as_number, encode, guess_kind
 
 
 def bags(column: pl.Series, kind: str) -> list[list[int]]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.data.interactions import Interactions, sorted_ids
 from recsys.errors import DataError
-from recsys.interactions import Interactions, sorted_ids
 
 IDS = st.text("0129ab-", min_size=1, max_size=3)
 # (user, item, time): few values, so that repeats and ties are common.

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from recsys import indexed_catalogue, indexing
-from recsys.checkpoint import load, save, stored_files
+from recsys.artifacts.checkpoint import load, save, stored_files
 from recsys.config import TrainConfig
+from recsys.data.interactions import Interactions, Repeats
 from recsys.errors import CheckpointError
-from recsys.indexing import build_index, n_lists, recall_at_k, with_index
-from recsys.interactions import Interactions, Repeats
-from recsys.item_index import IndexFacts, ItemIndex
-from recsys.list_search import sort_into_lists
-from recsys.model import TwoTower
-from recsys.questions import Question
-from recsys.recommender import Recommender
-from recsys.trainer import new_model
+from recsys.models.two_tower import TwoTower, new_model
+from recsys.retrieval import approximate as indexed_catalogue
+from recsys.retrieval import index_builder as indexing
+from recsys.retrieval.index import IndexFacts, ItemIndex
+from recsys.retrieval.index_builder import build_index, n_lists, recall_at_k, with_index
+from recsys.retrieval.ivf import sort_into_lists
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import Question
 from tests.recsys.trained import trained
 
 N_ITEMS, N_USERS, DIM, GROUP = 3000, 300, 16, 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.losses import softmax_loss
+from recsys.training.losses import softmax_loss
 
 
 def case(seed: int = 0) -> dict[str, torch.Tensor]:

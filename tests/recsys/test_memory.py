@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.memory import forget_peaks, peak_gpu_mb, peak_resident_mb
+from recsys.training.resources import forget_peaks, peak_gpu_mb, peak_resident_mb
 from tests.cuda_double import CudaDouble
 from tests.cuda_double import cuda as cuda
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.errors import TrackingError
-from recsys.mlflow_client import (
+from recsys.artifacts.mlflow_client import (
     TrackingUriError,
     check_tracking_uri,
     experiment_id,
@@ -22,8 +21,11 @@ from recsys.mlflow_client import (
     sqlite_file,
     tracking_errors,
 )
+from recsys.errors import TrackingError
 
-START = "import sys; from recsys.mlflow_client import open_client; open_client(sys.argv[1])"
+START = (
+    "import sys; from recsys.artifacts.mlflow_client import open_client; open_client(sys.argv[1])"
+)
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///mlruns", "C:\\runs", ""])
@@ -47,7 +49,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     first._tracking_client.store._dispose_engine()  # folds the -wal into the file
     (tmp_path / "mlflow.db.create.lock").unlink(missing_ok=True)
     before = sorted(tmp_path.glob("mlflow*"))
-    monkeypatch.setattr("recsys.sqlite_files.is_writable", lambda _: False)
+    monkeypatch.setattr("recsys.artifacts.sqlite.is_writable", lambda _: False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     client = open_client(uri)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from recsys.config import TrainConfig
-from recsys.model import TwoTower
-from recsys.windows import histories
+from recsys.models.histories import histories
+from recsys.models.two_tower import TwoTower
 
 
 def test_a_user_whose_whole_history_is_dropped_moves_nothing() -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from recsys.checkpoint import save
+from recsys.artifacts.checkpoint import save
 from recsys.config import TrainConfig
-from recsys.model_size import model_mb
-from recsys.trainer import new_model
+from recsys.models.size import model_mb
+from recsys.models.two_tower import new_model
 from tests.examples import conveyor, with_groups
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import torch
 
 from recsys.config import TrainConfig
-from recsys.negatives import DRAWN, WHOLE_CATALOGUE, Candidates, NegativeSampler, n_negatives
+from recsys.training.negatives import (
+    DRAWN,
+    WHOLE_CATALOGUE,
+    Candidates,
+    NegativeSampler,
+    n_negatives,
+)
 from tests.examples import random_log
 
 CPU = torch.device("cpu")

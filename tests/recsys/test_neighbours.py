@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from recsys import neighbours
-from recsys.baselines import ease_weights
+from recsys.artifacts.pair_scorer import PairScorer
 from recsys.config import TrainConfig
-from recsys.evaluation import TowerScorer
-from recsys.interactions import Interactions
-from recsys.model import NEWEST
-from recsys.neighbours import N_NEIGHBOURS, Neighbours, nearest
-from recsys.pair_scorer import PairScorer
-from recsys.trainer import Trainer
+from recsys.data.interactions import Interactions
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.models import neighbours
+from recsys.models.baselines import ease_weights
+from recsys.models.neighbours import N_NEIGHBOURS, Neighbours, nearest
+from recsys.models.two_tower import NEWEST
+from recsys.training.trainer import Trainer
 from tests.examples import conveyor, random_log
 
 CPU = torch.device("cpu")

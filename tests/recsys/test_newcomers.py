@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.evaluation import TowerScorer
-from recsys.fit import Fit
-from recsys.interactions import Interactions
-from recsys.negatives import NegativeSampler
-from recsys.newcomers import Newcomers
-from recsys.split import split
-from recsys.trainer import Trainer, new_model
+from recsys.data.interactions import Interactions
+from recsys.data.split import split
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.models.two_tower import new_model
+from recsys.training.cold_start import Newcomers
+from recsys.training.fit import Fit
+from recsys.training.negatives import NegativeSampler
+from recsys.training.trainer import Trainer
 from tests.examples import aisles, conveyor, with_groups
 
 CPU = torch.device("cpu")

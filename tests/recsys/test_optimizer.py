@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys.optimizer import TableAdam
+from recsys.training.optimizer import TableAdam
 
 
 def tables() -> dict[str, torch.Tensor]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys import ordering
-from recsys.ordering import firsts, lexsorted
+from recsys.data import sorting as ordering
+from recsys.data.sorting import firsts, lexsorted
 
 ROWS = st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 3)), max_size=60)
 FEW = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=60)

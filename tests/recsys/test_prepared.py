@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.data.holdout_file import load_holdout, save_holdout
+from recsys.data.split import split
 from recsys.errors import CheckpointError
-from recsys.prepared import load_holdout, save_holdout
-from recsys.split import split
 from tests.examples import aisles, random_log
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys import tables
-from recsys.columns import SPELLINGS, Columns, event_weight
-from recsys.interactions import Interactions
-from recsys.readers import read_dataset
+from recsys.data.interactions import Interactions
+from recsys.readers import tables
+from recsys.readers.columns import SPELLINGS, Columns, event_weight
+from recsys.readers.reader import read_dataset
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS = [("a", "x", 100), ("b", "y", 200), ("a", "y", 300)]

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.datasets import load_dataset
+from recsys.data.dataset import Dataset
+from recsys.data.interactions import Interactions
+from recsys.data.split import TEST, TRAIN, VALIDATION, Split, split
+from recsys.datasets.registry import load_dataset
 from recsys.errors import ConfigError, DataError
-from recsys.holding_out import TEST, TRAIN, VALIDATION
-from recsys.interactions import Interactions
-from recsys.readers import Dataset, read_dataset
-from recsys.split import Split, split
+from recsys.readers.reader import read_dataset
 
 TRAIN_ROWS = [("a", "x", 1), ("a", "y", 2), ("a", "z", 3), ("a", "w", 4), ("b", "x", 5)]
 VALID_ROWS = [("b", "y", 6)]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.interactions import Interactions, Repeats
-from recsys.model import NEWEST
-from recsys.questions import Answer, Question
-from recsys.recommender import Recommender, RequestError
-from recsys.split import Holdout
-from recsys.topk import top_items
+from recsys.data.interactions import Interactions, Repeats
+from recsys.data.split import Holdout
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.ranking import top_items
+from recsys.models.two_tower import NEWEST
+from recsys.retrieval.recommender import Recommender, RequestError
+from recsys.retrieval.requests import Answer, Question
 from tests import reference
 from tests.examples import random_log
 from tests.recsys.trained import train, trained

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.baselines import Popularity
-from recsys.evaluation import Evaluator
-from recsys.interactions import Interactions, Repeats
-from recsys.segments import activity_groups, coverage, popularity_groups
-from recsys.split import Holdout, split
+from recsys.data.interactions import Interactions, Repeats
+from recsys.data.split import Holdout, split
+from recsys.evaluation.evaluator import Evaluator
+from recsys.evaluation.segments import activity_groups, coverage, popularity_groups
+from recsys.models.baselines import Popularity
 from tests.examples import random_log
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
+from recsys.data.split import Holdout, split
 from recsys.errors import CheckpointError
-from recsys.fit import Fit
-from recsys.split import Holdout, split
+from recsys.training.fit import Fit
 from tests.examples import random_log
 
 CPU = torch.device("cpu")

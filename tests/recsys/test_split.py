@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import train
+from recsys.data.interactions import Interactions
+from recsys.data.split import split
 from recsys.errors import ConfigError, DataError
-from recsys.interactions import Interactions
-from recsys.split import split
 from tests.examples import SECOND, random_log
 
 

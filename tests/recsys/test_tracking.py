@@ -10,11 +10,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from recsys.checkpoint import save, stored_files
-from recsys.evaluation import TowerScorer
-from recsys.mlflow_client import experiment_id, open_client
-from recsys.pair_scorer import PairScorer
-from recsys.tracking import Training, log_model, log_training, open_run, pinned
+from recsys.artifacts.checkpoint import save, stored_files
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_run import Training, log_model, log_training, open_run, pinned
+from recsys.artifacts.pair_scorer import PairScorer
+from recsys.evaluation.evaluator import TowerScorer
 from tests.mlflow_store import fresh_store
 from tests.recsys.trained import CONFIG, trained
 
@@ -94,7 +94,7 @@ def test_a_model_that_cannot_be_saved_is_failed(client: MlflowClient, experiment
 
 
 def test_more_epochs_than_one_request_takes(client: MlflowClient, experiment: str) -> None:
-    from recsys.tracking import log_epochs
+    from recsys.artifacts.mlflow_run import log_epochs
 
     first = trained().results[0]
     n = 300  # 8 metrics each

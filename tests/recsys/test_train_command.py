@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from recsys import evaluate, train
+from recsys.artifacts.mlflow_client import load_lines, open_client
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError, ConfigError, DataError, TrackingError
-from recsys.metrics import half_width
-from recsys.mlflow_client import load_lines, open_client
+from recsys.evaluation.metrics import half_width
 from tests.examples import conveyor
 from tests.mlflow_store import fresh_store
 

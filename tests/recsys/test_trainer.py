@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
+from recsys.data.split import split
 from recsys.errors import DivergedError
-from recsys.evaluation import Evaluator, TowerScorer
-from recsys.fit import Fit
-from recsys.metrics import MetricName
-from recsys.split import split
-from recsys.trainer import Trainer
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import MetricName
+from recsys.training.epoch import EpochResult
+from recsys.training.fit import Fit
+from recsys.training.trainer import Trainer
 from tests.examples import conveyor_split, exploding, random_log
 
 CPU = torch.device("cpu")

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.interactions import Interactions
-from recsys.windows import Batch, Windows, histories
+from recsys.data.interactions import Interactions
+from recsys.models.histories import histories
+from recsys.training.windows import Batch, Windows
 from tests.examples import random_log
 
 CPU = torch.device("cpu")

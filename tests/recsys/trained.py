@@ -8,11 +8,11 @@ from functools import cache
 import torch
 
 from recsys.config import TrainConfig
-from recsys.epoch_result import EpochResult
-from recsys.fit import Fit
-from recsys.interactions import Interactions
-from recsys.model import TwoTower
-from recsys.split import Split, split
+from recsys.data.interactions import Interactions
+from recsys.data.split import Split, split
+from recsys.models.two_tower import TwoTower
+from recsys.training.epoch import EpochResult
+from recsys.training.fit import Fit
 from tests.examples import conveyor
 
 CONFIG = TrainConfig(dim=8, lr=0.05, epochs=3, seed=1)

@@ -1,0 +1,69 @@
+"""Places: where a study and its mirror live. Nothing else reads the environment for them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+from hpo.errors import SettingsError
+
+DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a study and its mirror live. The same defaults in every command.
+
+    Attributes:
+        storage: SQLAlchemy URL of the Optuna storage.
+        tracking_uri: of MLflow: sqlite:///..., http(s)://...
+        experiment: MLflow experiment of the study's runs.
+        dashboard_url: where people see optuna-dashboard, for links; hpo.dashboard's by default.
+        mlflow_url: where people see MLflow, likewise; None: the tracking server, or
+            hpo.dashboard's MLflow UI.
+    """
+
+    storage: str = "sqlite:///studies/optuna.db"
+    tracking_uri: str = "sqlite:///studies/mlflow.db"
+    experiment: str = "two-tower-hpo"
+    dashboard_url: str = f"http://127.0.0.1:{DASHBOARD_PORT}"
+    mlflow_url: str | None = None
+
+    @classmethod
+    def resolve(
+        cls,
+        storage: str | None,
+        tracking_uri: str | None,
+        experiment: str | None = None,
+        *,
+        dashboard_url: str | None = None,
+        mlflow_url: str | None = None,
+    ) -> Self:
+        """Options first, then the environment, then the defaults.
+
+        Variables: MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL; an empty one is unset.
+
+        Raises:
+            SettingsError: an option is empty, as of a shell variable that is not set.
+        """
+        given = {
+            "--storage": storage,
+            "--tracking-uri": tracking_uri,
+            "--experiment-name": experiment,
+        }
+        empty = [name for name, text in given.items() if text is not None and not text.strip()]
+        if empty:
+            raise SettingsError(
+                [f"{name} is empty; leave it out for the default" for name in empty]
+            )
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
+        mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
+        return cls(
+            storage or cls.storage,
+            uri or cls.tracking_uri,
+            experiment or cls.experiment,
+            (dashboard or cls.dashboard_url).rstrip("/"),
+            mlflow.rstrip("/") if mlflow else None,
+        )

@@ -1,0 +1,71 @@
+"""SearchSpace: from a trial to a TrainConfig, and the one way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hpo.config.parameter import Parameter, in_order
+from hpo.config.study_config import StudyConfig
+from recsys.config import TrainConfig
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+
+class SearchSpace:
+    """The hyperparameters that a study samples; the others stay at the default configuration.
+
+    So does a conditional parameter in a trial where its condition does not hold: it is not among
+    that trial's params.
+    """
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._parameters = {name: config.space[name] for name in in_order(config.space)}
+        self._base = config.train_config
+
+    def suggest(self, trial: Trial, seed: int) -> TrainConfig:
+        """Draw every active parameter, in the order of the study file, conditions first.
+
+        Args:
+            seed: TrainConfig.seed of this training.
+        """
+        drawn: dict[str, float] = {}
+        for name, spec in self._parameters.items():
+            if spec.is_active(drawn):
+                drawn[name] = _suggest(trial, name, spec)
+        return self._base.replace(**drawn, seed=seed)
+
+    def config(self, params: Mapping[str, float], seed: int) -> TrainConfig:
+        """The TrainConfig that `suggest` made from a stored trial's params."""
+        return self._base.replace(**params, seed=seed)
+
+    def params(self, config: TrainConfig) -> dict[str, float]:
+        """The inverse of `suggest`: what a trial must be given to become `config`."""
+        values, chosen = config.as_dict(), dict[str, float]()
+        for name, spec in self._parameters.items():
+            if spec.is_active(chosen):
+                chosen[name] = values[name]
+        return chosen
+
+    def is_default(self, params: Mapping[str, float]) -> bool:
+        """Whether a trial with these parameters has the default configuration."""
+        return self.config(params, self._base.seed) == self._base
+
+    def is_complete(self, params: Mapping[str, float]) -> bool:
+        """Whether these are all active parameters and no other: not so while a trial draws."""
+        active = {name for name, spec in self._parameters.items() if spec.is_active(params)}
+        return active == set(params)
+
+
+def _suggest(trial: Trial, name: str, spec: Parameter) -> float:
+    whole = TrainConfig.is_integer(name)
+    if spec.choices is not None:
+        choices = [int(choice) if whole else choice for choice in spec.choices]
+        chosen: float = trial.suggest_categorical(name, choices)
+        return chosen
+    assert spec.low is not None and spec.high is not None
+    if whole:
+        step = int(spec.step or 1)
+        return trial.suggest_int(name, int(spec.low), int(spec.high), step=step, log=spec.log)
+    return trial.suggest_float(name, spec.low, spec.high, step=spec.step, log=spec.log)

@@ -1,0 +1,237 @@
+"""From a TOML file and options to a StudyConfig, and back. All problems are reported at once."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.error_text import given, told_by_its_parts, words_for
+from hpo.config.override import Override
+from hpo.config.parameter import Condition, Parameter, with_children
+from hpo.config.study_config import StudyConfig, plain
+from hpo.config.validation import Problem, problems, unknown_parents
+from hpo.errors import SettingsError
+
+SCHEMA = "study.schema.json"  # beside the study files
+NO_STUDIES = ("pyproject.toml",)
+FLAGS = {  # of options that are not called as their key
+    ("name",): "--study-name",
+    ("data", "source"): "--data",
+    ("split", "method"): "--split",
+    ("tags",): "--tag",
+}
+
+
+def load_study_config(
+    path: Path, options: Mapping[str, Any], overrides: Sequence[Override] = ()
+) -> StudyConfig:
+    """Read a study file, put `--set` over it, and over both the other options.
+
+    Args:
+        path: a TOML file.
+        options: top-level keys of StudyConfig; None means "not given".
+        overrides: in the order in which they were given.
+
+    Raises:
+        SettingsError: the file is missing or not TOML, or anything in it is unknown, out of
+            range or contradictory; one line for every problem.
+    """
+    values = _read_toml(path)
+    _drop_options_of_other_kinds(values, overrides)
+    _spell_out_data(values)
+    for override in overrides:
+        override.put_into(values)
+    _spell_out_data(values)
+    put = _put_options(values, options)
+    config, found = _validated(values)
+    if config is None or found:
+        raise SettingsError([_line(p, path, put, overrides) for p in found])
+    return config
+
+
+def _spell_out_data(values: dict[str, Any]) -> None:
+    """`data = "demo"` as the table that it stands for, into which further keys may go."""
+    if isinstance(values.get("data"), str):
+        values["data"] = {"source": values["data"]}
+
+
+def _put_options(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Put options over the values; those that were put, so that they may be wrong."""
+    put = {}
+    for name, value in options.items():
+        if isinstance(value, dict):  # its keys go over those of the file
+            table = values.get(name, {})
+            if not isinstance(table, dict):
+                continue  # not this option's fault, and validation says what is wrong
+            values[name] = {**table, **value}
+        elif value is not None:
+            values[name] = value
+        else:
+            continue
+        put[name] = value
+    return put
+
+
+def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Override]) -> None:
+    """`--set pruner.name=none` means no pruner, whatever the file's had for options."""
+    for section, kinds in (("sampler", SamplerConfig), ("pruner", PrunerConfig)):
+        names = [one.value for one in overrides if one.place == (section, "name")]
+        table = values.get(section)
+        last = names[-1] if names else None
+        if isinstance(table, dict) and isinstance(last, str) and last in kinds.OPTIONS:
+            own = ("name", *kinds.OPTIONS[last])
+            values[section] = {key: value for key, value in table.items() if key in own}
+
+
+def default_name(path: Path, config: StudyConfig) -> str:
+    """The study's name, which its file need not have: FILE-DATA. Reads no data."""
+    source = Path(config.data.source)
+    data = source.resolve().name or "data"
+    if not source.is_dir() and "." in data:
+        data = data.removesuffix(".gz").rpartition(".")[0]
+    return config.name or f"{path.stem}-{data}"
+
+
+def dump_study_config(config: StudyConfig) -> str:
+    """The whole study as a TOML file, with nothing left to defaults; loading it gives it back."""
+    import tomli_w
+
+    values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
+    for table in (values["base"], *values["warm_starts"]):
+        table |= {name: plain(name, value) for name, value in table.items()}
+    for name in ("sampler", "pruner"):
+        kind = getattr(config, name)
+        values[name] = {"name": kind.name, **kind.options}
+    for name, parameter in values["space"].items():
+        conditions = parameter.pop("when")
+        parameter.update(_whole(name, parameter))
+        if conditions:
+            parameter["when"] = {parent: _whole(parent, c) for parent, c in conditions.items()}
+    return f"#:schema ./{SCHEMA}\n\n{tomli_w.dumps(values)}"
+
+
+def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """64, not 64.0, where the hyperparameter is an integer."""
+    return {
+        key: [plain(name, v) for v in value]
+        if isinstance(value, list)
+        else value
+        if isinstance(value, bool)
+        else plain(name, value)
+        for key, value in values.items()
+    }
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: no such study file; study files there: {_study_files(path.parent)}. Give one "
+            "with --study, or start this in the folder of the repository."
+        ) from None
+    except IsADirectoryError:
+        raise SettingsError(
+            f"{path}: is a folder; study files there: {_study_files(path)}. Give one with --study."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def _study_files(folder: Path) -> str:
+    """The TOML files there, those of other programs aside."""
+    found = sorted(folder.glob("*.toml"))
+    return ", ".join(str(path) for path in found if path.name not in NO_STUDIES) or "none"
+
+
+def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[Problem]]:
+    """The study and what is wrong with it, with its keys and among them alike."""
+    try:
+        config = StudyConfig.model_validate(values)
+    except ValidationError as error:
+        places = [each["loc"] for each in error.errors()]
+        found = [_problem(e) for e in error.errors() if not told_by_its_parts(e, places)]
+    else:
+        return config, problems(config)
+    places = [problem.place for problem in found]
+    out = _unjudged(values, places)
+    found += unknown_parents(values.get("space"), out)
+    try:
+        rest = StudyConfig.model_validate(_sound(values, places, out))
+    except ValidationError:  # nothing to search is left: the rest cannot be judged
+        return None, found
+    return None, [*found, *problems(rest, out)]
+
+
+def _problem(error: Any) -> Problem:
+    place = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return Problem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
+    value = error.get("input")
+    shown = f" (given: {given(value)})" if isinstance(value, str | int | float) else ""
+    return Problem(place, words_for(error), shown)
+
+
+def _section(place: Sequence[str | int]) -> type[BaseModel]:
+    """The table that the last key of `place` is in."""
+    if len(place) == 1:
+        return StudyConfig
+    if place[0] == "space":
+        return Condition if len(place) > 3 else Parameter
+    section = StudyConfig.model_fields[str(place[0])].annotation
+    assert isinstance(section, type) and issubclass(section, BaseModel)
+    return section
+
+
+def _unjudged(values: Mapping[str, Any], places: Collection[tuple[Any, ...]]) -> set[str]:
+    """Hyperparameters that are wrong in base or space, and those with a condition on them."""
+    wrong = {place[1] for place in places if place[0] in ("base", "space") and len(place) > 1}
+    space = values.get("space")
+    if not isinstance(space, dict):
+        return wrong
+    wrong &= set(space)
+    whens = {n: spec.get("when") for n, spec in space.items() if isinstance(spec, dict)}
+    return with_children(wrong, {n: when for n, when in whens.items() if isinstance(when, dict)})
+
+
+def _sound(
+    values: Mapping[str, Any], places: Collection[tuple[Any, ...]], out: Collection[str]
+) -> dict[str, Any]:
+    """A copy without what is wrong, and without what cannot be judged without it."""
+    rest = copy.deepcopy(dict(values))
+    for place in places:
+        if len(place) > 1 and place[0] == "warm_starts":
+            rest["warm_starts"][place[1]] = {}
+        elif len(place) > 1 and place[0] in ("base", "space"):
+            rest[place[0]].pop(place[1], None)
+        else:
+            rest.pop(place[0], None)
+    for table in (rest.get("base"), rest.get("space")):
+        if isinstance(table, dict):
+            for name in out:
+                table.pop(name, None)
+    return rest
+
+
+def _line(
+    problem: Problem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
+) -> str:
+    """The problem, and where the user wrote it: an option, the last --set, or the file."""
+    top, *inner = problem.place
+    value = options.get(str(top))
+    if isinstance(value, dict) and inner and top != "tags":
+        value = value.get(str(inner[0]))
+    if value is not None:
+        place = tuple(map(str, problem.place[:2]))
+        flag = FLAGS.get(place) or FLAGS.get(place[:1]) or f"--{place[-1].replace('_', '-')}"
+        shown = f" {shlex.quote(str(value))}" if isinstance(value, str | int | float) else ""
+        return f"{flag}{shown}: {problem.text}"
+    concerned = [override for override in overrides if override.concerns(problem.place)]
+    return f"{f'--set {concerned[-1].text}' if concerned else path}: {problem}"

@@ -1,0 +1,178 @@
+"""What one key of a study cannot know: base, space, conditions and warm starts together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
+from hpo.config.search_space import SearchSpace
+from hpo.config.study_config import StudyConfig, plain
+from recsys.config import TrainConfig
+from recsys.errors import ConfigError
+
+SEARCHABLE = tuple(name for name in TrainConfig.names() if name != "seed")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake. `place`: the keys that lead to it; `given`: what stands there, if that helps."""
+
+    place: tuple[str | int, ...]
+    text: str
+    given: str = ""
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.place))}: {self.text}{self.given}"
+
+
+def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[Problem]:
+    """All that is wrong with a study whose single keys are sound.
+
+    Args:
+        broken: parameters that were left out of it, having problems of their own.
+    """
+    found = list(_base(config.base))
+    for name, parameter in config.space.items():
+        found += _parameter(name, parameter)
+        found += _conditions(name, config.space)
+    wrong = {str(problem.place[1]) for problem in found}
+    try:
+        in_order(config.space)
+    except CycleError as error:
+        circle = error.args[1]
+        text = f"conditions go in a circle: {' -> '.join(circle)}"
+        found.append(Problem(("space", circle[0], "when"), text))
+        wrong |= set(circle)
+    wrong = with_children(wrong, {name: p.when for name, p in config.space.items()})
+    sound = config.model_copy(
+        update={
+            "base": {name: v for name, v in config.base.items() if name not in wrong},
+            "space": {name: p for name, p in config.space.items() if name not in wrong},
+        }
+    )
+    return [*found, *_defaults(sound), *_warm_starts(sound, {*wrong & set(config.space), *broken})]
+
+
+def _base(base: Mapping[str, float]) -> Iterator[Problem]:
+    for name, value in base.items():
+        if name == "seed":
+            yield Problem(("base", name), "every trial has its own; the study's is the key seed")
+            continue
+        try:
+            TrainConfig.from_dict({name: plain(name, value)})
+        except ConfigError as error:
+            text = error.problems[0].partition(": ")[2]
+            given = "" if name not in TrainConfig.names() else f" (given: {value:g})"
+            yield Problem(("base", name), f"{text}{given}")
+
+
+def _parameter(name: str, parameter: Parameter) -> Iterator[Problem]:
+    place = ("space", name)
+    if name not in SEARCHABLE:
+        yield Problem(place, f"no such hyperparameter; known: {', '.join(SEARCHABLE)}")
+        return
+    low, high = TrainConfig.bounds(name)
+    outside = [value for value in parameter.values if not low <= value <= high]
+    if outside:
+        yield Problem(place, f"{outside[0]:g} is out of range: {low:g}..{high:g} is allowed")
+    numbers = [*parameter.values, *([parameter.step] if parameter.step else [])]
+    if TrainConfig.is_integer(name) and not all(float(number).is_integer() for number in numbers):
+        yield Problem(place, "takes whole numbers only")
+
+
+def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
+    for parent, condition in space[name].when.items():
+        place = ("space", name, "when", parent)
+        if parent not in space:
+            yield Problem(place, _not_searched(name, space))
+        elif (
+            parent in SEARCHABLE
+            and parent != name
+            and (why := _impossible(condition, space[parent], parent))
+        ):
+            yield Problem(place, why)
+
+
+def _not_searched(name: str, space: Iterable[str]) -> str:
+    others = ", ".join(other for other in space if other != name) or "nothing else"
+    return f"is not searched, so it is no condition; searched: {others}"
+
+
+def unknown_parents(space: Any, names: Collection[str]) -> Iterator[Problem]:
+    """Conditions on what is not searched, of parameters whose own values are wrong.
+
+    Args:
+        space: the table as it was written.
+        names: those parameters.
+    """
+    for name, spec in space.items() if isinstance(space, dict) else ():
+        when = spec.get("when") if name in names and isinstance(spec, dict) else None
+        for parent in when if isinstance(when, dict) else ():
+            if parent not in space:
+                yield Problem(("space", name, "when", parent), _not_searched(name, space))
+
+
+def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
+    """Why the condition never holds; "" if it may."""
+    whole = TrainConfig.is_integer(name)
+    if condition.choices is not None:
+        if parent.choices is None and not whole and not parent.step:
+            return f"{name} is continuous: give low, high or both, within {parent}"
+        never = [f"{choice:g}" for choice in condition.choices if not parent.holds(choice)]
+        return f"{name} is never {', '.join(never)}; it is {parent}" if never else ""
+    return "" if parent.can_meet(condition, whole=whole) else f"never holds; {name} is {parent}"
+
+
+def _defaults(config: StudyConfig) -> Iterator[Problem]:
+    """Trial 0 must be a point of the space."""
+    for name, default in SearchSpace(config).params(config.train_config).items():
+        if not config.space[name].holds(default):
+            yield Problem(
+                ("space", name),
+                f"the default {default:g} lies outside {config.space[name]}, and trial 0 is the "
+                f"default configuration: widen the range or set [base] {name}",
+            )
+
+
+def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Problem]:
+    """Every warm start must be one, too."""
+    for index, start in enumerate(config.warm_starts):
+        values = {name: value for name, value in start.items() if name not in broken}
+        for problem in _base({name: value for name, value in start.items() if name in broken}):
+            yield Problem(("warm_starts", index, problem.place[1]), problem.text)
+        for name, text in start_problems(config, values, broken).items():
+            yield Problem(("warm_starts", index, name), text)
+
+
+def start_problems(
+    config: StudyConfig, values: Mapping[str, float], broken: Collection[str] = ()
+) -> dict[str, str]:
+    """Why a trial of this study cannot have these values, by parameter; {} if it can.
+
+    Args:
+        config: a study whose base and space are sound.
+        values: of hyperparameters; those left out come from the base.
+        broken: parameters that the study has beside those in its space.
+    """
+    found, space = {}, config.space
+    for name, value in values.items():
+        if name not in space:
+            found[name] = f"is not searched; searched: {', '.join([*space, *sorted(broken)])}"
+        elif not space[name].holds(value) or not _fits(name, value):
+            found[name] = f"{value:g} is not in {space[name]}"
+    sound = {name: plain(name, value) for name, value in values.items() if name not in found}
+    active = SearchSpace(config).params(config.train_config.replace(**sound))
+    for name in sound:
+        if name not in active:
+            when = " and ".join(f"{parent} in {c}" for parent, c in space[name].when.items())
+            found[name] = f"is searched only where {when}; leave it out"
+    for name, value in active.items():
+        if name not in values and not space[name].holds(value):
+            found[name] = f"is missing: the base has {value:g}, which is not in {space[name]}"
+    return found
+
+
+def _fits(name: str, value: float) -> bool:
+    return not TrainConfig.is_integer(name) or float(value).is_integer()

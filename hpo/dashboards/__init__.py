@@ -1,0 +1,1 @@
+"""Run optuna-dashboard and the MLflow UI behind a host guard."""

@@ -1,0 +1,197 @@
+"""The two web servers that show a study: optuna-dashboard in a thread, MLflow in a process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from socketserver import ThreadingMixIn
+from typing import Protocol
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import psutil
+
+from hpo.dashboards.host_guard import EVERYWHERE, App
+from hpo.errors import HpoError, SettingsError
+from recsys.artifacts.mlflow_client import artifact_root
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 10.0
+REUSE_ADDRESS = os.name != "nt"  # on Windows it would let two servers share a port
+
+
+class Server(Protocol):
+    """Something that answers at `address` until it is stopped; `health` is a path to ask for."""
+
+    address: str
+    health: str
+
+    def problem(self) -> str | None:
+        """Why it does not run any more; None while it does."""
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+
+
+def local_address(host: str, port: int) -> str:
+    """Where to reach a server on this machine that was bound to `host`."""
+    return f"http://{'127.0.0.1' if host in EVERYWHERE else host}:{port}"
+
+
+def wait_until_ready(server: Server, stopped: Callable[[float], bool]) -> bool:
+    """Wait until the server answers; False if `stopped(seconds)` says to give up.
+
+    Raises:
+        HpoError: it ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if problem := server.problem():
+            raise HpoError(problem)
+        try:
+            with urllib.request.urlopen(server.address + server.health, timeout=5):  # noqa: S310
+                return True
+        except OSError:
+            pass
+        if stopped(0.2):
+            return False
+    raise HpoError(f"{server.address} does not answer after {READY_SECONDS:.0f} s")
+
+
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    allow_reuse_address = REUSE_ADDRESS
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+class DashboardServer:
+    """optuna-dashboard as a WSGI application, served by threads of this process.
+
+    Args:
+        option: to name in the message when the port is taken.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+
+    health = "/favicon.ico"
+
+    def __init__(self, app: App, host: str, port: int, option: str) -> None:
+        try:
+            self._server = make_server(host, port, app, _ThreadingServer, _QuietHandler)
+        except (OSError, OverflowError) as error:
+            raise _port_error(host, port, option, error) from None
+        self.address = local_address(host, port)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def problem(self) -> str | None:
+        return None if self._thread.is_alive() else "optuna-dashboard has ended"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class MlflowServer:
+    """`mlflow server` on a database, as a child process: one worker, no jobs, no telemetry.
+
+    It ends with this process, however that ends.
+
+    Args:
+        hosts: names under which it may be asked.
+        option: to name in the message when the port is taken.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+
+    health = "/health"
+
+    def __init__(
+        self, tracking_uri: str, host: str, port: int, hosts: Sequence[str], option: str
+    ) -> None:
+        _check_free(host, port, option)
+        self.address = local_address(host, port)
+        command = [
+            sys.executable,
+            "-m",
+            "hpo.dashboards.supervised",
+            "mlflow",
+            "server",
+            "--workers",
+            "1",
+        ]
+        command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
+        # MLflow's own list has patterns such as 10.*, which 10.evil.example matches, too
+        command += ["--allowed-hosts", ",".join(f"{name}:{port}" for name in hosts)]
+        env = _environment(tracking_uri)
+        self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
+
+    def problem(self) -> str | None:
+        code = self._process.poll()
+        return None if code is None else f"the MLflow server has ended with exit code {code}"
+
+    def stop(self) -> None:
+        """End it with its children: terminating the parent alone would leave them on Windows."""
+        try:
+            root = psutil.Process(self._process.pid)
+            family = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            family = []
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+
+def _environment(tracking_uri: str) -> dict[str, str]:
+    """The database goes here and not on the command line, where anybody could read passwords."""
+    mine = {
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 7 more processes
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    if root := artifact_root(tracking_uri):
+        mine["MLFLOW_ARTIFACTS_DESTINATION"] = root
+    return {**os.environ, **mine}
+
+
+def _check_free(host: str, port: int, option: str) -> None:
+    with closing(socket.socket()) as probe:
+        if REUSE_ADDRESS:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise _port_error(host, port, option, error) from None
+
+
+def _port_error(host: str, port: int, option: str, error: Exception) -> SettingsError:
+    reason = getattr(error, "strerror", None) or error
+    blamed = option if is_about_port(error) else "--host"
+    return SettingsError(f"{host}:{port} cannot be used: {reason}; choose another with {blamed}")
+
+
+def is_about_port(error: Exception) -> bool:
+    """Whether another port would help; else this machine has no such address."""
+    number = getattr(error, "errno", None)
+    return isinstance(error, OverflowError) or number in (errno.EADDRINUSE, errno.EACCES)

@@ -1,0 +1,1 @@
+"""Run a study: launcher, scheduler, ledger, failure policy, progress."""

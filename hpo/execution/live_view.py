@@ -1,0 +1,111 @@
+"""The view on a terminal while a study runs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from optuna.trial import TrialState
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.execution.progress import LineProgress, shown_params
+from hpo.execution.running_trial import Assignment
+from hpo.study.records import Outcome
+from recsys.training.epoch import EpochResult
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
+
+
+class LiveProgress:
+    """The same lines above a live view: bar, best so far, each worker's trial and curve, failures.
+
+    Args:
+        where: the last line: where the study can be watched.
+    """
+
+    def __init__(self, console: Console, lines: LineProgress, where: str) -> None:
+        self._lines, self._started = lines, time.monotonic()
+        self._where, self._causes = where, Counter[str]()
+        self._running: dict[int, Assignment] = {}
+        self._bar = Bar(
+            TextColumn("trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        self._task = self._bar.add_task("trials", total=lines.n_trials, left="")
+        self._already = lines.n_finished
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __rich__(self) -> Group:
+        lines = self._lines
+        self._bar.update(self._task, completed=lines.n_finished, left=self._left())
+        best = f"best {lines.objective} so far: {lines.best:.4f}" if lines.best else "no result yet"
+        table = Table(box=None, padding=(0, 1), title=best)
+        for heading in ("trial", "epoch", lines.objective, "curve"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("parameters")  # the only one that rich may narrow, see `_cut`
+        for number, assignment in sorted(self._running.copy().items()):
+            values = assignment.values
+            table.add_row(
+                str(number),
+                f"{len(values)}/{assignment.config.epochs}",
+                f"{max(values):.4f}" if values else "",
+                sparkline(values),
+                _cut(shown_params(assignment)),
+            )
+        failed = ", ".join(f"{n} {cause}" for cause, n in self._causes.most_common())
+        below = [f"without a result of their own: {failed}"] if failed else []
+        return Group(self._bar, table, *[Text(line, "dim") for line in (*below, self._where)])
+
+    def _left(self) -> str:
+        done = self._lines.n_finished - self._already
+        if done == 0:
+            return ""
+        per_trial = (time.monotonic() - self._started) / done
+        seconds = per_trial * (self._lines.n_trials - self._lines.n_finished)
+        return f"about {seconds // 60:.0f}:{seconds % 60:02.0f} left"
+
+    def started(self, assignment: Assignment) -> None:
+        self._running[assignment.number] = assignment
+
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        """The view reads the assignment itself."""
+
+    def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        self._running.pop(assignment.number, None)
+        if outcome.cause:
+            self._causes[outcome.cause] += 1
+        self._lines.ended(assignment, state, outcome)
+
+    def note(self, message: str) -> None:
+        self._lines.note(message)
+
+
+def _cut(text: str) -> Text:
+    """Return text on one line that ends in an ellipsis where its column is too narrow."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def sparkline(values: list[float]) -> str:
+    """The newest values as block characters, scaled to their own range."""
+    shown = values[-SPARK_WIDTH:]
+    if not shown:
+        return ""
+    low, span = min(shown), max(shown) - min(shown)
+    top = len(BLOCKS) - 1
+    return "".join(BLOCKS[round((value - low) / span * top) if span else 0] for value in shown)

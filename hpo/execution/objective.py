@@ -1,0 +1,139 @@
+"""One trial: pull its epochs, report each, stop when it is hopeless, name the cause if it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from enum import StrEnum
+
+from optuna.trial import TrialState
+
+from hpo.errors import OtherTraining, Parked, TrainingFailed, WorkerDied
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment
+from hpo.runners.base import Runner
+from hpo.study.records import Outcome
+from recsys.errors import DivergedError
+from recsys.training.epoch import EpochResult
+
+TWIN_SECONDS = 0.1  # so often a trial looks whether another one has trained its config
+
+
+class Stop(StrEnum):
+    """What the launcher wants of running trials."""
+
+    NO = "go on"
+    PARK = "put aside after this epoch"
+    ABORT = "stop at once"
+
+
+class Cancelled(Exception):
+    """The launcher wants to stop at once."""
+
+
+class OutOfTime(Exception):
+    """The trial took longer than one may."""
+
+
+class Objective:
+    """Runs assignments on one runner and writes what became of them into the ledger.
+
+    Args:
+        on_epoch: called after each recorded epoch.
+        stop: asked at each epoch.
+        trial_seconds: limit of one trial's training; None: no limit.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        on_epoch: Callable[[Assignment, EpochResult], None],
+        stop: Callable[[], Stop],
+        trial_seconds: float | None = None,
+    ) -> None:
+        self._ledger, self._on_epoch = ledger, on_epoch
+        self._stop, self._trial_seconds = stop, trial_seconds
+
+    def __call__(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
+        """Train; returns the state with what was recorded beside it. WAITING: it was parked."""
+        try:
+            return self._run(assignment, runner)
+        finally:
+            self._ledger.release(assignment)
+
+    def _run(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
+        try:
+            if assignment.outdated:
+                raise OtherTraining(assignment.outdated)
+            self._claim(assignment)
+            if assignment.same_as is not None:
+                return self._ledger.tell_again(assignment)
+            state = self._train(assignment, runner)
+        except Parked:
+            self._ledger.park(assignment)
+            return TrialState.WAITING, assignment.outcome()
+        except OtherTraining as error:
+            return self._ledger.fail(assignment, assignment.outcome("interrupted", str(error)))
+        except FAILURES as error:
+            return self._ledger.fail(assignment, self._failure(assignment, error))
+        if state is TrialState.PRUNED:
+            return state, self._ledger.prune(assignment)
+        return state, self._ledger.complete(assignment)
+
+    def _claim(self, assignment: Assignment) -> None:
+        """Wait while another trial trains the same config: both would end at the same time."""
+        while not assignment.violation and not self._ledger.claim(assignment):
+            time.sleep(TWIN_SECONDS)
+            stop = self._stop()  # before the next claim: the other one may have been parked
+            if stop is Stop.ABORT:
+                raise Cancelled
+            if stop is Stop.PARK:
+                raise Parked
+
+    def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
+        if self._stop() is Stop.ABORT:
+            raise Cancelled
+        if assignment.violation:
+            return TrialState.PRUNED
+        with closing(runner.epochs(assignment.config, assignment.snapshot)) as epochs:
+            for result in epochs:
+                stop = self._stop()
+                if stop is Stop.ABORT:
+                    raise Cancelled
+                hopeless = self._ledger.report(assignment, result)
+                self._on_epoch(assignment, result)
+                if hopeless:
+                    return TrialState.PRUNED
+                if self._is_late(assignment):
+                    raise OutOfTime
+                if stop is Stop.PARK:
+                    runner.park()  # once more: the first call may have come before the training
+        return TrialState.COMPLETE
+
+    def _is_late(self, assignment: Assignment) -> bool:
+        """Whether it may not go on; a training that has all its epochs is none the worse."""
+        if self._trial_seconds is None or len(assignment.results) == assignment.config.epochs:
+            return False
+        return assignment.seconds > self._trial_seconds
+
+    def _failure(self, assignment: Assignment, error: Exception) -> Outcome:
+        if self._stop() is not Stop.NO and not isinstance(error, DivergedError | OutOfTime):
+            message = f"the study was stopped while this trial ran; {error}".rstrip("; ")
+            return assignment.outcome("interrupted", message)
+        if isinstance(error, OutOfTime) or assignment.overdue:
+            limit = f"no result within trial_seconds = {self._trial_seconds:g}"
+            return assignment.outcome("time-limit", limit)
+        match error:
+            case WorkerDied():
+                return assignment.outcome("worker-died", str(error))
+            case DivergedError():
+                return assignment.outcome("diverged", str(error))
+            case MemoryError():
+                return assignment.outcome("out-of-memory", str(error) or "out of memory")
+            case TrainingFailed():
+                return assignment.outcome("error", str(error), error.traceback)
+        raise error
+
+
+FAILURES = (Cancelled, OutOfTime, WorkerDied, DivergedError, MemoryError, TrainingFailed)

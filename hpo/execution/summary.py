@@ -1,0 +1,145 @@
+"""The words around a study: what starts, what came out, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.table import Table
+
+from hpo.config.locations import Places
+from hpo.config.next_commands import _shown, command, next_lines
+from hpo.config.search_space import SearchSpace
+from hpo.execution.running_trial import Ended
+from hpo.study.records import Outcome, StudyRecord, best_complete, comparable
+from hpo.tracking.urls import dashboard_path, experiments_address, mlflow_base
+from recsys.errors import TrackingError
+from recsys.messages import count
+
+SHOWN_TRIALS = 5
+MAX_COLUMNS = 3  # more do not fit 80 characters
+
+
+def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
+    """Which data, which features if any, and how far the study is; a line each."""
+    counts = record.counts
+    state = f"continues after {n_finished} of {n_trials}" if n_finished else f"{n_trials}"
+    return (
+        f"data {record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items; "
+        f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
+        f"{counts['n_test']:,} test rows\n{_features(record)}"
+        f"study {record.config.name}: {state} trials, in {_shown(places.storage)}"
+        f"{_changes(record)}"
+    )
+
+
+def _changes(record: StudyRecord) -> str:
+    return "".join(
+        f"\nchanged before trial {note['trial']}: {'; '.join(note['what'])}"
+        for note in record.changes
+    )
+
+
+def _features(record: StudyRecord) -> str:
+    data = record.config.data
+    sides = (("items", data.item_features), ("users", data.user_features))
+    return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
+
+
+def table(study: Study, record: StudyRecord) -> Table:
+    """The best trials, trial 0 (the defaults) and the baselines, on validation."""
+    names, objective = _columns(record), record.config.objective
+    result = Table(title=f"study {study.study_name}: {objective} on validation")
+    for heading_ in ("trial", objective, "best epoch", "seconds", *names):
+        result.add_column(heading_, justify="right", no_wrap=True)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
+    for trial in ranked[:SHOWN_TRIALS]:
+        result.add_row(*_row(trial, names), style="bold" if trial is ranked[0] else None)
+    space = SearchSpace(record.config)
+    default = next((trial for trial in ranked if space.is_default(trial.params)), None)
+    if default is not None and default not in ranked[:SHOWN_TRIALS]:
+        result.add_section()
+        result.add_row(*_row(default, names, " (defaults)"))
+    result.add_section()
+    for baseline, metrics in record.baselines.items():
+        result.add_row(baseline, f"{metrics[objective]:.4f}", *[""] * (2 + len(names)))
+    return result
+
+
+def _columns(record: StudyRecord) -> list[str]:
+    """The parameters, if there are few enough to stand side by side."""
+    names = list(record.config.space)
+    return names if len(names) <= MAX_COLUMNS else []
+
+
+def best_config(study: Study, record: StudyRecord) -> str:
+    """The best trial's parameters on one line, where the table has no room; else nothing."""
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
+    if best is None or _columns(record):
+        return ""
+    params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())
+    return f"trial {best.number}: {params}\n"
+
+
+def where(study: Study, places: Places, *, tracking: bool) -> str:
+    """Where the study can be watched, once hpo.dashboard runs."""
+    pages = [f"{places.dashboard_url}{dashboard_path(study._study_id)}"]
+    pages += [experiments_address(mlflow_base(places))] if tracking else []
+    return f"{command('dashboard', study.study_name, places)}  shows it at {' and '.join(pages)}"
+
+
+def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
+    outcome = Outcome.of(trial)
+    epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
+    params = [f"{trial.params[name]:.4g}" if name in trial.params else "" for name in names]
+    return [f"{trial.number}{mark}", f"{_value(trial):.4f}", str(epoch), f"{seconds:.1f}", *params]
+
+
+def _value(trial: FrozenTrial) -> float:
+    return trial.value if trial.value is not None else float("-inf")
+
+
+def ending(
+    study: Study, ended: Ended, n_trials: int, places: Places, tracking: TrackingError | None
+) -> str:
+    """How it ended, what failed, and the exact next commands."""
+    trials = study.get_trials(deepcopy=False)
+    states = Counter(trial.state.name.lower() for trial in trials)
+    counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    lines = [f"{_finished(ended.n_finished, n_trials)} ({counts})"]
+    if ended.reason != "complete":
+        lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
+    lines += _causes(trials)
+    if tracking:
+        again = command("sync", study.study_name, places)
+        lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
+    purposes = {"dashboard": "watch and compare"}
+    if states["complete"]:
+        purposes |= {"report": "what the study found", "promote": "register the winner"}
+    nexts = {command(name, study.study_name, places): text for name, text in purposes.items()}
+    return "\n".join([*lines, *next_lines(nexts)])
+
+
+def _finished(n: int, n_trials: int) -> str:
+    if n > n_trials:
+        return f"{count(n, 'trial')} finished, {n_trials} were asked for"
+    return f"{n} of {count(n_trials, 'trial')} finished"
+
+
+def _causes(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Why trials have no result of their own, a line for each cause."""
+    told = [(trial.state, outcome) for trial in trials if (outcome := Outcome.of(trial))]
+    causes = Counter((state, outcome.cause) for state, outcome in told if outcome.cause)
+    lines: list[str] = []
+    for (state, cause), n in causes.most_common():
+        if cause == "infeasible":
+            last = next(o.message for _, o in reversed(told) if o.cause == cause)
+            lines.insert(0, f"  {n} infeasible, not trained, for instance: {last}")
+        else:
+            # what is PRUNED counts: the sampler learns from it
+            word = "pruned" if state is TrialState.PRUNED else "failed"
+            lines.append(f"  {word} {n} x {cause}")
+    return lines

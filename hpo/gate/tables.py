@@ -1,0 +1,117 @@
+"""A promotion's findings as rows of text, for the terminal and the model card."""
+
+from __future__ import annotations
+
+from hpo.gate.findings import Findings
+from hpo.gate.race import Race
+from hpo.gate.rules import Comparison
+from recsys.evaluation.bootstrap import Interval
+
+RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
+GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
+GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "low end >")
+TEST = ("metric", "test", "95% interval")
+
+Row = tuple[str, ...]
+
+
+def race_rows(race: Race) -> list[Row]:
+    """One row per racer, in the study's order; columns as in RACE."""
+    return [
+        (
+            str(racer.trial),
+            f"{racer.study_value:.4f}",
+            f"{racer.mean:.4f}" if racer.values else "diverged",
+            "winner" if racer.trial == race.winner else _gain(racer.behind),
+        )
+        for racer in race.racers
+    ]
+
+
+def luck_line(race: Race) -> str:
+    """How much of the best trial's lead was luck, and who won."""
+    best, n_seeds = race.racers[0], len(race.won.values)
+    seeds = f"{n_seeds} fresh seed{'s' if n_seeds > 1 else ''}"
+    if race.luck is None:
+        told = f"the best trial, {best.trial}, diverged with one of {seeds}"
+    else:
+        luck = f"{race.luck:.4f}" if race.luck > 0 else "none"
+        told = (
+            f"the best trial, {best.trial}, had {best.study_value:.4f} in the study and has "
+            f"{best.mean:.4f} with {seeds}: {luck} of its lead was luck"
+        )
+    return f"{told}; the winner is trial {race.winner}"
+
+
+def cost_line(found: Findings) -> str:
+    """What the model takes to serve."""
+    return f"{found.model_mb:.3g} MB of files, {found.latency_ms:.3g} ms an answer (median)"
+
+
+def index_lines(found: Findings) -> list[str]:
+    """How hpo.serve finds answers, where it does not look at all items."""
+    return [f"answers over HTTP come from {found.index}"] if found.index else []
+
+
+def looks_lines(found: Findings) -> list[str]:
+    """Return how often the test rows had been looked at, in a sentence; none if nobody counted."""
+    n = found.measured_before
+    if n is None:
+        return []
+    if n == 0:
+        return ["no version in the registry was measured on these test rows before"]
+    versions = "1 version in the registry was" if n == 1 else f"{n:,} versions in the registry were"
+    return [f"{versions} measured on these test rows before; the intervals do not account for that"]
+
+
+def metric_rows(found: Findings) -> list[Row]:
+    """One row per metric; columns as in TEST."""
+    return [
+        (name, f"{value.mean:.6f}", f"{value.low:.4f} to {value.high:.4f}")
+        for name, value in found.test.items()
+    ]
+
+
+def gate_rows(found: Findings) -> list[Row]:
+    """One row per rival; columns as in GATE."""
+    return [_row(comparison) for comparison in found.comparisons]
+
+
+def gate_table(found: Findings) -> list[str]:
+    """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
+    rows: list[Row] = []
+    for one, (name, users, ours, theirs, *_) in zip(
+        found.comparisons, gate_rows(found), strict=True
+    ):
+        verdict = "no" if one.problem else "yes"
+        need = "no gate" if one.need is None else f"{one.need:g} {verdict}"
+        short = name.replace("(version ", "(v")
+        rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
+    return table(GATE_SHORT, rows)
+
+
+def table(heading: Row, rows: list[Row]) -> list[str]:
+    """Columns padded for a terminal, without trailing spaces."""
+    widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (heading, *rows)
+    ]
+
+
+def _row(one: Comparison) -> Row:
+    need = "not a gate" if one.need is None else f"{one.need:+.4f}"
+    if one.need is not None:
+        need += ": no" if one.problem else ": yes"
+    return (
+        one.name,
+        f"{one.n_users:,}",
+        f"{one.ours:.4f}",
+        f"{one.theirs:.4f}",
+        _gain(one.gain),
+        need,
+    )
+
+
+def _gain(gain: Interval | None, mark: str = " to ") -> str:
+    return "-" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f}{mark}{gain.high:+.4f})"

@@ -1,0 +1,113 @@
+"""The one look at the test users: the refit and its rivals, all asked the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from hpo.config.study_config import PromotionConfig
+from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
+from hpo.gate.rivals import Champion, baselines
+from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
+from hpo.study.candidates import Candidate
+from recsys.config import TrainConfig
+from recsys.data.split import Split
+from recsys.errors import DivergedError
+from recsys.evaluation.bootstrap import Interval, mean_intervals
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import MetricName, UserMetrics
+from recsys.models.scorer import Scorer
+from recsys.models.two_tower import TwoTower
+from recsys.training.fixed_epochs import train
+
+
+@dataclass(eq=False)
+class Exam:
+    """Test users and one model that has learned from all the rest.
+
+    Args:
+        split: of all data.
+        model: trained on train + validation.
+        rules: what the gate asks.
+        device: where scores are computed.
+        objective: by which it is compared.
+        renews: whether the model is a retraining of the champion.
+    """
+
+    split: Split
+    model: TwoTower
+    rules: PromotionConfig
+    device: torch.device
+    objective: MetricName
+    renews: bool = False
+    comparisons: list[Comparison] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    obstacle: str | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._evaluator = Evaluator(self.split.final, self.device)
+        self._scorer = TowerScorer(self.model, self.split.final.seen)
+        self.found: UserMetrics = self._evaluator.evaluate(self._scorer)
+
+    @property
+    def test(self) -> dict[str, Interval]:
+        """Every metric of the model over all test users."""
+        columns = np.stack(list(self.found.values.values()), axis=1)
+        return dict(zip(self.found.values, mean_intervals(columns), strict=True))
+
+    def face(self, rival: str, scorer: Scorer, what: str = "") -> None:
+        """Compare with a rival on all test users."""
+        ours, theirs = self.found, self._evaluator.evaluate(scorer)
+        self.comparisons.append(
+            compare(
+                rival, ours.values[self.objective], theirs.values[self.objective], self.rules, what
+            )
+        )
+
+    def face_champion(self, champion: Champion) -> None:
+        """Compare with the champion on common ground, or keep the obstacle."""
+        what = f"version {champion.version}"
+        try:
+            if champion.stored is None:
+                raise NoCommonGround(champion.problem)
+            ground = common_ground(self.split.final, champion.stored)
+        except NoCommonGround as error:
+            self.obstacle = f"the {CHAMPION} ({what}) cannot be compared: {error}"
+            self.notes.append(self.obstacle)
+            return
+        champion.stored.model.to(self.device)
+        evaluator = Evaluator(ground.holdout, self.device)
+        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[
+            self.objective
+        ]
+        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[self.objective]
+        self.comparisons.append(
+            compare(CHAMPION, ours, theirs, self.rules, what, renews=self.renews)
+        )
+        if ground.note:
+            self.notes.append(ground.note)
+
+    def face_default(self, default: Candidate | None, config: TrainConfig) -> None:
+        """Compare with the study's default configuration, which is never a gate."""
+        if default is None:
+            self.notes.append("the default configuration has no complete trial in the study")
+        elif default.config.replace(seed=0) == config.replace(seed=0):
+            self.notes.append("the winner is the default configuration")
+        else:
+            seen = self.split.final.seen
+            try:
+                model = train(seen, default.config, default.refit_epochs, self.device)
+            except DivergedError:
+                self.notes.append("the default configuration diverged on train + validation")
+            else:
+                self.face(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
+
+    def face_baselines(self) -> None:
+        """Compare with all baselines that this catalogue allows."""
+        made, self.missing = baselines(self.split.final.seen, self.device)
+        self.notes += [f"{name} was not measured: {why}" for name, why in self.missing.items()]
+        for name, scorer in made.items():
+            self.face(name, scorer)

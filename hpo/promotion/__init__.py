@@ -1,0 +1,1 @@
+"""The workflow around the gate: promote, retrain, roll back, register."""

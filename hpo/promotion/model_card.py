@@ -1,0 +1,122 @@
+"""What a registered version says about itself: Markdown, for its description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from hpo.config.next_commands import command
+from hpo.gate import tables as lines
+from hpo.gate.findings import Findings
+from hpo.gate.tables import Row
+from hpo.registry.recipe import Recipe
+from recsys.data.split import Split
+
+LIMITS = (
+    "Users that are not in the data get what is popular. The figures hold for this data and this "
+)
+WITHIN = "split: within a user nothing leaks, other users' later rows are visible to it."
+ASKING = (
+    "As an MLflow model it takes a column `user_id`, never null, and if you like `history`, a JSON "
+    "list of item ids as text, oldest first; a row with a history is answered from it, and its "
+    "`user_id` only names the answer. The answer has columns `user_id`, `rank`, `item_id`, `score` "
+    "and `source`, which is `model` or `popular`; param `k` says how many items."
+)
+LEAKS = {
+    "temporal": WITHIN,
+    "leave-one-out": WITHIN,
+    "global-time": "split: nothing in it is younger than what it is asked for.",
+    "random": "split: rows are held out at random, so it may know a user's later rows; where there "
+    "are times, that flatters.",
+    "given": "split, which was given with the data; whether it leaks is up to who made it.",
+}
+
+
+def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -> str:
+    """The card of one measured model."""
+    source = recipe.source
+    made_by = command("retrain", "") if found.drift else command("promote", source.study)
+    return "\n\n".join([
+        f"# Two-tower recommender, trial {source.trial} of study {_as_code(source.study)}",
+        _purpose(recipe, split),
+        ASKING,
+        "## Test figures, this model's only measurement",
+        _table(lines.TEST, lines.metric_rows(found)),
+        _protocol(recipe, split),
+        "## Gate",
+        _verdict(found),
+        _table(lines.GATE, lines.gate_rows(found)),
+        *(f"{line[0].upper()}{line[1:]}." for line in lines.looks_lines(found)),
+        *found.notes,
+        *_occasion(found),
+        "## Data",
+        _source(recipe, split),
+        "## Config",
+        ", ".join(f"{name} {value}" for name, value in recipe.config.as_dict().items()),
+        "## Where it comes from",
+        f"Study uid `{source.study_uid}`, code {git_commit}, {_as_code(made_by)}.",
+        "## Limits",
+        LIMITS + LEAKS[split.method],
+    ])  # fmt: skip
+
+
+def _as_code(text: str) -> str:
+    """Return the text as Markdown code, fenced by more backticks than any run inside it."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _verdict(found: Findings) -> str:
+    outcome = "Passed" if found.reason is None else f"Refused: {found.reason}"
+    cost = "; ".join([lines.cost_line(found), *lines.index_lines(found)])
+    return f"{outcome}. By {found.objective}, paired over the same test users. {cost}."
+
+
+def _occasion(found: Findings) -> list[str]:
+    """The race that the config has won, or how the data has moved since the champion."""
+    if found.race:
+        rows = _table(lines.RACE, lines.race_rows(found.race))
+        return ["## Race on validation", rows, f"{lines.luck_line(found.race)}."]
+    return ["## New data", *(f"{line}." for line in found.drift.lines)] if found.drift else []
+
+
+def _purpose(recipe: Recipe, split: Split) -> str:
+    masked = (
+        "Items in a user's history are left out."
+        if split.interactions.repeats == "drop"
+        else "Items in a user's history are offered again: people come back to them."
+    )
+    near = (
+        ", and what the neighbours of the user's items add (`recsys.neighbours`)"
+        if recipe.config.neighbour_weight
+        else ""
+    )
+    return (
+        "Answers which items a known user takes next; score = user vector · item vector + item "
+        f"bias{near}. {masked}"
+    )
+
+
+def _protocol(recipe: Recipe, split: Split) -> str:
+    n_seen, n_test = len(split.final.seen), len(split.test)
+    return (
+        f"Trained for {recipe.epochs} epochs on train + validation ({n_seen:,} rows), "
+        f"then asked once for the {n_test:,} test rows: full ranking over "
+        f"{split.interactions.n_items:,} items. `measured.safetensors` is the history behind "
+        "these figures; serving uses the whole one, `history.safetensors`."
+    )
+
+
+def _source(recipe: Recipe, split: Split) -> str:
+    data = split.interactions
+    return (
+        f"{recipe.source.data_name}: {data.n_users:,} users, {data.n_items:,} items, "
+        f"{len(data):,} rows, fingerprint `{data.fingerprint}`. Split: {split.method}, fraction "
+        f"{split.fraction:g}, seed {split.seed}, fingerprint `{split.fingerprint}`."
+    )
+
+
+def _table(heading: Row, rows: Iterable[Row]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,160 @@
+"""A measured model as a version in the registry, with a run of its own that holds the evidence."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import PromotionError
+from hpo.gate import findings as gate
+from hpo.gate.findings import Findings
+from hpo.gate.refit import Refit
+from hpo.promotion.model_card import model_card
+from hpo.registry import versions as registry
+from hpo.registry.model_store import manifest_tag
+from hpo.registry.pyfunc import save_pyfunc
+from hpo.registry.recipe import Recipe
+from hpo.study.environment import environment
+from hpo.study.records import PROMOTION_OF
+from recsys.artifacts.mlflow_client import experiment_id
+from recsys.artifacts.mlflow_run import (
+    log_checkpoint,
+    log_metrics,
+    log_model,
+    log_pair_scorer,
+    log_params,
+    open_run,
+)
+from recsys.artifacts.pair_scorer import PairScorer
+from recsys.data.split import Split
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+EXAMPLE_USER = "hpo.example_user"
+CARD = "model_card.md"
+TEST = "test_"  # prefix of metric names in the version's run
+
+
+def make_version(
+    client: MlflowClient,
+    experiment_name: str,
+    recipe: Recipe,
+    split: Split,
+    final: Refit,
+    tags: Mapping[str, str],
+) -> ModelVersion:
+    """Log the model and what was found out about it in a new run, and register it.
+
+    What killed promotions of the study left RUNNING is ended first; the caller holds the lock of
+    the registry. Aliases and test figures in the run are the affair of `settle`.
+
+    Args:
+        client: of MLflow.
+        experiment_name: of the study's runs.
+        recipe: that was refit.
+        split: of the data.
+        final: the refit, measured.
+        tags: of the version, beside those that say what it comes from.
+    """
+    experiment = experiment_id(client, experiment_name)
+    registry.fail_unfinished(client, experiment, recipe.source.study_uid)
+    run_tags = {
+        PROMOTION_OF: recipe.run_tag,
+        "hpo.kind": "promotion",
+        "hpo.objective": recipe.source.objective,
+        "optuna.study": recipe.source.study,
+    }
+    if parent := registry.study_run(client, experiment, recipe.source.study_uid):
+        run_tags["mlflow.parentRunId"] = parent
+    found = final.findings
+    name = f"{'retraining' if found.drift else 'promotion'} of trial {recipe.source.trial}"
+    with open_run(client, experiment, name, run_tags) as run:
+        log_params(client, run, {**recipe.config.as_dict(), "refit_epochs": recipe.epochs})
+        tags = {**tags, **_version_tags(recipe, split, final)}
+        card = model_card(recipe, split, found, tags["hpo.git_commit"])
+        _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})
+        log_checkpoint(client, run, final.folder)
+        log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
+        save = partial(save_pyfunc, final.folder, split.interactions.user_ids[0])
+        model_id = log_model(client, experiment, run, "recommender", save)
+        return registry.register(client, model_id, run, tags, card)
+
+
+def settle(
+    client: MlflowClient, version: ModelVersion, force: str | None, now_ms: int
+) -> tuple[ModelVersion, Findings]:
+    """Finish what `make_version` began, also for a version of a promotion that was killed.
+
+    Test figures come last into the run: one that no version belongs to never shows any.
+
+    Returns:
+        The version as it is now, and what was found out when it was made.
+    """
+    found = read_findings(client, version)
+    figures = _figures(found)
+    held = client.get_run(version.run_id).data.metrics
+    if missing := {name: value for name, value in figures.items() if name not in held}:
+        log_metrics(client, version.run_id, missing, now_ms)
+    registry.settle(client, version, force)
+    return client.get_model_version(registry.MODEL, version.version), found
+
+
+def read_findings(client: MlflowClient, version: ModelVersion) -> Findings:
+    """What was found out when the version was made, from its run.
+
+    Raises:
+        PromotionError: the file is not there, or damaged.
+    """
+    if gate.FILE not in {file.path for file in client.list_artifacts(version.run_id)}:
+        raise PromotionError(
+            f"{version.name} version {version.version}: its run has no {gate.FILE}, so what it "
+            "showed is unknown; delete the version in MLflow and promote again"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(version.run_id, gate.FILE, folder)
+        return gate.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def _log_texts(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            client.log_artifact(run, str(path))
+
+
+def _figures(found: Findings) -> dict[str, float]:
+    figures = {TEST + name: interval.mean for name, interval in found.test.items()}
+    for comparison in found.comparisons:
+        gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"
+        figures |= {name: gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
+    if found.race:
+        figures[f"race_{found.objective}"] = found.race.won.mean
+        if (luck := found.race.luck) is not None:
+            figures["race_luck"] = luck
+    if found.index:
+        figures["index_recall_at_10"] = found.index.recall_at_10
+    return {**figures, "model_mb": found.model_mb, "latency_ms": found.latency_ms}
+
+
+def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
+    found = final.findings
+    verdict = {} if found.reason is None else {registry.REASON: found.reason}
+    compared = {} if found.champion is None else {registry.COMPARED: str(found.champion)}
+    return {
+        **recipe.version_tags(split.fingerprint),
+        **verdict,
+        **compared,
+        "optuna.study": recipe.source.study,
+        "hpo.objective": recipe.source.objective,
+        registry.RULES: recipe.rules,
+        "hpo.data_fingerprint": split.interactions.fingerprint,
+        EXAMPLE_USER: split.interactions.user_ids[0],
+        "hpo.git_commit": environment().get("git_commit", "unknown"),
+        **manifest_tag(final.folder),
+    }

@@ -1,0 +1,120 @@
+"""What a promotion or a retraining prints: what it found out, the verdict, how to serve."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from hpo.config.locations import Places
+from hpo.gate import tables as lines
+from hpo.gate.findings import Findings
+from hpo.promotion.outcome import Promotion
+from hpo.registry.versions import CHAMPION, MODEL
+from recsys.artifacts.mlflow_client import public_uri
+
+PORT = 5001
+
+
+def summary(promotion: Promotion, places: Places) -> str:
+    """Race or drift, test figures, gate and what follows."""
+    found = promotion.findings
+    return "\n".join([
+        *_occasion(found),
+        "",
+        *_test(promotion),
+        "",
+        f"by {found.objective}, paired over the same test users:",
+        *lines.gate_table(found),
+        *lines.looks_lines(found),
+        *found.notes,
+        lines.cost_line(found),
+        *lines.index_lines(found),
+        "",
+        *_ending(promotion, places),
+    ])  # fmt: skip
+
+
+def _occasion(found: Findings) -> list[str]:
+    if found.race:
+        rows = lines.race_rows(found.race)
+        return [*lines.table(lines.RACE, rows), lines.luck_line(found.race)]
+    return found.drift.lines if found.drift else []
+
+
+def _test(promotion: Promotion) -> list[str]:
+    rows = lines.metric_rows(promotion.findings)
+    if not promotion.validation:
+        return lines.table(lines.TEST, rows)
+    shown = [(*row, _validation(promotion, row[0])) for row in rows]
+    return lines.table((*lines.TEST, "validation, in the study"), shown)
+
+
+def _validation(promotion: Promotion, metric: str) -> str:
+    value = promotion.validation.get(metric)
+    return "" if value is None else f"{value:.6f}"
+
+
+def _ending(promotion: Promotion, places: Places) -> list[str]:
+    """The verdict, where the model stands, and how to serve it."""
+    p, r = promotion, promotion.registered
+    which = f"trial {p.trial} of study {p.study}, trained for {p.epochs} epochs"
+    if r is None:
+        outcome = "passed" if p.passed else f"refused: {p.findings.reason}"
+        return [
+            f"{outcome}; {which}. Nothing was registered (--dry-run)",
+            "next: the same command without --dry-run"
+            + (
+                " registers it"
+                if p.passed
+                else " and with --force REASON, if it shall be all the same"
+            ),
+        ]
+    if r.rolled_back:
+        was = f"measured before, as {MODEL} version {r.version}, and rolled back since"
+        return [
+            f"{which}, was {was}; the champion is version {r.champion}",
+            "to make it the champion again: --force REASON",
+        ]
+    is_now = "is" if r.is_new else "was measured before, so nothing was trained: it is"
+    told = [f"{which}, {is_now} {MODEL} version {r.version}, {r.role} (run {r.run_id})"]
+    if r.refused:
+        told.append(f"refused: {r.refused}")
+    if r.forced:
+        told.append(f"forced: {r.forced}")
+    if r.role != CHAMPION:
+        return [*told, "to make it the champion all the same: --force REASON"]
+    if r.champion != r.version:
+        told.append(f"the champion is version {r.champion} by now")
+    name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
+    return [*told, "", *_how_to_serve(places, p.example_user, f"models:/{MODEL}{name}")]
+
+
+def _how_to_serve(places: Places, user: str, model: str) -> list[str]:
+    serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port {PORT}"
+    question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
+    body = json.dumps(question).replace("'", r"\u0027")
+    uri = public_uri(places.tracking_uri)
+    url = f"http://127.0.0.1:{PORT}/invocations"
+    programs = Path(sys.executable).parent
+    hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
+    return [
+        "serve it:",
+        f"  python -m hpo.serve --model {model}{_tracking_option(places)}",
+        "or with MLflow's own server, in a POSIX shell:",
+        *([f'  export PATH="{programs}:$PATH"'] if hidden else []),
+        f"  export MLFLOW_TRACKING_URI='{uri}'",
+        f"  {serve}",
+        f"  curl {url} -H 'Content-Type: application/json' -d '{body}'",
+        "in PowerShell:",
+        *([f'  $env:PATH = "{programs};$env:PATH"'] if hidden else []),
+        f"  $env:MLFLOW_TRACKING_URI = '{uri}'",
+        f"  {serve}",
+        f"  Invoke-RestMethod {url} -Method Post -ContentType application/json -Body '{body}'",
+    ]
+
+
+def _tracking_option(places: Places) -> str:
+    uri = places.tracking_uri
+    return "" if uri == type(places).tracking_uri else f" --tracking-uri {public_uri(uri)}"

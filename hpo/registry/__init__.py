@@ -1,0 +1,1 @@
+"""The MLflow Model Registry: aliases, verified files, the pyfunc flavour, recipes."""

@@ -1,0 +1,100 @@
+"""The registered model as MLflow runs it ("model from code"): users or histories in, items out.
+
+MLflow executes this file out of the model's folder; `recsys` lies beside it, the weights are
+safetensors. It must import nothing of hpo.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd  # type: ignore[import-untyped]
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from recsys.artifacts.checkpoint import load
+from recsys.retrieval.recommender import Recommender
+from recsys.retrieval.requests import Question, RequestError
+
+
+class TwoTowerModel(PythonModel):  # type: ignore[misc]
+    """Answer for column `user_id` and, optionally, `history`, with param `k`.
+
+    The answer has rows (user_id, rank, item_id, score, source), best first.
+    """
+
+    def load_context(self, context: Any) -> None:
+        """Read the folder that was logged as artifact "model"."""
+        stored = load(Path(context.artifacts["model"]))
+        self._recommender = Recommender(stored.model, stored.history)
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return k new items for each row; unknown users get what is popular, marked as such.
+
+        Args:
+            context: of MLflow, not used.
+            model_input: `user_id`, and perhaps `history`: a JSON list of item ids as text, oldest
+                first. A row with a history is answered from it; its user_id only names the answer.
+            params: `k`, the number of items of each row (10).
+
+        Raises:
+            MlflowException: a user_id is null or empty, a history is no list of ids, or k is no
+                integer in 1..1000; INVALID_PARAMETER_VALUE, which a server answers with 400.
+        """
+        k = int((params or {}).get("k", 10))
+        user_ids = [_named(row, given) for row, given in enumerate(model_input["user_id"])]
+        given = model_input["history"] if "history" in model_input else [None] * len(user_ids)
+        histories = [_history(row, items) for row, items in enumerate(given)]
+        try:
+            questions = [
+                Question(user_id=user_id, k=k) if items is None else Question(history=items, k=k)
+                for user_id, items in zip(user_ids, histories, strict=True)
+            ]
+        except RequestError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        rows = [
+            (user_id, rank, item_id, score, answer.source)
+            for user_id, answer in zip(user_ids, self._recommender.answer(questions), strict=True)
+            for rank, (item_id, score) in enumerate(answer.items, start=1)
+        ]
+        return pd.DataFrame(rows, columns=["user_id", "rank", "item_id", "score", "source"])
+
+
+def _named(row: int, given: Any) -> str:
+    if _is_null(given) or str(given) == "":
+        raise MlflowException.invalid_parameter_value(
+            f"user_id of row {row} is null or empty; give an id, and with a history any name for "
+            "the person"
+        )
+    return str(given)
+
+
+def _history(row: int, given: Any) -> list[str] | None:
+    """Return the item ids of one row as strings; None where the row has no history."""
+    if _is_null(given) or given == "":  # CSV has no null
+        return None
+    try:
+        items = json.loads(given)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(type(item) in (str, int) for item in items):
+        raise MlflowException.invalid_parameter_value(
+            f"history of row {row} is no list of item ids; give JSON text such as "
+            '["242", "302"], or null'
+        )
+    return [str(item) for item in items]
+
+
+def _is_null(given: Any) -> bool:
+    return bool(pd.isna(given))
+
+
+set_model(TwoTowerModel())

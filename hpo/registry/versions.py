@@ -1,0 +1,208 @@
+"""Versions of the model in MLflow's registry: found by what they come from, named by alias.
+
+Aliases keep no history, so the champion of before stays reachable as `previous`, and each version
+says in a tag whom it replaced. Every function may be killed at any point and called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hpo.errors import PromotionError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+from hpo.study.records import PROMOTION_OF
+
+MODEL = "two-tower"
+CHAMPION = "champion"
+CHALLENGER = "challenger"  # the newest one that did not pass
+PREVIOUS = "previous"
+
+# Tags of a version.
+RULES = "hpo.rules"  # what the gate asked
+COMPARED = "hpo.compared_with"  # the champion when it was measured; absent: there was none
+REASON = "hpo.refused"  # why it may not be champion; absent: it may
+FORCED = "hpo.forced"  # why it is champion all the same
+REPLACED = "hpo.replaced"  # the champion before it
+ROLLED_BACK = "hpo.rolled_back"
+SETTLED = "hpo.settled"  # the alias that it was given, after all else was done
+
+MAX_DESCRIPTION = 5000  # characters of MLflow's column
+CUT = "\n\n(cut; the whole card is model_card.md of the run)"
+
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
+
+
+def find_version(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion | None:
+    """The oldest version that carries all these tags; None if there is none."""
+    terms = [f"name = '{MODEL}'", *(_is(name, value) for name, value in tags.items())]
+    found = client.search_model_versions(" and ".join(terms))
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
+    """Return how many versions were measured on the test rows of this split."""
+    wanted = _is("hpo.split_fingerprint", split_fingerprint)
+    return len(client.search_model_versions(f"name = '{MODEL}' and {wanted}"))
+
+
+def register(
+    client: MlflowClient, model_id: str, run_id: str, tags: Mapping[str, str], description: str
+) -> ModelVersion:
+    """A new version of a logged model. The tags come with it, so a kill leaves none without.
+
+    A description that is too long for MLflow on PostgreSQL is cut.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(
+            MODEL, description="Two-tower recommender, promoted by `python -m hpo.promote`."
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    if len(description) > MAX_DESCRIPTION:
+        description = description[: MAX_DESCRIPTION - len(CUT)] + CUT
+    # Not models:/ID: MLflow would look it up at the global address instead of the client's.
+    source = client.get_logged_model(model_id).artifact_location
+    return client.create_model_version(
+        MODEL, source, run_id, dict(tags), description=description, model_id=model_id
+    )
+
+
+def settle(client: MlflowClient, version: ModelVersion, force: str | None) -> None:
+    """Give a version the alias that its gate has earned, once: later aliases are left alone.
+
+    Passed means champion, but only over the champion that it was compared with: if another
+    version has that alias by now, the comparison says nothing, and it becomes the challenger.
+    Its run is FINISHED afterwards, also if the process that registered it was killed. The caller
+    holds the lock of the registry.
+
+    Args:
+        client: of the registry.
+        version: with the tags that `register` was given.
+        force: make it the champion whatever the gate says, for this reason.
+    """
+    number, tags = str(version.version), version.tags
+    champion = alias_holder(client, CHAMPION)
+    if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
+        return
+    force = force or tags.get(FORCED)  # a killed call began it
+    if force:
+        client.set_model_version_tag(MODEL, number, FORCED, force)
+        role = CHAMPION
+    elif REASON in tags:
+        role = CHALLENGER
+    elif champion in (number, tags.get(COMPARED)):
+        role = CHAMPION
+    else:
+        client.set_model_version_tag(MODEL, number, REASON, _overtaken(tags, champion))
+        role = CHALLENGER
+    if role == CHAMPION:
+        _crown(client, number, champion)
+    else:
+        client.set_registered_model_alias(MODEL, CHALLENGER, number)
+    if client.get_run(version.run_id).info.status != "FINISHED":
+        client.set_terminated(version.run_id, "FINISHED")
+    client.set_model_version_tag(MODEL, number, SETTLED, role)
+
+
+def _crown(client: MlflowClient, number: str, champion: str | None) -> None:
+    if champion not in (None, number):
+        client.set_model_version_tag(MODEL, number, REPLACED, champion)
+        client.set_registered_model_alias(MODEL, PREVIOUS, champion)
+    if champion != number:
+        client.set_registered_model_alias(MODEL, CHAMPION, number)
+    if alias_holder(client, CHALLENGER) == number:
+        client.delete_registered_model_alias(MODEL, CHALLENGER)
+
+
+def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
+    was = f"version {tags[COMPARED]}" if COMPARED in tags else "no champion"
+    now = f"version {champion} is the champion" if champion else "there is none"
+    return f"it was compared with {was}, and {now} by now"
+
+
+def rollback(client: MlflowClient) -> tuple[int, int]:
+    """Make the previous champion the champion again.
+
+    What it had replaced in its time becomes `previous`, so this can be repeated. Killed in the
+    middle, it is completed by the next call. The caller holds the lock of the registry.
+
+    Returns:
+        Number of the version that was taken back, and of the champion now; equal if a killed
+        call had got that far.
+
+    Raises:
+        PromotionError: there is no previous champion.
+    """
+    champion, previous = alias_holder(client, CHAMPION), alias_holder(client, PREVIOUS)
+    if champion is None or previous is None:
+        raise PromotionError(
+            f"no version of {MODEL} has the alias {PREVIOUS!r}, so there is nothing to go back "
+            "to; set an alias by hand in MLflow, or promote another study"
+        )
+    if champion != previous:
+        client.set_model_version_tag(MODEL, champion, ROLLED_BACK, f"to version {previous}")
+        client.set_registered_model_alias(MODEL, CHAMPION, previous)
+    before = client.get_model_version(MODEL, previous).tags.get(REPLACED)
+    if before is None or not _exists(client, before):
+        client.delete_registered_model_alias(MODEL, PREVIOUS)
+    else:
+        client.set_registered_model_alias(MODEL, PREVIOUS, before)
+    return int(champion), int(previous)
+
+
+def _exists(client: MlflowClient, number: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(MODEL, number)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
+        return False
+    return True
+
+
+def alias_holder(client: MlflowClient, alias: str) -> str | None:
+    """Number of the version that has the alias; None if nobody has it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version_by_alias(MODEL, alias).version)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
+        return None
+
+
+def fail_unfinished(client: MlflowClient, experiment: str, uid: str) -> None:
+    """End the runs and models that killed promotions of a study left behind.
+
+    The caller holds the lock of the registry.
+    """
+    terms = f"tags.`{PROMOTION_OF}` LIKE '{uid}/%' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment], terms):
+        for model in client.search_logged_models(
+            [experiment], f"source_run_id = '{run.info.run_id}'"
+        ):
+            if model.status == "PENDING":
+                client.finalize_logged_model(model.model_id, "FAILED")
+        client.set_tag(run.info.run_id, "hpo.cause", "the promotion was killed")
+        client.set_terminated(run.info.run_id, "FAILED")
+
+
+def study_run(client: MlflowClient, experiment: str, uid: str) -> str | None:
+    """The run of the study itself, if the mirror has made one."""
+    terms = f"{_is('hpo.study_uid', uid)} and {_is('hpo.kind', 'study')}"
+    found = client.search_runs([experiment], terms, max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def _is(tag: str, value: str) -> str:
+    return f"tags.`{tag}` = '{value}'"

@@ -1,0 +1,1 @@
+"""Write a study's report, compare studies, export trials."""

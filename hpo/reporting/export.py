@@ -1,0 +1,88 @@
+"""All trials of a study as one table, for dataframes and spreadsheets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from hpo.errors import SettingsError, StudyError
+from hpo.study.trial_rows import TrialRow
+from recsys.cli.output_file import check_suffix, draft_of, is_special
+from recsys.config import TrainConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STDOUT = Path("-")
+
+
+def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.DataFrame:
+    """One row per trial: number, state, value, the sampled parameters by name, then the rest.
+
+    What a trial does not have is null. Seconds are those of its epochs; started and ended are
+    local time.
+    """
+    import polars as pl
+
+    types = {name: pl.Int64 if TrainConfig.is_integer(name) else pl.Float64 for name in parameters}
+    schema = {
+        "number": pl.Int64, "state": pl.String, "value": pl.Float64,
+        **types,
+        "best_epoch": pl.Int64, "seconds": pl.Float64, "cause": pl.String,
+        "attempt": pl.Int64, "origin": pl.Int64, "seed": pl.Int64,
+        "started": pl.Datetime("us"), "ended": pl.Datetime("us"),
+    }  # fmt: skip
+    rows = [
+        (
+            trial.number, trial.state, trial.value,
+            *(trial.params.get(name) for name in parameters),
+            trial.best_epoch or None, trial.seconds, trial.cause,
+            *((a.number, a.origin, a.seed) if (a := trial.attempt) else (None, None, None)),
+            trial.started, trial.ended,
+        )
+        for trial in trials
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema, orient="row")
+
+
+def check_files(csv: Path | None, parquet: Path | None) -> None:
+    """Raise SettingsError unless the trials can go there, before anything is read.
+
+    The suffix must say the form, so that a slip of the keyboard replaces no study storage; what is
+    no file (a pipe) may have any name.
+    """
+    for path, suffix in ((csv, ".csv"), (parquet, ".parquet")):
+        if path is not None and path != STDOUT and not is_special(path):
+            check_suffix(f"--{suffix[1:]}", path, (suffix,))
+    if parquet == STDOUT:
+        raise SettingsError("--parquet -: Parquet is no text; give a file, or --csv -")
+
+
+def write_frame(frame: pl.DataFrame, csv: Path | None, parquet: Path | None) -> list[Path]:
+    """Write the files that are asked for, each under another name first; returns them.
+
+    CSV for `-` goes to stdout.
+
+    Raises:
+        StudyError: a file cannot be written there.
+    """
+    writers = ((csv, frame.write_csv), (parquet, frame.write_parquet))
+    return [_write(path, write) for path, write in writers if path is not None]
+
+
+def _write(path: Path, write: Callable[[Path | IO[bytes]], None]) -> Path:
+    try:
+        if path == STDOUT:
+            sys.stdout.flush()
+            write(sys.stdout.buffer)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft_of(path, ".trials-") as draft:
+                write(draft)
+    except BrokenPipeError:  # `| head` has read enough, see recsys/cli.py
+        raise
+    except OSError as error:
+        raise StudyError(f"{path} cannot be written: {error}") from error
+    return path

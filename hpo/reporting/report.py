@@ -1,0 +1,322 @@
+"""The report of a study: made from its storage and its tuning data, written as files.
+
+Test data is never read: models learn from train and are asked on validation; in the section
+without other users' future they learn from the oldest and are asked for the newest of both.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.config.locations import Places
+from hpo.errors import StudyError
+from hpo.reporting.figures.style import style
+from hpo.reporting.html import render_html
+from hpo.reporting.insights import importances, variance_shares
+from hpo.reporting.markdown import render_markdown
+from hpo.reporting.model_comparison import Comparison, compare_elsewhere, compare_models, device_of
+from hpo.reporting.sections import Findings, build
+from hpo.study.data import load_split
+from hpo.study.lifecycle import load_study
+from hpo.study.records import StudyRecord, comparable
+from hpo.study.storage import existing_storage
+from hpo.study.trial_rows import TrialRow, complete, default_trial, read_trials
+from recsys.data.interactions import Interactions
+from recsys.data.split import TEST, Split, split
+from recsys.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+import hashlib
+import logging
+import time
+from functools import partial
+
+from optuna import Study
+
+from hpo.study.artifacts import keep
+from hpo.study.replayer import save_model
+from recsys.errors import RecsysError
+
+PAGE, SUMMARY = "report.html", "summary.md"
+PICTURES = (
+    "history", "learning_curves", "importances", "parallel_coordinates", "slices", "models",
+    "segments", "durations",
+)  # fmt: skip
+FILES = (
+    *(f"{name}.png" for name in PICTURES),
+    SUMMARY,
+    PAGE,
+)  # the page last: it is what one opens
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that has been written.
+
+    Attributes:
+        page: its file.
+        is_kept: whether it is among the study's artifacts, from where MLflow gets it.
+        news: a line on that, and on the best trial's model.
+    """
+
+    page: Path
+    is_kept: bool
+    news: str
+
+
+def write_report(
+    places: Places,
+    study_name: str | None,
+    folder: Path,
+    *,
+    data: str | None = None,
+    whole: Split | None = None,
+) -> Written:
+    """Write a study's report into a folder and keep it with the study. Other files there stay.
+
+    The best trial and the default configuration are trained again, so it takes about as long as
+    these three trainings. The best trial's model is there then, and is kept, too, see
+    `hpo.study.artifacts`: if it has the value that the study says, else it would be another model.
+
+    Args:
+        places: where the study lives.
+        study_name: None: the newest.
+        folder: made if missing.
+        data: name or path of the study's data, if it has moved.
+        whole: the study's data and split, if they are loaded already.
+
+    Raises:
+        StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot
+            be written.
+        PromotionError: the data is not what the study was made on.
+    """
+    _check_writable(folder)  # before the long part
+    findings = find_out(places, study_name, data=data, whole=whole)
+    files = report_files(findings)
+    _write(folder, files)
+    return Written(folder / PAGE, *keep_report(places, findings, files))
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
+            for name, content in files.items():
+                (Path(draft) / name).write_bytes(content)
+            for name in FILES:
+                if name in files:
+                    (Path(draft) / name).replace(folder / name)
+                else:  # of an earlier report
+                    (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(f"the report cannot be written to {folder}: {error}") from error
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise StudyError(
+            f"the report cannot be written to {folder}: {there} is a file; give a folder with --out"
+        )
+    if not os.access(there, os.W_OK):
+        raise StudyError(f"the report cannot be written to {folder}: {there} is not writable")
+
+
+def find_out(
+    places: Places,
+    study_name: str | None,
+    *,
+    data: str | None = None,
+    whole: Split | None = None,
+) -> Findings:
+    """All that a report shows. Arguments and errors as of `write_report`."""
+    study = load_study(existing_storage(places.storage), study_name)
+    record = StudyRecord.of(study)
+    trials = comparable(record, read_trials(study))
+    ranked = complete(trials)
+    if not ranked:
+        raise StudyError(
+            f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
+            "let it run: python -m hpo.run. Its trials can be had with --csv FILE."
+        )
+    whole = whole or load_split(record, data)
+    known = whole.interactions.take(whole.parts != TEST)
+    best, default = ranked[0], default_trial(trials)
+    device = device_of(best)
+    return Findings(
+        study=study.study_name,
+        record=record,
+        split=whole,
+        trials=trials,
+        importance=importances(study, trials),
+        variance=variance_shares(study, trials),
+        compared=compare_models(whole.tuning, device, record, best, default),
+        later=_without_the_future(record, known, best, device),
+    )
+
+
+def _without_the_future(
+    record: StudyRecord, known: Interactions, best: TrialRow, device: torch.device
+) -> Comparison | None:
+    """The best trial and the baselines on a split of train + validation by global time.
+
+    None if the study itself has such a split, or the data is too small or without times.
+    """
+    rule = record.config.split
+    if rule.method == "global-time" or known.times is None:
+        return None
+    try:
+        holdout = split(known, "global-time", fraction=rule.fraction).final
+    except DataError:
+        return None
+    return compare_elsewhere(holdout, device, record, best)
+
+
+def report_files(findings: Findings) -> dict[str, bytes]:
+    """File name -> content: the page, the summary and every picture."""
+    with style():
+        report = build(findings)
+        images = {}
+        for picture in report.pictures:
+            picture.figure.savefig(buffer := io.BytesIO(), format="png")
+            images[picture.name] = buffer.getvalue()
+    texts = {PAGE: render_html(report, images), SUMMARY: render_markdown(report)}
+    return {f"{name}.png": image for name, image in images.items()} | {
+        name: text.encode() for name, text in texts.items()
+    }
+
+
+def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) -> tuple[bool, str]:
+    """Keep report and model; whether that worked, and what to say of it.
+
+    A report that cannot be kept, in a folder that is read-only for instance, is still a report.
+    """
+    best, winner = complete(findings.trials)[0], findings.compared.winner
+    save = None
+    if winner.model is not None and winner.is_as_stored:
+        save = partial(
+            save_model,
+            model=winner.model,
+            record=findings.record,
+            split=findings.split,
+            trial=best.number,
+            best_epoch=best.best_epoch,
+            validation=winner.users.mean(),
+        )
+    try:
+        keep(places.storage, findings.study, files, best.number, save)
+    except RecsysError as error:
+        return False, f"not kept: {error}"
+    if save is None:
+        return True, (
+            f"the model of trial {best.number} is not kept: trained again it has "
+            f"{winner.objective} {winner.value.mean:.6f}, not {best.score:.6f}"
+        )
+    return True, f"kept: the model of trial {best.number}"
+
+
+REPORTS = "reports"  # folder beside the SQLite storage
+
+
+SMALL_SECONDS = 60.0  # of training again: not worth asking whether a report is wanted
+
+
+SMALL_SHARE = 0.1  # of the study's own training time, likewise
+
+
+def run_report(
+    places: Places, study_name: str | None, out: Path | None = None, *, data: str | None = None
+) -> int:
+    """Write the report, bring it into MLflow if the study is there, say where it is."""
+    from hpo.config.next_commands import command, next_lines
+    from hpo.reporting.report import write_report
+    from hpo.study.lifecycle import load_study
+    from hpo.study.storage import existing_storage
+    from hpo.tracking.background import bring_into_mlflow
+
+    name = load_study(existing_storage(places.storage), study_name).study_name
+    written = write_report(places, name, out or report_folder(places, name), data=data)
+    print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
+    if written.is_kept:
+        print(bring_into_mlflow(places, name))
+    print("\n".join(next_lines({command("promote", name, places): "register the winner"})))
+    return 0
+
+
+def is_reported(places: Places, study: Study) -> bool:
+    """Whether there is a report that was written after the last trial of a study ended."""
+    from hpo.reporting.report import PAGE
+
+    page = report_folder(places, study.study_name) / PAGE
+    ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False)]
+    last = max((end.timestamp() for end in ends if end), default=float("inf"))
+    return page.exists() and page.stat().st_mtime >= last
+
+
+def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -> str:
+    """Write the report of a study that has just ended; what came of it, in a line or two.
+
+    Whatever goes wrong with it is said and logged, but costs the study nothing. Where training
+    the best trials again would take long, it is left to `python -m hpo.report`.
+
+    Args:
+        whole: the study's data and split.
+        log: bring it into MLflow, too.
+    """
+    started = time.monotonic()
+    try:
+        if training := _long_training(places, study_name):
+            return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
+        from hpo.reporting.report import write_report
+        from hpo.tracking.background import bring_into_mlflow
+
+        written = write_report(places, study_name, report_folder(places, study_name), whole=whole)
+        seconds = time.monotonic() - started
+        lines = [f"report: {written.page} ({seconds:.1f} s)", written.news]
+        if log and written.is_kept:
+            lines.append(bring_into_mlflow(places, study_name))
+        return "\n".join(lines)
+    except RecsysError as error:
+        return f"no report: {error}"
+    except Exception as error:
+        logging.getLogger(__name__).warning("the report failed", exc_info=error)
+        return f"no report: {type(error).__name__}: {error}"
+
+
+def _long_training(places: Places, study_name: str) -> float | None:
+    """Seconds that a report would train, if they are many; None if it is quickly done."""
+    from hpo.study.lifecycle import load_study
+    from hpo.study.records import StudyRecord, comparable
+    from hpo.study.storage import existing_storage
+    from hpo.study.trial_rows import complete, default_trial, read_trials
+
+    study = load_study(existing_storage(places.storage), study_name)
+    trials = comparable(StudyRecord.of(study), read_trials(study))
+    best, default = next(iter(complete(trials)), None), default_trial(trials)
+    if best is None:
+        return None
+    again = 2 * best.seconds + (default.seconds if default else 0.0)  # twice: two splits
+    limit = max(SMALL_SECONDS, SMALL_SHARE * sum(trial.seconds for trial in trials))
+    return again if again > limit else None
+
+
+def report_folder(places: Places, study_name: str) -> Path:
+    """Where a study's report goes: beside its SQLite storage, else in `studies`."""
+    from hpo.study.storage import beside
+
+    return beside(places.storage) / REPORTS / folder_name(study_name)
+
+
+def folder_name(study_name: str) -> str:
+    """The study's name as one folder of its own: it may hold slashes and dots."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in study_name)
+    if safe == study_name:
+        return safe
+    return f"{safe}-{hashlib.sha256(study_name.encode()).hexdigest()[:8]}"  # v1.0 is not v1_0

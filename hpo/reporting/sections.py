@@ -1,0 +1,210 @@
+"""The report's sections, top to bottom: which figure and table stand under which heading."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hpo.reporting import tables
+from hpo.reporting.document import Picture, Report, Section
+from hpo.reporting.figures.models import segments, values
+from hpo.reporting.figures.search import durations, history, learning_curves
+from hpo.reporting.figures.space import importance_bars, parallel_coordinates, slices
+from hpo.reporting.insights import MIN_COMPLETE, hints
+from hpo.reporting.model_comparison import Comparison
+from hpo.study.records import StudyRecord
+from hpo.study.trial_rows import TrialRow, complete, default_trial
+from recsys.data.split import Split
+
+NOTHING = (
+    "Nothing stands out: the best trials press against no bound of the search space, and no "
+    "parameter is without importance by both PED-ANOVA and fANOVA."
+)
+IMPORTANCE = (
+    "From the complete trials (so far {n}); pruned ones have no value to explain. PED-ANOVA, as in "
+    "optuna-dashboard: what it takes to be among the best tenth. Fixing a parameter is advised "
+    "only where fANOVA, the share of the variance of all values, finds it as small."
+)
+OTHERS = (
+    "optuna-dashboard shows other figures: it also counts trials on earlier data or beyond "
+    "today's constraints, which are left out here."
+)
+GROUPS = (
+    "Users in thirds by the length of their history in train; items in thirds of all rows of "
+    "train. The lines on the bars are 95% intervals over users."
+)
+LATER = (
+    "First column: the study's split ({method}), which holds out rows of each user: a model knows "
+    "what other users did later{within}. By global time: the same "
+    "hyperparameters learn from the oldest rows of train and validation and are asked for the "
+    "newest, so nothing at all is known of the future. These are other users and fewer rows to "
+    "learn from: compare within a column. A user without a history gets a vector that nothing was "
+    "learned for."
+)
+AROUND = (
+    "Around the epochs: from a trial's start to its end, less its epochs. Set-up, bookkeeping, "
+    "waiting."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that a report shows.
+
+    Attributes:
+        study: its name.
+        split: its data.
+        importance: parameter -> share, see `hpo.reporting.insights.importances`.
+        variance: parameter -> share, see `hpo.reporting.insights.variance_shares`.
+        compared: the models on the study's own validation split.
+        later: the same on a split by global time; None if there is none.
+    """
+
+    study: str
+    record: StudyRecord
+    split: Split
+    trials: Sequence[TrialRow]
+    importance: Mapping[str, float]
+    variance: Mapping[str, float]
+    compared: Comparison
+    later: Comparison | None
+
+
+def build(findings: Findings) -> Report:
+    """The report. Its figures look right inside `hpo.reporting.figures.style.style()` only."""
+    best = complete(findings.trials)[0]
+    sections = [
+        _next(findings),
+        *_search(findings),
+        *_space(findings),
+        *_models(findings),
+        *_rest(findings),
+    ]
+    head = tables.headline(findings.record, best, default_trial(findings.trials), findings.compared)
+    return Report(findings.study, _facts(findings), head, sections)
+
+
+def _facts(findings: Findings) -> str:
+    counts, trials = findings.record.counts, findings.trials
+    states = Counter(trial.became for trial in trials)
+    shown = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    starts = [trial.started for trial in trials if trial.started]
+    return (
+        f"{findings.record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items, "
+        f"{counts['n_train']:,} train and {counts['n_validation']:,} validation rows. "
+        f"{len(trials)} trials: {shown}. Started {min(starts):%Y-%m-%d %H:%M}."
+    )
+
+
+def _next(findings: Findings) -> Section:
+    config, trials = findings.record.config, findings.trials
+    found = hints(config, trials, findings.importance, findings.variance)
+    n = len(complete(findings.trials))
+    if n < MIN_COMPLETE:
+        text = [f"{n} complete trials say too little: run at least {MIN_COMPLETE}."]
+    elif not found:
+        text = [NOTHING]
+    else:
+        text = [hint.text for hint in found]
+    return Section("next", "What to try next", text)
+
+
+def _search(findings: Findings) -> Iterator[Section]:
+    trials, objective = findings.trials, findings.record.config.objective
+    default = default_trial(trials)
+    lines = {c.name: c.value.mean for c in findings.compared.found if c.stored is None}
+    if default is not None:
+        lines["default"] = default.score
+    yield Section(
+        "history",
+        "Optimization history",
+        picture=Picture(
+            "history",
+            history(trials, lines, objective),
+            f"{objective} of each trial by number with the best so far; dashed lines for the "
+            "default configuration and the baselines; pruned trials are crosses",
+        ),
+    )
+    yield Section(
+        "curves",
+        "Learning curves",
+        picture=Picture(
+            "learning_curves",
+            learning_curves(trials, objective),
+            f"{objective} by epoch for every trial; pruned curves end in a cross",
+        ),
+    )
+
+
+def _space(findings: Findings) -> Iterator[Section]:
+    trials, config = findings.trials, findings.record.config
+    space, objective = config.space, config.objective
+    n = len(complete(trials))
+    if findings.importance:
+        text = [IMPORTANCE.format(n=n)]
+        if findings.record.comparable_from or findings.record.infeasible:
+            text.append(OTHERS)
+        if lacking := [name for name in space if name not in findings.importance]:
+            text.append(f"Not judged, since no complete trial has them: {', '.join(lacking)}.")
+        alt = "bars: " + ", ".join(f"{name} {v:.2f}" for name, v in findings.importance.items())
+        picture = Picture("importances", importance_bars(findings.importance), alt)
+        yield Section("importances", "Parameter importances", text, picture)
+    else:
+        why = f"Needs {MIN_COMPLETE} complete trials with different values; there are {n}."
+        yield Section("importances", "Parameter importances", [why])
+    alt = "one line per trial through its parameters to its value, the best trial in orange"
+    picture = Picture("parallel_coordinates", parallel_coordinates(trials, space, objective), alt)
+    text = ["Orange: the best trial; the darker, the better; dashed: pruned."]
+    yield Section("parallel", "Parallel coordinates", text, picture)
+    picture = Picture(
+        "slices", slices(trials, space, objective), f"{objective} against each parameter"
+    )
+    yield Section("slices", "Slices", picture=picture)
+
+
+def _models(findings: Findings) -> Iterator[Section]:
+    compared = findings.compared
+    found, objective = compared.found, compared.bench.objective
+    alt = ", ".join(f"{c.name} {c.value.mean:.4f}" for c in found)
+    yield Section(
+        "models",
+        "Against the default configuration and the baselines",
+        [tables.how_measured(compared)],
+        Picture("models", values(found), f"{objective} with 95% intervals: {alt}"),
+        tables.models(compared),
+    )
+    yield Section(
+        "segments",
+        "Who is served well, and with what",
+        [GROUPS],
+        Picture(
+            "segments", segments(compared), f"{objective} by user activity and item popularity"
+        ),
+        tables.segments(compared),
+    )
+    if findings.later:
+        method = findings.record.config.split.method
+        in_order = method in ("temporal", "leave-one-out")
+        within = ", but of the user asked only what came before" if in_order else ""
+        yield Section(
+            "later",
+            "Without other users' future",
+            [LATER.format(method=method, within=within)],
+            table=tables.without_the_future(compared, findings.later),
+        )
+
+
+def _rest(findings: Findings) -> Iterator[Section]:
+    trials, record = findings.trials, findings.record
+    yield Section(
+        "time",
+        "Time per trial and per stage",
+        [AROUND],
+        Picture("durations", durations(trials), "stacked bars: seconds of each trial"),
+        tables.stages(trials),
+    )
+    yield Section("trials", "Best trials", table=tables.best_trials(record, trials))
+    made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    yield Section("about", "About this report", table=tables.about(record, made))

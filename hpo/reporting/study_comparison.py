@@ -1,0 +1,195 @@
+"""What two studies have in common and what not, as tables. From the storage alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+
+from optuna.storages import RDBStorage
+from rich.table import Table
+from rich.text import Text
+
+from hpo.study.lifecycle import load_study
+from hpo.study.records import StudyRecord, comparable
+from hpo.study.trial_rows import TrialRow, best_so_far, complete, default_trial, read_trials
+
+SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two studies.
+
+    Attributes:
+        trials: those that may win, see `hpo.study.records.comparable`.
+        ended: the trials that ended, in the order in which they did.
+        best: None if no trial is COMPLETE.
+    """
+
+    name: str
+    record: StudyRecord
+    trials: Sequence[TrialRow]
+    ended: Sequence[TrialRow]
+    best: TrialRow | None
+
+    def n(self, state: str) -> int:
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def finished(self) -> list[TrialRow]:
+        """COMPLETE and PRUNED trials, as --n-trials counts them, in the order of their ends."""
+        return [trial for trial in self.ended if trial.state != "FAIL"]
+
+    @property
+    def seconds(self) -> float:
+        """In epochs, all trials together, failed ones too."""
+        return sum(trial.seconds for trial in self.ended)
+
+    def after_trials(self, n: int) -> float:
+        """Best value among the first n >= 1 finished trials; minus infinity if there is none."""
+        return best_so_far(self.finished[:n])[-1]
+
+    def after_seconds(self, seconds: float) -> float:
+        """Best value among the trials that had ended when so much training time was spent.
+
+        Training time is summed over trials, so more workers are no advantage.
+        """
+        spent = accumulate(trial.seconds for trial in self.ended)
+        done = [t for t, total in zip(self.ended, spent, strict=True) if total <= seconds + 1e-9]
+        return best_so_far(done)[-1] if done else float("-inf")
+
+
+def read_side(storage: RDBStorage, name: str) -> Side:
+    """One study.
+
+    Raises:
+        StudyError: there is no such study here; the message lists those there are.
+    """
+    study = load_study(storage, name)
+    record = StudyRecord.of(study)
+    trials = comparable(record, read_trials(study))
+    ended = sorted((trial for trial in trials if trial.ended), key=_by_end)
+    best = next(iter(complete(trials)), None)
+    return Side(study.study_name, record, trials, ended, best)
+
+
+def _by_end(trial: TrialRow) -> tuple[datetime, int]:
+    assert trial.ended is not None, f"trial {trial.number} has not ended"
+    return trial.ended, trial.number
+
+
+def warnings(first: Side, second: Side) -> list[str]:
+    """Why the numbers do not compare; [] if they do."""
+    records, found = [side.record for side in (first, second)], []
+    if records[0].split_fingerprint != records[1].split_fingerprint:
+        a, b = (f"{record.data_name} {record.split_fingerprint}" for record in records)
+        found.append(f"different data or splits ({a}; {b}): the values do not compare")
+    if records[0].config.objective != records[1].config.objective:
+        a, b = (record.config.objective for record in records)
+        found.append(f"different objectives ({a}; {b}): the values do not compare")
+    return found
+
+
+def tables(first: Side, second: Side) -> Iterator[Table]:
+    """The studies, their best configs, the searches at equal cost."""
+    yield _table("studies", (first, second), _facts(first, second))
+    yield _table("best configurations", (first, second), _configs(first, second))
+    searches = list(_searches(first, second))
+    if searches:
+        yield _table(f"best {_objective(first, second)} so far", (first, second), searches)
+
+
+def _table(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str]]) -> Table:
+    result = Table(title=title, title_justify="left", title_style="bold")
+    result.add_column("")
+    for side in sides:
+        result.add_column(Text(side.name), justify="right")
+    for name, *values in rows:
+        result.add_row(name, *map(Text, values), style="" if values[0] == values[1] else "bold")
+    return result
+
+
+def _facts(first: Side, second: Side) -> list[tuple[str, str, str]]:
+    objective = _objective(first, second)
+    facts: dict[str, Callable[[Side], object]] = {
+        "data": lambda side: side.record.data_name,
+        "users, items": lambda side: _counts(side, "n_users", "n_items"),
+        "train, validation rows": lambda side: _counts(side, "n_train", "n_validation"),
+        "split": lambda side: side.record.config.split.method,
+        "data and split": lambda side: side.record.split_fingerprint,
+        "objective": lambda side: side.record.config.objective,
+        f"best {objective}": lambda side: _shown(side.best),
+        "best trial": lambda side: "none" if side.best is None else side.best.number,
+        f"default's {objective}": lambda side: _shown(default_trial(side.trials)),
+        "popularity": lambda side: _popularity(side.record),
+        "complete": lambda side: side.n("COMPLETE"),
+        "pruned": lambda side: side.n("PRUNED"),
+        "failed": lambda side: side.n("FAIL"),
+        "seconds of training": lambda side: f"{side.seconds:,.1f}",
+        "sampler, pruner": lambda side: (
+            f"{side.record.config.sampler.name}, {side.record.config.pruner.name}"
+        ),
+        "seed": lambda side: side.record.config.seed,
+        "code": lambda side: side.record.environment.get("git_commit", "unknown")[:12],
+    }
+    return [(name, str(fact(first)), str(fact(second))) for name, fact in facts.items()]
+
+
+def _objective(first: Side, second: Side) -> str:
+    one, other = (side.record.config.objective for side in (first, second))
+    return one if one == other else "objective"
+
+
+def _counts(side: Side, *names: str) -> str:
+    return ", ".join(f"{side.record.counts[name]:,}" for name in names)
+
+
+def _shown(trial: TrialRow | None) -> str:
+    return "none" if trial is None else f"{trial.score:.4f}"
+
+
+def _popularity(record: StudyRecord) -> str:
+    found = record.baselines.get("popularity", {})
+    value = found.get(record.config.objective)
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
+    """What either study searches, and whatever else differs."""
+    rows: list[tuple[str, str, str]] = []
+    for name in first.record.config.train_config.as_dict():
+        a, b = (_value(side, name) for side in (first, second))
+        searched = any(name in side.record.config.space for side in (first, second))
+        if name != "seed" and (searched or a != b):
+            rows.append((name, a, b))
+    a, b = (str(side.best.best_epoch) if side.best else "none" for side in (first, second))
+    return [*rows, ("best epoch", a, b)]
+
+
+def _value(side: Side, name: str) -> str:
+    if name not in side.record.config.space:
+        return f"{getattr(side.record.config.train_config, name):.4g} (fixed)"
+    return "none" if side.best is None else side.best.shown(name)
+
+
+def _searches(first: Side, second: Side) -> Iterator[tuple[str, str, str]]:
+    """Best so far at equal numbers of finished trials, then at equal seconds of training."""
+    sides = (first, second)
+    most = min(len(side.finished) for side in sides)
+    for n in sorted({max(1, round(share * most)) for share in SHARES}) if most else []:
+        a, b = (_best(side.after_trials(n)) for side in sides)
+        yield f"after {n} trials", a, b
+    seconds = min(side.seconds for side in sides)
+    for share in SHARES if seconds else ():
+        a, b = (_best(side.after_seconds(share * seconds)) for side in sides)
+        yield f"after {_duration(share * seconds)} of training", a, b
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 10 else f"{seconds:.3g} s"
+
+
+def _best(value: float) -> str:
+    return "none" if value == float("-inf") else f"{value:.4f}"

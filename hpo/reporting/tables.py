@@ -1,0 +1,224 @@
+"""The report's first screen and tables: figures from the storage and the contenders, as text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from hpo.config.study_config import SplitConfig
+from hpo.reporting.document import Gain, Headline, Table, with_bounds
+from hpo.reporting.model_comparison import BEST, DEFAULT, Comparison, Contender
+from hpo.study.environment import environment
+from hpo.study.records import StudyRecord
+from hpo.study.trial_rows import TrialRow, complete, default_trial
+from recsys.evaluation.bootstrap import RESAMPLES, mean_interval
+
+SHOWN_TRIALS = 10
+SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
+
+
+def headline(
+    record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: Comparison
+) -> Headline:
+    """The best trial, what it was trained with, and its gain over everything else."""
+    winner, *others = compared.found
+    gains = [Gain(c.name, c.value.mean, winner.gain_over(c)) for c in others]
+    return Headline(
+        best.number,
+        record.config.objective,
+        winner.value,
+        _config(record, best, default),
+        gains,
+        [*_verdict(best, gains), *_differences(record, compared.found)],
+    )
+
+
+def _config(record: StudyRecord, best: TrialRow, default: TrialRow | None) -> Table:
+    base = record.config.train_config.as_dict()
+    rows = [(name, best.shown(name), f"{base[name]:.4g}") for name in record.config.space]
+    rows.append(("best epoch", f"{best.best_epoch}", f"{default.best_epoch}" if default else ""))
+    return Table(("", "best", "default"), rows)
+
+
+def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
+    said = []
+    default = next((gain for gain in gains if gain.over == DEFAULT), None)
+    if best.is_default:
+        said.append("No trial did better than the default configuration.")
+    elif default is None:
+        said.append("The default configuration has no complete trial to compare with.")
+    elif default.interval.low > 0:
+        said.append("The best trial is clearly better than the default configuration.")
+    else:
+        said.append(
+            "The gain over the default configuration is not clear: its interval contains zero."
+        )
+    behind = [g.over for g in gains if g.over != DEFAULT and g.interval.low <= 0]
+    if behind:
+        said.append(f"Not clearly better than: {', '.join(behind)}.")
+    elif any(gain.over != DEFAULT for gain in gains):
+        said.append("It is clearly better than every baseline.")
+    return said
+
+
+def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
+    """What training again did not reproduce, and why that may be."""
+    differ = [
+        f"{c.name} {c.value.mean:.6f}, not {c.stored:.6f}" for c in found if not c.is_as_stored
+    ]
+    if not differ:
+        return []
+    now = environment()
+    changed = [name for name in now if record.environment.get(name) != now[name]]
+    why = f"since then changed: {', '.join(changed)}" if changed else "other hardware, perhaps"
+    note = (
+        f"Note: training again did not give the values that the study has ({'; '.join(differ)}); "
+        f"{why}. Comparisons between models use the new values, figures of the search the stored."
+    )
+    return [note]
+
+
+def how_measured(compared: Comparison) -> str:
+    """What the comparison's figures are, and what they are not."""
+    n_users = len(compared.winner.users.users)
+    trained = [c for c in compared.found if c.stored is not None]
+    same = "which gave exactly the stored values" if all(c.is_as_stored for c in trained) else ""
+    again = f"Trained again with their stored seeds{', ' + same if same else ''}."
+    return (
+        f"{again} Means over {n_users:,} users of the validation split, in brackets 95% bootstrap "
+        f"intervals over users ({RESAMPLES:,} resamples); gains are paired differences. The best "
+        "trial was chosen on these very users, which flatters it somewhat: its figures on test "
+        "data come from python -m hpo.promote alone. Another training seed is not in the intervals."
+    )
+
+
+def models(compared: Comparison) -> Table:
+    """All metrics of all contenders."""
+    winner, objective = compared.winner, compared.bench.objective
+    metrics = [name for name in SHOWN_METRICS if name != objective]
+    rows = [
+        (
+            contender.name,
+            with_bounds(contender.value),
+            "" if contender is winner else with_bounds(winner.gain_over(contender), "+"),
+            *(f"{contender.users.values[name].mean():.4f}" for name in metrics),
+            f"{contender.coverage:.1%}",
+        )
+        for contender in compared.found
+    ]
+    heads = ("", objective, f"gain of the {BEST}", *metrics, "coverage@10")
+    return Table(heads, rows, frozenset({0}))
+
+
+def segments(compared: Comparison) -> Table:
+    """The objective of every contender in every group of users and of items."""
+    groups = [
+        f"users with {group.shortest} to {group.longest} rows ({int(group.members.sum()):,})"
+        for group in compared.bench.user_groups
+    ] + [f"{group.name} items ({group.n_items:,})" for group in compared.bench.item_groups]
+    columns = [
+        [*contender.value_by_users, *contender.value_by_items] for contender in compared.found
+    ]
+    rows = [
+        (name, *(f"{column[row].mean:.4f}" for column in columns))
+        for row, name in enumerate(groups)
+    ]
+    return Table(("", *(contender.name for contender in compared.found)), rows)
+
+
+def without_the_future(compared: Comparison, later: Comparison) -> Table:
+    """The objective on the study's split, then where nobody's later rows were seen by anybody.
+
+    The latter also of users with a history only.
+    """
+    known, usual = later.bench.has_history, {c.name: c.value for c in compared.found}
+    groups = [(f"all {len(known):,} users", np.ones_like(known))]
+    if known.any() and not known.all():
+        groups.append((f"the {int(known.sum()):,} with a history", known))
+    rows = [
+        (
+            contender.name,
+            with_bounds(usual[contender.name]),
+            *(with_bounds(mean_interval(contender.values[members])) for _, members in groups),
+        )
+        for contender in later.found
+    ]
+    heads = (
+        compared.bench.objective,
+        "the study's split",
+        *(f"by global time, {name}" for name, _ in groups),
+    )
+    return Table(heads, rows, frozenset({0}))
+
+
+def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
+    """The ten best, and the default configuration if it is not among them."""
+    names = list(record.config.space)
+    ranked, default = complete(trials), default_trial(trials)
+    shown = ranked[:SHOWN_TRIALS] + [t for t in ranked[SHOWN_TRIALS:] if t is default]
+    rows = [
+        (
+            f"trial {trial.number}{' (default)' if trial.is_default else ''}",
+            f"{trial.score:.4f}",
+            *map(trial.shown, names),
+            f"{trial.best_epoch}",
+            f"{trial.seconds:.1f}",
+        )
+        for trial in shown
+    ]
+    return Table(
+        ("", record.config.objective, *names, "best epoch", "seconds"), rows, frozenset({0})
+    )
+
+
+def stages(trials: Sequence[TrialRow]) -> Table:
+    """Where the time went, by what became of the trials."""
+    groups: dict[str, list[TrialRow]] = defaultdict(list)
+    for trial in trials:
+        if trial.ended is not None:
+            groups[f"{trial.became}{f' ({trial.cause})' if trial.cause else ''}"] += [trial]
+    rows = [_stage(name, groups[name]) for name in sorted(groups)]
+    rows.append(_stage("all", [trial for group in groups.values() for trial in group]))
+    heads = (
+        "", "trials", "epochs", "seconds in training", "in evaluation", "around epochs",
+        "median of a trial", "per epoch",
+    )  # fmt: skip
+    return Table(heads, rows, frozenset({len(rows) - 1}))
+
+
+def _stage(name: str, trials: Sequence[TrialRow]) -> tuple[str, ...]:
+    epochs = sum(len(trial.curve) for trial in trials)
+    seconds = sum(trial.seconds for trial in trials)
+    asked = sum(trial.evaluation_seconds for trial in trials)
+    around = sum(trial.other_seconds for trial in trials)
+    middle = median(trial.seconds + trial.other_seconds for trial in trials)
+    each = f"{seconds / epochs:.3f}" if epochs else ""
+    return (
+        name, f"{len(trials)}", f"{epochs:,}", f"{seconds - asked:,.1f}", f"{asked:,.1f}",
+        f"{around:,.1f}", f"{middle:.1f}", each,
+    )  # fmt: skip
+
+
+def _rule(split: SplitConfig) -> str:
+    if split.method in ("given", "leave-one-out"):
+        return split.method
+    return f"{split.method}, {split.fraction:.0%} held out twice"
+
+
+def about(record: StudyRecord, made: str) -> Table:
+    """Where all this comes from."""
+    config = record.config
+    counts = ", ".join(f"{name.removeprefix('n_')} {n:,}" for name, n in record.counts.items())
+    rows = [
+        ("data", f"{record.data_name}: {counts}"),
+        ("split", _rule(config.split)),
+        ("fingerprint", f"{record.split_fingerprint} (data and split)"),
+        ("study", f"{record.uid}, seed {config.seed}"),
+        ("search", f"sampler {config.sampler.name}, pruner {config.pruner.name}"),
+        *record.environment.items(),
+        ("report made", made),
+    ]
+    return Table(("", ""), rows)

@@ -1,1 +1,0 @@
-"""The report of a study and the comparison of two: figures, tables, pages."""

@@ -1,0 +1,146 @@
+"""The process that trains. Knows recsys and torch; no optuna, no mlflow, no database.
+
+    python -m hpo.runners.worker --data FILE --objective recall_at_10 --device cpu --threads 1
+
+Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when stdin closes, so a
+launcher that is killed leaves nobody behind.
+
+    in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
+    out  {"ready": true}   {"alive": true, "cpu": seconds of all threads since it started}
+         {"task": 7, "began": true}   {"task": 7, "epoch": {...}}
+         {"task": 7, "end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO, get_args
+
+import torch
+
+from hpo.runners.base import go_on
+from hpo.runners.failures import failure_of, to_message
+from recsys.config import TrainConfig
+from recsys.data.holdout_file import load_holdout
+from recsys.data.split import Holdout
+from recsys.evaluation.metrics import MetricName
+from recsys.training.fit import Fit
+from recsys.training.resources import forget_peaks
+
+ALIVE_SECONDS = 5.0
+
+
+class Channel:
+    """The two pipes to the launcher."""
+
+    def __init__(self, commands: TextIO, results: TextIO) -> None:
+        self._commands, self._results = commands, results
+        self._write_lock = threading.Lock()
+        self._tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._stopped: set[int] = set()
+        self._parking: set[int] = set()
+
+    def start(self) -> None:
+        """Read commands and give signs of life beside the training."""
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._commands:
+            command = json.loads(line)
+            if "stop" in command:
+                self._stopped.add(command["stop"])
+            elif "park" in command:
+                self._parking.add(command["park"])
+            else:
+                self._tasks.put(command)
+        os._exit(0)  # the launcher is gone; the main thread may be deep in a matrix product
+
+    def _beat(self) -> None:
+        while not threading.Event().wait(ALIVE_SECONDS):
+            self.send(alive=True, cpu=time.process_time())
+
+    def send(self, **message: Any) -> None:
+        with self._write_lock:
+            self._results.write(json.dumps(message) + "\n")
+            self._results.flush()
+
+    def next_task(self) -> dict[str, Any]:
+        return self._tasks.get()
+
+    def is_stopped(self, task: int) -> bool:
+        return task in self._stopped
+
+    def is_parking(self, task: int) -> bool:
+        return task in self._parking
+
+
+def main() -> None:
+    """Serve tasks until stdin closes."""
+    options = _parse(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; we are told
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a stray print must not break the protocol
+    torch.set_num_threads(options.threads)
+    channel = Channel(sys.stdin, results)
+    channel.start()
+    holdout = load_holdout(options.data)
+    device = torch.device(options.device)
+    channel.send(ready=True)
+    while True:
+        command = channel.next_task()
+        end = serve_task(channel, command, holdout, device, options.objective)
+        channel.send(task=command["task"], **end)
+
+
+def serve_task(
+    channel: Channel,
+    command: dict[str, Any],
+    holdout: Holdout,
+    device: torch.device,
+    objective: MetricName,
+) -> dict[str, Any]:
+    """Train as a command asks; return the last message, without the task's number."""
+    try:
+        forget_peaks(device)
+        fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
+        return {"end": _train(fit, channel, command["task"], command.get("snapshot"))}
+    except Exception as error:
+        return to_message(failure_of(error))
+
+
+def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
+    """Send the epochs; why there are no more."""
+    snapshot = Path(place) if place else None
+    go_on(fit, snapshot)
+    channel.send(task=task, began=True)
+    for result in fit:
+        channel.send(task=task, epoch=dataclasses.asdict(result))
+        if channel.is_stopped(task):
+            break
+        if snapshot and channel.is_parking(task):
+            fit.save(snapshot)
+            return "parked"
+    return "done"
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m hpo.runners.worker")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--objective", choices=get_args(MetricName), required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()

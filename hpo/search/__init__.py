@@ -1,0 +1,1 @@
+"""Choose what to try and when to stop: samplers, constraints, pruners."""

@@ -1,0 +1,79 @@
+"""What a configuration must keep to, judged before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from optuna.trial import FrozenTrial
+
+from hpo.config.search_space import SearchSpace
+from hpo.config.study_config import StudyConfig, plain
+from hpo.errors import SettingsError
+from recsys.config import TrainConfig
+
+Measure = Callable[[TrainConfig], float]
+
+
+class Constraints:
+    """The limits of a study, and how to measure what they limit.
+
+    Args:
+        config: of the study.
+        measures: by the name of the limit; needed for those limits alone that the study sets.
+            Each grows or falls in every hyperparameter, whatever the others are.
+    """
+
+    def __init__(self, config: StudyConfig, measures: Mapping[str, Measure]) -> None:
+        self._config = config
+        limits = config.constraints.model_dump(exclude_none=True)
+        self._limits: dict[str, tuple[float, Measure]] = {
+            name: (limit, measures[name]) for name, limit in limits.items()
+        }
+
+    def excess(self, config: TrainConfig) -> dict[str, float]:
+        """By how much each limit is exceeded, as Optuna wants it: feasible where <= 0."""
+        return {name: measure(config) - limit for name, (limit, measure) in self._limits.items()}
+
+    def violation(self, excess: Mapping[str, float]) -> str:
+        """`model_mb 61.2 > 50`; "" where all limits are kept."""
+        return ", ".join(
+            f"{name} {limit + excess[name]:.4g} > {limit:g}"
+            for name, (limit, _) in self._limits.items()
+            if excess[name] > 0
+        )
+
+    def broken_by(self, trials: Iterable[FrozenTrial]) -> tuple[int, ...]:
+        """Numbers of the COMPLETE trials that exceed a limit: the limit came after them."""
+        if not self._limits:
+            return ()
+        space = SearchSpace(self._config)
+        return tuple(
+            trial.number
+            for trial in trials
+            if trial.state.name == "COMPLETE"
+            and self.violation(self.excess(space.config(trial.params, seed=0)))
+        )
+
+    def check(self) -> None:
+        """Refuse a study that could only try what breaks its constraints.
+
+        Raises:
+            SettingsError: no configuration of the space is feasible.
+        """
+        problems = []
+        for name, (limit, measure) in self._limits.items():
+            least = self._least(measure)
+            if least > limit:
+                problems.append(
+                    f"constraints.{name}: no configuration of the space has at most {limit:g}, "
+                    f"the least is {least:.4g}; raise the limit, or widen the space downwards"
+                )
+        if problems:
+            raise SettingsError(problems)
+
+    def _least(self, measure: Measure) -> float:
+        best = self._config.train_config
+        for name, parameter in self._config.space.items():
+            ends = [best.replace(**{name: plain(name, value)}) for value in parameter.values]
+            best = min(best, *ends, key=measure)
+        return measure(best)

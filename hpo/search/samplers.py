@@ -1,0 +1,59 @@
+"""Who suggests the next configuration, and the seeds of all that is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from optuna.samplers import BaseSampler
+
+from hpo.config.study_config import StudyConfig
+
+
+def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
+    """A sampler for the next trial alone.
+
+    Its seed comes from the study's seed and the number of existing trials: a resumed study
+    repeats no suggestion, and a parked one draws as if it had not been interrupted. What a kill
+    lost is tried again under a new number, so later trials then draw otherwise.
+    """
+    from optuna import samplers
+
+    options, seed = config.sampler, derive_seed(config.seed, n_existing, config.warm_starts)
+    match options.name:
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+        case "tpe":
+            group = config.is_conditional  # else what some trials lack is drawn one by one
+            return samplers.TPESampler(
+                seed=seed,
+                n_startup_trials=options.startup,
+                multivariate=options.multivariate or group,
+                group=group,
+            )
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=options.startup)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, n_startup_trials=options.startup)
+        case "qmc":  # one sequence, whose next point the storage counts
+            return samplers.QMCSampler(
+                seed=derive_seed(config.seed, 0, config.warm_starts)
+                if config.warm_starts
+                else config.seed,
+                scramble=True,
+                independent_sampler=samplers.RandomSampler(seed),
+            )
+
+
+def derive_seed(base: int, number: int, starts: Sequence[Mapping[str, float]] = ()) -> int:
+    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common.
+
+    Args:
+        starts: the study's warm starts. A study that starts from another's best would draw the
+            other's random trials again, one by one, if both had one seed.
+    """
+    words = [f"{base}:{number}"]
+    words += [json.dumps({n: float(start[n]) for n in sorted(start)}) for start in starts]
+    digest = hashlib.sha256(":".join(words).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

@@ -1,0 +1,1 @@
+"""One stored study: storage, locks, records, artifacts, data, replay."""

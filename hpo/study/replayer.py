@@ -1,0 +1,166 @@
+"""A stored trial trained again: same config, seed, data, device and threads, same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from hpo.config.search_space import SearchSpace
+from hpo.errors import StudyError
+from hpo.study.data import load_split
+from hpo.study.environment import environment, processor_of
+from hpo.study.records import Attempt, StudyRecord, epochs_of
+from recsys.artifacts.checkpoint import origin, save
+from recsys.cli.formatting import usable_device
+from recsys.data.split import Split
+from recsys.errors import ConfigError
+from recsys.evaluation.metrics import Metrics
+from recsys.models.two_tower import TwoTower
+from recsys.training.fit import Fit
+
+SAID = 10  # epochs told of a training that is the same
+DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What became of it.
+
+    Attributes:
+        n_epochs: trained again.
+        differences: lines for people; empty if all is the same.
+    """
+
+    record: StudyRecord
+    split: Split
+    fit: Fit
+    n_epochs: int
+    differences: list[str]
+
+
+def trial_to_replay(study: Study, number: int) -> FrozenTrial:
+    """The trial of that number.
+
+    Raises:
+        StudyError: there is none, it is not over, it was stopped before its first epoch, the
+            study has gone on with other data since, or the trial's device is not here.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if not 0 <= number < len(trials):
+        raise StudyError(f"no trial {number} in {study.study_name!r}; it has 0..{len(trials) - 1}")
+    trial = trials[number]
+    attempt = Attempt.of(trial)
+    if not trial.state.is_finished() or attempt is None or not epochs_of(trial):
+        raise StudyError(
+            f"trial {number} is {trial.state.name} and has no epochs to compare with; "
+            "choose one that is COMPLETE or PRUNED"
+        )
+    since = StudyRecord.of(study).comparable_from
+    if number < since:
+        raise StudyError(
+            f"trial {number} was trained on data that the study no longer has: from trial {since} "
+            "on it has other data (--accept-changes); choose one of those"
+        )
+    try:
+        usable_device(attempt.device)
+    except ConfigError as error:
+        raise StudyError(
+            f"trial {number} was trained on the device {error}; replay it on a machine that has "
+            "it, since another device gives other numbers"
+        ) from None
+    return trial
+
+
+def replay(
+    study: Study, trial: FrozenTrial, data: str | None, say: Callable[[str], None]
+) -> Replay:
+    """Train as many epochs as the trial had, on its device and with its threads.
+
+    Args:
+        data: where the study's data is now; None: where it was.
+        say: told some epochs, and the one that differs.
+
+    Raises:
+        PromotionError: the data is not the same any more.
+    """
+    record, attempt = StudyRecord.of(study), Attempt.of(trial)
+    assert attempt is not None
+    split = load_split(record, data)
+    columns, objective = epochs_of(trial), record.config.objective
+    config = SearchSpace(record.config).config(trial.params, attempt.seed)
+    before = torch.get_num_threads()
+    torch.set_num_threads(attempt.threads)
+    differences: list[str] = []
+    n_epochs, step = 0, -(-len(columns["epoch"]) // SAID)
+    try:
+        fit = Fit(split.tuning, config, torch.device(attempt.device), objective)
+        pairs = zip(columns[objective], columns["train_loss"], strict=True)
+        for (value, loss), result in zip(pairs, fit, strict=False):  # no epoch more than stored
+            n_epochs = result.epoch
+            now = result.metrics.value(objective)
+            same = (now, result.train_loss) == (value, loss)
+            if not same or result.epoch % step == 0:
+                say(f"epoch {result.epoch}: {objective} {now:.6f}, stored {value:.6f}")
+            if not same:
+                differences.append(
+                    f"epoch {result.epoch} differs: {objective} {now!r}, stored {value!r}; "
+                    f"train_loss {result.train_loss!r}, stored {loss!r}"
+                )
+                break
+    finally:
+        torch.set_num_threads(before)
+    n_stored = len(columns["epoch"])
+    if not differences and n_epochs != n_stored:
+        differences.append(f"it ended after {n_epochs} epochs, stored are {n_stored}")
+    if differences:
+        differences += [*_changes(record), *_other_processor(attempt)]
+    return Replay(record, split, fit, n_epochs, differences)
+
+
+def _changes(record: StudyRecord) -> list[str]:
+    """What is not as it was when the study was made, and may be why."""
+    now = environment()
+    return [
+        f"  {name}: was {record.environment.get(name)}, is {now.get(name)}"
+        for name in DECISIVE
+        if record.environment.get(name) != now.get(name)
+    ]
+
+
+def _other_processor(attempt: Attempt) -> list[str]:
+    now = processor_of(attempt.device)
+    if attempt.processor in ("", now):  # "": a record from before it was written down
+        return []
+    return [f"  processor: was {attempt.processor}, is {now}"]
+
+
+def save_model(
+    folder: Path,
+    model: TwoTower,
+    record: StudyRecord,
+    split: Split,
+    *,
+    trial: int,
+    best_epoch: int,
+    validation: Metrics,
+) -> None:
+    """Store a trial's model of its best epoch as `recsys.train` would; `recsys.evaluate` reads it.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or the disk is full.
+    """
+    about = {
+        **origin(record.data_name, split),
+        "study": {"name": record.config.name, "uid": record.uid},
+        "trial": trial,
+        "trained_on": "train",
+        "objective": record.config.objective,
+        "best_epoch": best_epoch,
+        "validation": validation.as_dict(),
+    }
+    save(folder, model, split.tuning.seen, about)

@@ -1,0 +1,147 @@
+"""MirrorThread: keeps MLflow up beside a study that runs, and never disturbs it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hpo.config.locations import Places
+from hpo.errors import HpoError
+from hpo.study.storage import is_lost, storage_failure
+from hpo.tracking.mirror import Mirror, SyncReport
+from recsys.artifacts.mlflow_client import open_client
+from recsys.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+from hpo.registry import versions as registry
+from hpo.study.artifacts import REPORT
+from hpo.study.lifecycle import load_study
+from hpo.study.records import StudyRecord
+from hpo.study.storage import existing_storage
+from recsys.artifacts.mlflow_client import sqlite_file, tracking_errors
+
+MAX_WAIT_SECONDS = 60.0
+
+
+class MirrorThread:
+    """Syncs a study every few seconds beside the launcher, which it never disturbs.
+
+    Args:
+        study_name: of a study that exists.
+        seconds: from the end of one sync to the next; doubled while MLflow is out of reach.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        study_name: str,
+        *,
+        seconds: float = 3.0,
+        connect: Callable[[str], MlflowClient] = open_client,
+    ) -> None:
+        self._places, self._study_name, self._connect = places, study_name, connect
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hpo-mirror", daemon=True)
+        self.result: SyncReport | TrackingError = TrackingError("MLflow was not asked yet")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = math.inf) -> SyncReport | TrackingError:
+        """End with one last, fresh sync, and wait for it, but no longer than `seconds`.
+
+        A server that is gone or hangs costs one time-out: no last sync follows a failure.
+        """
+        self._stopping.set()
+        deadline = time.monotonic() + seconds
+        while self._thread.is_alive():  # in steps: Windows hears Ctrl-C between them
+            if time.monotonic() > deadline:
+                return TrackingError("the last sync was not waited for")
+            self._thread.join(0.2)
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            mirror = Mirror(self._places, self._study_name, self._connect)
+        except Exception as error:
+            self._keep(error)
+            return
+        wait = self._seconds
+        while not self._stopping.wait(wait):
+            if self._sync(mirror, fresh=False):
+                wait = self._seconds
+            elif self._stopping.is_set():
+                break
+            else:
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
+        else:
+            self._sync(mirror, fresh=True)
+        mirror.close()
+
+    def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
+        try:
+            self.result = mirror.sync(fresh=fresh)
+        except Exception as error:
+            self._keep(error)
+            return False
+        return True
+
+    def _keep(self, error: Exception) -> None:
+        """Remember what went wrong; what nobody expects is logged with its traceback."""
+        if isinstance(error, TrackingError):
+            self.result = error
+        elif isinstance(error, HpoError):
+            self.result = TrackingError(str(error))
+        elif is_lost(error):
+            self.result = TrackingError("the study was deleted from its storage")
+        elif sentence := storage_failure(error):
+            self.result = TrackingError(sentence)
+        else:
+            logging.getLogger(__name__).warning("the MLflow mirror failed", exc_info=error)
+            self.result = TrackingError(f"{type(error).__name__}: {error}")
+
+
+PATIENCE_SECONDS = 60.0
+
+
+def bring_into_mlflow(places: Places, study_name: str) -> str:
+    """Sync a study that has a run in MLflow; a line on where its report is there, or why not.
+
+    A study that was run without MLflow stays without. A sync that takes longer goes on beside what
+    follows; wherever it ends, `hpo.sync` goes on from there.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    try:
+        if not _has_run(places, study_name):
+            return "not in MLflow: the study has no run there; make one with hpo.sync"
+    except TrackingError as error:
+        return f"not in MLflow: {error}"
+    mirror = MirrorThread(places, study_name)
+    mirror.start()
+    result = mirror.stop(PATIENCE_SECONDS)
+    if isinstance(result, TrackingError):
+        return f"not in MLflow: {result}; bring it there with hpo.sync"
+    if result.absent:
+        return f"not in MLflow: {', '.join(result.absent)} vanished; python -m hpo.report helps"
+    return f"in MLflow: folder {REPORT} of run {result.run_id}"
+
+
+def _has_run(places: Places, study_name: str) -> bool:
+    path = sqlite_file(places.tracking_uri)
+    if path is not None and not path.exists():
+        return False
+    uid = StudyRecord.of(load_study(existing_storage(places.storage), study_name)).uid
+    client = open_client(places.tracking_uri)
+    with tracking_errors(places.tracking_uri):
+        experiment = client.get_experiment_by_name(places.experiment)
+        if experiment is None:
+            return False
+        return registry.study_run(client, experiment.experiment_id, uid) is not None

@@ -1,0 +1,155 @@
+"""Compares MLflow with the storage, value by value, and changes nothing.
+
+What people added to the runs in MLflow (tags, params, metrics, notes, names, files) is theirs and
+no difference.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from optuna.trial import FrozenTrial
+
+from hpo.config.locations import Places
+from hpo.tracking.artifact_uploads import lost_files
+from hpo.tracking.run_content import Content
+from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former
+from hpo.tracking.runs import Calls, Runs
+from hpo.tracking.study_projection import project_study
+from hpo.tracking.trial_projection import StudyView, project_trial
+from recsys.artifacts.mlflow_client import sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Point = tuple[int, int, str]  # step, time_ms, value; as text, since nan equals nan here
+MAX_SHOWN = 60  # characters of a value
+
+
+def differences(
+    connect: Callable[[str], MlflowClient],
+    places: Places,
+    view: StudyView,
+    trials: Sequence[FrozenTrial],
+) -> list[str]:
+    """A line for each thing that MLflow lacks, has otherwise or has too much; [] if none.
+
+    MLflow's exceptions pass through. Costs a request per metric of each run, and one per run with
+    artifacts.
+    """
+    path = sqlite_file(places.tracking_uri)
+    if path is not None and not path.exists():
+        return [f"{path}: there is no MLflow store"]
+    client = connect(places.tracking_uri)
+    experiment = client.get_experiment_by_name(places.experiment)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        state = "missing" if experiment is None else "deleted"
+        return [f"experiment {places.experiment!r} is {state}"]
+    runs = Runs(Calls(client), experiment.experiment_id, view.record.uid)
+    found: dict[int | None, list[Run]] = defaultdict(list)
+    for run in runs.search():
+        number = run.data.tags.get("optuna.trial")
+        found[None if number is None else int(number)].append(run)
+    return list(_compare(client, found, _contents(view, trials, found)))
+
+
+def _contents(
+    view: StudyView, trials: Sequence[FrozenTrial], found: Mapping[int | None, Sequence[Run]]
+) -> dict[int | None, Content]:
+    parent = found[None][0].info.run_id if None in found else ""
+    contents = [project_study(view, trials)]
+    contents += [project_trial(view, trial, parent) for trial in trials]
+    return {content.trial: content for content in contents if content}
+
+
+def _compare(
+    client: MlflowClient,
+    found: Mapping[int | None, Sequence[Run]],
+    contents: Mapping[int | None, Content],
+) -> Iterator[str]:
+    for key in sorted(found.keys() | contents.keys(), key=lambda key: -1 if key is None else key):
+        name = "study" if key is None else f"trial {key}"
+        runs = found.get(key, ())
+        if key not in contents:
+            yield f"{name}: {_ids(runs)}, but it never started"
+        elif len(runs) != 1:
+            yield f"{name}: {_ids(runs)}"
+        else:
+            yield from (f"{name}: {text}" for text in _of_run(client, runs[0], contents[key]))
+
+
+def _ids(runs: Sequence[Run]) -> str:
+    return f"{len(runs)} runs ({', '.join(run.info.run_id for run in runs)})" if runs else "no run"
+
+
+def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
+    info, data = run.info, run.data
+    if is_former(Mark.parse(data.tags.get(MARK)), content):
+        content = content.as_before()
+        yield (
+            f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
+            "where older versions put them; step 0 in the storage"
+        )
+    pairs: list[tuple[str, object, object]] = [
+        ("status", info.status, content.status),
+        ("start", info.start_time, content.start_ms),
+        ("dataset", data_of(run), content.data.digest if content.data else None),
+    ]
+    if content.files:
+        pairs.append((f"tag {FILES}", data.tags.get(FILES), content.files_digest()))
+    if content.end_ms is not None:  # of a run that goes on MLflow may keep an earlier end
+        pairs.append(("end", info.end_time, content.end_ms))
+    for kind, has, wanted in (
+        ("param", data.params, content.params),
+        ("tag", data.tags, content.tags),
+    ):
+        pairs += [(f"{kind} {name}", has.get(name), value) for name, value in wanted.items()]
+    for name, there, here in pairs:
+        if there != here:
+            yield f"{name} is {_shown(there)} in MLflow, {_shown(here)} in the storage"
+    for path in lost_files(client, info.run_id, content):
+        yield f"file {path} is missing in MLflow"
+    for name, wanted_points in sorted(_points(content).items()):
+        history = client.get_metric_history(info.run_id, name)
+        points = [(m.step, m.timestamp, _value(m.value)) for m in history]
+        yield from _of_metric(name, points, wanted_points)
+
+
+def _points(content: Content) -> dict[str, list[Point]]:
+    """Metric -> its points."""
+    found: dict[str, list[Point]] = defaultdict(list)
+    for row in content.rows:
+        for name, value in zip(row.names, row.values, strict=True):
+            found[name].append((row.step, row.time_ms, _value(value)))
+    return found
+
+
+def _of_metric(name: str, there: Sequence[Point], here: Sequence[Point]) -> Iterator[str]:
+    lacking, surplus = sorted({*here} - {*there}), sorted({*there} - {*here})
+    for what, points, total in (
+        ("not in MLflow", lacking, len(here)),
+        ("not in the storage", surplus, len(there)),
+    ):
+        if points:
+            step, time_ms, value = points[0]
+            moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+            first = f"step {step}, {moment}, value {value}"
+            yield f"metric {name}: {len(points)} of {total} points {what}, the first: {first}"
+    if len(there) > len({*there}):
+        yield f"metric {name}: {len(there) - len({*there})} points twice"
+
+
+def _value(value: float) -> str:
+    """As MLflow keeps it: infinities become the largest number."""
+    largest = sys.float_info.max
+    return repr(float(min(max(value, -largest), largest)))
+
+
+def _shown(value: object) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."

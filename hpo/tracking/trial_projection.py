@@ -1,0 +1,164 @@
+"""From a trial in the Optuna storage to what its MLflow run must hold. Pure functions.
+
+Values and times come from the storage only. MLflow drops a repeated point only if its time is
+equal too, so a single "now" would make every further sync add points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.config.locations import Places
+from hpo.config.search_space import SearchSpace
+from hpo.study.artifacts import KeptFile
+from hpo.study.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
+from hpo.study.usage import of_training
+from hpo.tracking.run_content import Content, Row
+from hpo.tracking.urls import dashboard_path
+from recsys.evaluation.metrics import MetricName
+
+STATUS = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+    TrialState.RUNNING: "RUNNING",
+    TrialState.WAITING: "SCHEDULED",  # parked; one that never started has no run
+}
+MAX_VALUE = 5900  # characters; MLflow takes 6000 in a param, 8000 in a tag
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """What the projection of a trial needs to know about its study.
+
+    Attributes:
+        study_id: of the storage, for addresses in optuna-dashboard.
+        dashboard_url: where people see that.
+        kept: trial number (None: the study itself) to its artifacts.
+    """
+
+    name: str
+    study_id: int
+    record: StudyRecord
+    dashboard_url: str = Places.dashboard_url
+    kept: Mapping[int | None, Sequence[KeptFile]] = field(default_factory=dict)
+    space: SearchSpace = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", SearchSpace(self.record.config))
+
+    def identity(self, kind: str) -> dict[str, str]:
+        """The tags by which a run is found again. Names of studies are not unique; uids are."""
+        return {"hpo.study_uid": self.record.uid, "hpo.kind": kind, "optuna.study": self.name}
+
+    def dashboard(self, trial: int | None = None) -> str:
+        """Address of the study, or of one trial, in optuna-dashboard."""
+        return f"{self.dashboard_url}{dashboard_path(self.study_id, trial)}"
+
+
+def best_name(objective: MetricName) -> str:
+    """Of the metric that ranks trials, and of the study's best so far: `best_recall_at_10`."""
+    return f"best_{objective}"
+
+
+def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
+    """The run of one trial, nested under the run `parent`; None if it never started."""
+    start = first_start_ms(trial)
+    if start is None:
+        return None
+    rows, objective = list(_epoch_rows(trial)), view.record.config.objective
+    summary = None
+    if trial.state.is_finished():
+        rows += _lost_rows(trial, start, objective)
+        summary = _summary_row(trial, objective)
+    return Content(
+        trial=trial.number,
+        name=f"trial-{trial.number:03}",
+        start_ms=start,
+        status=STATUS[trial.state],
+        end_ms=milliseconds(trial.datetime_complete) if trial.datetime_complete else None,
+        params=_trial_params(view, trial),
+        rows=[*rows, summary] if summary else rows,
+        former=[*rows, summary._replace(step=_best_epoch(trial))] if summary else (),
+        tags={"mlflow.parentRunId": parent, **_trial_tags(view, trial)},
+        description=f"[Trial {trial.number} in optuna-dashboard]({view.dashboard(trial.number)})",
+        files=view.kept.get(trial.number, ()),
+    )
+
+
+def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
+    """The whole TrainConfig; nothing while the trial still draws its params."""
+    attempt = Attempt.of(trial)
+    if attempt is None or not view.space.is_complete(trial.params):
+        return {}
+    values = view.space.config(trial.params, attempt.seed).as_dict()
+    return {name: str(value) for name, value in values.items()}
+
+
+def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
+    attempt, outcome = Attempt.of(trial), Outcome.of(trial)
+    tags = {
+        "optuna.trial": str(trial.number),
+        "optuna.state": trial.state.name,
+        "hpo.dashboard": view.dashboard(trial.number),
+    }
+    if attempt:
+        facts = {name: value for name, value in attempt.as_dict().items() if value is not None}
+        tags |= {f"hpo.{name}": str(value) for name, value in facts.items()}
+        tags["hpo.attempt"] = tags.pop("hpo.number")
+        tags.pop("hpo.started_ms", None)  # the run's own start
+    if outcome:
+        tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
+        tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
+        tags["hpo.same_as"] = "" if outcome.same_as is None else str(outcome.same_as)
+    return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
+
+
+def cut(value: str) -> str:
+    """A value that MLflow takes."""
+    return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
+
+
+def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
+    columns = dict(epochs_of(trial))
+    epochs, times = columns.pop("epoch", []), columns.pop("time_ms", [])
+    names = tuple(columns)
+    for epoch, time_ms, *values in zip(epochs, times, *columns.values(), strict=True):
+        yield Row(int(epoch), int(time_ms), names, tuple(values))
+
+
+def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iterator[Row]:
+    """Epochs that the pruner saw but whose times died with their launcher.
+
+    Their times go on at the pace of the epochs before; without any, they divide the trial's life.
+    """
+    columns = epochs_of(trial)
+    known, times = columns.get("epoch", []), columns.get("time_ms", [])
+    lost = sorted(set(trial.intermediate_values) - {int(epoch) for epoch in known})
+    if not lost or trial.datetime_complete is None:
+        return
+    end_ms = milliseconds(trial.datetime_complete)
+    pace = (times[-1] - start_ms) / known[-1] if known else (end_ms - start_ms) / lost[-1]
+    for step in lost:
+        time_ms = min(int(start_ms + pace * step), end_ms)
+        yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
+
+
+def _summary_row(trial: FrozenTrial, objective: MetricName) -> Row | None:
+    """Return what a trial has one value of; at step 0, where MLflow draws bars and not curves."""
+    outcome = Outcome.of(trial)
+    if outcome is None or trial.datetime_complete is None:
+        return None
+    values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
+    if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
+        assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
+        values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}
+    return Row.of(0, milliseconds(trial.datetime_complete), **values)
+
+
+def _best_epoch(trial: FrozenTrial) -> int:
+    outcome = Outcome.of(trial)
+    return outcome.best_epoch if outcome else 0

@@ -1,0 +1,214 @@
+"""A trained model as a folder: safetensors, JSON and .npy. Nothing in it can run code.
+
+    model_meta.json         format, config, ids, sizes, origin, sha256 of the other files
+    weights.safetensors     the model's state_dict
+    history.safetensors     what each user has: the towers encode it, answers leave it out
+    measured.safetensors    only in promoted models: the history behind the stated test figures
+    index.safetensors       only in large promoted models: item_index.py, its facts in model_meta
+    user_vecs.npy           (n_users, dim) float32, encoded from history.safetensors
+    item_vecs.npy           (n_items, dim) float32
+    item_bias.npy           (n_items,) float32
+
+score = user_vecs[u] @ item_vecs[i] + item_bias[i]; row u is user_ids[u], row i is item_ids[i].
+With config.neighbour_weight > 0 the score has a sparse part, too (neighbours.py); the weights hold
+neighbours.items and neighbours.nearness.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from recsys.artifacts.checkpoint_files import (
+    CURE,
+    FORMAT,
+    HISTORY,
+    INDEX,
+    MEASURED,
+    META,
+    WEIGHTS,
+    read_history,
+    read_index,
+    read_meta,
+    sha256,
+    write_history,
+    write_index,
+)
+from recsys.config import TrainConfig
+from recsys.errors import CheckpointError, ConfigError
+from recsys.evaluation.evaluator import encode_users
+from recsys.data.features import FEATURES
+from recsys.data.interactions import Interactions
+from recsys.retrieval.index import ItemIndex
+from recsys.models.two_tower import TwoTower
+from recsys.data.split import Split
+from recsys.models.two_tower import new_model
+
+SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
+BEFORE = {"neighbour_weight": 0.0}  # what models are that were stored when they had no such thing
+NEIGHBOURS = " + neighbour_weight * sum of what u's newest items say for i, see recsys.neighbours"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A stored model, read back.
+
+    Attributes:
+        model: ready to answer; no optimizer.
+        history: what serving encodes and masks.
+        measured: the history behind the stated figures; `history` itself unless promoted.
+        meta: all of model_meta.json.
+        index: finds answers to serve without looking at all items; None: there is none.
+    """
+
+    model: TwoTower
+    history: Interactions
+    measured: Interactions
+    meta: Mapping[str, Any]
+    index: ItemIndex | None = None
+
+
+def origin(data_name: str, split: Split) -> dict[str, Any]:
+    """Which data and which split a model comes from, for `save`."""
+    data = {"name": data_name, "fingerprint": split.interactions.fingerprint}
+    how: dict[str, Any] = {"method": split.method, "fraction": split.fraction, "seed": split.seed}
+    how |= {"eval_users": split.eval_users, "fingerprint": split.fingerprint}
+    return {"data": data, "split": how}
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder and prove that it takes files, so that no training is lost for it.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: cannot be written ({error.strerror}); give another --artifacts"
+        ) from None
+
+
+def save(
+    folder: Path,
+    model: TwoTower,
+    history: Interactions,
+    about: Mapping[str, Any],
+    *,
+    measured: Interactions | None = None,
+    index: ItemIndex | None = None,
+) -> None:
+    """Write a model; other files in the folder stay as they are.
+
+    All is written elsewhere first and moved, model_meta.json last: a kill in between leaves a
+    folder that `load` refuses, never a model mixed of two.
+
+    Args:
+        folder: made if missing.
+        model: trained.
+        history: what serving encodes and masks.
+        about: `origin(...)`, metrics and what else is worth keeping; plain JSON values.
+        measured: the history behind the metrics, if it is not `history`.
+        index: of the model's items, if there is one.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or the disk is full.
+    """
+    make_folder(folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            draft = Path(temporary)
+            _write_model(draft, model, history)
+            write_history(draft / HISTORY, history)
+            if measured is not None:
+                write_history(draft / MEASURED, measured)
+            if index is not None:
+                write_index(draft / INDEX, index)
+                about = {**about, "index": index.as_dict()}
+            files = {path.name: sha256(path) for path in sorted(draft.iterdir())}
+            meta = {**_facts(model, history), **about, "files": files}
+            (draft / META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
+            for name in [*files, META]:
+                shutil.copymode(draft / META, draft / name)  # safetensors writes 0600
+                (draft / name).replace(folder / name)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error})") from error
+
+
+def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
+    """Read a model back, bit for bit.
+
+    Args:
+        folder: where `save` wrote it.
+        device: where the model goes (default: the CPU).
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another version; the message names it
+            and says what to do.
+    """
+    folder = Path(folder)
+    meta = read_meta(folder)
+    try:
+        history = read_history(folder / HISTORY, meta)
+        measured = history
+        if MEASURED in meta["files"]:
+            measured = read_history(folder / MEASURED, meta)
+        index = read_index(folder / INDEX, meta) if INDEX in meta["files"] else None
+        config = TrainConfig.from_dict({**BEFORE, **meta["config"]})
+        model = new_model(history, config, device or torch.device("cpu"))
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (ConfigError, KeyError, RuntimeError, SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: does not fit this version of recsys ({error}); {CURE}"
+        ) from error
+    return Checkpoint(model, history, measured, meta, index)
+
+
+def stored_files(folder: Path) -> dict[str, str]:
+    """sha256 of each file of the model in `folder`, by name; files of others left out."""
+    names = [*read_meta(folder)["files"], META]
+    return {name: sha256(folder / name) for name in sorted(names)}
+
+
+def _facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "config": model.config.as_dict(),
+        "ordered": model.ordered,
+        "repeats": history.repeats,
+        "n_users": history.n_users,
+        "n_items": history.n_items,
+        **{
+            name: features.facts()
+            for name in FEATURES
+            if (features := getattr(history, name)) is not None
+        },
+        "user_ids": history.user_ids,
+        "item_ids": history.item_ids,
+        "score": SCORE + (NEIGHBOURS if model.neighbours is not None else ""),
+    }
+
+
+def _write_model(draft: Path, model: TwoTower, history: Interactions) -> None:
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, draft / WEIGHTS)
+    vectors = {
+        "user_vecs": encode_users(model, history),
+        "item_vecs": model.item_vectors(),
+        "item_bias": model.bias,
+    }
+    for name, tensor in vectors.items():
+        np.save(draft / f"{name}.npy", tensor.detach().cpu().numpy(), allow_pickle=False)

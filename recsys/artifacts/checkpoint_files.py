@@ -1,0 +1,133 @@
+"""The files of a stored model one by one: written plainly, read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save_file
+
+from recsys.errors import CheckpointError
+from recsys.data.features import FEATURES, Features
+from recsys.data.interactions import Interactions
+from recsys.retrieval.index import ItemIndex
+
+FORMAT = 1
+META = "model_meta.json"
+WEIGHTS = "weights.safetensors"
+HISTORY = "history.safetensors"
+MEASURED = "measured.safetensors"
+INDEX = "index.safetensors"
+CURE = "train it again: python -m recsys.train --artifacts DIR"
+
+
+_ROWS = {"items", "times", "weights"}
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """model_meta.json, with every file that it lists proven to be there and whole.
+
+    Raises:
+        CheckpointError: no such file, damaged, of another version, or files that it does not fit.
+    """
+    path = folder / META
+    try:
+        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: not there, so this is no stored model; {CURE}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); {CURE}") from None
+    version = meta.get("format") if isinstance(meta, dict) else None
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {version!r}, this version of recsys reads {FORMAT}; {CURE}"
+        )
+    files = meta.get("files")
+    if not isinstance(files, dict) or not {WEIGHTS, HISTORY} <= set(files):
+        raise CheckpointError(f"{path}: damaged (its list of files is not complete); {CURE}")
+    for name, digest in files.items():
+        _verify(folder, name, digest)
+    return meta
+
+
+def _verify(folder: Path, name: str, digest: str) -> None:
+    path = folder / name
+    if Path(name).name != name:
+        raise CheckpointError(f"{folder / META}: names a file elsewhere: {name!r}; {CURE}")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not there; {CURE}")
+    if sha256(path) != digest:
+        raise CheckpointError(f"{path}: damaged, or of another training than {META}; {CURE}")
+
+
+def sha256(path: Path) -> str:
+    """Of one file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_history(path: Path, history: Interactions) -> None:
+    """Items end to end, where each user's begin; times, weights and features if there are any."""
+    columns: dict[str, npt.NDArray[Any]] = {"items": history.items, "offsets": history.offsets}
+    optional = {"times": history.times, "weights": history.weights}
+    columns |= {name: column for name, column in optional.items() if column is not None}
+    for name in FEATURES:
+        features: Features | None = getattr(history, name)
+        columns |= {} if features is None else features.to_columns(name)
+    save_file({name: np.ascontiguousarray(column) for name, column in columns.items()}, path)
+
+
+def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
+    """What `write_history` wrote, with the ids of `meta`.
+
+    Raises:
+        KeyError, ValueError: the columns contradict each other or the ids.
+    """
+    columns = load_file(path)
+    items, offsets = columns["items"], columns["offsets"]
+    lengths = np.diff(offsets)
+    if (
+        len(offsets) != len(meta["user_ids"]) + 1
+        or offsets[0] != 0
+        or (lengths < 0).any()
+        or {len(columns[name]) for name in _ROWS & columns.keys()} != {offsets[-1]}
+    ):
+        raise ValueError(f"{path.name}: its columns do not make {len(meta['user_ids'])} histories")
+    if len(items) and not 0 <= items.min() <= items.max() < len(meta["item_ids"]):
+        raise ValueError(f"{path.name}: items outside the catalogue")
+    features = {
+        name: Features.from_columns(name, columns, meta[name])
+        for name in FEATURES
+        if meta.get(name) is not None
+    }
+    return Interactions(
+        users=np.repeat(np.arange(len(lengths), dtype=np.int32), lengths),
+        items=items,
+        times=columns.get("times"),
+        weights=columns.get("weights"),
+        user_ids=tuple(meta["user_ids"]),
+        item_ids=tuple(meta["item_ids"]),
+        repeats=meta["repeats"],
+        **features,
+    )
+
+
+def write_index(path: Path, index: ItemIndex) -> None:
+    """The arrays of an index; what is no array belongs into model_meta.json."""
+    columns = index.to_columns()
+    save_file({name: np.ascontiguousarray(column) for name, column in columns.items()}, path)
+
+
+def read_index(path: Path, meta: Mapping[str, Any]) -> ItemIndex:
+    """What `write_index` wrote, with the facts of `meta`.
+
+    Raises:
+        KeyError, ValueError: it is no index of this model's items.
+    """
+    shape = len(meta["item_ids"]), meta["config"]["dim"]
+    return ItemIndex.from_columns(load_file(path), meta["index"], shape)

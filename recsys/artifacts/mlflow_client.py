@@ -1,0 +1,216 @@
+"""The one way to MLflow: a client that is bounded in time, quiet, and never uses global state.
+
+MLflow's own defaults wait 245 seconds per call for a server that is gone, keep runs relative to
+the current folder, and send telemetry. Nothing else in this repository sets these right.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from filelock import FileLock
+
+from recsys.errors import TrackingError
+from recsys.artifacts.sqlite import reading_url, sqlite_url, why_unreadable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+HTTP = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # none would trip over a restarted server
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds an attempt
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # costs a request per run, too
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # shown for local copies, too
+}
+
+UNWRITABLE = ("unable to open", "readonly database", "Read-only", "Permission denied")
+CAUSE = re.compile(r"Caused by .*: (.+?)[\"']\)\)$")  # the point of urllib3's long story
+
+
+class TrackingUriError(TrackingError):
+    """The tracking URI is of a kind that cannot work; no retry would help."""
+
+    exit_code = 2
+
+
+def open_client(tracking_uri: str) -> MlflowClient:
+    """A client for this tracking URI; a missing SQLite file is made.
+
+    It gives up on a server that is gone or hangs within about 20 seconds a call, unless the
+    environment says otherwise (MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT).
+    A server is not asked anything yet.
+
+    Raises:
+        TrackingUriError: a folder (MLflow's old file store) or no URI at all.
+        TrackingError: the database cannot be opened.
+    """
+    check_tracking_uri(tracking_uri)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with tracking_errors(tracking_uri):
+        from mlflow import MlflowClient
+
+        for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say is raised as well
+        path = sqlite_file(tracking_uri)
+        made = path is not None and not path.exists() and _make_database(path)
+        reading = reading_url(path) if path else None
+        client = MlflowClient(tracking_uri=reading or tracking_uri)
+        if made:  # connections that this process may still hold to a file deleted since
+            client._tracking_client.store._dispose_engine()
+        return client
+
+
+def check_tracking_uri(tracking_uri: str) -> None:
+    """Raise TrackingUriError unless MLflow could keep runs there. Imports no mlflow."""
+    scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
+    if scheme not in (*HTTP, *DATABASES, "file") and len(scheme) > 1:  # C: is a folder
+        raise TrackingUriError(
+            f"tracking URI {tracking_uri!r}: MLflow knows no {scheme}://; give sqlite:///FILE.db "
+            "or http://SERVER:PORT"
+        )
+    if scheme not in (*HTTP, *DATABASES):
+        raise TrackingUriError(
+            f"tracking URI {tracking_uri!r}: MLflow keeps no runs in folders any more; give "
+            "sqlite:///FILE.db or http://SERVER:PORT. To bring old runs along: "
+            "mlflow migrate-filestore --source FOLDER --target sqlite:///FILE.db"
+        )
+    if scheme == "sqlite" and sqlite_file(tracking_uri) is None:
+        raise TrackingUriError(
+            f"tracking URI {tracking_uri!r}: a database in memory is gone with its process; "
+            "give sqlite:///FILE.db"
+        )
+
+
+def is_server(tracking_uri: str) -> bool:
+    """Whether it is a tracking server's address, not a database."""
+    return urlsplit(tracking_uri).scheme in HTTP
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The file behind an SQLite tracking URI; None for servers and databases in memory."""
+    if urlsplit(tracking_uri).scheme.partition("+")[0] != "sqlite":
+        return None
+    from sqlalchemy.engine import make_url
+
+    name = make_url(tracking_uri).database
+    if name in (None, "", ":memory:"):
+        return None
+    # what open_client makes of a file in a folder that cannot be written
+    return Path(unquote(urlsplit(str(name)).path) if str(name).startswith("file:") else str(name))
+
+
+def artifact_root(tracking_uri: str) -> str | None:
+    """Where artifacts of an SQLite tracking URI live, as file: URI; None: the server decides."""
+    path = sqlite_file(tracking_uri)
+    return (path.resolve().parent / "artifacts").as_uri() if path else None
+
+
+def public_uri(uri: str) -> str:
+    """The URI without user and password: fit for logs, tags and links."""
+    address = urlsplit(uri).netloc
+    return uri.replace(address, address.rpartition("@")[2], 1)
+
+
+def load_lines(tracking_uri: str, run_id: str) -> list[str]:
+    """Return the lines of Python that load a run's model, to be pasted as they are.
+
+    Not indented, since Python's prompt refuses that. Without the URI, MLflow would look into the
+    current folder and make a mlflow.db there.
+
+    Args:
+        tracking_uri: where the run is; one with a password is left to the environment.
+        run_id: of a run with a "model".
+    """
+    shown = public_uri(tracking_uri)
+    lines = ["import mlflow.pytorch", f"mlflow.set_tracking_uri({shown!r})"]
+    if shown != tracking_uri:
+        where = f'os.environ["MLFLOW_TRACKING_URI"])  # {shown}, with its password'
+        lines = ["import os", lines[0], f"mlflow.set_tracking_uri({where}"]
+    return [*lines, f'model = mlflow.pytorch.load_model("runs:/{run_id}/model")']
+
+
+@contextmanager
+def tracking_errors(tracking_uri: str) -> Iterator[None]:
+    """Turn whatever MLflow raises inside the block into TrackingError, without credentials."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if found := CAUSE.search(reason):
+            reason = found[1]
+        secret = urlsplit(tracking_uri).netloc.rpartition("@")[0]
+        path = sqlite_file(tracking_uri)
+        if path is not None and any(word in reason for word in UNWRITABLE):
+            reason += why_unreadable(path)
+        for text in {secret, unquote(secret)} - {""}:
+            reason = reason.replace(text, "***")
+        raise TrackingError(f"MLflow at {public_uri(tracking_uri)}: {reason}") from None
+
+
+def _make_database(path: Path) -> bool:
+    """Create the file if it is missing; whether it was.
+
+    MLflow's migrations are no transaction: killed in the middle, they leave a file that no later
+    start can mend. So they run on a draft, which then moves into place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(path.name + ".create.lock")):
+        if path.exists():
+            return False
+        print(f"preparing {path} (once; up to half a minute)", file=sys.stderr)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
+            draft = Path(folder) / path.name
+            _migrate(draft, path.resolve().parent / "artifacts")
+            for suffix in ("-wal", "-shm", "-journal"):  # of a file deleted since: SQLite would
+                path.with_name(path.name + suffix).unlink(missing_ok=True)  # play them back here
+            draft.replace(path)
+    return True
+
+
+def _migrate(path: Path, artifacts: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import text
+
+    store = SqlAlchemyStore(sqlite_url(path), artifacts.as_uri())
+    with store.engine.connect() as connection:  # stays with the file; halves the time of a sync
+        connection.execute(text("PRAGMA journal_mode=WAL"))
+    store._dispose_engine()  # Windows moves no open file
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The experiment of that name: found, restored from the trash, or made.
+
+    On SQLite its artifacts go beside the database; MLflow would put them into the current folder.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with tracking_errors(client.tracking_uri):
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, artifact_root(client.tracking_uri)))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(name)  # somebody else was faster
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)

@@ -1,0 +1,87 @@
+"""The model as torch users expect it: pairs in, scores out; small enough to be exported."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys.evaluation.evaluator import Histories, encode_users
+from recsys.data.interactions import Interactions
+from recsys.models.two_tower import TwoTower
+
+
+class PairScorer(nn.Module):
+    """score = <user vector, item vector> + item bias + what the user's items say for this one.
+
+    Holds tensors only, so `mlflow.pytorch` stores it as a graph (pt2) without our code.
+
+    Attributes:
+        user_vectors: (n_users, dim) float32.
+        item_vectors: (n_items, dim) float32.
+        bias: (n_items,) float32.
+        asking_items: (n_users, q) int64, whose neighbours the user's scores gain from.
+        asking_weights: (n_users, q) float32, 0 where a user has fewer.
+        neighbours: (n_items, K) int32; K = 0 if the model has none.
+        nearness: (n_items, K) float32.
+    """
+
+    user_vectors: Tensor
+    item_vectors: Tensor
+    bias: Tensor
+    asking_items: Tensor
+    asking_weights: Tensor
+    neighbours: Tensor
+    nearness: Tensor
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name in PairScorer.__annotations__:
+            self.register_buffer(name, tensors[name])
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: TwoTower, history: Interactions) -> PairScorer:
+        """The scores of `model` for users with this history, on the CPU."""
+        tensors = {
+            "user_vectors": encode_users(model, history),
+            "item_vectors": model.item_vectors(),
+            "bias": model.bias.detach(),
+            **_neighbours(model, history),
+        }
+        return cls({name: tensor.cpu().clone() for name, tensor in tensors.items()})
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """(n,) float32 scores of (n, 2) int64 pairs of user and item positions."""
+        users, items = pairs[:, 0], pairs[:, 1]
+        scores = (self.user_vectors[users] * self.item_vectors[items]).sum(1) + self.bias[items]
+        asking = self.asking_items[users]  # (n, q)
+        there = self.neighbours[asking] == items[:, None, None]  # (n, q, K)
+        said = (there * self.nearness[asking]).sum(2)
+        return scores + (said * self.asking_weights[users]).sum(1)
+
+
+def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
+    if model.neighbours is None:
+        none = torch.zeros(history.n_items, 0)
+        asking = torch.zeros(history.n_users, 0)
+        items, nearness, rows, weights = none.int(), none, asking.long(), asking
+    else:
+        items, nearness = model.neighbours.items, model.neighbours.nearness
+        everybody = torch.from_numpy(np.arange(history.n_users)).to(items.device)
+        owner, asked, weight = model.asking(Histories(model, history).of(everybody))
+        heard = nearness[asked, 0] > 0  # the lists fall, so others have no neighbours at all
+        owner, asked, weight = owner[heard], asked[heard], weight[heard]
+        counts = torch.bincount(owner, minlength=history.n_users)
+        place = torch.arange(len(owner), device=owner.device)
+        place -= (torch.cumsum(counts, 0) - counts)[owner]
+        width = int(counts.max()) if len(counts) else 0
+        rows = torch.zeros(history.n_users, width, dtype=torch.int64, device=owner.device)
+        weights = torch.zeros(history.n_users, width, device=owner.device)
+        rows[owner, place], weights[owner, place] = asked, weight
+    return {
+        "asking_items": rows,
+        "asking_weights": weights,
+        "neighbours": items,
+        "nearness": nearness,
+    }

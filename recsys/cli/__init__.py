@@ -1,0 +1,1 @@
+"""Flags, exit codes, printing and output files that the commands share."""

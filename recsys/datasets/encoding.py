@@ -1,0 +1,162 @@
+"""One column of a user or item table as codes: what its cells mean, and which of it is kept.
+
+    kind        cells                                             codes
+    category    Drama                                             one each
+    list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
+    number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
+
+An empty cell has no code. A value that stands in one row only has none either: it tells no more
+than the row's own embedding, and it may be somebody's name.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys.data.features import Ints32
+from recsys.readers.ids import NO_ID
+
+Kind = Literal["category", "list", "number"]
+
+BUCKETS = 20
+# Whole numbers of at most so many different values are categories: stars, sizes, yes and no.
+FEW = 20
+# Codes of one column. The more frequent half have their own, all others share the other half.
+LIMIT = 20_000
+_SEPARATORS = ("|", ";", ",", " ")
+_COMMON = 0.1  # of the filled cells
+_NUMBERS = 0.95  # of the filled cells: "unknown" among years does not turn years into words
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """One column as (row, code) pairs without repeats.
+
+    Attributes:
+        rows, codes: (m,) int32.
+        size: codes are 0..size - 1.
+        unshared: of the filled rows, how many have only values that no other row has.
+    """
+
+    rows: Ints32
+    codes: Ints32
+    size: int
+    unshared: float
+
+
+def guess_kind(column: pl.Series) -> Kind:
+    """How a column is read unless its user says it: "genres:list", "brand:category"."""
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return "list"
+    if column.dtype.is_temporal() or column.dtype.is_float():
+        return "number"
+    if column.dtype.is_integer():
+        is_key = column.name.casefold().endswith(("id", "code", "type"))
+        return "category" if is_key or column.n_unique() <= FEW else "number"
+    if column.dtype in (pl.Boolean, pl.Categorical, pl.Enum):
+        return "category"
+    filled = column.drop_nulls()
+    number = as_number(column)
+    if filled.len() and number.count() >= _NUMBERS * filled.len():
+        return "category" if number.n_unique() <= FEW else "number"
+    return "list" if _separator(filled) else "category"
+
+
+def is_prose(column: pl.Series) -> bool:
+    """Whether the parts of these cells are separated as those of a person's name may be."""
+    if column.dtype != pl.String:
+        return False
+    filled = column.drop_nulls()
+    return (_separator(filled) or _any_mark(filled)) in {",", " "}
+
+
+def encode(column: pl.Series, kind: Kind) -> Coded:
+    """Codes of the n cells of a column; position is the row."""
+    long = _long(column, kind).unique(maintain_order=True)
+    counts = long.group_by("value").len().filter(pl.col("len") > 1)
+    # By frequency, ties by value: nothing depends on the order of the table.
+    words = counts.sort("len", "value", descending=[True, False])["value"]
+    known = pl.DataFrame(
+        {"value": words, "code": _codes(words)}, schema_overrides={"code": pl.Int32}
+    )
+    pairs = long.join(known, on="value", maintain_order="left").select("row", "code").unique()
+    filled = long["row"].n_unique()
+    unshared = 1 - pairs["row"].n_unique() / filled if filled else 1.0
+    size = min(len(words), LIMIT)
+    return Coded(pairs["row"].to_numpy(), pairs["code"].to_numpy(), size, unshared)
+
+
+def as_number(column: pl.Series) -> pl.Series:
+    """(n,) Float64; null where a cell is no finite number and no date."""
+    if column.dtype == pl.String:
+        days = column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).to_physical()
+        plain = column.str.strip_chars().cast(pl.Float64, strict=False)
+        column = plain.fill_null(days.cast(pl.Float64))
+    elif column.dtype.is_temporal():
+        column = column.to_physical()
+    number = column.cast(pl.Float64, strict=False)
+    return number.set(~number.is_finite(), None)
+
+
+def _long(column: pl.Series, kind: Kind) -> pl.DataFrame:
+    """One line for each value of each row: `row` Int32, `value` text; empty values left out."""
+    values = _values(column, kind)
+    frame = pl.DataFrame({"row": np.arange(len(values), dtype=np.int32), "value": values})
+    if isinstance(values.dtype, pl.List):
+        frame = frame.explode("value")
+    text = pl.col("value").cast(pl.String).str.strip_chars().str.to_lowercase()
+    return frame.select("row", value=text).filter(
+        pl.col("value").is_not_null() & ~pl.col("value").is_in(list(NO_ID))
+    )
+
+
+def _values(column: pl.Series, kind: Kind) -> pl.Series:
+    if kind == "number":
+        number = as_number(column)
+        if not number.count():
+            return number
+        edges = np.quantile(number.drop_nulls().to_numpy(), np.arange(1, BUCKETS) / BUCKETS)
+        bucket = np.searchsorted(np.unique(edges), number.fill_null(0).to_numpy(), side="right")
+        return pl.Series(bucket).set(number.is_null(), None)
+    if kind == "list" and column.dtype == pl.String:
+        filled = column.drop_nulls()
+        return column.str.split(_separator(filled) or _any_mark(filled))
+    if isinstance(column.dtype, pl.Array):
+        return column.arr.to_list()
+    return column
+
+
+def _separator(filled: pl.Series) -> str | None:
+    """What separates the parts of these cells, or None if they are one piece each.
+
+    A mark may be part of a name ("New York, NY"), so it counts only where the parts come in
+    far fewer kinds than the cells. A bar is hardly ever part of one; it need only be common.
+    """
+    for mark in _SEPARATORS:
+        share = filled.str.contains(mark, literal=True).sum() / max(1, filled.len())
+        if mark == "|" and share >= _COMMON:
+            return mark
+        if share and 2 * filled.str.split(mark).explode().n_unique() < filled.n_unique():
+            return mark
+    return None
+
+
+def _any_mark(filled: pl.Series) -> str:
+    """For cells that are said to be lists: the first mark that occurs at all."""
+    found = (mark for mark in _SEPARATORS if filled.str.contains(mark, literal=True).any())
+    return next(found, "|")
+
+
+def _codes(words: pl.Series) -> npt.NDArray[np.int32]:
+    """(len(words),) their codes: positions while they fit, then hashes that do not change."""
+    codes = np.arange(len(words), dtype=np.int32)
+    if len(words) > LIMIT:
+        half = LIMIT // 2
+        codes[half:] = [half + zlib.crc32(word.encode()) % half for word in words[half:]]
+    return codes

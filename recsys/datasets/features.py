@@ -1,0 +1,145 @@
+"""From the user and item tables of a Dataset to the features of its Interactions.
+
+    with_features(dataset, items=("genres", "year"), users=("age", "zone:category"))
+
+Only columns that are named are read, and never those that tell who somebody is (personal.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+import polars as pl
+
+from recsys.data.dataset import Dataset
+from recsys.data.features import Features
+from recsys.datasets.encoding import Coded, Kind, as_number, encode, guess_kind, is_prose
+from recsys.datasets.pii import why_personal, why_revealing
+from recsys.errors import DataError
+from recsys.messages import listed
+from recsys.readers.side_tables import Side
+
+_USELESS = 0.99  # of the items with a value of their own: a title, a description
+_IDENTIFYING = 0.5  # of the users with a value of their own: the column is a name or a key
+
+
+def with_features(dataset: Dataset, *, items: Sequence[str], users: Sequence[str]) -> Dataset:
+    """The dataset, its interactions with features from these columns; unchanged if none is named.
+
+    Args:
+        dataset: as read.
+        items, users: column names, each perhaps with how to read it: "year",
+            "brand:category", "genres:list", "price:number" (feature_values.py).
+
+    Raises:
+        DataError: no table, unknown columns (those that exist are listed), columns about
+            persons, columns that teach nothing; all at once. Cells are never shown.
+    """
+    problems: list[str] = []
+    rows = dataset.interactions
+    item = _features("item", items, dataset.item_table, rows.item_ids, problems)
+    user = _features("user", users, dataset.user_table, rows.user_ids, problems)
+    if problems:
+        raise DataError([f"{dataset.name}: {problem}" for problem in problems])
+    if item is None and user is None:
+        return dataset
+    rows = dataclasses.replace(rows, item_features=item, user_features=user)
+    return dataclasses.replace(dataset, interactions=rows)
+
+
+def _features(
+    side: Side,
+    wanted: Sequence[str],
+    table: pl.DataFrame | None,
+    ids: Sequence[str],
+    problems: list[str],
+) -> Features | None:
+    if not wanted:
+        return None
+    if table is None:
+        problems.append(
+            f"{side} features are asked for ({listed(wanted)}), but there is no table of "
+            f"{side}s; put {side}s.csv beside the interactions, or leave them out"
+        )
+        return None
+    before = len(problems)
+    kinds = _resolve(side, wanted, table, problems)
+    key = f"{side}_id"
+    frame = pl.DataFrame({key: list(ids)}).join(
+        table.select(key, *kinds), on=key, how="left", maintain_order="left"
+    )
+    coded = {name: _encode(side, frame[name], kind, problems) for name, kind in kinds.items()}
+    if len(problems) > before:
+        return None
+    return _joined({name: part for name, part in coded.items() if part}, len(ids))
+
+
+def _resolve(
+    side: Side, wanted: Sequence[str], table: pl.DataFrame, problems: list[str]
+) -> dict[str, Kind | None]:
+    """Columns that may be used, with how to read them where that was said."""
+    known = [name for name in table.columns[1:] if why_personal(side, name) is None]
+    kinds: dict[str, Kind | None] = {}
+    for text in wanted:
+        head, colon, tail = text.rpartition(":")
+        said = next((kind for kind in get_args(Kind) if colon and kind == tail), None)
+        name = text if text in table.columns or not said else head
+        if name in kinds:
+            problems.append(f"{side} feature {name!r} is named twice; name it once")
+        elif name == table.columns[0]:
+            problems.append(
+                f"{side} feature {name!r}: is the id, which has an embedding already; leave it out"
+            )
+        elif reason := why_personal(side, name):
+            problems.append(f"{side} feature {name!r}: {reason}, so it is never used; leave it out")
+        elif name not in known:
+            problems.append(
+                f"{side} feature {text!r}: no such column; there are: {listed(known) or 'none'} "
+                f"(with :{', :'.join(get_args(Kind))} to say how one is read)"
+            )
+        else:
+            kinds[name] = None if name == text else said
+    return kinds
+
+
+def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str]) -> Coded | None:
+    place = f"{side} feature {column.name!r}"
+    simple = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
+    if simple.is_nested() or simple in (pl.Binary, pl.Object):
+        problems.append(f"{place}: is of type {column.dtype}; give text, numbers or lists of them")
+        return None
+    if column.dtype == pl.String and (reason := why_revealing(column)):
+        problems.append(f"{place}: {reason}, so it is never used; leave it out")
+        return None
+    if kind == "number" and column.count() and not as_number(column).count():
+        problems.append(f"{place}: none of its cells is a number; leave :number out")
+        return None
+    kind = kind or guess_kind(column)
+    coded = encode(column, kind)
+    # Many people share a first name, and many a last name: the whole cell says who it is.
+    whole = encode(column, "category") if kind == "list" and is_prose(column) else coded
+    if not coded.size or coded.unshared > _USELESS:
+        problems.append(
+            f"{place}: hardly any two {side}s share a value, so it teaches nothing; leave it out"
+        )
+    elif side == "user" and whole.unshared > _IDENTIFYING:
+        problems.append(
+            f"{place}: {whole.unshared:.0%} of the users have a value that nobody else has, so it "
+            "tells who they are; leave it out"
+        )
+    return coded
+
+
+def _joined(parts: dict[str, Coded], n: int) -> Features:
+    sizes = tuple(part.size for part in parts.values())
+    shifts = np.cumsum([0, *sizes])
+    rows = np.concatenate([part.rows for part in parts.values()])
+    codes = np.concatenate(
+        [part.codes + shift for part, shift in zip(parts.values(), shifts, strict=False)]
+    )
+    order = np.lexsort((codes, rows))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+    return Features(codes[order].astype(np.int32), offsets.astype(np.int64), tuple(parts), sizes)

@@ -1,0 +1,1 @@
+"""Full-ranking metrics, their confidence intervals, segments and cold-start figures."""

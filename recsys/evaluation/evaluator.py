@@ -1,0 +1,145 @@
+"""Full-ranking evaluation of anything that can score all items for some users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.split import Holdout
+from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
+from recsys.evaluation.ranking import ranks
+from recsys.models.histories import History, histories, ranges
+from recsys.models.scorer import Scorer
+from recsys.models.two_tower import TwoTower
+
+# Of scores at a time: small enough for the cache between product, mask and ranks, large enough for
+# the product to be worth its reading of all item vectors.
+CHUNK_BYTES = 16 << 20
+MAX_CHUNK = 8192  # users: their histories and neighbours take room as well
+
+
+class Histories:
+    """The user tower over everybody's whole history in `seen`.
+
+    Numbers stay as they are stored and only those of the asked users are looked at, so that a
+    memory-mapped `seen` costs no copy.
+    """
+
+    def __init__(self, model: TwoTower, seen: Interactions) -> None:
+        self._model, device = model, model.bias.device
+        self._items = torch.as_tensor(seen.items, device=device)
+        self._offsets = torch.as_tensor(seen.offsets, device=device)
+
+    def of(self, users: Tensor) -> History:
+        """What users (b,) int64 have."""
+        starts = self._offsets[users]
+        history, _ = histories(self._items, starts, self._offsets[users + 1] - starts)
+        return replace(history, items=history.items.long())
+
+    @torch.no_grad()
+    def vectors(self, users: Tensor) -> Tensor:
+        """(b, dim) float32 of users (b,) int64; the same whoever is asked for beside them."""
+        return self._model.user_vectors(users, self.of(users))
+
+
+class TowerScorer:
+    """A trained model with the histories that it answers from.
+
+    Items are encoded once, users when they are asked for; the model must not change meanwhile.
+    """
+
+    def __init__(self, model: TwoTower, seen: Interactions) -> None:
+        self.model, self._histories = model, Histories(model, seen)
+        with torch.no_grad():
+            self._items = model.item_vectors().T.contiguous()
+            self._bias = model.bias.detach().clone()
+
+    @torch.no_grad()
+    def scores(self, users: Tensor) -> Tensor:
+        history = self._histories.of(users)
+        vectors = self.model.user_vectors(users, history)
+        scores = torch.addmm(self._bias, vectors, self._items)
+        self.model.add_neighbours(scores, history)
+        return scores
+
+
+class Without:
+    """A scorer some of whose items, (x,) int64, are no candidates."""
+
+    def __init__(self, scorer: Scorer, items: Tensor) -> None:
+        self._scorer, self._items = scorer, items
+
+    def scores(self, users: Tensor) -> Tensor:
+        return self._scorer.scores(users).index_fill_(1, self._items, -torch.inf)
+
+
+def encode_users(model: TwoTower, seen: Interactions, rows: int = 65_536) -> Tensor:
+    """(n_users, dim) vectors of all users from their whole history in `seen`."""
+    tower = Histories(model, seen)
+    everybody = torch.arange(seen.n_users, device=model.bias.device)
+    return torch.cat([tower.vectors(users) for users in everybody.split(rows)])
+
+
+class Evaluator:
+    """Ranks the catalogue for every user with relevant items.
+
+    Items in the user's `seen` rows are no candidates, unless the data keeps repeats.
+
+    Args:
+        holdout: history and question, with no pair in both (repeats aside).
+        device: where scores are computed.
+        chunk_bytes: float32 scores at a time; never changes a result.
+    """
+
+    def __init__(
+        self, holdout: Holdout, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
+        seen, relevant = holdout.seen, holdout.relevant
+        n = self._n_items = seen.n_items
+        self._mask = seen.repeats == "drop"
+        pairs = np.unique(relevant.users.astype(np.int64) * n + relevant.items)
+        self.users, counts = np.unique(pairs // n, return_counts=True)
+        self._users = torch.as_tensor(self.users, device=device)
+        self._relevant = torch.as_tensor(pairs % n, device=device)
+        self._ends = torch.as_tensor(np.concatenate([[0], np.cumsum(counts)]), device=device)
+        self._seen = torch.as_tensor(seen.items, device=device)
+        self._seen_offsets = torch.as_tensor(seen.offsets, device=device)
+        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
+
+    def evaluate(self, scorer: Scorer) -> UserMetrics:
+        """Every metric of every user that has relevant items.
+
+        Raises:
+            AssertionError: an item is in a user's history and in the question.
+        """
+        found, owners, best = [], [], []
+        for start in range(0, len(self._users), self._chunk):
+            rows = slice(start, min(start + self._chunk, len(self._users)))
+            rank, owner, highest = self._chunk_ranks(scorer, rows)
+            found.append(rank)
+            owners.append(owner + start)
+            best.append(highest)
+        return user_metrics(
+            self.users,
+            torch.cat(found).cpu().numpy(),
+            torch.cat(owners).cpu().numpy(),
+            torch.cat(best).cpu().numpy(),
+        )
+
+    def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        users = self._users[rows]
+        scores = scorer.scores(users)
+        if self._mask:
+            start = self._seen_offsets[users]
+            owner, position = ranges(start, self._seen_offsets[users + 1] - start)
+            masked = owner * self._n_items + self._seen[position]
+            scores.view(-1).index_fill_(0, masked, -torch.inf)
+        ends = self._ends[rows.start : rows.stop + 1]
+        owner = torch.repeat_interleave(ends.diff())
+        relevant = self._relevant[int(ends[0]) : int(ends[-1])]
+        rank, best = ranks(scores, owner, relevant, max(CUTOFFS))
+        return rank, owner, best

@@ -1,0 +1,111 @@
+"""Where a model is good: by how active users are, by how popular items are, and how much it shows.
+
+Groups are made from `seen` alone, so they are the same for every model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from recsys.data.interactions import Bools, Interactions
+from recsys.data.split import Holdout
+from recsys.evaluation.evaluator import CHUNK_BYTES
+from recsys.evaluation.metrics import Ints
+from recsys.models.histories import ranges
+from recsys.models.scorer import Scorer
+
+
+@dataclass(frozen=True, eq=False)
+class UserGroup:
+    """Some of the evaluated users.
+
+    Attributes:
+        shortest, longest: history lengths in the group, in rows, both included.
+        members: (m,) bool over the evaluated users.
+    """
+
+    shortest: int
+    longest: int
+    members: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class ItemGroup:
+    """Some of the catalogue's items.
+
+    Attributes:
+        name: head, middle or tail.
+        n_items: how many.
+        holdout: the same histories, asked for these items only; the whole catalogue still
+            competes, so ranks are those of the full question.
+    """
+
+    name: str
+    n_items: int
+    holdout: Holdout
+
+
+def activity_groups(seen: Interactions, users: Ints) -> list[UserGroup]:
+    """Thirds of the users by length of history, shortest first; equal lengths stay together.
+
+    Args:
+        users: (m,) the evaluated users, positions in the vocabulary.
+
+    Returns:
+        Up to three groups; fewer where many histories are equally long.
+    """
+    lengths = np.diff(seen.offsets)[users]
+    edges = np.quantile(lengths, [1 / 3, 2 / 3], method="inverted_cdf")
+    third = np.searchsorted(edges, lengths)  # 0: up to the first edge, included
+    groups = [third == number for number in range(3)]
+    return [
+        UserGroup(int(lengths[members].min()), int(lengths[members].max()), members)
+        for members in groups
+        if members.any()
+    ]
+
+
+def popularity_groups(holdout: Holdout) -> list[ItemGroup]:
+    """Head, middle and tail: the items that make up a third of the rows each, most popular first.
+
+    Items that nobody has are tail. A group that no question asks for is left out.
+    """
+    seen, relevant = holdout.seen, holdout.relevant
+    counts = np.bincount(seen.items, minlength=seen.n_items)
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]  # rows of all more popular items
+    third = np.empty(seen.n_items, np.int64)
+    third[order] = np.minimum(3 * before // max(1, len(seen)), 2)
+    third[counts == 0] = 2
+    groups = []
+    for number, name in enumerate(("head", "middle", "tail")):
+        asked = third[relevant.items] == number
+        if asked.any():
+            part = Holdout(seen, relevant.take(asked))
+            groups.append(ItemGroup(name, int((third == number).sum()), part))
+    return groups
+
+
+def coverage(
+    scorer: Scorer, seen: Interactions, users: Ints, device: torch.device, k: int = 10
+) -> float:
+    """Share of the catalogue that is in the top k of at least one of these users, in [0, 1].
+
+    What a user has already is left out, unless the data keeps repeats.
+    """
+    n = seen.n_items
+    shown = torch.zeros(n, dtype=torch.bool, device=device)
+    items = torch.as_tensor(seen.items, dtype=torch.int64, device=device)
+    offsets = torch.as_tensor(seen.offsets, device=device)
+    for chunk in torch.as_tensor(users, device=device).split(max(1, CHUNK_BYTES // (4 * n))):
+        scores = scorer.scores(chunk)  # (b, n)
+        if seen.repeats == "drop":
+            start = offsets[chunk]
+            owner, position = ranges(start, offsets[chunk + 1] - start)
+            scores.view(-1).index_fill_(0, owner * n + items[position], -torch.inf)
+        best = torch.topk(scores, min(k, n), dim=1)
+        shown[best.indices[best.values > -torch.inf]] = True
+    return float(shown.float().mean())

@@ -1,0 +1,56 @@
+"""What features add to the rows of a table: for each row the sum of its codes' embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsys.data.features import Features
+from recsys.models.histories import ranges
+
+
+class Bags(nn.Module):
+    """n bags of codes. They come from the data, so they are no part of the stored weights.
+
+    A code in a bag of c counts c ** -0.5: sums of few and of many codes are about as long.
+
+    Args:
+        codes: (m,) int64, the bags end to end.
+        offsets: (n + 1,) int64; bag i is codes[offsets[i]:offsets[i + 1]].
+    """
+
+    codes: Tensor
+    offsets: Tensor
+    weights: Tensor
+
+    def __init__(self, codes: Tensor, offsets: Tensor) -> None:
+        super().__init__()
+        lengths = offsets.diff()
+        weights = lengths.clamp_min(1).float().rsqrt()[torch.repeat_interleave(lengths)]
+        for name, tensor in (("codes", codes), ("offsets", offsets), ("weights", weights)):
+            self.register_buffer(name, tensor, persistent=False)
+
+    @classmethod
+    def of(cls, features: Features) -> Bags:
+        """All rows of `features`."""
+        return cls(torch.as_tensor(features.codes).long(), torch.as_tensor(features.offsets))
+
+    def take(self, rows: Tensor) -> Bags:
+        """The bags of `rows` (r,) int64, in that order."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        _, position = ranges(starts, lengths)
+        offsets = functional.pad(torch.cumsum(lengths, 0), (1, 0))
+        return Bags(self.codes[position], offsets)
+
+    def sums(self, table: Tensor) -> Tensor:
+        """(n, dim) from embeddings (n_codes, dim); an empty bag is zero."""
+        return functional.embedding_bag(
+            self.codes,
+            table,
+            self.offsets,
+            mode="sum",
+            per_sample_weights=self.weights,
+            include_last_offset=True,
+        )

@@ -1,0 +1,145 @@
+"""Item neighbours: the part of the towers that remembers pairs of items.
+
+Vectors of a hundred numbers cannot hold which of ten thousand near-identical items goes with
+which. A short list of neighbours per item can, at no cost in training: in closed form, from
+the training rows alone. It is a second, sparse pair of towers: the user's side holds weights of
+the newest items, an item's side holds how near it is to each of them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Floats32, Interactions, Ints64
+from recsys.models.baselines import ease_weights
+
+N_NEIGHBOURS = 30  # of each item; 200 did no better
+DISTANCE_BITS = 4
+REACH = 2**DISTANCE_BITS - 1  # rows: how far after an item its neighbours are looked for
+FADE = 10.0  # a pair at distance d counts exp(-(d - 1) / FADE)
+SHRINK = 5.0  # counts of pairs are small numbers: so many are needed to be believed
+MAX_PAIRS = 15_000_000  # pairs of rows that are looked at; above, some of the users
+REGULARIZATION = 200.0  # of EASE
+MAX_ITEMS = 5_000  # for EASE: some 5 CPU seconds in each worker
+EASE_ROWS = 512  # of its weights at a time
+SUMMED = 0.25  # EASE's weights are summed over a whole history, the others averaged
+
+Floats = npt.NDArray[np.floating]
+
+
+class Neighbours(nn.Module):
+    """Up to N_NEIGHBOURS of each item.
+
+    Attributes:
+        items: (n_items, N_NEIGHBOURS) int32.
+        nearness: (n_items, N_NEIGHBOURS) float32 >= 0, 0 where there is no neighbour; the
+            nearest neighbour of an item has 1 on average, or SUMMED if it is to be summed.
+    """
+
+    items: Tensor
+    nearness: Tensor
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.register_buffer("items", torch.zeros(n_items, N_NEIGHBOURS, dtype=torch.int32))
+        self.register_buffer("nearness", torch.zeros(n_items, N_NEIGHBOURS))
+
+    def learn(self, seen: Interactions) -> None:
+        """Fill in the neighbours that the rows of `seen` show."""
+        items, nearness = nearest(seen)
+        self.items.copy_(torch.from_numpy(items))
+        self.nearness.copy_(torch.from_numpy(nearness))
+
+    def add_to(self, scores: Tensor, rows: Tensor, items: Tensor, weights: Tensor) -> None:
+        """scores[rows_j, i] += weights_j * nearness[items_j, i] for all j and i, in place.
+
+        Args:
+            scores: (b, n_items) float32, contiguous.
+            rows, items: (h,) int64, who asks for the neighbours of which item.
+            weights: (h,) float32.
+        """
+        position = rows[:, None] * scores.shape[1] + self.items[items]
+        value = weights[:, None] * self.nearness[items]
+        scores.view(-1).index_add_(0, position.flatten(), value.flatten())
+
+
+def are_known(n_items: int, *, ordered: bool) -> bool:
+    """Whether data of this size, with or without times, gives neighbours at all."""
+    return ordered or n_items <= MAX_ITEMS
+
+
+@lru_cache(maxsize=2)
+def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+    """Neighbours and their nearness, as `Neighbours` holds them; kept for the next training.
+
+    With times: items that follow soon after, as often as chance would not have it:
+    count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows. Without times:
+    the weights of EASE, as far as they are positive. With
+    times, what people come back to is its own neighbour where the data keeps repeats.
+    """
+    if seen.times is not None:
+        items, nearness = _lists(*_followers(seen), seen.n_items)
+    else:
+        items, nearness = _similar(seen)
+    best = nearness[:, 0][nearness[:, 0] > 0]
+    scale = 1.0 if seen.times is not None else SUMMED
+    return items, nearness * np.float32(scale / best.mean()) if len(best) else nearness
+
+
+def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
+    """(source, target, nearness) of all pairs within REACH rows of one user."""
+    users, items, n = seen.users, seen.items.astype(np.int64), seen.n_items
+    most = MAX_PAIRS // REACH
+    if len(items) > most:  # whole users, in an order that says nothing
+        some = np.random.default_rng(0).permutation(seen.n_users)
+        rows = np.diff(seen.offsets)[some].cumsum() <= most
+        rows[0] = True  # however much that one has
+        chosen = np.isin(users, some[rows])
+        users, items = users[chosen], items[chosen]
+    keys = []
+    for distance in range(1, REACH + 1):
+        same = users[distance:] == users[:-distance]
+        key = items[:-distance][same] * n + items[distance:][same]
+        keys.append(key << DISTANCE_BITS | distance)
+    key = np.concatenate(keys)
+    del keys
+    key.sort()
+    weight = np.exp((1 - (key & REACH)) / FADE)
+    key >>= DISTANCE_BITS
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    pair, count = key[first], np.add.reduceat(weight, first) if len(first) else weight
+    source, target = pair // n, pair % n
+    total = np.bincount(items, minlength=n)
+    return source, target, count / (np.sqrt(total[source] * total[target]) + SHRINK)
+
+
+def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+    """The lists of all items by EASE, of some items at a time: half of all pairs are positive."""
+    weights = ease_weights(seen, torch.device("cpu"), REGULARIZATION)
+    parts = []
+    for rows in weights.split(EASE_ROWS):
+        source, target = np.nonzero(rows.numpy() > 0)
+        parts.append(_lists(source, target, rows.numpy()[source, target], len(rows)))
+    items, nearness = zip(*parts, strict=True)
+    return np.concatenate(items), np.concatenate(nearness)
+
+
+def _lists(
+    source: Ints64, target: Ints64, value: Floats, n_items: int
+) -> tuple[npt.NDArray[np.int32], Floats32]:
+    falling = 0x7FFFFFFF - value.astype(np.float32).view(np.int32)  # bits order positive floats
+    order = np.argsort(source << 32 | falling, kind="stable")
+    source, target, value = source[order], target[order], value[order]
+    begins = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_items))])
+    place = np.arange(len(source)) - begins[source]
+    keep = place < N_NEIGHBOURS
+    items = np.zeros((n_items, N_NEIGHBOURS), np.int32)
+    nearness = np.zeros((n_items, N_NEIGHBOURS), np.float32)
+    items[source[keep], place[keep]] = target[keep]
+    nearness[source[keep], place[keep]] = value[keep]
+    return items, nearness

@@ -1,0 +1,92 @@
+"""Adjacency lists, the form of LightGCN's public data: a line holds a user, then their items.
+
+    0 12 7 3041
+    1 7
+    2
+
+No header; words are separated by blanks; a user without items has no rows.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from recsys.readers.tables import Table, damage_of, read_failures
+from recsys.readers.text import open_bytes, undecodable_lines
+
+EXTENSION = ".txt"
+_SEEN_LINES = 1000  # looked at before reading: a table with a header is no adjacency list
+_NO_ADJACENCY = (
+    "is read as lines of a user and their items, separated by blanks, but {}; if this is a table, "
+    "name it .csv or .tsv and give it a header line"
+)
+
+
+class AdjacencyTable(Table):
+    """One row for each item of each line, with columns user_id and item_id."""
+
+    def scan(self) -> pl.LazyFrame:
+        words = pl.col("line").str.extract_all(r"\S+")
+        return (
+            self._lines()
+            .select(words.list.first().alias("user_id"), words.list.slice(1).alias("item_id"))
+            .filter(pl.col("item_id").list.len() > 0)
+            .explode("item_id")
+        )
+
+    @property
+    def row_word(self) -> str:
+        return "pair"
+
+    def shape_problem(self) -> str | None:
+        """Why these lines hold rows of a table rather than lists; None if they do not."""
+        words = pl.col("line").str.extract_all(r"\S+")
+        user = words.list.first().drop_nulls()
+        facts = self._lines().select(
+            again=user.len() - user.n_unique(), longest=words.list.len().max()
+        )
+        again, longest = facts.collect(engine="streaming").row(0)
+        # Lines of "user item" are lists of one item each, so a user may have many of them.
+        if again and longest > 2:
+            return _NO_ADJACENCY.format(f"{again:,} lines are of a user who had a line before")
+        return None
+
+    def _lines(self) -> pl.LazyFrame:
+        return pl.scan_csv(
+            self.path,
+            has_header=False,
+            separator="\x1f",
+            quote_char=None,
+            new_columns=["line"],
+            infer_schema=False,
+            glob=False,
+        )
+
+
+def open_adjacency(path: Path, problems: list[str]) -> AdjacencyTable | None:
+    """Look at the lines; None, and a problem, if they are no adjacency lists."""
+    table = AdjacencyTable(path, ("user_id", "item_id"), None)
+    try:
+        problem = _text_problem(path) or table.shape_problem()
+    except read_failures() as error:
+        problem = damage_of(path, error)
+    if problem:
+        problems.append(f"{path}: {problem}")
+        return None
+    return table
+
+
+def _text_problem(path: Path) -> str | None:
+    if path.stat().st_size == 0:
+        return "is empty; it needs a line for each user"
+    if lines := undecodable_lines(path, 1):
+        return f"line {lines[0]}: is not UTF-8; save the file again as UTF-8"
+    with open_bytes(path) as file:
+        for number, line in enumerate(islice(file, _SEEN_LINES), start=1):
+            for mark, name in ((b",", "commas"), (b";", "semicolons"), (b"\0", "no text")):
+                if mark in line:
+                    return _NO_ADJACENCY.format(f"line {number} holds {name}")
+    return None

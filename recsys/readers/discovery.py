@@ -1,0 +1,190 @@
+"""Which file of a folder is what: the naming conventions the reader knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recsys.errors import DataError
+from recsys.messages import listed
+from recsys.readers.tables import MOVIELENS_DATA, READABLE, extension_of, stem_of, unreadable
+
+Role = Literal["train", "validation", "test"]
+
+
+EXTENSIONS = (".csv", ".tsv", ".parquet", ".inter", ".txt")
+
+
+_WORDS: dict[Role, tuple[str, ...]] = {
+    "train": ("train", "training", "entrenamiento"),
+    "validation": ("validation", "valid", "val", "dev", "validacion"),
+    "test": ("test", "testing", "prueba"),
+}
+
+
+_ROLE_OF: dict[str, Role] = {word: role for role, words in _WORDS.items() for word in words}
+
+
+_NAME = re.compile(rf"(?:(.*)[._-])?({'|'.join(_ROLE_OF)})")
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files of one ready-made split.
+
+    Attributes:
+        prefix: what stands before "train" in the name; "" if nothing does.
+        validation: None if there is no such file; it is drawn from train then.
+    """
+
+    prefix: str
+    train: Path
+    test: Path
+    validation: Path | None
+
+
+def split_files(files: Iterable[Path]) -> list[SplitFiles]:
+    """All ready-made splits among the files of one folder: those with both train and test.
+
+    Raises:
+        DataError: two files for one part of a split.
+    """
+    found: dict[str, dict[Role, list[Path]]] = {}
+    for file in files:
+        match = _NAME.fullmatch(stem_of(file).casefold())
+        if match and extension_of(file) in EXTENSIONS:
+            parts = found.setdefault(match[1] or "", {"train": [], "validation": [], "test": []})
+            parts[_ROLE_OF[match[2]]].append(file)
+    return [
+        _only_one_each(prefix, parts)
+        for prefix, parts in found.items()
+        if parts["train"] and parts["test"]
+    ]
+
+
+def _only_one_each(prefix: str, parts: Mapping[Role, list[Path]]) -> SplitFiles:
+    problems = [
+        f"{files[0].parent}: several files for {role}: "
+        f"{listed([file.name for file in files])}; keep one"
+        for role, files in parts.items()
+        if len(files) > 1
+    ]
+    if problems:
+        raise DataError(problems)
+    validation = parts["validation"][0] if parts["validation"] else None
+    return SplitFiles(prefix, parts["train"][0], parts["test"][0], validation)
+
+
+_STEMS = {
+    "interactions": ("interactions", "interacciones", "ratings"),
+    "users": ("users", "usuarios"),
+    "items": ("items", "productos", "movies"),
+}
+_PLAIN = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one data set; users and items are optional.
+
+    Attributes:
+        name: folder name, or the file's name without extensions.
+        interactions: all of them, or the train part of a ready-made split.
+        split: the files of a ready-made split, if the data comes in one.
+    """
+
+    name: str
+    interactions: Path
+    users: Path | None = None
+    items: Path | None = None
+    split: SplitFiles | None = None
+
+
+def locate(path: Path) -> Layout:
+    """Find the files under a folder, or beside a file whose name follows a convention.
+
+    A file with a name of its own (`events.csv`) is read alone; `interactions.csv`, `NAME.inter`
+    and `u.data` bring their users and items along, as their folder would, and the train file of a
+    ready-made split the other parts. In a folder that holds both, the ready-made split counts.
+
+    Raises:
+        DataError: nothing there, no interactions, or more than one candidate.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: not found; {_what_is_near(path)}")
+    folder = path if path.is_dir() else path.parent
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    splits = {split.train: split for split in split_files(files)}
+    if path.is_dir():
+        candidates = list(splits) or [file for file in files if _is_interactions(file)]
+        chosen = _only(path, candidates, files)
+        name = path.resolve().name or "data"
+    else:
+        chosen, name = path, stem_of(path)
+        if path not in splits and not _is_interactions(path):
+            return Layout(name, path)
+    split = splits.get(chosen)
+    stem = split.prefix if split else stem_of(chosen)
+    users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
+    return Layout(name, chosen, users, items, split)
+
+
+def _is_interactions(file: Path) -> bool:
+    extension = extension_of(file)
+    return (
+        file.name.casefold() == MOVIELENS_DATA
+        or extension == ".inter"
+        or (extension in _PLAIN and stem_of(file).casefold() in _STEMS["interactions"])
+    )
+
+
+def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(
+            f"{folder}: several interactions files: {_names(found)}; pass the one you mean, "
+            f"such as {found[0]}"
+        )
+    dat = next((file for file in files if file.name.casefold() == "ratings.dat"), None)
+    if dat:
+        raise DataError(f"{dat}: {unreadable(dat)}")
+    usable = next((file for file in files if extension_of(file) in (*_PLAIN, ".inter")), None)
+    cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE}"
+    raise DataError(
+        f"{folder}: no interactions file; looked for interactions.csv, .tsv, .parquet (or .gz), "
+        "interacciones.csv, ratings.csv, NAME.inter, u.data, and train.* with test.*; "
+        f"found {_names(files) or 'nothing'}; {cure}"
+    )
+
+
+def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Path | None:
+    if interactions.name.casefold() == MOVIELENS_DATA:
+        wanted = {"u.user" if role == "users" else "u.item"}
+        found = [file for file in files if file.name.casefold() in wanted]
+    elif extension_of(interactions) == ".inter":
+        extension = ".user" if role == "users" else ".item"
+        same = [file for file in files if stem_of(file).casefold() == stem.casefold()]
+        found = [file for file in same if extension_of(file) == extension]
+    else:
+        plain = [file for file in files if extension_of(file) in _PLAIN]
+        found = [file for file in plain if stem_of(file).casefold() in _STEMS[role]]
+    if len(found) > 1:
+        raise DataError(
+            f"{interactions.parent}: several files for {role}: {_names(found)}; keep one"
+        )
+    return found[0] if found else None
+
+
+def _names(files: Iterable[Path]) -> str:
+    return listed([file.name for file in files])
+
+
+def _what_is_near(path: Path) -> str:
+    parent = path.parent
+    if not parent.is_dir():
+        return f"there is no folder {parent} either"
+    return f"{parent} holds {_names(sorted(parent.iterdir())) or 'nothing'}"

@@ -1,0 +1,73 @@
+"""MovieLens side tables: u.user, u.item and the titles with years of movies.csv."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import polars as pl
+
+GENRES = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
+    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
+    "Thriller", "War", "Western",
+)  # fmt: skip
+
+
+def read_u_tables(
+    users: Path | None, items: Path | None, problems: list[str]
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    """The user and item tables of an unpacked official archive (u.user, u.item)."""
+    frames: list[pl.DataFrame | None] = []
+    for path, parse in ((users, user_table), (items, item_table)):
+        try:
+            frames.append(parse(path.read_bytes()) if path else None)
+        except (OSError, ValueError, IndexError) as error:
+            frames.append(None)
+            problems.append(f"{path}: {_first_line(error)}; unpack the archive again")
+    return frames[0], frames[1]
+
+
+def user_table(data: bytes) -> pl.DataFrame:
+    """u.user (id|age|gender|occupation|zip) as user_id, age, gender, occupation."""
+    rows = _fields(data, 5)
+    return pl.DataFrame(
+        [(row[0], int(row[1]) if row[1].isdigit() else None, row[2], row[3]) for row in rows],
+        schema={"user_id": pl.String, "age": pl.Int64, "gender": pl.String,
+                "occupation": pl.String},
+        orient="row",
+    )  # fmt: skip
+
+
+def item_table(data: bytes) -> pl.DataFrame:
+    """u.item (Latin-1; id|title (year)|dates|url|19 flags) as item_id, title, year, genres."""
+    rows = []
+    for row in _fields(data, 5 + len(GENRES)):
+        title, year = _split_year(row[1])
+        genres = [genre for genre, flag in zip(GENRES, row[5:], strict=True) if flag == "1"]
+        rows.append((row[0], title, year, "|".join(genres)))
+    return pl.DataFrame(
+        rows,
+        schema={"item_id": pl.String, "title": pl.String, "year": pl.Int64, "genres": pl.String},
+        orient="row",
+    )
+
+
+def _fields(data: bytes, width: int) -> list[list[str]]:
+    rows = [line.split("|") for line in data.decode("latin-1").splitlines() if line]
+    wrong = [number for number, row in enumerate(rows, start=1) if len(row) != width]
+    if wrong or not rows:
+        place = f"line {wrong[0]} has not" if wrong else "is empty, not"
+        raise ValueError(f"{place} the {width} fields that MovieLens-100K has")
+    return rows
+
+
+def _split_year(text: str) -> tuple[str, int | None]:
+    found = re.fullmatch(r"(.*\S)\s*\((\d{4})\)\s*", text)
+    return (found[1], int(found[2])) if found else (text.strip(), None)
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().split("\n")[0]
+    return textwrap.shorten(line, 300, placeholder=" ...") or type(error).__name__

@@ -1,0 +1,158 @@
+"""Files and folders -> Dataset. The one way from disk into recsys.
+
+    read_dataset(Path("shop/"))                 # interactions.*, users.*, items.*
+    read_dataset(Path("events.csv"), Columns(user="buyer"))
+
+What is recognised: layout.py (file names), columns.py (spellings, event words), times.py (times).
+Everything wrong with all files is collected and raised as one DataError; nothing half read leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recsys.data.dataset import Dataset, ReadyMade
+from recsys.data.events import Events, join, without_equal_times
+from recsys.data.interactions import Interactions, Repeats
+from recsys.data.split import TEST, TRAIN, VALIDATION
+from recsys.errors import DataError
+from recsys.messages import count, listed
+from recsys.readers.adjacency import EXTENSION as ADJACENCY
+from recsys.readers.adjacency import open_adjacency
+from recsys.readers.columns import AUTO, Columns
+from recsys.readers.discovery import Layout, SplitFiles, locate
+from recsys.readers.event_log import read_events
+from recsys.readers.movielens import read_u_tables
+from recsys.readers.side_tables import Side, read_side_table
+from recsys.readers.tables import MOVIELENS_DATA, extension_of, open_table
+
+__all__ = ["Columns", "Dataset", "read_dataset"]
+
+
+def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop") -> Dataset:
+    """Read a folder or a file of interactions, with its user and item tables if there are any.
+
+    Args:
+        path: see layout.py for the names that are looked for.
+        columns: overrides for the columns of user, item and time.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+
+    Raises:
+        DataError: with one line for everything that is wrong: file, place, cure.
+    """
+    layout = locate(path)
+    problems: list[str] = []
+    if layout.split:
+        files = _split_events(layout.split, columns, problems)
+    else:
+        files = _events({TRAIN: layout.interactions}, columns, problems)
+    user_table, item_table = _side_tables(layout, columns, problems)
+    if problems:
+        raise DataError(problems)
+    ready_made = None
+    if layout.split:
+        interactions, ready_made = join(without_equal_times(files), repeats)
+    else:
+        interactions = without_equal_times(files)[TRAIN].interactions(repeats)
+    told = notes(files.values(), interactions, ready_made)
+    return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
+
+
+def _events(paths: Mapping[int, Path], columns: Columns, problems: list[str]) -> dict[int, Events]:
+    """Part of the split -> rows of its file; files with problems are left out."""
+    found = {}
+    for part, path in paths.items():
+        is_adjacency = extension_of(path) == ADJACENCY
+        table = open_adjacency(path, problems) if is_adjacency else open_table(path, problems)
+        fewest = 2 if part == TRAIN else 1  # a test of one user is small, not wrong
+        events = read_events(table, columns, problems, fewest) if table else None
+        if events is not None:
+            found[part] = events
+    return found
+
+
+def _split_events(split: SplitFiles, columns: Columns, problems: list[str]) -> dict[int, Events]:
+    paths = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
+    given = {part: path for part, path in paths.items() if path is not None}
+    found = _events(given, columns, problems)
+    timed = [given[part].name for part, events in found.items() if events.times is not None]
+    untimed = [given[part].name for part, events in found.items() if events.times is None]
+    if timed and untimed:
+        problems.append(
+            f"{split.train.parent}: {listed(timed)} have times, {listed(untimed)} have none; give "
+            "all files a time column, or none (name it with --time-col if it is not recognised)"
+        )
+    return found
+
+
+def _side_tables(
+    layout: Layout, columns: Columns, problems: list[str]
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    if layout.interactions.name.casefold() == MOVIELENS_DATA:
+        return read_u_tables(layout.users, layout.items, problems)
+    sides: tuple[tuple[Side, Path | None], ...] = (("user", layout.users), ("item", layout.items))
+    frames = []
+    for side, path in sides:
+        table = open_table(path, problems) if path else None
+        frames.append(read_side_table(table, side, columns, problems) if table else None)
+    return frames[0], frames[1]
+
+
+_MANY_USERS = 0.05  # share of users; a few sessions logged in one second are no news
+
+
+def notes(
+    files: Collection[Events], kept: Interactions, ready_made: ReadyMade | None
+) -> tuple[str, ...]:
+    """Rows read, repeats and returns left out, columns not used; and that there are no times.
+
+    Nothing at all where everything was used: then the counts of the split tell it.
+
+    Args:
+        files: what was read, returns aside; with the times that all rows share.
+        kept: what was made of it.
+        ready_made: it counts on its own the pairs that an earlier part has.
+    """
+    n_returns = sum(file.n_returns for file in files)
+    n_rows = sum(len(file.users) for file in files)
+    n_repeats = n_rows - len(kept) - (ready_made.n_dropped if ready_made else 0)
+    told = [count(n_rows + n_returns, "row")]
+    if n_returns:
+        told.append(f"{count(n_returns, 'return')} left out")
+    if n_repeats:
+        some = count(n_repeats, "repeat")
+        told.append(f"{some} of a user and item dropped (--repeats keep keeps them)")
+    unused = list(dict.fromkeys(name for file in files for name in file.unused))
+    if unused:
+        told.append(f"columns not used: {listed(unused)}")
+    lines = [f"read: {'; '.join(told)}"] if len(told) > 1 or kept.times is None else []
+    lines += dict.fromkeys(text for file in files for text in file.ratings)
+    floats = list(dict.fromkeys(name for file in files for name in file.from_floats))
+    if floats:
+        lines.append(f"ids: {listed(floats)}: whole numbers written as floats, read as integers")
+    order = "" if ready_made else ", so what is held out is drawn at random"
+    if kept.times is None and any(file.times is not None for file in files):
+        lines.append(f"no times: all rows have one and the same time{order}")
+    elif kept.times is None:
+        cure = "; if one of these columns holds them, name it with --time-col" if unused else ""
+        lines.append(f"no times: no column is recognised as a time{order}{cure}")
+    lines += _users_of_one_time(kept)
+    return tuple(lines)
+
+
+def _users_of_one_time(kept: Interactions) -> list[str]:
+    """Return a line if many users with two rows or more have one time in all of them."""
+    if kept.times is None:
+        return []
+    starts, ends = kept.offsets[:-1], kept.offsets[1:]
+    users = np.flatnonzero(ends - starts >= 2)
+    # A user's rows are in order of time: the first and the last tell.
+    n_equal = int((kept.times[starts[users]] == kept.times[ends[users] - 1]).sum())
+    if not n_equal or n_equal < _MANY_USERS * len(users):
+        return []
+    some = f"{n_equal:,} of {count(len(users), 'user')} with two rows or more"
+    return [f"times: {some} have one time in all of them; the file's order settles their newest"]

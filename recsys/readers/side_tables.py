@@ -1,0 +1,136 @@
+"""Tables about users and items: read whole, id column first and as text, columns as found.
+
+What stands in a user table (names, e-mails) never gets into a message: only lines and columns.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from recsys.data.interactions import Bools
+from recsys.messages import SHOWN, listed
+from recsys.readers.columns import SIDE_TABLE_ID, Columns, candidates, is_data, squeeze
+from recsys.readers.event_log import id_type_problem, text_of
+from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
+from recsys.readers.tables import Table, explain, read_failures
+
+Side = Literal["user", "item"]
+
+
+def read_side_table(
+    table: Table, side: Side, columns: Columns, problems: list[str]
+) -> pl.DataFrame | None:
+    """Read a user or item table; None, and at least one problem, if it cannot be used.
+
+    Returns:
+        A frame whose first column is `user_id` or `item_id` (text, unique). Other columns keep
+        names and order; text columns that hold only numbers become numbers, "" becomes null.
+    """
+    before = len(problems)
+    name = _id_column(table, side, columns, problems)
+    frame = _whole(table, problems) if name else None
+    if name is None or frame is None:
+        return None
+    wrong = id_type_problem(table, name, frame.schema[name])
+    if wrong:
+        problems.append(wrong)
+        return None
+    keep = np.ones(frame.height, np.bool_)
+    # Blank and short lines end in an empty field; see event_log.py.
+    if table.form and (frame.to_series(-1) == "").any():
+        keep[table.irregular(problems)] = False
+    ids = frame.select(text_of(name, frame.schema[name])).to_series()
+    if are_whole_floats(ids.filter(pl.Series(keep))):
+        ids = without_fraction(ids)
+    keep &= _usable_ids(table, f"column {name!r}", side, frame[name], ids, keep, problems)
+    if len(problems) > before:
+        return None
+    others = frame.drop(name, f"{side}_id", strict=False)
+    if table.form:
+        others = others.select(_as_number(column) for column in others)
+    return others.insert_column(0, ids.alias(f"{side}_id")).filter(keep)
+
+
+def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) -> str | None:
+    if any(map(is_data, table.names)):  # not shown: it may be somebody's name
+        problems.append(
+            f"{table.path}: line 1 looks like data; add a header line that names the {side}_id"
+        )
+        return None
+    asked = columns.named(side)
+    # An override was meant for the interactions; it need not exist in the side table.
+    found = [asked] if asked in table.names else candidates(side, table.names)
+    found = found or [name for name in table.names if squeeze(name) == SIDE_TABLE_ID]
+    if len(found) == 1:
+        return found[0]
+    trouble = f"{listed(found)} all look like the" if found else "no"
+    problems.append(
+        f"{table.path}: {trouble} {side} id column; columns found: {listed(table.names)}; "
+        f"name one of them {side}_id, or pass --{side}-col"
+    )
+    return None
+
+
+def _whole(table: Table, problems: list[str]) -> pl.DataFrame | None:
+    for attempt in (table, table.without_quotes()):
+        try:
+            return attempt.scan().collect() if attempt else None
+        except read_failures() as error:
+            failure = error
+            if attempt and attempt.without_quotes():
+                continue
+            break
+    explain(table, failure, problems)
+    return None
+
+
+def _usable_ids(
+    table: Table,
+    column: str,
+    side: Side,
+    raw: pl.Series,
+    ids: pl.Series,
+    keep: Bools,
+    problems: list[str],
+) -> Bools:
+    """Mask of the first row of each id; missing and repeated ids become problems."""
+    if not keep.any():
+        problems.append(f"{table.path}: has a header but no rows; fill it or remove the file")
+    missing = keep & ids.str.to_lowercase().is_in(list(NO_ID)).to_numpy()
+    if missing.any():
+        places = table.places(np.flatnonzero(missing))
+        problems.append(
+            f"{table.path}: {places}, {column}: no {side} id; fill it in or delete the row"
+        )
+    for wrong, text in id_faults(ids.set(pl.Series(~keep), "")):
+        places = table.places(wrong.arg_true().to_numpy())
+        problems.append(f"{table.path}: {places}, {column}: {text}")
+    repeated = keep & ~missing & ~raw.is_first_distinct().to_numpy()
+    if repeated.any():
+        places = table.places(np.flatnonzero(repeated))
+        # an item's id is no secret; a user's may be an e-mail address
+        again = ids.filter(pl.Series(repeated)).unique(maintain_order=True).to_list()
+        which = f" ({listed(again, SHOWN)})" if side == "item" else ""
+        problems.append(
+            f"{table.path}: {places}, {column}: the {side} id{which} was in an earlier row; keep "
+            f"one row per {side}"
+        )
+    # Ids that differ in blanks around them only ("47503J " in UCI's retail data) are one id.
+    return ids.is_first_distinct().to_numpy()
+
+
+def _as_number(column: pl.Series) -> pl.Series:
+    """Int64 or Float64 where every filled cell is a plain number, else the text; "" is null."""
+    text = column.str.strip_chars()
+    text = text.set(text == "", None)
+    # 007 is a code, not seven: turning it into a number would lose it.
+    if text.str.contains(r"^[+-]?0\d|^[^\d.+-]").any():
+        return text
+    for kind in (pl.Int64, pl.Float64):
+        number = text.cast(kind, strict=False)
+        if number.null_count() == text.null_count():
+            return number if number.count() else text
+    return text

@@ -1,0 +1,195 @@
+"""One table on disk, text or Parquet, behind one face: names, rows, and where a row stands."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recsys.data.interactions import Ints64
+from recsys.messages import SHOWN, and_more
+from recsys.readers.text import (
+    DAMAGE,
+    BadTextError,
+    TextForm,
+    irregular_rows,
+    line_numbers,
+    read_form,
+    undecodable_lines,
+)
+
+SEPARATOR_OF = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".user": "\t", ".item": "\t"}
+ATOMIC = (".inter", ".user", ".item")
+READABLE = (
+    ".csv, .tsv, .parquet, .csv.gz, .tsv.gz, RecBole's .inter, MovieLens' u.data, train.txt with "
+    "test.txt"
+)
+MOVIELENS_DATA = "u.data"
+U_DATA = TextForm(("user_id", "item_id", "rating", "timestamp"), "\t", None, 0)
+_BATCH = 1_000_000  # rows; 4 text columns of it are some 100 MB
+_READ_ERRORS = (pl.exceptions.PolarsError, OSError, *DAMAGE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file that was found readable so far: its header or schema is known.
+
+    Attributes:
+        path: as the user gave it.
+        names: column names in file order.
+        form: how the text is written; None for Parquet.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    form: TextForm | None
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily. Text comes as text, nothing guessed; an empty cell is ""."""
+        if self.form is None:
+            return pl.scan_parquet(self.path, glob=False)
+        headless = self.form.header_line == 0
+        return pl.scan_csv(
+            self.path,
+            separator=self.form.separator,
+            quote_char=self.form.quote,
+            has_header=not headless,
+            skip_lines=max(0, self.form.header_line - 1),
+            new_columns=list(self.names),
+            infer_schema=False,
+            empty_string_is_null=False,
+            glob=False,
+        )
+
+    def batches(self, columns: Sequence[pl.Expr]) -> Iterator[pl.DataFrame]:
+        """The chosen columns, in file order, a bounded number of rows at a time."""
+        rows = self.scan().select(*columns)
+        yield from rows.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True)
+
+    def without_quotes(self) -> Table | None:
+        """The same table with quotes read as ordinary letters; None where that makes no sense.
+
+        Tab separated exports often have bare quotes (12" discs) that no CSV rule can parse.
+        """
+        if self.form is None or self.form.separator != "\t" or self.form.quote is None:
+            return None
+        return replace(self, form=replace(self.form, quote=None))
+
+    @property
+    def row_word(self) -> str:
+        """What a place in this file is called."""
+        return "row" if self.form is None else "line"
+
+    def line_numbers(self, rows: Sequence[int] | Ints64) -> list[int]:
+        """Lines (Parquet: rows from 1) of the first few of these row positions, ascending."""
+        shown = [int(row) for row in rows[:SHOWN]]
+        if self.form is None:
+            return [row + 1 for row in shown]
+        return line_numbers(self.path, self.form, shown)
+
+    def places(self, rows: Sequence[int] | Ints64) -> str:
+        """The same as a phrase: "line 3, 8 and 4 more"."""
+        numbers = ", ".join(map(str, self.line_numbers(rows)))
+        return f"{self.row_word} {numbers}{and_more(len(rows))}"
+
+    def irregular(self, problems: list[str]) -> Ints64:
+        """Positions of blank lines; ragged ones become a problem."""
+        if self.form is None:
+            return np.empty(0, np.int64)
+        blank, ragged = irregular_rows(self.path, self.form)
+        if ragged:
+            places = ", ".join(f"line {line} has {fields}" for line, fields in ragged[:SHOWN])
+            problems.append(
+                f"{self.path}: {len(self.names)} fields a line expected, {places}"
+                f"{and_more(len(ragged))}; mend these lines (a quote left open?), or quote "
+                f"the texts that hold a {_spoken(self.form.separator)}"
+            )
+        return blank
+
+
+def open_table(path: Path, problems: list[str]) -> Table | None:
+    """Look at the header; None, and a problem, if this is no table we can read."""
+    extension = extension_of(path)
+    try:
+        if path.stat().st_size == 0:
+            raise BadTextError("is empty; it needs a header line and rows")
+        if path.name.casefold() == MOVIELENS_DATA:
+            return Table(path, U_DATA.names, U_DATA)
+        if extension == ".parquet":
+            return Table(path, tuple(pl.scan_parquet(path, glob=False).collect_schema()), None)
+        if extension not in SEPARATOR_OF:
+            raise BadTextError(unreadable(path))
+        form = read_form(path, SEPARATOR_OF[extension], atomic=extension in ATOMIC)
+        return Table(path, form.names, form)
+    except BadTextError as error:
+        problems.append(f"{path}: {error}")
+    except _READ_ERRORS as error:
+        problems.append(f"{path}: {damage_of(path, error)}")
+    return None
+
+
+def explain(table: Table, error: BaseException, problems: list[str]) -> None:
+    """Say in our words why polars refused a table: bytes, ragged lines, damage or quotes."""
+    before = len(problems)
+    try:
+        if table.form is not None:
+            lines = undecodable_lines(table.path)
+            if lines:
+                numbers = ", ".join(map(str, lines[:SHOWN])) + and_more(len(lines))
+                verb = "is" if len(lines) == 1 else "are"
+                problems.append(
+                    f"{table.path}: line {numbers}: {verb} not UTF-8; save the file again as UTF-8"
+                )
+            else:
+                table.irregular(problems)
+    except _READ_ERRORS as damage:
+        error = damage
+    if len(problems) == before:
+        problems.append(f"{table.path}: {damage_of(table.path, error)}")
+
+
+def read_failures() -> tuple[type[BaseException], ...]:
+    """What reading a table may raise when the file is at fault."""
+    return _READ_ERRORS
+
+
+def extension_of(path: Path) -> str:
+    """Lower-case extension, without a final .gz."""
+    name = path.name.casefold().removesuffix(".gz")
+    return name[name.rindex(".") :] if "." in name else ""
+
+
+def stem_of(path: Path) -> str:
+    """The name without its extension and a final .gz."""
+    name = path.name[: -len(".gz")] if path.name.casefold().endswith(".gz") else path.name
+    return name.rpartition(".")[0] if "." in name else name
+
+
+def unreadable(path: Path) -> str:
+    """Why this extension is refused, and what to do."""
+    if path.name.casefold() == "ratings.dat":
+        return (
+            "MovieLens' '::' form is not read; replace '::' by tabs, add the header line "
+            "user_id, item_id, rating, timestamp and name it interactions.tsv"
+        )
+    return f"cannot tell what this is by its extension; readable are {READABLE}"
+
+
+def damage_of(path: Path, error: BaseException) -> str:
+    """Why a file that was found cannot be read, in our words."""
+    # polars quotes cells in its messages, and a cell may be somebody's name: never passed on.
+    if isinstance(error, PermissionError):
+        return "permission denied; make it readable"
+    if extension_of(path) == ".parquet":
+        return "is not a whole Parquet file (cut off, or another format); write it again"
+    if isinstance(error, (OSError, EOFError, zlib.error)):
+        return "is cut off or damaged (gzip); copy or compress it again"
+    return "cannot be parsed as a table; look for an unclosed quote, or write it again"
+
+
+def _spoken(separator: str) -> str:
+    return {"\t": "tab", ",": "comma", ";": "semicolon"}.get(separator, separator)

@@ -1,0 +1,188 @@
+"""Text tables at the level of bytes and lines: opening, header, blank and ragged lines.
+
+Reading itself is polars' work (tables.py). What is here looks at a header, or runs after polars
+refused a file or a batch looked odd, to say on which line the trouble is.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import polars as pl
+
+from recsys.data.interactions import Ints64
+
+GZIP_MAGIC = b"\x1f\x8b"
+# What the standard library raises on a damaged file, besides OSError.
+DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
+SEPARATORS = (",", ";", "\t", "|")
+ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
+_HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
+_FIELD_LIMIT = (1 << 31) - 1  # characters; all that a C long holds on Windows
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How one text table is written.
+
+    Attributes:
+        names: column names, unique, in file order.
+        separator: one character.
+        quote: quote character, or None where quotes are ordinary letters.
+        header_line: line number of the header, from 1; 0 if there is none.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    quote: str | None
+    header_line: int
+
+
+class BadTextError(Exception):
+    """A header that cannot be used; the message says why and what to do."""
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked if it is gzip (told by its first bytes, not by its name)."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == GZIP_MAGIC
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+
+
+def read_form(path: Path, separator: str, *, atomic: bool) -> TextForm:
+    """Look at the header line.
+
+    Args:
+        path: the file.
+        separator: the one that goes with the extension; another is taken if it occurs more often
+            in the header (spreadsheets in Spanish write semicolons into .csv).
+        atomic: RecBole's form, `user_id:token`, whose types are stripped.
+
+    Raises:
+        BadTextError: empty, not UTF-8, not text, or two columns of one name.
+    """
+    header_line, header = _header(path)
+    separator = max(SEPARATORS, key=lambda mark: (header.count(mark), mark == separator))
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+    if atomic:
+        names = [_without_type(name) for name in names]
+    names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadTextError(f"line {header_line}: two columns are named {twice[0]!r}; rename one")
+    return TextForm(tuple(names), separator, '"', header_line)
+
+
+def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, int]]]:
+    """Blank lines, as row positions from 0, and ragged lines, as (line, number of fields).
+
+    Cost: one pass in polars if no quote character occurs, else one in Python.
+    """
+    width = len(form.names)
+    lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
+    quoted = pl.col("line").str.contains('"', literal=True).any()
+    if form.quote and lines.select(quoted).collect(engine="streaming").item():
+        return _irregular_quoted(path, form)
+    odd = (
+        lines.select(
+            pl.col("row").cast(pl.Int64) - form.header_line,
+            fields=pl.col("line").str.count_matches(form.separator, literal=True) + 1,
+            blank=pl.col("line").str.strip_chars() == "",
+        )
+        .filter(pl.col("fields") != width)
+        .collect(engine="streaming")
+    )
+    ragged = odd.filter(~pl.col("blank"))
+    numbers = (ragged["row"] + form.header_line + 1).to_list()
+    return (
+        odd.filter("blank")["row"].to_numpy(),
+        list(zip(numbers, ragged["fields"].to_list(), strict=True)),
+    )
+
+
+def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
+    """Line on which each row position (from 0, ascending) starts; quoted line breaks counted."""
+    wanted, lines = set(rows), []
+    for row, (line, _) in enumerate(islice(_records(path, form), max(rows) + 1)):
+        if row in wanted:
+            lines.append(line)
+    return lines
+
+
+def undecodable_lines(path: Path, limit: int | None = None) -> list[int]:
+    """Numbers of the lines that are not UTF-8, or of the first of them."""
+    with open_bytes(path) as file:
+        return list(islice((n for n, line in enumerate(file, 1) if not _is_utf8(line)), limit))
+
+
+def _header(path: Path) -> tuple[int, str]:
+    """Number and text of the first line that is not blank."""
+    with open_bytes(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(_HEADER_LIMIT), b""), start=1):
+            if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise BadTextError("line 1: is UTF-16, not UTF-8; save it again as UTF-8")
+            if line.strip(b" \t\r\n\xef\xbb\xbf") == b"":
+                continue
+            if b"\0" in line or len(line) == _HEADER_LIMIT:
+                raise BadTextError(f"line {number}: is not text; give a CSV, TSV or Parquet file")
+            if not _is_utf8(line):
+                raise BadTextError(f"line {number}: is not UTF-8; save it again as UTF-8")
+            text = line.decode("utf-8-sig").rstrip("\r\n")
+            if "\r" in text:
+                raise BadTextError(
+                    "line 1: lines end in bare carriage returns; save it with newlines"
+                )
+            return number, text
+    raise BadTextError("is empty; it needs a header line and rows")
+
+
+def _records(path: Path, form: TextForm) -> Iterator[tuple[int, list[str]]]:
+    """(first line, fields) of every data row, blank lines included."""
+    csv.field_size_limit(_FIELD_LIMIT)  # the default, 128 KiB, is less than polars reads
+    with open_bytes(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+        for _ in range(form.header_line):
+            text.readline()
+        reader = (
+            csv.reader(text, delimiter=form.separator)
+            if form.quote
+            else csv.reader(text, delimiter=form.separator, quoting=csv.QUOTE_NONE)
+        )
+        line = form.header_line + 1
+        for fields in reader:
+            yield line, fields
+            line = form.header_line + 1 + reader.line_num
+
+
+def _irregular_quoted(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, int]]]:
+    blank, ragged = [], []
+    for row, (line, fields) in enumerate(_records(path, form)):
+        if len(fields) != len(form.names):
+            if "".join(fields).strip():
+                ragged.append((line, len(fields)))
+            else:
+                blank.append(row)
+    return np.array(blank, np.int64), ragged
+
+
+def _without_type(name: str) -> str:
+    for kind in ATOMIC_TYPES:
+        name = name.removesuffix(kind)
+    return name
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

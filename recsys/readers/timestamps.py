@@ -1,0 +1,272 @@
+"""Times of any common spelling -> int64 microseconds since 1970, with what failed and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys.data.interactions import Bools, Ints64
+
+# Without a fraction first: polars parses that form 6 times faster (5M rows: 0.26 against 1.56 s).
+_CLOCKS = (" %H:%M:%S", "", " %H:%M", " %H:%M:%S%.f", " %H:%M:%S%.f%z", " %H:%M%z")
+
+
+_YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d")
+
+
+_DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y")
+
+
+_TWO_FIELDS = r"^(\d\d?)([/.-])(\d\d?)[/.-]"
+
+
+_MONTHS = 12
+
+
+_EARLIEST = -2_208_988_800_000_000  # 1900: below it, "25/10/24" read as the year 24
+
+
+@dataclass
+class Places:
+    """Which rows say something: how many, and the first of them as (row position, text)."""
+
+    count: int = 0
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, text: pl.Series, rows: Bools, offset: int, n_samples: int) -> None:
+        """Note the `rows` of one batch that starts at row position `offset`."""
+        found = np.flatnonzero(rows)
+        self.count += len(found)
+        some = found[: n_samples - len(self.first)]
+        self.first += [(offset + int(row), str(text[int(row)])) for row in some]
+
+
+class DateColumn:
+    """Reads one column of dates batch by batch, day first until the order is settled.
+
+    Attributes:
+        day_first: rows such as 25/10/2024, which only day/month/year can be.
+        month_first: rows such as 10/25/2024.
+        either: rows such as 05/06/2024, which mean two different days.
+    """
+
+    def __init__(self) -> None:
+        self.day_first, self.month_first, self.either = Places(), Places(), Places()
+        self._year = _Formats(_YEAR_FIRST)
+        self._day = _Formats(_DAY_FIRST)
+        self._as_month: list[tuple[int, Ints64]] = []
+        self._rows = 0
+
+    def add(self, text: pl.Series, n_samples: int) -> pl.Series:
+        """One batch of stripped text in microseconds, day first; null where no date stands."""
+        offset = self._rows
+        self._rows += len(text)
+        result = self._year.parse(text)
+        if not result.has_nulls():
+            return result
+        plain = _plain(text)
+        result = self._year.parse(plain, result)
+        unread = result.is_null() & (plain != "")
+        if not unread.any():
+            return result
+        slashed = plain.set(~unread, None)
+        first, second = (slashed.str.extract(_TWO_FIELDS, n).cast(pl.UInt8) for n in (1, 3))
+        ordered = ((first > _MONTHS) & (second <= _MONTHS), (first <= _MONTHS) & (second > _MONTHS))
+        day, month = (rows.fill_null(value=False).to_numpy() for rows in ordered)
+        either = ((first <= _MONTHS) & (second <= _MONTHS) & (first != second)).fill_null(
+            value=False
+        )
+        self.day_first.add(text, day, offset, n_samples)
+        self.month_first.add(text, month, offset, n_samples)
+        self.either.add(text, either.to_numpy(), offset, n_samples)
+        swapped = plain.str.replace(_TWO_FIELDS, "$3$2$1$2")
+        result = self._day.parse(plain.zip_with(~pl.Series(month), swapped), result)
+        if either.any() and not self.day_first.count:
+            other = self._day.parse(swapped.set(~either, ""), result.set(either, None))
+            self._as_month.append((offset, other.fill_null(0).to_numpy()))
+        return result
+
+    def settle(self, microseconds: Ints64) -> Ints64:
+        """All batches, which were read day first, in the order that the column proves."""
+        if self.month_first.count and not self.day_first.count:
+            microseconds = microseconds.copy()
+            for offset, batch in self._as_month:
+                microseconds[offset : offset + len(batch)] = batch
+        self._as_month.clear()
+        return microseconds
+
+
+class _Formats:
+    """Days with every clock behind them; what read the last batch is tried first."""
+
+    def __init__(self, days: tuple[str, ...]) -> None:
+        self._formats = [day + clock for clock, day in product(_CLOCKS, days)]
+
+    def parse(self, text: pl.Series, known: pl.Series | None = None) -> pl.Series:
+        """Int64; rows of `known` that are not null stay. Without it: the first format only."""
+        if known is None:
+            return parse_date(text, self._formats[0])
+        for form in list(self._formats):
+            open_rows = known.is_null() & (text != "")
+            if not open_rows.any():
+                break
+            parsed = parse_date(text.filter(open_rows), form)
+            if parsed.null_count() == len(parsed):
+                continue
+            known = known.clone().scatter(open_rows.arg_true(), parsed)
+            # The next batch most likely looks the same.
+            self._formats.remove(form)
+            self._formats.insert(0, form)
+        return known
+
+
+def parse_date(text: pl.Series, form: str) -> pl.Series:
+    """Int64 microseconds since 1970; null where the text is not of that form."""
+    # cache=False: times hardly repeat, so looking them up costs more than parsing them.
+    stamp = text.str.to_datetime(form, time_unit="us", strict=False, cache=False).to_physical()
+    return stamp.set(stamp < _EARLIEST, None)
+
+
+def _plain(text: pl.Series) -> pl.Series:
+    """ISO's T and Z, and half-written zones (+01), in the one spelling the formats know."""
+    return (
+        text.str.replace(r"^(\S+)T(\d)", "$1 $2")
+        .str.replace(r"\s*(?:Z|UTC|GMT)$", "")
+        .str.replace(r"(:\d\d(?:\.\d+)?)\s*([+-]\d\d)$", "${1}${2}00")
+        .str.replace(r"\s+([+-]\d\d:?\d\d)$", "$1")
+    )
+
+
+# Largest absolute value below which numbers are taken as that unit, and microseconds in one.
+_UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (float("inf"), 0.001))
+_NAMES = {
+    1_000_000.0: "seconds",
+    1_000.0: "milliseconds",
+    1.0: "microseconds",
+    0.001: "nanoseconds",
+}
+_LARGEST = 9.2e18  # about 2**63: nothing larger is a time in any unit
+_YEARS = (315_532_800e6, 4_102_444_800e6)  # 1980 and 2100, microseconds
+# 20241025 is a day, not a second in August 1970, if every value of the column reads as one.
+_FIRST_DAY, _LAST_DAY = 19_000_101, 22_001_231
+TIME_FORMS = "2024-10-25 15:58:39, 2024-10-25T15:58:39Z, 2024-10-25, 25/10/2024 15:58, or a number"
+
+
+class TimeColumn:
+    """Collects one time column batch by batch.
+
+    Whether the column holds numbers or dates is settled by the majority of its first batch that
+    holds anything; the unit of numbers by the largest one, so it is known only at the end.
+
+    Attributes:
+        missing: row positions with nothing in them, ascending.
+        unreadable: row positions with something else than a time, ascending.
+        samples: text of the first unreadable ones.
+        dates: what is known of the order of day and month.
+    """
+
+    def __init__(self) -> None:
+        self.missing = self.unreadable = np.empty(0, np.int64)
+        self.samples: list[str] = []
+        self._parts: list[npt.NDArray[Any]] = []
+        self._numeric: bool | None = None
+        self.dates = DateColumn()
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, values: pl.Series, n_samples: int) -> None:
+        """Parse one batch: text, numbers, dates or datetimes."""
+        parsed = self._parse(values, n_samples)
+        if parsed.has_nulls():
+            self._note(values, parsed.is_null(), n_samples)
+            parsed = parsed.fill_null(0)
+        self._parts.append(parsed.to_numpy())
+        self._rows += len(values)
+
+    def microseconds(self) -> Ints64:
+        """(n,) int64; rows that failed hold 0."""
+        whole = self._whole()
+        self._parts.clear()
+        if not self._numeric:
+            return self.dates.settle(whole.astype(np.int64, copy=False))
+        largest, factor = _unit(whole)
+        if whole.dtype.kind == "f":
+            return np.rint(whole.astype(np.float64) * factor).astype(np.int64)
+        whole = whole.astype(np.int64, copy=False)
+        if len(whole) and whole.min() >= _FIRST_DAY and largest <= _LAST_DAY:
+            days = parse_date(pl.Series(whole).cast(pl.String), "%Y%m%d")
+            if not days.has_nulls():
+                return days.to_numpy()
+        # In whole numbers: as floats, microseconds of today are exact, nanoseconds are not.
+        return whole * int(factor) if factor >= 1 else whole // 1000
+
+    def other_units(self) -> tuple[str, list[tuple[str, Ints64]]]:
+        """The unit of the largest number, and the rows that would be near 1970 in it.
+
+        Those are rows that in a coarser unit are of the years 1980 to 2100, under that unit's
+        name: a file put together from seconds and milliseconds. Call it before `microseconds`.
+        """
+        whole = self._whole()
+        if not self._numeric or not len(whole):
+            return "", []
+        self._parts = [whole]
+        _, factor = _unit(whole)
+        found = []
+        for _, coarser in _UNITS:
+            if coarser <= factor:
+                break
+            low, high = _YEARS[0] / coarser, _YEARS[1] / coarser
+            rows = np.flatnonzero((whole >= low) & (whole < high))
+            if len(rows):
+                found.append((_NAMES[coarser], rows))
+        return _NAMES[factor], found
+
+    def _whole(self) -> npt.NDArray[Any]:
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
+
+    def _parse(self, values: pl.Series, n_samples: int) -> pl.Series:
+        if values.dtype == pl.String:
+            text = values.str.strip_chars()
+            if self._numeric is None:
+                filled = text.filter(text != "")
+                numbers = filled.cast(pl.Float64, strict=False)
+                self._numeric = numbers.count() * 2 > len(filled) if len(filled) else None
+            return _numbers(text) if self._numeric else self.dates.add(text, n_samples)
+        self._numeric = values.dtype.is_numeric()
+        if self._numeric:
+            return _numbers(values)
+        return values.cast(pl.Datetime("us")).to_physical()
+
+    def _note(self, values: pl.Series, bad: pl.Series, n_samples: int) -> None:
+        text = values.cast(pl.String).str.strip_chars().fill_null("")
+        missing, unreadable = bad & (text == ""), bad & (text != "")
+        self.missing = np.append(self.missing, np.flatnonzero(missing.to_numpy()) + self._rows)
+        self.unreadable = np.append(
+            self.unreadable, np.flatnonzero(unreadable.to_numpy()) + self._rows
+        )
+        self.samples += text.filter(unreadable).head(n_samples - len(self.samples)).to_list()
+
+
+def _unit(whole: npt.NDArray[Any]) -> tuple[float, float]:
+    """The largest absolute value, and how many microseconds its unit has."""
+    largest = max(float(whole.max()), -float(whole.min())) if len(whole) else 0.0
+    return largest, next(factor for limit, factor in _UNITS if largest < limit)
+
+
+def _numbers(values: pl.Series) -> pl.Series:
+    """Int64 if every good value is whole, else Float64; null where no finite number stands."""
+    whole = values.cast(pl.Int64, strict=False) if not values.dtype.is_float() else None
+    if whole is not None and not whole.has_nulls():
+        return whole
+    real = values.cast(pl.Float64, strict=False)
+    lost = ~(real.is_finite() & (real.abs() < _LARGEST)).fill_null(value=False)
+    if whole is not None and (whole.is_null() == lost).all():
+        return whole
+    return real.set(lost, None)

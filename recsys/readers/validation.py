@@ -1,0 +1,188 @@
+"""What was read from a table of interactions -> Events, or a list of what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from recsys.data.events import Events
+from recsys.data.interactions import Bools, Floats32, Ints32, Ints64, sorted_ids
+from recsys.messages import SHOWN, and_more, listed, shorten
+from recsys.readers.categorical import CodeColumn
+from recsys.readers.columns import EVENT_WEIGHTS, Role, event_weight
+from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
+from recsys.readers.tables import Table
+from recsys.readers.timestamps import TIME_FORMS, TimeColumn
+
+_ID_ROLES: tuple[Role, ...] = ("user", "item")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one pass over the file yields."""
+
+    codes: dict[Role, CodeColumn]
+    time_name: str | None
+    time: TimeColumn
+    n_rows: int
+    blank: Ints64
+    ratings: tuple[str, ...] = ()
+
+
+def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) -> Events | None:
+    """None if there is nothing to build from."""
+    keep = np.ones(parts.n_rows, np.bool_)
+    keep[parts.blank] = False
+    weights = None
+    if "event" in parts.codes:
+        weights = _weights(table, parts.codes["event"], keep, problems)
+        keep &= weights > 0
+    _report_times(table, parts, problems)
+    if not keep.any():
+        problems.append(f"{table.path}: {_why_none(parts, weights)}")
+        return None
+    found = {
+        role: _vocabulary(table, parts.codes[role], role, keep, problems, fewest)
+        for role in _ID_ROLES
+        if role in parts.codes
+    }
+    if len(found) < len(_ID_ROLES):
+        return None
+    (user_ids, users, _), (item_ids, items, _) = found["user"], found["item"]
+    from_floats = tuple(parts.codes[role].name for role in _ID_ROLES if found[role][2])
+    rows = slice(None) if keep.all() else keep
+    times = parts.time.microseconds()[rows] if parts.time_name else None
+    kept_weights = None if weights is None else weights[rows]
+    n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
+    used = {parts.time_name, *(column.name for column in parts.codes.values())}
+    unused = tuple(name for name in table.names if name not in used)
+    return Events(
+        users,
+        items,
+        times,
+        kept_weights,
+        user_ids,
+        item_ids,
+        n_returns,
+        unused,
+        from_floats,
+        parts.ratings,
+    )
+
+
+def _why_none(parts: Parts, weights: Floats32 | None) -> str:
+    n_rows, event = parts.n_rows - len(parts.blank), parts.codes.get("event")
+    if weights is None or event is None or not n_rows:
+        return "has a header but no rows; it needs interactions"
+    returns = f"are returns or cancellations by column {event.name!r}, and those are left out"
+    return f"all of its rows ({n_rows:,}) {returns}; it needs interactions"
+
+
+def _vocabulary(
+    table: Table, column: CodeColumn, role: Role, keep: Bools, problems: list[str], fewest: int
+) -> tuple[list[str], Ints32, bool]:
+    """Ids of the kept rows in vocabulary order, and each kept row's position among them.
+
+    The last: True if the ids were whole numbers written as floats, which are integers here.
+    """
+    words, codes = column.finish()
+    kept = codes if keep.all() else codes[keep]
+    used = np.zeros(len(words), np.bool_)
+    used[kept] = True
+    no_id = [number for number, word in enumerate(words) if word.casefold() in NO_ID]
+    missing = [number for number in no_id if used[number]]
+    for number in missing:
+        rows = np.flatnonzero(keep & (codes == number))
+        problems.append(
+            f"{table.path}: {table.places(rows)}, column {column.name!r}: {words[number]!r} is no "
+            f"{role} id; fill it in or delete the row"
+        )
+    used[no_id] = False
+    filled = pl.Series([words[number] for number in np.flatnonzero(used)], dtype=pl.String)
+    for wrong, text in id_faults(filled):
+        rows = np.flatnonzero(keep & np.isin(codes, np.flatnonzero(used)[wrong.to_numpy()]))
+        problems.append(f"{table.path}: {table.places(rows)}, column {column.name!r}: {text}")
+    from_floats = are_whole_floats(filled)
+    if from_floats:
+        words = without_fraction(pl.Series(words, dtype=pl.String)).to_list()
+        filled = without_fraction(filled).unique()
+    ids = sorted_ids(filled.to_list())
+    if len(ids) == 1 < fewest and not missing:
+        problems.append(
+            f"{table.path}: column {column.name!r} holds one {role} only ({shorten(ids[0])!r}); "
+            f"at least 2 are needed; is this the right column (--{role}-col)?"
+        )
+    position = {word: number for number, word in enumerate(ids)}
+    rank = np.array([position.get(word, -1) for word in words], np.int32)
+    return ids, rank[kept], from_floats
+
+
+def _weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
+    """(n,) float32 for all rows of the file; 0 marks a row that speaks against interest."""
+    words, codes = column.finish()
+    weights = [event_weight(word) for word in words]
+    unknown = [number for number, weight in enumerate(weights) if weight is None]
+    rows = np.flatnonzero(keep & np.isin(codes, unknown))
+    if len(rows):
+        named = [words[number] for number in np.unique(codes[rows])]
+        problems.append(
+            f"{table.path}: {table.places(rows)}, column {column.name!r}: "
+            f"{listed(named, SHOWN)} is no known event; allowed are "
+            f"{', '.join(EVENT_WEIGHTS)}; change the words, or rename or remove the column"
+        )
+    return np.array([1.0 if w is None else w for w in weights], np.float32)[codes]
+
+
+def _report_times(table: Table, parts: Parts, problems: list[str]) -> None:
+    time, column = parts.time, f"column {parts.time_name!r}"
+    missing = np.setdiff1d(time.missing, parts.blank)
+    if len(missing):
+        problems.append(
+            f"{table.path}: {table.places(missing)}, {column}: no time; fill it in or delete "
+            "the row"
+        )
+    if len(time.unreadable):
+        lines = table.line_numbers(time.unreadable)
+        shown = zip(lines, time.samples, strict=True)
+        places = ", ".join(f"{table.row_word} {line} {shorten(text)!r}" for line, text in shown)
+        problems.append(
+            f"{table.path}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
+            f"write {TIME_FORMS}, or delete the rows"
+        )
+    problems.extend(f"{table.path}: {column}: {text}" for text in _unsettled_times(table, time))
+
+
+def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
+    """Times that can be read, but in two ways; nothing in the file says which."""
+    unit, others = time.other_units()
+    for other, rows in others:
+        yield (
+            f"numbers in two units: {len(rows):,} of {len(time):,} look like {other} since 1970 "
+            f"({table.places(rows)}), the largest like {unit}; write all of them in one unit"
+        )
+    days, months, either = (
+        ", ".join(
+            f"{table.row_word} {line} {shorten(text)!r}"
+            for line, (_, text) in zip(
+                table.line_numbers(np.array([row for row, _ in places.first], np.int64)),
+                places.first,
+                strict=True,
+            )
+        )
+        if places.count
+        else ""
+        for places in (time.dates.day_first, time.dates.month_first, time.dates.either)
+    )
+    if days and months:
+        yield (
+            f"dates in two orders: {time.dates.day_first.count:,} have the day first ({days}), "
+            f"{time.dates.month_first.count:,} the month ({months}); write them as 2024-10-25"
+        )
+    elif either and not days and not months:
+        yield (
+            f"day and month cannot be told apart: no date of {time.dates.either.count:,} has a "
+            f"number above 12 there ({either}); write them as 2024-10-25"
+        )

@@ -1,0 +1,1 @@
+"""Answer top-k requests, exactly or through an inverted-file index."""

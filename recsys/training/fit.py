@@ -1,0 +1,116 @@
+"""Training as an iterator of epochs: the caller owns the loop, the best epoch is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recsys.config import TrainConfig
+from recsys.data.split import Holdout
+from recsys.errors import CheckpointError
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import MetricName
+from recsys.models.two_tower import TwoTower
+from recsys.training.epoch import EpochResult
+from recsys.training.resources import peak_gpu_mb, peak_resident_mb
+from recsys.training.snapshot import load_snapshot, save_snapshot
+from recsys.training.trainer import Trainer
+
+
+class Fit:
+    """Trains on `holdout.seen`, scores each epoch on `holdout.relevant`, keeps the best.
+
+    Iterate it to train; a resumed one tells the epochs before the break again. Afterwards (or at
+    any epoch) `model` has the best epoch's weights.
+
+    Args:
+        objective: the metric by which an epoch is better than another.
+
+    Example:
+        for result in (fit := Fit(split.tuning, TrainConfig(), torch.device("cpu"))):
+            print(result.epoch, result.metrics.recall_at_10)
+    """
+
+    def __init__(
+        self,
+        holdout: Holdout,
+        config: TrainConfig,
+        device: torch.device,
+        objective: MetricName = "recall_at_10",
+    ) -> None:
+        self._config, self._device, self._objective = config, device, objective
+        self._seen = holdout.seen
+        self._trainer = Trainer(holdout.seen, config, device)
+        self._evaluator = Evaluator(holdout, device)
+        self.best: EpochResult | None = None
+        self._results: list[EpochResult] = []
+        self._best_weights: dict[str, Tensor] = {}
+
+    def __iter__(self) -> Iterator[EpochResult]:
+        yield from self._results.copy()
+        while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
+            start, cpu_start = time.perf_counter(), time.process_time()
+            loss = self._trainer.train_epoch()
+            trained = time.perf_counter()
+            scorer = TowerScorer(self._trainer.model, self._seen)
+            metrics = self._evaluator.evaluate(scorer).mean()
+            now = time.perf_counter()
+            result = EpochResult(
+                self._trainer.epoch,
+                loss,
+                metrics,
+                seconds=now - start,
+                evaluation_seconds=now - trained,
+                cpu_seconds=time.process_time() - cpu_start,
+                memory_mb=peak_resident_mb(),
+                gpu_memory_mb=peak_gpu_mb(self._device),
+            )
+            self._results.append(result)
+            if self.best is None or self._value(result) > self._value(self.best):
+                self.best = result
+                weights = self._trainer.model.named_parameters()
+                self._best_weights = {name: value.detach().clone() for name, value in weights}
+            yield result
+
+    def _value(self, result: EpochResult) -> float:
+        return result.metrics.value(self._objective)
+
+    def _patience_is_over(self) -> bool:
+        best = self.best.epoch if self.best else 0
+        return self._trainer.epoch - best >= self._config.patience
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epochs depend on into one file, see `recsys.training.snapshot`.
+
+        Raises:
+            CheckpointError: the disk does not take it, or no epoch has been trained.
+        """
+        best = {f"best.{name}": value for name, value in self._best_weights.items()}
+        save_snapshot(path, self._config, self._results, self._trainer.state() | best)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a file of `save`: its next epoch follows, bit for bit the same on CPU.
+
+        Raises:
+            CheckpointError: missing, damaged, or of another training.
+        """
+        results, state = load_snapshot(path, self._config)
+        try:
+            self._trainer.restore(state)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: is of another training: {error}") from error
+        self._results = results
+        self.best = max(results, key=self._value)
+        names = [name for name in state if name.startswith("best.")]
+        device = next(self._trainer.model.parameters()).device
+        self._best_weights = {name.removeprefix("best."): state[name].to(device) for name in names}
+
+    @property
+    def model(self) -> TwoTower:
+        """The model as it was at the best epoch so far."""
+        self._trainer.model.load_state_dict(self._best_weights, strict=False)
+        return self._trainer.model
