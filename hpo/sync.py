@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.arguments import add_link_arguments, add_place_arguments
-from hpo.errors import StudyError
+from hpo.errors import SettingsError, StudyError
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 from recsys.errors import TrackingError
@@ -68,10 +68,14 @@ def main(argv: Sequence[str]) -> int:
         if options.follow:
             _follow(mirror)
         report = mirror.sync()
-    except OSError as error:  # of its lock; MLflow's own come as TrackingError
+    except (OSError, SettingsError) as error:
+        # the lock's file may come wrapped by `hpo.study.locks`; MLflow's own come as TrackingError
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
         raise StudyError(
-            f"study {mirror.study_name} cannot be synced or checked: {error.filename}: "
-            f"{error.strerror}; make that folder writable, or copy the storage to one that is"
+            f"study {mirror.study_name} cannot be synced or checked: {cause.filename}: "
+            f"{cause.strerror}; make that folder writable, or copy the storage to one that is"
         ) from None
     finally:
         mirror.close()

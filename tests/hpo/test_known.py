@@ -103,6 +103,7 @@ def test_who_waits_for_a_config_hears_that_the_study_stops(
     assert (first.state.name, second.state.name) == (left, left)
     assert not second.intermediate_values
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
-    runner = ScriptedRunner()
+    # a parked training that tells other epochs than before would start anew
+    runner = ScriptedRunner(lambda config: [0.1, *saturating(config)])
     assert Scheduler(ledger, [runner], MemoryProgress(), 2).run() == Ended("complete", 2)
     assert len(runner.trained) == 1
