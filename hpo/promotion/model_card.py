@@ -88,7 +88,7 @@ def _purpose(recipe: Recipe, split: Split) -> str:
         else "Items in a user's history are offered again: people come back to them."
     )
     near = (
-        ", and what the neighbours of the user's items add (`recsys.neighbours`)"
+        ", and what the neighbours of the user's items add (`recsys.models.neighbours`)"
         if recipe.config.neighbour_weight
         else ""
     )
