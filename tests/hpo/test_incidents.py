@@ -47,7 +47,8 @@ def test_a_node_that_dies_once_costs_no_trial(tmp_path: Path, slots: int) -> Non
     assert ended == Ended("complete", 2 * slots)
     states = Counter(trial.state.name for trial in make_study(tmp_path, config).trials)
     assert states["COMPLETE"] + states["PRUNED"] == 2 * slots
-    assert states["FAIL"] == slots
+    died = sum(bool(runner.trained) for runner in runners)  # on a busy machine a slot may get none
+    assert states["FAIL"] == died > slots // 2
 
 
 def test_a_bug_that_kills_every_worker_stops_the_study(tmp_path: Path) -> None:
