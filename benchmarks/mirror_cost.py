@@ -22,7 +22,7 @@ from typing import NamedTuple
 import optuna
 from rich.console import Console
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 from hpo.config.toml_file import load_study_config
 from hpo.execution.launcher import make_record
@@ -62,19 +62,19 @@ def run_study(
     folder: Path, config: StudyConfig, name: str, split: Split, workers: int, *, tracked: bool
 ) -> Cost:
     root = folder.as_posix()
-    places = Places(f"sqlite:///{root}/optuna.db", f"sqlite:///{root}/mlflow.db")
-    storage = open_storage(places.storage)
+    locations = Locations(f"sqlite:///{root}/optuna.db", f"sqlite:///{root}/mlflow.db")
+    storage = open_storage(locations.storage)
     study, record = open_study(storage, "cost", make_record(config, name, split))
-    ledger = Ledger(study, record.config, parking_place(places.storage, record))
+    ledger = Ledger(study, record.config, parking_place(locations.storage, record))
     request = Request(
-        config, "cost", places, "process", ["cpu"] * workers,
+        config, "cost", locations, "process", ["cpu"] * workers,
         tracking=tracked, report=False, promote=False,
     )  # fmt: skip
-    client = open_client(places.tracking_uri)
-    client.search_runs([experiment_id(client, places.experiment)])
+    client = open_client(locations.tracking_uri)
+    client.search_runs([experiment_id(client, locations.experiment)])
     children = _cpu(resource.RUSAGE_CHILDREN)
     with make_runners(request, split.tuning, record) as runners:
-        mirror = MirrorThread(places, "cost") if tracked else None
+        mirror = MirrorThread(locations, "cost") if tracked else None
         started, cpu = time.perf_counter(), time.process_time()
         if mirror:
             mirror.start()

@@ -165,8 +165,8 @@ def _places(options: argparse.Namespace) -> tuple[Path, Path]:
 
 
 @cache
-def _split(case: Case, places: tuple[Path, Path]) -> Split:
-    return load(case, source(case, *places))
+def _split(case: Case, locations: tuple[Path, Path]) -> Split:
+    return load(case, source(case, *locations))
 
 
 def processor() -> str:

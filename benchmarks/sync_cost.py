@@ -17,7 +17,7 @@ import optuna
 
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,15 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        study = FakeStudy(places(Path(folder)), n_trials=options.trials)
+        study = FakeStudy(locations(Path(folder)), n_trials=options.trials)
         study.add_finished(options.trials, options.epochs)
-        open_client(study.places.tracking_uri)
-        mirror = Mirror(study.places, None)
+        open_client(study.locations.tracking_uri)
+        mirror = Mirror(study.locations, None)
         for name, fresh in (("first", True), ("from memory", False)):
             report = mirror.sync(fresh=fresh)
             print(f"{name}: {report.seconds:.2f} s, {report.calls} calls", flush=True)
         for number in range(3):
-            report = Mirror(study.places, None).sync()
+            report = Mirror(study.locations, None).sync()
             assert report.created == report.updated == 0
             print(f"nothing new {number}: {report.seconds:.2f} s, {report.calls} calls", flush=True)
 

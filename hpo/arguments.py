@@ -12,7 +12,7 @@ MAX_REASON = 500
 def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) -> None:
     """Add --storage, --tracking-uri, --experiment-name and --study-name.
 
-    `hpo.config.locations.Places` resolves the first three.
+    `hpo.config.locations.Locations` resolves the first three.
 
     Args:
         parser: gets them.

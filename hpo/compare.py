@@ -18,13 +18,13 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.config.next_commands import command, next_lines
     from hpo.reporting.study_comparison import read_side, tables, warnings
     from hpo.study.storage import existing_storage
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
-    storage = existing_storage(places.storage)
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    storage = existing_storage(locations.storage)
     first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
     console = Console(highlight=False, markup=False)
     apart = warnings(first, second)
@@ -34,7 +34,9 @@ def main(argv: Sequence[str]) -> int:
         console.print(table)
     bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}
     if any(bests.values()) and not apart:
-        nexts = {command("report", max(bests, key=bests.__getitem__), places): "about the better"}
+        nexts = {
+            command("report", max(bests, key=bests.__getitem__), locations): "about the better"
+        }
         print("\n".join(next_lines(nexts)))
     return 0
 

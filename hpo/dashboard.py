@@ -20,7 +20,7 @@ from recsys.cli.formatting import command_parser
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.dashboards.servers import Server
 
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         HpoError: there is no storage, a port is taken, or a server ended by itself.
     """
     options = parser().parse_args(argv)
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.dashboards.servers import wait_until_ready
     from hpo.errors import HpoError
     from hpo.study.lifecycle import load_study
@@ -66,21 +66,21 @@ def main(argv: Sequence[str]) -> int:
     from hpo.tracking.urls import dashboard_path, experiments_address
     from recsys.artifacts.mlflow_client import public_uri
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
-    storage = existing_storage(places.storage)
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    storage = existing_storage(locations.storage)
     study = load_study(storage, options.study_name)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     with ExitStack() as stack:
-        servers = _start(options, places, storage, stack)
+        servers = _start(options, locations, storage, stack)
         if not all(wait_until_ready(server, stopping.wait) for server in servers):
             return 0
         mode = "can be changed by anyone" if options.allow_writes else "read-only"
-        mlflow = servers[1].address if len(servers) > 1 else public_uri(places.tracking_uri)
+        mlflow = servers[1].address if len(servers) > 1 else public_uri(locations.tracking_uri)
         print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
         print(
-            f"MLflow            {experiments_address(mlflow)}{_link_hint(places, servers)}\n"
+            f"MLflow            {experiments_address(mlflow)}{_link_hint(locations, servers)}\n"
             "Ctrl-C stops this",
             flush=True,
         )
@@ -91,18 +91,18 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _link_hint(places: Places, servers: Sequence[Server]) -> str:
+def _link_hint(locations: Locations, servers: Sequence[Server]) -> str:
     """How to make links between the two lead here, if they do not."""
     from hpo.tracking.urls import mlflow_base
 
-    wanted = {"--dashboard-url": places.dashboard_url, "--mlflow-url": mlflow_base(places)}
+    wanted = {"--dashboard-url": locations.dashboard_url, "--mlflow-url": mlflow_base(locations)}
     seen = zip(wanted, servers, strict=False)
     other = [f"{name} {s.address}" for name, s in seen if s.address != wanted[name]]
     return f"\nif links lead elsewhere: python -m hpo.sync {' '.join(other)}" if other else ""
 
 
 def _start(
-    options: argparse.Namespace, places: Places, storage: RDBStorage, stack: ExitStack
+    options: argparse.Namespace, locations: Locations, storage: RDBStorage, stack: ExitStack
 ) -> list[Server]:
     """Both servers, or optuna-dashboard alone where MLflow is a server already."""
     import optuna_dashboard
@@ -121,12 +121,12 @@ def _start(
     names = {*LOCAL_HOSTS, *options.allowed_host, options.host} - {*EVERYWHERE}
     hosts = sorted(name.lower() for name in names)
     if options.allow_writes:  # somebody may add the first one
-        artifact_folder(places.storage).mkdir(parents=True, exist_ok=True)
-    shown = optuna_dashboard.wsgi(storage, artifact_store=artifact_store(places.storage))
+        artifact_folder(locations.storage).mkdir(parents=True, exist_ok=True)
+    shown = optuna_dashboard.wsgi(storage, artifact_store=artifact_store(locations.storage))
     app = Guard(shown, hosts, allow_writes=options.allow_writes)
     servers: list[Server] = [DashboardServer(app, options.host, options.port, "--port")]
     stack.callback(servers[0].stop)
-    uri = places.tracking_uri
+    uri = locations.tracking_uri
     if not is_server(uri):
         print("starting the MLflow UI; this takes some seconds", flush=True)
         file = sqlite_file(uri)

@@ -11,7 +11,7 @@ from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.promotion.outcome import Order
 
 REFUSED = 1  # exit code
@@ -25,34 +25,38 @@ def main(argv: Sequence[str]) -> int:
         parser().error("--rollback goes with neither --force nor --dry-run")
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.rollback:
-        return _run_rollback(places)
+        return _run_rollback(locations)
     from hpo.promotion.outcome import Order
 
     order = Order(options.candidates, options.seeds, options.dry_run, options.force)
-    return run_promotion(places, options.study_name, data=options.data, order=order)
+    return run_promotion(locations, options.study_name, data=options.data, order=order)
 
 
 def run_promotion(
-    places: Places, study_name: str | None, *, data: str | None = None, order: Order | None = None
+    locations: Locations,
+    study_name: str | None,
+    *,
+    data: str | None = None,
+    order: Order | None = None,
 ) -> int:
     """Promote and print what came out; the exit code: 1 if the gate refused the model."""
     from hpo.promotion.promote import promote
-    from hpo.promotion.summary import summary
+    from hpo.promotion.summary import promotion_summary
 
-    found = promote(places, study_name, data=data, order=order, say=_say)
-    print(summary(found, places))
+    found = promote(locations, study_name, data=data, order=order, say=_say)
+    print(promotion_summary(found, locations))
     return 0 if found.passed else REFUSED
 
 
-def _run_rollback(places: Places) -> int:
+def _run_rollback(locations: Locations) -> int:
     from hpo.promotion.promote import roll_back
     from hpo.registry.versions import MODEL
 
-    before, now = roll_back(places, _say)
+    before, now = roll_back(locations, _say)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"
     print(f"the champion of {MODEL} is version {now} again, {was}")
     return 0

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.errors import SettingsError
     from hpo.registry.model_store import ModelStore, Reference, open_recommender
     from hpo.serving.bulk import check_out, read_users, write_top
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(f"--{error}") from None
     check_out(options.out)
     reference = Reference.parse(options.model)
-    store = ModelStore(Places.resolve(None, options.tracking_uri).tracking_uri)
+    store = ModelStore(Locations.resolve(None, options.tracking_uri).tracking_uri)
     version = store.resolve(reference)
     stored = store.load(version)
     recommender = open_recommender(stored, as_measured=options.as_measured, exact=True)

@@ -18,14 +18,14 @@ from recsys.messages import count
 def main(argv: Sequence[str]) -> int:
     """Replay one trial; 0 if every epoch is the same, bit for bit."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.study.lifecycle import load_study
     from hpo.study.replayer import replay, save_model, trial_to_replay
     from hpo.study.storage import existing_storage
     from recsys.artifacts.checkpoint import make_folder
 
-    places = Places.resolve(options.storage, None)
-    study = load_study(existing_storage(places.storage), options.study_name)
+    locations = Locations.resolve(options.storage, None)
+    study = load_study(existing_storage(locations.storage), options.study_name)
     trial = trial_to_replay(study, options.trial)
     if options.artifacts is not None:
         make_folder(options.artifacts)  # what is in its way is told before the training

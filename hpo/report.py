@@ -17,34 +17,36 @@ from recsys.cli.formatting import command_parser
 from recsys.messages import count
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
 
 
 def main(argv: Sequence[str]) -> int:
     """Export the trials, or write the report; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.reporting.report import run_report
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.csv or options.parquet:
         from hpo.reporting.export import check_files
 
         check_files(options.csv, options.parquet)
-        _export(places, options.study_name, options.csv, options.parquet)
+        _export(locations, options.study_name, options.csv, options.parquet)
         if options.out is None:
             return 0
-    return run_report(places, options.study_name, options.out, data=options.data)
+    return run_report(locations, options.study_name, options.out, data=options.data)
 
 
-def _export(places: Places, study_name: str | None, csv: Path | None, parquet: Path | None) -> None:
+def _export(
+    locations: Locations, study_name: str | None, csv: Path | None, parquet: Path | None
+) -> None:
     from hpo.reporting.export import STDOUT, trial_frame, write_frame
     from hpo.study.lifecycle import load_study
     from hpo.study.records import StudyRecord
     from hpo.study.storage import existing_storage
     from hpo.study.trial_rows import read_trials
 
-    study = load_study(existing_storage(places.storage), study_name)
+    study = load_study(existing_storage(locations.storage), study_name)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
     written = write_frame(frame, csv, parquet)

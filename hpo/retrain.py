@@ -17,13 +17,13 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.promotion.retrain import Unchanged, retrain
-    from hpo.promotion.summary import summary
+    from hpo.promotion.summary import promotion_summary
 
-    places = Places.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     found = retrain(
-        places, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
+        locations, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
     )
     if isinstance(found, Unchanged):
         print(
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
             f"{found.fingerprint}): nothing to train"
         )
         return 0
-    print(summary(found, places))
+    print(promotion_summary(found, locations))
     return 0 if found.passed else REFUSED
 
 

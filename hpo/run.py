@@ -16,7 +16,7 @@ from recsys.cli.entry import run_command
 from recsys.cli.formatting import add_device_argument, command_parser, device_from
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.config.override import Override
     from hpo.config.study_config import StudyConfig
     from hpo.execution.request import Request
@@ -130,7 +130,7 @@ def main(argv: Sequence[str]) -> int:
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
         commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.config.toml_file import default_name, dump_study_config, load_study_config
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
@@ -139,7 +139,7 @@ def main(argv: Sequence[str]) -> int:
         named = config.model_copy(update={"name": default_name(options.study, config)})
         print(dump_study_config(named), end="")
         return 0
-    places = Places.resolve(
+    locations = Locations.resolve(
         options.storage,
         options.tracking_uri,
         options.experiment_name,
@@ -147,15 +147,15 @@ def main(argv: Sequence[str]) -> int:
         mlflow_url=options.mlflow_url,
     )
     if not options.no_tracking:
-        check_tracking_uri(places.tracking_uri)
+        check_tracking_uri(locations.tracking_uri)
     from hpo.execution.launcher import (
         launch,  # torch and optuna, only after the settings are found good
     )
 
-    return launch(_request(options, config, places))
+    return launch(_request(options, config, locations))
 
 
-def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -> Request:
+def _request(options: argparse.Namespace, config: StudyConfig, locations: Locations) -> Request:
     from hpo.execution.request import Request
     from hpo.runners.devices import worker_devices
 
@@ -163,7 +163,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, places: Places) -
     return Request(
         config=config,
         file_stem=options.study.stem,
-        places=places,
+        locations=locations,
         runner=options.runner,
         devices=devices[:1] if options.runner == "inline" else devices,
         report=not options.no_report,

@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.dashboards.host_guard import EVERYWHERE, LOCAL_HOSTS
     from hpo.registry.model_store import ModelStore, Reference
     from hpo.serving.app import make_app, make_server
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger("hpo.serve").setLevel(logging.INFO)
     reference = Reference.parse(options.model)
     with listen(options.host, options.port) as listener:
-        store = ModelStore(Places.resolve(None, options.tracking_uri).tracking_uri)
+        store = ModelStore(Locations.resolve(None, options.tracking_uri).tracking_uri)
         live = LiveModel(store, reference, as_measured=options.as_measured, exact=options.exact)
         recommender = live.current().recommender
         useful = int(recommender.flop / FLOP_PER_THREAD)

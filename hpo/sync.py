@@ -19,7 +19,7 @@ from recsys.errors import TrackingError
 from recsys.messages import count
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.tracking.mirror import Mirror, SyncReport
 
 FOLLOW_SECONDS = 3.0
@@ -49,22 +49,22 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Places
+    from hpo.config.locations import Locations
     from hpo.tracking.mirror import Mirror
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
-    places = Places.resolve(
+    locations = Locations.resolve(
         options.storage,
         options.tracking_uri,
         options.experiment_name,
         dashboard_url=options.dashboard_url,
         mlflow_url=options.mlflow_url,
     )
-    check_tracking_uri(places.tracking_uri)
-    mirror = Mirror(places, options.study_name)
+    check_tracking_uri(locations.tracking_uri)
+    mirror = Mirror(locations, options.study_name)
     try:
         if options.check:
-            return _check(mirror, places)
+            return _check(mirror, locations)
         if options.follow:
             _follow(mirror)
         report = mirror.sync()
@@ -85,16 +85,16 @@ def main(argv: Sequence[str]) -> int:
 
         print(
             f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
-            f"{artifact_folder(places.storage)}. Sync where they are, or make them again: "
+            f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
             "python -m hpo.report"
         )
-    print(_where(mirror, places, report))
+    print(_where(mirror, locations, report))
     return 0
 
 
-def _check(mirror: Mirror, places: Places) -> int:
+def _check(mirror: Mirror, locations: Locations) -> int:
     """Print every difference; the exit code."""
-    running = _is_running(places, mirror.study_name)  # asked first: it may end meanwhile
+    running = _is_running(locations, mirror.study_name)  # asked first: it may end meanwhile
     found = mirror.check()
     for line in found:
         print(line)
@@ -113,12 +113,12 @@ def _check(mirror: Mirror, places: Places) -> int:
     return 0
 
 
-def _is_running(places: Places, study_name: str) -> bool:
+def _is_running(locations: Locations, study_name: str) -> bool:
     """Whether a launcher holds the study's lock."""
     from hpo.study.locks import LockHeld, exclusive
 
     try:
-        with exclusive(places.storage, study_name):
+        with exclusive(locations.storage, study_name):
             return False
     except LockHeld:
         return True
@@ -152,14 +152,14 @@ def _line(mirror: Mirror, report: SyncReport) -> str:
     )
 
 
-def _where(mirror: Mirror, places: Places, report: SyncReport) -> str:
+def _where(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
     from hpo.config.next_commands import command
     from recsys.artifacts.mlflow_client import is_server
 
     if report.address is None:
         return "no trial has started yet"
-    start = f"{command('dashboard', mirror.study_name, places)}\n  "
-    return f"see it:\n  {'' if is_server(places.tracking_uri) else start}{report.address}"
+    start = f"{command('dashboard', mirror.study_name, locations)}\n  "
+    return f"see it:\n  {'' if is_server(locations.tracking_uri) else start}{report.address}"
 
 
 if __name__ == "__main__":

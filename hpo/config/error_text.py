@@ -55,8 +55,8 @@ def given(value: object) -> str:
     return repr(value)
 
 
-def told_by_its_parts(error: Mapping[str, Any], places: Sequence[tuple[str | int, ...]]) -> bool:
+def told_by_its_parts(error: Mapping[str, Any], locations: Sequence[tuple[str | int, ...]]) -> bool:
     """Whether a list or table counts as too short only because its parts are wrong."""
     place = error["loc"]
-    inside = any(len(other) > len(place) and other[: len(place)] == place for other in places)
+    inside = any(len(other) > len(place) and other[: len(place)] == place for other in locations)
     return error["type"] == "too_short" and inside

@@ -1,4 +1,4 @@
-"""Places: where a study and its mirror live. Nothing else reads the environment for them."""
+"""Locations: where a study and its mirror live. Nothing else reads the environment for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """Where a study and its mirror live. The same defaults in every command.
 
     Attributes:

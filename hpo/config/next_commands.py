@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.engine import make_url
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 
 COLUMNS = 80  # of a terminal
 
@@ -33,26 +33,26 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
     return ["next:", *hidden, *lines]
 
 
-def command(name: str, study_name: str, places: Places | None = None) -> str:
+def command(name: str, study_name: str, locations: Locations | None = None) -> str:
     """`python -m hpo.NAME`, with exactly the options that differ from the defaults.
 
     Args:
         name: of the command.
         study_name: "" for commands that are about no study.
-        places: None: the defaults.
+        locations: None: the defaults.
     """
-    default = Places()
-    places = places or default
+    default = Locations()
+    locations = locations or default
     options = {
         "--study-name": (study_name, ""),
-        "--storage": (places.storage, default.storage),
-        "--tracking-uri": (places.tracking_uri, default.tracking_uri),
-        "--experiment-name": (places.experiment, default.experiment),
+        "--storage": (locations.storage, default.storage),
+        "--tracking-uri": (locations.tracking_uri, default.tracking_uri),
+        "--experiment-name": (locations.experiment, default.experiment),
     }
     if name == "sync":  # it writes links, too
         options |= {
-            "--dashboard-url": (places.dashboard_url, default.dashboard_url),
-            "--mlflow-url": (places.mlflow_url or "", ""),
+            "--dashboard-url": (locations.dashboard_url, default.dashboard_url),
+            "--mlflow-url": (locations.mlflow_url or "", ""),
         }
     given = [
         f"{option} {_quoted(_shown(value))}"

@@ -16,7 +16,7 @@ from hpo.config.error_text import given, told_by_its_parts, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
 from hpo.config.study_config import StudyConfig, plain
-from hpo.config.validation import Problem, problems, unknown_parents
+from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
 SCHEMA = "study.schema.json"  # beside the study files
@@ -151,32 +151,32 @@ def _study_files(folder: Path) -> str:
     return ", ".join(str(path) for path in found if path.name not in NO_STUDIES) or "none"
 
 
-def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[Problem]]:
+def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyProblem]]:
     """The study and what is wrong with it, with its keys and among them alike."""
     try:
         config = StudyConfig.model_validate(values)
     except ValidationError as error:
-        places = [each["loc"] for each in error.errors()]
-        found = [_problem(e) for e in error.errors() if not told_by_its_parts(e, places)]
+        locations = [each["loc"] for each in error.errors()]
+        found = [_problem(e) for e in error.errors() if not told_by_its_parts(e, locations)]
     else:
         return config, problems(config)
-    places = [problem.place for problem in found]
-    out = _unjudged(values, places)
+    locations = [problem.place for problem in found]
+    out = _unjudged(values, locations)
     found += unknown_parents(values.get("space"), out)
     try:
-        rest = StudyConfig.model_validate(_sound(values, places, out))
+        rest = StudyConfig.model_validate(_sound(values, locations, out))
     except ValidationError:  # nothing to search is left: the rest cannot be judged
         return None, found
     return None, [*found, *problems(rest, out)]
 
 
-def _problem(error: Any) -> Problem:
+def _problem(error: Any) -> StudyProblem:
     place = error["loc"]
     if error["type"] == "extra_forbidden":
-        return Problem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
+        return StudyProblem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
     value = error.get("input")
     shown = f" (given: {given(value)})" if isinstance(value, str | int | float) else ""
-    return Problem(place, words_for(error), shown)
+    return StudyProblem(place, words_for(error), shown)
 
 
 def _section(place: Sequence[str | int]) -> type[BaseModel]:
@@ -190,9 +190,9 @@ def _section(place: Sequence[str | int]) -> type[BaseModel]:
     return section
 
 
-def _unjudged(values: Mapping[str, Any], places: Collection[tuple[Any, ...]]) -> set[str]:
+def _unjudged(values: Mapping[str, Any], locations: Collection[tuple[Any, ...]]) -> set[str]:
     """Hyperparameters that are wrong in base or space, and those with a condition on them."""
-    wrong = {place[1] for place in places if place[0] in ("base", "space") and len(place) > 1}
+    wrong = {place[1] for place in locations if place[0] in ("base", "space") and len(place) > 1}
     space = values.get("space")
     if not isinstance(space, dict):
         return wrong
@@ -202,11 +202,11 @@ def _unjudged(values: Mapping[str, Any], places: Collection[tuple[Any, ...]]) ->
 
 
 def _sound(
-    values: Mapping[str, Any], places: Collection[tuple[Any, ...]], out: Collection[str]
+    values: Mapping[str, Any], locations: Collection[tuple[Any, ...]], out: Collection[str]
 ) -> dict[str, Any]:
     """A copy without what is wrong, and without what cannot be judged without it."""
     rest = copy.deepcopy(dict(values))
-    for place in places:
+    for place in locations:
         if len(place) > 1 and place[0] == "warm_starts":
             rest["warm_starts"][place[1]] = {}
         elif len(place) > 1 and place[0] in ("base", "space"):
@@ -221,7 +221,7 @@ def _sound(
 
 
 def _line(
-    problem: Problem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
+    problem: StudyProblem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
 ) -> str:
     """The problem, and where the user wrote it: an option, the last --set, or the file."""
     top, *inner = problem.place

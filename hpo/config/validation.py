@@ -16,7 +16,7 @@ SEARCHABLE = tuple(name for name in TrainConfig.names() if name != "seed")
 
 
 @dataclass(frozen=True)
-class Problem:
+class StudyProblem:
     """One mistake. `place`: the keys that lead to it; `given`: what stands there, if that helps."""
 
     place: tuple[str | int, ...]
@@ -27,7 +27,7 @@ class Problem:
         return f"{'.'.join(map(str, self.place))}: {self.text}{self.given}"
 
 
-def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[Problem]:
+def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyProblem]:
     """All that is wrong with a study whose single keys are sound.
 
     Args:
@@ -43,7 +43,7 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[Problem]
     except CycleError as error:
         circle = error.args[1]
         text = f"conditions go in a circle: {' -> '.join(circle)}"
-        found.append(Problem(("space", circle[0], "when"), text))
+        found.append(StudyProblem(("space", circle[0], "when"), text))
         wrong |= set(circle)
     wrong = with_children(wrong, {name: p.when for name, p in config.space.items()})
     sound = config.model_copy(
@@ -55,44 +55,46 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[Problem]
     return [*found, *_defaults(sound), *_warm_starts(sound, {*wrong & set(config.space), *broken})]
 
 
-def _base(base: Mapping[str, float]) -> Iterator[Problem]:
+def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
     for name, value in base.items():
         if name == "seed":
-            yield Problem(("base", name), "every trial has its own; the study's is the key seed")
+            yield StudyProblem(
+                ("base", name), "every trial has its own; the study's is the key seed"
+            )
             continue
         try:
             TrainConfig.from_dict({name: plain(name, value)})
         except ConfigError as error:
             text = error.problems[0].partition(": ")[2]
             given = "" if name not in TrainConfig.names() else f" (given: {value:g})"
-            yield Problem(("base", name), f"{text}{given}")
+            yield StudyProblem(("base", name), f"{text}{given}")
 
 
-def _parameter(name: str, parameter: Parameter) -> Iterator[Problem]:
+def _parameter(name: str, parameter: Parameter) -> Iterator[StudyProblem]:
     place = ("space", name)
     if name not in SEARCHABLE:
-        yield Problem(place, f"no such hyperparameter; known: {', '.join(SEARCHABLE)}")
+        yield StudyProblem(place, f"no such hyperparameter; known: {', '.join(SEARCHABLE)}")
         return
     low, high = TrainConfig.bounds(name)
     outside = [value for value in parameter.values if not low <= value <= high]
     if outside:
-        yield Problem(place, f"{outside[0]:g} is out of range: {low:g}..{high:g} is allowed")
+        yield StudyProblem(place, f"{outside[0]:g} is out of range: {low:g}..{high:g} is allowed")
     numbers = [*parameter.values, *([parameter.step] if parameter.step else [])]
     if TrainConfig.is_integer(name) and not all(float(number).is_integer() for number in numbers):
-        yield Problem(place, "takes whole numbers only")
+        yield StudyProblem(place, "takes whole numbers only")
 
 
-def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
+def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[StudyProblem]:
     for parent, condition in space[name].when.items():
         place = ("space", name, "when", parent)
         if parent not in space:
-            yield Problem(place, _not_searched(name, space))
+            yield StudyProblem(place, _not_searched(name, space))
         elif (
             parent in SEARCHABLE
             and parent != name
             and (why := _impossible(condition, space[parent], parent))
         ):
-            yield Problem(place, why)
+            yield StudyProblem(place, why)
 
 
 def _not_searched(name: str, space: Iterable[str]) -> str:
@@ -100,7 +102,7 @@ def _not_searched(name: str, space: Iterable[str]) -> str:
     return f"is not searched, so it is no condition; searched: {others}"
 
 
-def unknown_parents(space: Any, names: Collection[str]) -> Iterator[Problem]:
+def unknown_parents(space: Any, names: Collection[str]) -> Iterator[StudyProblem]:
     """Conditions on what is not searched, of parameters whose own values are wrong.
 
     Args:
@@ -111,7 +113,7 @@ def unknown_parents(space: Any, names: Collection[str]) -> Iterator[Problem]:
         when = spec.get("when") if name in names and isinstance(spec, dict) else None
         for parent in when if isinstance(when, dict) else ():
             if parent not in space:
-                yield Problem(("space", name, "when", parent), _not_searched(name, space))
+                yield StudyProblem(("space", name, "when", parent), _not_searched(name, space))
 
 
 def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
@@ -125,25 +127,25 @@ def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
     return "" if parent.can_meet(condition, whole=whole) else f"never holds; {name} is {parent}"
 
 
-def _defaults(config: StudyConfig) -> Iterator[Problem]:
+def _defaults(config: StudyConfig) -> Iterator[StudyProblem]:
     """Trial 0 must be a point of the space."""
     for name, default in SearchSpace(config).params(config.train_config).items():
         if not config.space[name].holds(default):
-            yield Problem(
+            yield StudyProblem(
                 ("space", name),
                 f"the default {default:g} lies outside {config.space[name]}, and trial 0 is the "
                 f"default configuration: widen the range or set [base] {name}",
             )
 
 
-def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Problem]:
+def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[StudyProblem]:
     """Every warm start must be one, too."""
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
         for problem in _base({name: value for name, value in start.items() if name in broken}):
-            yield Problem(("warm_starts", index, problem.place[1]), problem.text)
+            yield StudyProblem(("warm_starts", index, problem.place[1]), problem.text)
         for name, text in start_problems(config, values, broken).items():
-            yield Problem(("warm_starts", index, name), text)
+            yield StudyProblem(("warm_starts", index, name), text)
 
 
 def start_problems(

@@ -41,7 +41,7 @@ def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
     return len(dead)
 
 
-def settle(study: Study, numbers: Container[int] | None) -> None:
+def fail_running(study: Study, numbers: Container[int] | None) -> None:
     """Mark as FAIL the trials that are RUNNING though nobody trains them.
 
     Args:

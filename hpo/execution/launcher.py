@@ -61,27 +61,27 @@ def report(
     request: Request, study: Study, split: Split, tracking: TrackingError | None, console: Console
 ) -> int:
     """Write the report, unless there is one of all these trials already; the exit code."""
-    if is_reported(request.places, study):
+    if is_reported(request.locations, study):
         return 0
     console.print("writing the report (Ctrl-C leaves it out, and loses no trial)")
     log = request.tracking and tracking is None  # MLflow is out of reach otherwise
     try:
-        console.print(report_at_end(request.places, study.study_name, split, log=log))
+        console.print(report_at_end(request.locations, study.study_name, split, log=log))
     except KeyboardInterrupt:
         console.print("no report: interrupted")
         return INTERRUPTED
     return 0
 
 
-def promote(request: Request, name: str, speech: Speech) -> int:
+def run_promotion(request: Request, name: str, speech: Speech) -> int:
     """Promote the winner; the exit code."""
     from hpo.promotion.promote import promote as promote_study
-    from hpo.promotion.summary import summary
+    from hpo.promotion.summary import promotion_summary
 
     source = request.config.data.source  # it may have moved since the study was made
     say = speech.people.print
-    found = promote_study(request.places, name, data=source, say=say)
-    say(summary(found, request.places))
+    found = promote_study(request.locations, name, data=source, say=say)
+    say(promotion_summary(found, request.locations))
     if request.json:
         place = found.registered
         JsonProgress(speech.programs).say(
@@ -118,7 +118,7 @@ def launch(request: Request) -> int:
             ended, tracking = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
-            people.print(summary.heading(record, n_trials, n_before, request.places))
+            people.print(summary.heading(record, n_trials, n_before, request.locations))
             if split.is_sampled:
                 objective = record.config.objective
                 popular = record.baselines["popularity"][objective]
@@ -142,25 +142,25 @@ def quieten_optuna() -> None:
 @contextmanager
 def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> Iterator[OpenStudy]:
     """The study, made or continued, and owned by this process while the block runs."""
-    places, people = request.places, speech.people
+    locations, people = request.locations, speech.people
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
-    storage = open_storage(places.storage)
+    storage = open_storage(locations.storage)
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, people.print)
 
     def wait(held: str) -> None:
         people.print(f"{held}; waiting until it ends (Ctrl-C to leave)")
 
-    with exclusive(places.storage, name, on_wait=wait) as hold:
+    with exclusive(locations.storage, name, on_wait=wait) as hold:
         now = make_record(config, data_name, split)
         study, record = open_study(storage, name, now, accept_changes=request.accept_changes)
         broken = Constraints(record.config, measures).broken_by(study.get_trials(deepcopy=False))
         record = leave_out(study, record, broken)
-        ledger = Ledger(study, record.config, parking_place(places.storage, record), measures)
+        ledger = Ledger(study, record.config, parking_place(locations.storage, record), measures)
         if died := ledger.recover():
             people.print(f"found {died} running when a launcher died; running them again")
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
@@ -177,7 +177,7 @@ def _conclude(
     """Tell what came out, then do what follows; the exit code."""
     study, record, people = opened.study, opened.record, speech.people
     n_trials = opened.config.n_trials
-    people.print(summary.table(study, record))
+    people.print(summary.trial_table(study, record))
     people.print(summary.best_config(study, record), end="")
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
@@ -188,9 +188,9 @@ def _conclude(
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         code = report(request, study, split, tracking, people)
-    people.print(summary.ending(study, ended, n_trials, request.places, tracking))
+    people.print(summary.ending(study, ended, n_trials, request.locations, tracking))
     if code == 0 and request.promote:
-        code = promote(request, study.study_name, speech)
+        code = run_promotion(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
 
 

@@ -22,7 +22,7 @@ from hpo.config.search_space import SearchSpace
 from hpo.config.study_config import StudyConfig
 from hpo.errors import OtherTraining
 from hpo.execution.deduplication import Known, is_final
-from hpo.execution.failure_policy import Retries, n_ended, recover, settle
+from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.search.constraints import Constraints, Measure
 from hpo.search.pruners import pruning_rule
@@ -119,14 +119,14 @@ class Ledger:
     def study(self) -> Study:
         return self._study
 
-    def settle(self, *, owned: bool) -> None:
+    def fail_running(self, *, owned: bool) -> None:
         """Mark as FAIL what is left RUNNING after the storage failed.
 
         Args:
             owned: the study's lock is still held, so every trial that is RUNNING is ours.
         """
         with self._lock:
-            settle(self._study, None if owned else self._asked)
+            fail_running(self._study, None if owned else self._asked)
 
     def requeue(self) -> None:
         """See `hpo.execution.failure_policy.Retries.requeue`."""

@@ -12,7 +12,7 @@ from typing import Literal, Self, TextIO, cast
 
 from rich.console import Console
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 
 
@@ -84,7 +84,7 @@ class Request:
 
     config: StudyConfig
     file_stem: str
-    places: Places
+    locations: Locations
     runner: Literal["process", "inline"]
     devices: Sequence[str]
     tracking: bool

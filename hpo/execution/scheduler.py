@@ -143,7 +143,7 @@ class Scheduler:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             try:
-                self._ledger.settle(owned=self._hold.problem() is None)
+                self._ledger.fail_running(owned=self._hold.problem() is None)
                 return
             except UpdateFinishedTrialError:
                 continue  # another launcher, or a person, ended one between look and word

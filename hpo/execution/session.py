@@ -59,7 +59,7 @@ def run_trials(
     if request.tracking:
         from hpo.tracking.background import MirrorThread
 
-        mirror = MirrorThread(request.places, opened.study.study_name)
+        mirror = MirrorThread(request.locations, opened.study.study_name)
     config = opened.config
     with ExitStack() as stack:
         runners = stack.enter_context(make_runners(request, opened.holdout, opened.record))
@@ -95,7 +95,7 @@ def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitSt
     )
     if not sys.stdout.isatty():
         return lines
-    where = summary.where(opened.study, request.places, tracking=request.tracking)
+    where = summary.where(opened.study, request.locations, tracking=request.tracking)
     return stack.enter_context(LiveProgress(speech.people, lines, where))
 
 
@@ -105,7 +105,7 @@ def catch_up(request: Request, name: str) -> TrackingError | None:
         return None
     from hpo.tracking.background import MirrorThread
 
-    mirror = MirrorThread(request.places, name)
+    mirror = MirrorThread(request.locations, name)
     mirror.start()
     result = mirror.stop()
     return result if isinstance(result, TrackingError) else None
@@ -123,7 +123,7 @@ def make_runners(
     available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
     threads = request.config.threads or useful
-    with working_folder(request.places.storage, record.uid) as folder:
+    with working_folder(request.locations.storage, record.uid) as folder:
         data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
         runners = [ProcessRunner(data, objective, device, threads) for device in request.devices]

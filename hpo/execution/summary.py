@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.next_commands import _shown, command, next_lines
 from hpo.config.search_space import SearchSpace
 from hpo.execution.running_trial import Ended
@@ -22,7 +22,7 @@ SHOWN_TRIALS = 5
 MAX_COLUMNS = 3  # more do not fit 80 characters
 
 
-def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places) -> str:
+def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Locations) -> str:
     """Which data, which features if any, and how far the study is; a line each."""
     counts = record.counts
     state = f"continues after {n_finished} of {n_trials}" if n_finished else f"{n_trials}"
@@ -30,7 +30,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, places: Places)
         f"data {record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items; "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
         f"{counts['n_test']:,} test rows\n{_features(record)}"
-        f"study {record.config.name}: {state} trials, in {_shown(places.storage)}"
+        f"study {record.config.name}: {state} trials, in {_shown(locations.storage)}"
         f"{_changes(record)}"
     )
 
@@ -48,7 +48,7 @@ def _features(record: StudyRecord) -> str:
     return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
 
 
-def table(study: Study, record: StudyRecord) -> Table:
+def trial_table(study: Study, record: StudyRecord) -> Table:
     """The best trials, trial 0 (the defaults) and the baselines, on validation."""
     names, objective = _columns(record), record.config.objective
     result = Table(title=f"study {study.study_name}: {objective} on validation")
@@ -84,11 +84,11 @@ def best_config(study: Study, record: StudyRecord) -> str:
     return f"trial {best.number}: {params}\n"
 
 
-def where(study: Study, places: Places, *, tracking: bool) -> str:
+def where(study: Study, locations: Locations, *, tracking: bool) -> str:
     """Where the study can be watched, once hpo.dashboard runs."""
-    pages = [f"{places.dashboard_url}{dashboard_path(study._study_id)}"]
-    pages += [experiments_address(mlflow_base(places))] if tracking else []
-    return f"{command('dashboard', study.study_name, places)}  shows it at {' and '.join(pages)}"
+    pages = [f"{locations.dashboard_url}{dashboard_path(study._study_id)}"]
+    pages += [experiments_address(mlflow_base(locations))] if tracking else []
+    return f"{command('dashboard', study.study_name, locations)}  shows it at {' and '.join(pages)}"
 
 
 def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
@@ -103,7 +103,7 @@ def _value(trial: FrozenTrial) -> float:
 
 
 def ending(
-    study: Study, ended: Ended, n_trials: int, places: Places, tracking: TrackingError | None
+    study: Study, ended: Ended, n_trials: int, locations: Locations, tracking: TrackingError | None
 ) -> str:
     """How it ended, what failed, and the exact next commands."""
     trials = study.get_trials(deepcopy=False)
@@ -114,12 +114,12 @@ def ending(
         lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
     lines += _causes(trials)
     if tracking:
-        again = command("sync", study.study_name, places)
+        again = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
         purposes |= {"report": "what the study found", "promote": "register the winner"}
-    nexts = {command(name, study.study_name, places): text for name, text in purposes.items()}
+    nexts = {command(name, study.study_name, locations): text for name, text in purposes.items()}
     return "\n".join([*lines, *next_lines(nexts)])
 
 

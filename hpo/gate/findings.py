@@ -19,7 +19,7 @@ FILE = "gate.json"
 
 
 @dataclass(frozen=True)
-class Findings:
+class GateFindings:
     """What the race, or the new data, and the one look at test showed.
 
     Attributes:
@@ -56,15 +56,15 @@ class Findings:
         return next((found for found in self.comparisons if found.rival == rival), None)
 
 
-_FORM = TypeAdapter(Findings)
+_FORM = TypeAdapter(GateFindings)
 
 
-def to_json(findings: Findings) -> str:
+def to_json(findings: GateFindings) -> str:
     """The content of gate.json."""
     return _FORM.dump_json(findings, indent=1).decode()
 
 
-def from_json(text: str) -> Findings:
+def from_json(text: str) -> GateFindings:
     """What `to_json` wrote.
 
     Raises:

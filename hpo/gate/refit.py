@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.gate.drift import Drift, with_value
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
 from hpo.gate.rules import CHAMPION, judge
-from hpo.gate.serving_cost import latency_ms, model_mb
+from hpo.gate.serving_cost import latency_ms, stored_mb
 from hpo.gate.test_comparison import Exam
 from hpo.registry.recipe import Recipe
 from hpo.study.candidates import Candidate
@@ -32,7 +32,7 @@ class Refit:
 
     model: TwoTower
     folder: Path
-    findings: Findings
+    findings: GateFindings
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,8 @@ def _findings(
     champion: Champion | None,
     folder: Path,
     recommender: Recommender,
-) -> Findings:
-    megabytes = model_mb(folder)
+) -> GateFindings:
+    megabytes = stored_mb(folder)
     milliseconds = latency_ms(recommender)
     reason = judge(
         exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle, exam.missing
@@ -117,7 +117,7 @@ def _findings(
         reason = reason or exam.obstacle
         rivals = (one for one in exam.comparisons if one.rival == CHAMPION)
         drift = with_value(drift, next(rivals, None))
-    return Findings(
+    return GateFindings(
         objective=exam.objective,
         test=exam.test,
         comparisons=tuple(exam.comparisons),

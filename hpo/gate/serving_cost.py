@@ -13,7 +13,7 @@ from recsys.retrieval.recommender import Recommender
 ASKED, K = 100, 10
 
 
-def model_mb(folder: Path) -> float:
+def stored_mb(folder: Path) -> float:
     """Size of a stored model's files, in millions of bytes."""
     return sum((folder / name).stat().st_size for name in stored_files(folder)) / 1e6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rules import Comparison
 from recsys.evaluation.bootstrap import Interval
@@ -43,17 +43,17 @@ def luck_line(race: Race) -> str:
     return f"{told}; the winner is trial {race.winner}"
 
 
-def cost_line(found: Findings) -> str:
+def cost_line(found: GateFindings) -> str:
     """What the model takes to serve."""
     return f"{found.model_mb:.3g} MB of files, {found.latency_ms:.3g} ms an answer (median)"
 
 
-def index_lines(found: Findings) -> list[str]:
+def index_lines(found: GateFindings) -> list[str]:
     """How hpo.serve finds answers, where it does not look at all items."""
     return [f"answers over HTTP come from {found.index}"] if found.index else []
 
 
-def looks_lines(found: Findings) -> list[str]:
+def looks_lines(found: GateFindings) -> list[str]:
     """Return how often the test rows had been looked at, in a sentence; none if nobody counted."""
     n = found.measured_before
     if n is None:
@@ -64,7 +64,7 @@ def looks_lines(found: Findings) -> list[str]:
     return [f"{versions} measured on these test rows before; the intervals do not account for that"]
 
 
-def metric_rows(found: Findings) -> list[Row]:
+def metric_rows(found: GateFindings) -> list[Row]:
     """One row per metric; columns as in TEST."""
     return [
         (name, f"{value.mean:.6f}", f"{value.low:.4f} to {value.high:.4f}")
@@ -72,12 +72,12 @@ def metric_rows(found: Findings) -> list[Row]:
     ]
 
 
-def gate_rows(found: Findings) -> list[Row]:
+def gate_rows(found: GateFindings) -> list[Row]:
     """One row per rival; columns as in GATE."""
     return [_row(comparison) for comparison in found.comparisons]
 
 
-def gate_table(found: Findings) -> list[str]:
+def gate_table(found: GateFindings) -> list[str]:
     """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
     rows: list[Row] = []
     for one, (name, users, ours, theirs, *_) in zip(
@@ -87,10 +87,10 @@ def gate_table(found: Findings) -> list[str]:
         need = "no gate" if one.need is None else f"{one.need:g} {verdict}"
         short = name.replace("(version ", "(v")
         rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
-    return table(GATE_SHORT, rows)
+    return padded_table(GATE_SHORT, rows)
 
 
-def table(heading: Row, rows: list[Row]) -> list[str]:
+def padded_table(heading: Row, rows: list[Row]) -> list[str]:
     """Columns padded for a terminal, without trailing spaces."""
     widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
     return [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hpo.config.next_commands import command
 from hpo.gate import tables as lines
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.gate.tables import Row
 from hpo.registry.recipe import Recipe
 from recsys.data.split import Split
@@ -32,7 +32,7 @@ LEAKS = {
 }
 
 
-def model_card(recipe: Recipe, split: Split, found: Findings, git_commit: str) -> str:
+def model_card(recipe: Recipe, split: Split, found: GateFindings, git_commit: str) -> str:
     """The card of one measured model."""
     source = recipe.source
     made_by = command("retrain", "") if found.drift else command("promote", source.study)
@@ -67,13 +67,13 @@ def _as_code(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def _verdict(found: Findings) -> str:
+def _verdict(found: GateFindings) -> str:
     outcome = "Passed" if found.reason is None else f"Refused: {found.reason}"
     cost = "; ".join([lines.cost_line(found), *lines.index_lines(found)])
     return f"{outcome}. By {found.objective}, paired over the same test users. {cost}."
 
 
-def _occasion(found: Findings) -> list[str]:
+def _occasion(found: GateFindings) -> list[str]:
     """The race that the config has won, or how the data has moved since the champion."""
     if found.race:
         rows = _table(lines.RACE, lines.race_rows(found.race))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.registry.recipe import Recipe
 from hpo.registry.versions import CHAMPION
 from recsys.config import TrainConfig
@@ -75,13 +75,13 @@ class Promotion:
     config: TrainConfig
     epochs: int
     validation: Mapping[str, float]
-    findings: Findings
+    findings: GateFindings
     example_user: str
     registered: Registered | None
 
     @classmethod
     def of(
-        cls, recipe: Recipe, found: Findings, example_user: str, registered: Registered | None
+        cls, recipe: Recipe, found: GateFindings, example_user: str, registered: Registered | None
     ) -> Self:
         """Of a model by this recipe, without the trial's validation."""
         source = recipe.source

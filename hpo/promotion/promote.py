@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError
 from hpo.gate.race import Race, run_race
 from hpo.gate.refit import Occasion
@@ -37,7 +37,7 @@ RACE = "hpo.race"  # tag of a version: which trials raced, with how many seeds
 
 
 def promote(
-    places: Places,
+    locations: Locations,
     study_name: str | None,
     *,
     data: str | None = None,
@@ -47,7 +47,7 @@ def promote(
     """Race, refit, measure and register; nothing new if that was done before.
 
     Args:
-        places: where the study and MLflow live.
+        locations: where the study and MLflow live.
         study_name: None: the newest.
         data: name or path of the study's data, if it has moved.
         order: None: five candidates, three seeds.
@@ -62,34 +62,34 @@ def promote(
         TrackingError: MLflow does not answer.
     """
     order = order or Order()
-    study = load_study(existing_storage(places.storage), study_name)
+    study = load_study(existing_storage(locations.storage), study_name)
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
         record = candidates[0].record
         check_baselines(record.config.promotion, record.counts["n_items"])
-    promoter = Promoter(places, order.force, say)
+    promoter = Promoter(locations, order.force, say)
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
         return promotion.run()
-    with changing_registry(places, say):
+    with changing_registry(locations, say):
         return promotion.run()
 
 
-def roll_back(places: Places, say: Callable[[str], None] = print) -> tuple[int, int]:
+def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple[int, int]:
     """Make the previous champion the champion again, see `hpo.registry.versions.rollback`.
 
     Raises:
         PromotionError: there is no previous champion, or no MLflow store.
         TrackingError: MLflow does not answer.
     """
-    promoter = Promoter(places, None, say)
+    promoter = Promoter(locations, None, say)
     if not promoter.has_store:
-        file = sqlite_file(places.tracking_uri)
+        file = sqlite_file(locations.tracking_uri)
         raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
     client = promoter.client
     with (
-        changing_registry(places, say),
-        tracking_errors(places.tracking_uri),
+        changing_registry(locations, say),
+        tracking_errors(locations.tracking_uri),
     ):
         return registry.rollback(client)
 
@@ -139,7 +139,7 @@ class _Promotion:
         return race, next(one for one in self.candidates if one.trial == race.winner)
 
     def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
-        found = self.promoter.settle(Recipe.of_candidate(winner), version, is_new=False)
+        found = self.promoter.finish(Recipe.of_candidate(winner), version, is_new=False)
         return replace(found, validation=winner.validation)
 
 

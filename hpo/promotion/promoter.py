@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError, TrackingError
 from hpo.gate.refit import Occasion, refit
 from hpo.gate.rivals import Champion, load_champion
 from hpo.promotion.outcome import Promotion, Registered
-from hpo.promotion.registration import EXAMPLE_USER, make_version, settle
+from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version
 from hpo.registry import versions as registry
 from hpo.registry.recipe import Recipe
 from hpo.study.locks import exclusive_registry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def changing_registry(places: Places, say: Callable[[str], None]) -> Iterator[None]:
+def changing_registry(locations: Locations, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the registry's lock while the block runs, see `hpo.study.locks.exclusive_registry`.
 
     Raises:
@@ -37,7 +37,7 @@ def changing_registry(places: Places, say: Callable[[str], None]) -> Iterator[No
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive_registry(places.storage, places.tracking_uri, say))
+            stack.enter_context(exclusive_registry(locations.storage, locations.tracking_uri, say))
         except OSError as error:
             raise PromotionError(
                 f"the registry cannot be changed: {error.filename}: {error.strerror}; make that "
@@ -51,12 +51,12 @@ class Promoter:
     """Measures models and registers them; who calls what writes holds the registry's lock.
 
     Attributes:
-        places: where MLflow lives.
+        locations: where MLflow lives.
         force: make a model the champion whatever the gate says, for this reason.
         say: is told how it goes on.
     """
 
-    places: Places
+    locations: Locations
     force: str | None
     say: Callable[[str], None]
 
@@ -66,18 +66,18 @@ class Promoter:
 
         It must be the first that imports mlflow, see `recsys.artifacts.mlflow_client`.
         """
-        return open_client(self.places.tracking_uri)
+        return open_client(self.locations.tracking_uri)
 
     @property
     def has_store(self) -> bool:
         """False if MLflow's database does not exist yet."""
-        file = sqlite_file(self.places.tracking_uri)
+        file = sqlite_file(self.locations.tracking_uri)
         return file is None or file.exists()
 
     def find(self, tags: Mapping[str, str]) -> ModelVersion | None:
         """The oldest version that carries all these tags; None if there is none."""
         client = self.client
-        with tracking_errors(self.places.tracking_uri):
+        with tracking_errors(self.locations.tracking_uri):
             return registry.find_version(client, tags)
 
     def champion(self) -> Champion | None:
@@ -90,12 +90,12 @@ class Promoter:
         if not self.has_store:
             return None
         client = self.client
-        with tracking_errors(self.places.tracking_uri):
+        with tracking_errors(self.locations.tracking_uri):
             number = registry.alias_holder(client, registry.CHAMPION)
         if number is None:
             return None
         try:
-            return load_champion(self.places.tracking_uri, registry.MODEL, int(number))
+            return load_champion(self.locations.tracking_uri, registry.MODEL, int(number))
         except TrackingError as error:
             problem = f"the champion (version {number}) cannot be fetched: {error}"
             if self.force is None:
@@ -132,25 +132,25 @@ class Promoter:
             if tags is None:
                 user = split.interactions.user_ids[0]
                 return Promotion.of(recipe, final.findings, user, None)
-            with tracking_errors(self.places.tracking_uri):
+            with tracking_errors(self.locations.tracking_uri):
                 version = make_version(
-                    self.client, self.places.experiment, recipe, split, final, tags
+                    self.client, self.locations.experiment, recipe, split, final, tags
                 )
-        return self.settle(recipe, version, is_new=True)
+        return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:
         """Return how many versions were measured on the same test rows; dry runs leave no trace."""
         if not self.has_store:
             return 0
         client = self.client
-        with tracking_errors(self.places.tracking_uri):
+        with tracking_errors(self.locations.tracking_uri):
             return registry.count_measured(client, split.fingerprint)
 
-    def settle(self, recipe: Recipe, version: ModelVersion, *, is_new: bool) -> Promotion:
+    def finish(self, recipe: Recipe, version: ModelVersion, *, is_new: bool) -> Promotion:
         """Give the version what its gate has earned, if that is not done."""
-        with tracking_errors(self.places.tracking_uri):
+        with tracking_errors(self.locations.tracking_uri):
             now_ms = time.time_ns() // 1_000_000
-            version, found = settle(self.client, version, self.force, now_ms)
+            version, found = finish_version(self.client, version, self.force, now_ms)
             champion = registry.alias_holder(self.client, registry.CHAMPION)
         tags = version.tags
         registered = Registered(

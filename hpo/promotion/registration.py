@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.gate.refit import Refit
 from hpo.promotion.model_card import model_card
 from hpo.registry import versions as registry
@@ -51,7 +51,7 @@ def make_version(
     """Log the model and what was found out about it in a new run, and register it.
 
     What killed promotions of the study left RUNNING is ended first; the caller holds the lock of
-    the registry. Aliases and test figures in the run are the affair of `settle`.
+    the registry. Aliases and test figures in the run are the affair of `finish_version`.
 
     Args:
         client: of MLflow.
@@ -85,9 +85,9 @@ def make_version(
         return registry.register(client, model_id, run, tags, card)
 
 
-def settle(
+def finish_version(
     client: MlflowClient, version: ModelVersion, force: str | None, now_ms: int
-) -> tuple[ModelVersion, Findings]:
+) -> tuple[ModelVersion, GateFindings]:
     """Finish what `make_version` began, also for a version of a promotion that was killed.
 
     Test figures come last into the run: one that no version belongs to never shows any.
@@ -100,11 +100,11 @@ def settle(
     held = client.get_run(version.run_id).data.metrics
     if missing := {name: value for name, value in figures.items() if name not in held}:
         log_metrics(client, version.run_id, missing, now_ms)
-    registry.settle(client, version, force)
+    registry.apply_outcome(client, version, force)
     return client.get_model_version(registry.MODEL, version.version), found
 
 
-def read_findings(client: MlflowClient, version: ModelVersion) -> Findings:
+def read_findings(client: MlflowClient, version: ModelVersion) -> GateFindings:
     """What was found out when the version was made, from its run.
 
     Raises:
@@ -128,7 +128,7 @@ def _log_texts(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None
             client.log_artifact(run, str(path))
 
 
-def _figures(found: Findings) -> dict[str, float]:
+def _figures(found: GateFindings) -> dict[str, float]:
     figures = {TEST + name: interval.mean for name, interval in found.test.items()}
     for comparison in found.comparisons:
         gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"

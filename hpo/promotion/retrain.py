@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError
 from hpo.gate.drift import measure_drift
 from hpo.gate.refit import Occasion
@@ -32,7 +32,7 @@ class Unchanged:
 
 
 def retrain(
-    places: Places,
+    locations: Locations,
     *,
     data: str | None = None,
     dry_run: bool = False,
@@ -42,7 +42,7 @@ def retrain(
     """Train the champion's recipe on today's data, measure it once, and register it.
 
     Args:
-        places: where MLflow lives; the storage's folder holds a tracking server's lock.
+        locations: where MLflow lives; the storage's folder holds a tracking server's lock.
         data: name or path of the data, if it has moved.
         dry_run: measure and judge, but leave MLflow as it is.
         force: make it the champion whatever the gate says, for this reason.
@@ -55,10 +55,10 @@ def retrain(
         DivergedError: the training diverges.
         TrackingError: MLflow does not answer.
     """
-    promoter = Promoter(places, force, say)
+    promoter = Promoter(locations, force, say)
     if dry_run:
         return _retrain(promoter, data, dry_run=True)
-    with changing_registry(places, say):
+    with changing_registry(locations, say):
         return _retrain(promoter, data, dry_run=False)
 
 
@@ -88,7 +88,7 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
         return promoter.measure(recipe, occasion, champion, split, None)
     tags = {registry.RULES: recipe.rules, registry.COMPARED: str(champion.version)}
     if version := promoter.find({**recipe.version_tags(split.fingerprint), **tags}):
-        return promoter.settle(recipe, version, is_new=False)
+        return promoter.finish(recipe, version, is_new=False)
     return promoter.measure(recipe, occasion, champion, split, tags)
 
 
@@ -104,4 +104,4 @@ def _finish(promoter: Promoter, recipe: Recipe, version: int) -> None:
     """Settle a champion whose retraining was killed just after it was crowned."""
     found = promoter.client.get_model_version(registry.MODEL, str(version))
     if registry.SETTLED not in found.tags:
-        promoter.settle(recipe, found, is_new=False)
+        promoter.finish(recipe, found, is_new=False)

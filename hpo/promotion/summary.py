@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.gate import tables as lines
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.promotion.outcome import Promotion
 from hpo.registry.versions import CHAMPION, MODEL
 from recsys.artifacts.mlflow_client import public_uri
@@ -17,7 +17,7 @@ from recsys.artifacts.mlflow_client import public_uri
 PORT = 5001
 
 
-def summary(promotion: Promotion, places: Places) -> str:
+def promotion_summary(promotion: Promotion, locations: Locations) -> str:
     """Race or drift, test figures, gate and what follows."""
     found = promotion.findings
     return "\n".join([
@@ -32,23 +32,23 @@ def summary(promotion: Promotion, places: Places) -> str:
         lines.cost_line(found),
         *lines.index_lines(found),
         "",
-        *_ending(promotion, places),
+        *_ending(promotion, locations),
     ])  # fmt: skip
 
 
-def _occasion(found: Findings) -> list[str]:
+def _occasion(found: GateFindings) -> list[str]:
     if found.race:
         rows = lines.race_rows(found.race)
-        return [*lines.table(lines.RACE, rows), lines.luck_line(found.race)]
+        return [*lines.padded_table(lines.RACE, rows), lines.luck_line(found.race)]
     return found.drift.lines if found.drift else []
 
 
 def _test(promotion: Promotion) -> list[str]:
     rows = lines.metric_rows(promotion.findings)
     if not promotion.validation:
-        return lines.table(lines.TEST, rows)
+        return lines.padded_table(lines.TEST, rows)
     shown = [(*row, _validation(promotion, row[0])) for row in rows]
-    return lines.table((*lines.TEST, "validation, in the study"), shown)
+    return lines.padded_table((*lines.TEST, "validation, in the study"), shown)
 
 
 def _validation(promotion: Promotion, metric: str) -> str:
@@ -56,7 +56,7 @@ def _validation(promotion: Promotion, metric: str) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _ending(promotion: Promotion, places: Places) -> list[str]:
+def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     """The verdict, where the model stands, and how to serve it."""
     p, r = promotion, promotion.registered
     which = f"trial {p.trial} of study {p.study}, trained for {p.epochs} epochs"
@@ -88,20 +88,20 @@ def _ending(promotion: Promotion, places: Places) -> list[str]:
     if r.champion != r.version:
         told.append(f"the champion is version {r.champion} by now")
     name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
-    return [*told, "", *_how_to_serve(places, p.example_user, f"models:/{MODEL}{name}")]
+    return [*told, "", *_how_to_serve(locations, p.example_user, f"models:/{MODEL}{name}")]
 
 
-def _how_to_serve(places: Places, user: str, model: str) -> list[str]:
+def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port {PORT}"
     question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
     body = json.dumps(question).replace("'", r"\u0027")
-    uri = public_uri(places.tracking_uri)
+    uri = public_uri(locations.tracking_uri)
     url = f"http://127.0.0.1:{PORT}/invocations"
     programs = Path(sys.executable).parent
     hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
     return [
         "serve it:",
-        f"  python -m hpo.serve --model {model}{_tracking_option(places)}",
+        f"  python -m hpo.serve --model {model}{_tracking_option(locations)}",
         "or with MLflow's own server, in a POSIX shell:",
         *([f'  export PATH="{programs}:$PATH"'] if hidden else []),
         f"  export MLFLOW_TRACKING_URI='{uri}'",
@@ -115,6 +115,6 @@ def _how_to_serve(places: Places, user: str, model: str) -> list[str]:
     ]
 
 
-def _tracking_option(places: Places) -> str:
-    uri = places.tracking_uri
-    return "" if uri == type(places).tracking_uri else f" --tracking-uri {public_uri(uri)}"
+def _tracking_option(locations: Locations) -> str:
+    uri = locations.tracking_uri
+    return "" if uri == type(locations).tracking_uri else f" --tracking-uri {public_uri(uri)}"

@@ -74,7 +74,7 @@ def register(
     )
 
 
-def settle(client: MlflowClient, version: ModelVersion, force: str | None) -> None:
+def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None) -> None:
     """Give a version the alias that its gate has earned, once: later aliases are left alone.
 
     Passed means champion, but only over the champion that it was compared with: if another

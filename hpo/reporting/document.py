@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """The first column names the row, the others are figures.
 
     Attributes:
@@ -43,7 +43,7 @@ class Section:
     title: str
     text: Sequence[str] = ()
     picture: Picture | None = None
-    table: Table | None = None
+    table: ReportTable | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Headline:
     trial: int
     objective: MetricName
     value: Interval
-    config: Table
+    config: ReportTable
     gains: Sequence[Gain]
     verdict: Sequence[str]
 

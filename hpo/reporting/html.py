@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from html import escape
 
-from hpo.reporting.document import Gain, Headline, Report, Section, Table, with_bounds
+from hpo.reporting.document import Gain, Headline, Report, ReportTable, Section, with_bounds
 from hpo.reporting.figures.style import BLUE, GREY, RED
 
 BAR_WIDTH, BAR_HEIGHT = 170, 22  # px
@@ -154,7 +154,7 @@ def _section(section: Section, images: Mapping[str, bytes]) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     named = any(table.heads)
     heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
     rows = ""

@@ -126,12 +126,12 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
     if len(best) < MIN_HAVING:
         return None
     used = [trial.best_epoch if name == "epochs" else trial.params[name] for trial in best]
-    places = [position(parameter, value) for value in used]
+    locations = [position(parameter, value) for value in used]
     legal_low, legal_high = TrainConfig.bounds(name)
     wider_low, wider_high = _wider(parameter)
     ends = (
-        ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in places)),
-        ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in places)),
+        ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in locations)),
+        ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in locations)),
     )
     for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.reporting.document import Headline, Report, Section, Table, with_bounds
+from hpo.reporting.document import Headline, Report, ReportTable, Section, with_bounds
 
 
 def render_markdown(report: Report) -> str:
@@ -14,7 +14,7 @@ def render_markdown(report: Report) -> str:
 
 
 def _headline(head: Headline) -> list[str]:
-    gains = Table(
+    gains = ReportTable(
         ("gain over", f"its {head.objective}", "gain (95% interval)"),
         [(g.over, f"{g.their_value:.4f}", with_bounds(g.interval, "+")) for g in head.gains],
     )
@@ -35,7 +35,7 @@ def _section(section: Section) -> list[str]:
     return parts
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     rules = ["---", *["---:"] * (len(table.heads) - 1)]
     lines = [table.heads, rules, *table.rows]
     return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)

@@ -147,7 +147,7 @@ class Bench:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ModelComparison:
     """Contenders measured on one bench, the best trial first."""
 
     bench: Bench
@@ -172,7 +172,7 @@ def compare_models(
     record: StudyRecord,
     best: TrialRow,
     default: TrialRow | None,
-) -> Comparison:
+) -> ModelComparison:
     """The best trial first, then the default configuration if it has a COMPLETE trial, baselines.
 
     A baseline that cannot be computed for so large a catalogue is left out.
@@ -187,16 +187,16 @@ def compare_models(
     found = [
         bench.measure(name, _retrain(bench, record, trial), trial.value) for name, trial in named
     ]
-    return Comparison(bench, [*found, *_baselines(bench)])
+    return ModelComparison(bench, [*found, *_baselines(bench)])
 
 
 def compare_elsewhere(
     holdout: Holdout, device: torch.device, record: StudyRecord, best: TrialRow
-) -> Comparison:
+) -> ModelComparison:
     """The best trial's configuration and the baselines on another holdout than the study's."""
     bench = Bench(holdout, device, record.config.objective, in_parts=False)
     winner = bench.measure(BEST, _retrain(bench, record, best))
-    return Comparison(bench, [winner, *_baselines(bench)])
+    return ModelComparison(bench, [winner, *_baselines(bench)])
 
 
 def _baselines(bench: Bench) -> list[Contender]:

@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import StudyError
 from hpo.reporting.figures.style import style
 from hpo.reporting.html import render_html
 from hpo.reporting.insights import importances, variance_shares
 from hpo.reporting.markdown import render_markdown
-from hpo.reporting.model_comparison import Comparison, compare_elsewhere, compare_models, device_of
+from hpo.reporting.model_comparison import (
+    ModelComparison,
+    compare_elsewhere,
+    compare_models,
+    device_of,
+)
 from hpo.reporting.sections import Findings, build
 from hpo.study.data import load_split
 from hpo.study.lifecycle import load_study
@@ -72,7 +77,7 @@ class Written:
 
 
 def write_report(
-    places: Places,
+    locations: Locations,
     study_name: str | None,
     folder: Path,
     *,
@@ -86,7 +91,7 @@ def write_report(
     `hpo.study.artifacts`: if it has the value that the study says, else it would be another model.
 
     Args:
-        places: where the study lives.
+        locations: where the study lives.
         study_name: None: the newest.
         folder: made if missing.
         data: name or path of the study's data, if it has moved.
@@ -98,10 +103,10 @@ def write_report(
         PromotionError: the data is not what the study was made on.
     """
     _check_writable(folder)  # before the long part
-    findings = find_out(places, study_name, data=data, whole=whole)
+    findings = find_out(locations, study_name, data=data, whole=whole)
     files = report_files(findings)
     _write(folder, files)
-    return Written(folder / PAGE, *keep_report(places, findings, files))
+    return Written(folder / PAGE, *keep_report(locations, findings, files))
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -130,14 +135,14 @@ def _check_writable(folder: Path) -> None:
 
 
 def find_out(
-    places: Places,
+    locations: Locations,
     study_name: str | None,
     *,
     data: str | None = None,
     whole: Split | None = None,
 ) -> Findings:
     """All that a report shows. Arguments and errors as of `write_report`."""
-    study = load_study(existing_storage(places.storage), study_name)
+    study = load_study(existing_storage(locations.storage), study_name)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ranked = complete(trials)
@@ -164,7 +169,7 @@ def find_out(
 
 def _without_the_future(
     record: StudyRecord, known: Interactions, best: TrialRow, device: torch.device
-) -> Comparison | None:
+) -> ModelComparison | None:
     """The best trial and the baselines on a split of train + validation by global time.
 
     None if the study itself has such a split, or the data is too small or without times.
@@ -193,7 +198,9 @@ def report_files(findings: Findings) -> dict[str, bytes]:
     }
 
 
-def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) -> tuple[bool, str]:
+def keep_report(
+    locations: Locations, findings: Findings, files: Mapping[str, bytes]
+) -> tuple[bool, str]:
     """Keep report and model; whether that worked, and what to say of it.
 
     A report that cannot be kept, in a folder that is read-only for instance, is still a report.
@@ -211,7 +218,7 @@ def keep_report(places: Places, findings: Findings, files: Mapping[str, bytes]) 
             validation=winner.users.mean(),
         )
     try:
-        keep(places.storage, findings.study, files, best.number, save)
+        keep(locations.storage, findings.study, files, best.number, save)
     except RecsysError as error:
         return False, f"not kept: {error}"
     if save is None:
@@ -232,7 +239,11 @@ SMALL_SHARE = 0.1  # of the study's own training time, likewise
 
 
 def run_report(
-    places: Places, study_name: str | None, out: Path | None = None, *, data: str | None = None
+    locations: Locations,
+    study_name: str | None,
+    out: Path | None = None,
+    *,
+    data: str | None = None,
 ) -> int:
     """Write the report, bring it into MLflow if the study is there, say where it is."""
     from hpo.config.next_commands import command, next_lines
@@ -241,26 +252,26 @@ def run_report(
     from hpo.study.storage import existing_storage
     from hpo.tracking.background import bring_into_mlflow
 
-    name = load_study(existing_storage(places.storage), study_name).study_name
-    written = write_report(places, name, out or report_folder(places, name), data=data)
+    name = load_study(existing_storage(locations.storage), study_name).study_name
+    written = write_report(locations, name, out or report_folder(locations, name), data=data)
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
-        print(bring_into_mlflow(places, name))
-    print("\n".join(next_lines({command("promote", name, places): "register the winner"})))
+        print(bring_into_mlflow(locations, name))
+    print("\n".join(next_lines({command("promote", name, locations): "register the winner"})))
     return 0
 
 
-def is_reported(places: Places, study: Study) -> bool:
+def is_reported(locations: Locations, study: Study) -> bool:
     """Whether there is a report that was written after the last trial of a study ended."""
     from hpo.reporting.report import PAGE
 
-    page = report_folder(places, study.study_name) / PAGE
+    page = report_folder(locations, study.study_name) / PAGE
     ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False)]
     last = max((end.timestamp() for end in ends if end), default=float("inf"))
     return page.exists() and page.stat().st_mtime >= last
 
 
-def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -> str:
+def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:
     """Write the report of a study that has just ended; what came of it, in a line or two.
 
     Whatever goes wrong with it is said and logged, but costs the study nothing. Where training
@@ -272,16 +283,18 @@ def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -
     """
     started = time.monotonic()
     try:
-        if training := _long_training(places, study_name):
+        if training := _long_training(locations, study_name):
             return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
         from hpo.reporting.report import write_report
         from hpo.tracking.background import bring_into_mlflow
 
-        written = write_report(places, study_name, report_folder(places, study_name), whole=whole)
+        written = write_report(
+            locations, study_name, report_folder(locations, study_name), whole=whole
+        )
         seconds = time.monotonic() - started
         lines = [f"report: {written.page} ({seconds:.1f} s)", written.news]
         if log and written.is_kept:
-            lines.append(bring_into_mlflow(places, study_name))
+            lines.append(bring_into_mlflow(locations, study_name))
         return "\n".join(lines)
     except RecsysError as error:
         return f"no report: {error}"
@@ -290,14 +303,14 @@ def report_at_end(places: Places, study_name: str, whole: Split, *, log: bool) -
         return f"no report: {type(error).__name__}: {error}"
 
 
-def _long_training(places: Places, study_name: str) -> float | None:
+def _long_training(locations: Locations, study_name: str) -> float | None:
     """Seconds that a report would train, if they are many; None if it is quickly done."""
     from hpo.study.lifecycle import load_study
     from hpo.study.records import StudyRecord, comparable
     from hpo.study.storage import existing_storage
     from hpo.study.trial_rows import complete, default_trial, read_trials
 
-    study = load_study(existing_storage(places.storage), study_name)
+    study = load_study(existing_storage(locations.storage), study_name)
     trials = comparable(StudyRecord.of(study), read_trials(study))
     best, default = next(iter(complete(trials)), None), default_trial(trials)
     if best is None:
@@ -307,11 +320,11 @@ def _long_training(places: Places, study_name: str) -> float | None:
     return again if again > limit else None
 
 
-def report_folder(places: Places, study_name: str) -> Path:
+def report_folder(locations: Locations, study_name: str) -> Path:
     """Where a study's report goes: beside its SQLite storage, else in `studies`."""
     from hpo.study.storage import beside
 
-    return beside(places.storage) / REPORTS / folder_name(study_name)
+    return beside(locations.storage) / REPORTS / folder_name(study_name)
 
 
 def folder_name(study_name: str) -> str:

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from hpo.reporting import tables
 from hpo.reporting.document import Picture, Report, Section
-from hpo.reporting.figures.models import segments, values
+from hpo.reporting.figures.models import segment_bars, values
 from hpo.reporting.figures.search import durations, history, learning_curves
 from hpo.reporting.figures.space import importance_bars, parallel_coordinates, slices
 from hpo.reporting.insights import MIN_COMPLETE, hints
-from hpo.reporting.model_comparison import Comparison
+from hpo.reporting.model_comparison import ModelComparison
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
 from recsys.data.split import Split
@@ -68,8 +68,8 @@ class Findings:
     trials: Sequence[TrialRow]
     importance: Mapping[str, float]
     variance: Mapping[str, float]
-    compared: Comparison
-    later: Comparison | None
+    compared: ModelComparison
+    later: ModelComparison | None
 
 
 def build(findings: Findings) -> Report:
@@ -180,7 +180,7 @@ def _models(findings: Findings) -> Iterator[Section]:
         "Who is served well, and with what",
         [GROUPS],
         Picture(
-            "segments", segments(compared), f"{objective} by user activity and item popularity"
+            "segments", segment_bars(compared), f"{objective} by user activity and item popularity"
         ),
         tables.segments(compared),
     )

@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 
 from hpo.config.study_config import SplitConfig
-from hpo.reporting.document import Gain, Headline, Table, with_bounds
-from hpo.reporting.model_comparison import BEST, DEFAULT, Comparison, Contender
+from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
+from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
 from hpo.study.environment import environment
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
@@ -21,7 +21,7 @@ SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
 
 
 def headline(
-    record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: Comparison
+    record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: ModelComparison
 ) -> Headline:
     """The best trial, what it was trained with, and its gain over everything else."""
     winner, *others = compared.found
@@ -36,11 +36,11 @@ def headline(
     )
 
 
-def _config(record: StudyRecord, best: TrialRow, default: TrialRow | None) -> Table:
+def _config(record: StudyRecord, best: TrialRow, default: TrialRow | None) -> ReportTable:
     base = record.config.train_config.as_dict()
     rows = [(name, best.shown(name), f"{base[name]:.4g}") for name in record.config.space]
     rows.append(("best epoch", f"{best.best_epoch}", f"{default.best_epoch}" if default else ""))
-    return Table(("", "best", "default"), rows)
+    return ReportTable(("", "best", "default"), rows)
 
 
 def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
@@ -81,7 +81,7 @@ def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
     return [note]
 
 
-def how_measured(compared: Comparison) -> str:
+def how_measured(compared: ModelComparison) -> str:
     """What the comparison's figures are, and what they are not."""
     n_users = len(compared.winner.users.users)
     trained = [c for c in compared.found if c.stored is not None]
@@ -95,7 +95,7 @@ def how_measured(compared: Comparison) -> str:
     )
 
 
-def models(compared: Comparison) -> Table:
+def models(compared: ModelComparison) -> ReportTable:
     """All metrics of all contenders."""
     winner, objective = compared.winner, compared.bench.objective
     metrics = [name for name in SHOWN_METRICS if name != objective]
@@ -110,10 +110,10 @@ def models(compared: Comparison) -> Table:
         for contender in compared.found
     ]
     heads = ("", objective, f"gain of the {BEST}", *metrics, "coverage@10")
-    return Table(heads, rows, frozenset({0}))
+    return ReportTable(heads, rows, frozenset({0}))
 
 
-def segments(compared: Comparison) -> Table:
+def segments(compared: ModelComparison) -> ReportTable:
     """The objective of every contender in every group of users and of items."""
     groups = [
         f"users with {group.shortest} to {group.longest} rows ({int(group.members.sum()):,})"
@@ -126,10 +126,10 @@ def segments(compared: Comparison) -> Table:
         (name, *(f"{column[row].mean:.4f}" for column in columns))
         for row, name in enumerate(groups)
     ]
-    return Table(("", *(contender.name for contender in compared.found)), rows)
+    return ReportTable(("", *(contender.name for contender in compared.found)), rows)
 
 
-def without_the_future(compared: Comparison, later: Comparison) -> Table:
+def without_the_future(compared: ModelComparison, later: ModelComparison) -> ReportTable:
     """The objective on the study's split, then where nobody's later rows were seen by anybody.
 
     The latter also of users with a history only.
@@ -151,10 +151,10 @@ def without_the_future(compared: Comparison, later: Comparison) -> Table:
         "the study's split",
         *(f"by global time, {name}" for name, _ in groups),
     )
-    return Table(heads, rows, frozenset({0}))
+    return ReportTable(heads, rows, frozenset({0}))
 
 
-def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
+def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
     """The ten best, and the default configuration if it is not among them."""
     names = list(record.config.space)
     ranked, default = complete(trials), default_trial(trials)
@@ -169,12 +169,12 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> Table:
         )
         for trial in shown
     ]
-    return Table(
+    return ReportTable(
         ("", record.config.objective, *names, "best epoch", "seconds"), rows, frozenset({0})
     )
 
 
-def stages(trials: Sequence[TrialRow]) -> Table:
+def stages(trials: Sequence[TrialRow]) -> ReportTable:
     """Where the time went, by what became of the trials."""
     groups: dict[str, list[TrialRow]] = defaultdict(list)
     for trial in trials:
@@ -186,7 +186,7 @@ def stages(trials: Sequence[TrialRow]) -> Table:
         "", "trials", "epochs", "seconds in training", "in evaluation", "around epochs",
         "median of a trial", "per epoch",
     )  # fmt: skip
-    return Table(heads, rows, frozenset({len(rows) - 1}))
+    return ReportTable(heads, rows, frozenset({len(rows) - 1}))
 
 
 def _stage(name: str, trials: Sequence[TrialRow]) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def _rule(split: SplitConfig) -> str:
     return f"{split.method}, {split.fraction:.0%} held out twice"
 
 
-def about(record: StudyRecord, made: str) -> Table:
+def about(record: StudyRecord, made: str) -> ReportTable:
     """Where all this comes from."""
     config = record.config
     counts = ", ".join(f"{name.removeprefix('n_')} {n:,}" for name, n in record.counts.items())
@@ -221,4 +221,4 @@ def about(record: StudyRecord, made: str) -> Table:
         *record.environment.items(),
         ("report made", made),
     ]
-    return Table(("", ""), rows)
+    return ReportTable(("", ""), rows)

@@ -17,7 +17,7 @@ def worker_devices(device: str, workers: int | None, per_card: int) -> list[str]
         workers: None: `per_card` for each card; without cards one a core, at most MAX_WORKERS.
     """
     cards = torch.cuda.device_count() if device == "cuda" else 0
-    places = [f"cuda:{i}" for i in range(cards)] or [device]
+    locations = [f"cuda:{i}" for i in range(cards)] or [device]
     on_gpu = device.startswith("cuda")
-    usual = len(places) * per_card if on_gpu else min(os.cpu_count() or 1, MAX_WORKERS)
-    return [places[i % len(places)] for i in range(workers or usual)]
+    usual = len(locations) * per_card if on_gpu else min(os.cpu_count() or 1, MAX_WORKERS)
+    return [locations[i % len(locations)] for i in range(workers or usual)]

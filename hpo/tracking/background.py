@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import HpoError
 from hpo.study.storage import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
@@ -38,13 +38,13 @@ class MirrorThread:
 
     def __init__(
         self,
-        places: Places,
+        locations: Locations,
         study_name: str,
         *,
         seconds: float = 3.0,
         connect: Callable[[str], MlflowClient] = open_client,
     ) -> None:
-        self._places, self._study_name, self._connect = places, study_name, connect
+        self._places, self._study_name, self._connect = locations, study_name, connect
         self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hpo-mirror", daemon=True)
@@ -110,7 +110,7 @@ class MirrorThread:
 PATIENCE_SECONDS = 60.0
 
 
-def bring_into_mlflow(places: Places, study_name: str) -> str:
+def bring_into_mlflow(locations: Locations, study_name: str) -> str:
     """Sync a study that has a run in MLflow; a line on where its report is there, or why not.
 
     A study that was run without MLflow stays without. A sync that takes longer goes on beside what
@@ -120,11 +120,11 @@ def bring_into_mlflow(places: Places, study_name: str) -> str:
         StudyError: there is no such study.
     """
     try:
-        if not _has_run(places, study_name):
+        if not _has_run(locations, study_name):
             return "not in MLflow: the study has no run there; make one with hpo.sync"
     except TrackingError as error:
         return f"not in MLflow: {error}"
-    mirror = MirrorThread(places, study_name)
+    mirror = MirrorThread(locations, study_name)
     mirror.start()
     result = mirror.stop(PATIENCE_SECONDS)
     if isinstance(result, TrackingError):
@@ -134,14 +134,14 @@ def bring_into_mlflow(places: Places, study_name: str) -> str:
     return f"in MLflow: folder {REPORT} of run {result.run_id}"
 
 
-def _has_run(places: Places, study_name: str) -> bool:
-    path = sqlite_file(places.tracking_uri)
+def _has_run(locations: Locations, study_name: str) -> bool:
+    path = sqlite_file(locations.tracking_uri)
     if path is not None and not path.exists():
         return False
-    uid = StudyRecord.of(load_study(existing_storage(places.storage), study_name)).uid
-    client = open_client(places.tracking_uri)
-    with tracking_errors(places.tracking_uri):
-        experiment = client.get_experiment_by_name(places.experiment)
+    uid = StudyRecord.of(load_study(existing_storage(locations.storage), study_name)).uid
+    client = open_client(locations.tracking_uri)
+    with tracking_errors(locations.tracking_uri):
+        experiment = client.get_experiment_by_name(locations.experiment)
         if experiment is None:
             return False
         return registry.study_run(client, experiment.experiment_id, uid) is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former
@@ -33,7 +33,7 @@ MAX_SHOWN = 60  # characters of a value
 
 def differences(
     connect: Callable[[str], MlflowClient],
-    places: Places,
+    locations: Locations,
     view: StudyView,
     trials: Sequence[FrozenTrial],
 ) -> list[str]:
@@ -42,14 +42,14 @@ def differences(
     MLflow's exceptions pass through. Costs a request per metric of each run, and one per run with
     artifacts.
     """
-    path = sqlite_file(places.tracking_uri)
+    path = sqlite_file(locations.tracking_uri)
     if path is not None and not path.exists():
         return [f"{path}: there is no MLflow store"]
-    client = connect(places.tracking_uri)
-    experiment = client.get_experiment_by_name(places.experiment)
+    client = connect(locations.tracking_uri)
+    experiment = client.get_experiment_by_name(locations.experiment)
     if experiment is None or experiment.lifecycle_stage == "deleted":
         state = "missing" if experiment is None else "deleted"
-        return [f"experiment {places.experiment!r} is {state}"]
+        return [f"experiment {locations.experiment!r} is {state}"]
     runs = Runs(Calls(client), experiment.experiment_id, view.record.uid)
     found: dict[int | None, list[Run]] = defaultdict(list)
     for run in runs.search():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.study.artifacts import artifact_folder, kept_files
 from hpo.study.lifecycle import load_study
 from hpo.study.locks import LockHeld, exclusive
@@ -27,7 +27,7 @@ from hpo.tracking.dashboard_notes import first_line, write_first_lines
 from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
 from hpo.tracking.runs import Calls, Runs
-from hpo.tracking.study_projection import project_study, summary
+from hpo.tracking.study_projection import project_study, study_line
 from hpo.tracking.trial_projection import StudyView, best_name, project_trial
 from hpo.tracking.urls import mlflow_base, run_address, study_address
 from recsys.artifacts.mlflow_client import experiment_id, open_client, tracking_errors
@@ -93,12 +93,12 @@ class Mirror:
 
     def __init__(
         self,
-        places: Places,
+        locations: Locations,
         study_name: str | None,
         connect: Callable[[str], MlflowClient] = open_client,
     ) -> None:
-        self._places, self._connect = places, connect
-        self._storage = existing_storage(places.storage)
+        self._places, self._connect = locations, connect
+        self._storage = existing_storage(locations.storage)
         self._study = load_study(self._storage, study_name)
         self._view = self._look()
         self._runs: Runs | None = None
@@ -147,7 +147,7 @@ class Mirror:
                     with_files = self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request that was repeated on its way may have made two
-            self._link(runs, trials, summary(self._view.record, trials))
+            self._link(runs, trials, study_line(self._view.record, trials))
             uploads = Uploads(self._client, artifact_folder(self._places.storage), look=fresh)
             with tracking_errors(self._places.tracking_uri):
                 uploads.bring_up(runs.held, with_files)

@@ -68,7 +68,7 @@ def _data(record: StudyRecord) -> DataInput:
     )
 
 
-def summary(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
+def study_line(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
     """How far a study is and what it has found, in a line."""
     n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
     best, objective = best_complete(comparable(record, trials)), record.config.objective

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.search_space import SearchSpace
 from hpo.study.artifacts import KeptFile
 from hpo.study.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
@@ -43,7 +43,7 @@ class StudyView:
     name: str
     study_id: int
     record: StudyRecord
-    dashboard_url: str = Places.dashboard_url
+    dashboard_url: str = Locations.dashboard_url
     kept: Mapping[int | None, Sequence[KeptFile]] = field(default_factory=dict)
     space: SearchSpace = field(init=False)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from hpo.config.locations import MLFLOW_PORT, Places
+from hpo.config.locations import MLFLOW_PORT, Locations
 from recsys.artifacts.mlflow_client import is_server, public_uri
 
 WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its GenAI pages, which hide trials
 
 
-def mlflow_base(places: Places) -> str:
+def mlflow_base(locations: Locations) -> str:
     """Where people see MLflow; without --mlflow-url the tracking server, or hpo.dashboard's UI."""
-    if places.mlflow_url is None and is_server(places.tracking_uri):
-        return public_uri(places.tracking_uri).rstrip("/")
-    return places.mlflow_url or f"http://127.0.0.1:{MLFLOW_PORT}"
+    if locations.mlflow_url is None and is_server(locations.tracking_uri):
+        return public_uri(locations.tracking_uri).rstrip("/")
+    return locations.mlflow_url or f"http://127.0.0.1:{MLFLOW_PORT}"
 
 
 def run_address(base: str, experiment_id: str, run_id: str) -> str:

@@ -29,7 +29,7 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         direct = torch.topk(scores, min(k, n), dim=1)
         return direct.values, direct.indices
     _, chosen = best_blocks(scores, k, BLOCK)
-    best = torch.topk(candidates(scores, torch.arange(len(scores)), chosen, BLOCK), k, dim=1)
+    best = torch.topk(block_scores(scores, torch.arange(len(scores)), chosen, BLOCK), k, dim=1)
     at = best.indices  # (b, k), columns of [k blocks | rest]
     block = chosen.gather(1, (at // BLOCK).clamp_max(k - 1))
     column = torch.where(at < k * BLOCK, block * BLOCK + at % BLOCK, at - k * BLOCK + n - n % BLOCK)
@@ -46,7 +46,7 @@ def best_blocks(scores: Tensor, k: int, size: int) -> tuple[Tensor, Tensor]:
     return best.values, best.indices
 
 
-def candidates(scores: Tensor, rows: Tensor, chosen: Tensor, size: int) -> Tensor:
+def block_scores(scores: Tensor, rows: Tensor, chosen: Tensor, size: int) -> Tensor:
     """(r, k * size + rest): the chosen blocks of some rows, then what fills no block.
 
     Args:
@@ -112,7 +112,7 @@ def _ranks_up_to(scores: Tensor, rows: Tensor, relevant: Tensor, k: int) -> Tens
     rank = torch.full_like(rows, k + 1)
     for near in torch.nonzero(relevant >= maxima.amin(1)[rows]).flatten().split(_PAIRS):
         row = rows[near]
-        inside = candidates(scores, row, chosen[row], size)
+        inside = block_scores(scores, row, chosen[row], size)
         count = inside.ge_(relevant[near, None]).sum(1).long()
         rank[near] = count.clamp_max_(k + 1)
     return rank

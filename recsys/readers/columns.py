@@ -100,7 +100,7 @@ def find_column(
             f"columns found: {listed(names)}"
         )
         return None
-    found = candidates(role, names)
+    found = matching_columns(role, names)
     if len(found) > 1:
         cure = "rename or remove one" if role == "event" else f"choose one with --{role}-col"
         problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}{advice}")
@@ -112,7 +112,7 @@ def find_column(
     return found[0] if len(found) == 1 else None
 
 
-def candidates(role: Role, names: Sequence[str]) -> list[str]:
+def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
     """Columns whose spelling fits the role, in file order."""
     spellings = {squeeze(spelling) for spelling in SPELLINGS[role]}
     return [name for name in names if squeeze(name) in spellings]

@@ -14,7 +14,15 @@ import polars as pl
 from recsys.data.events import Events
 from recsys.messages import SHOWN, listed
 from recsys.readers.categorical import CodeColumn
-from recsys.readers.columns import RATINGS, Columns, Role, candidates, find_column, is_data, squeeze
+from recsys.readers.columns import (
+    RATINGS,
+    Columns,
+    Role,
+    find_column,
+    is_data,
+    matching_columns,
+    squeeze,
+)
 from recsys.readers.tables import Table, explain, read_failures
 from recsys.readers.timestamps import TIME_FORMS, TimeColumn
 from recsys.readers.validation import Parts, check_parts
@@ -64,7 +72,7 @@ def read_events(
 
 def _finest_time(table: Table) -> str:
     """Return the advice which of several time columns to name: the one of most distinct values."""
-    found = candidates("time", table.names)
+    found = matching_columns("time", table.names)
     if len(found) < 2:
         return ""
     try:

@@ -12,7 +12,7 @@ import polars as pl
 
 from recsys.data.interactions import Bools
 from recsys.messages import SHOWN, listed
-from recsys.readers.columns import SIDE_TABLE_ID, Columns, candidates, is_data, squeeze
+from recsys.readers.columns import SIDE_TABLE_ID, Columns, is_data, matching_columns, squeeze
 from recsys.readers.event_log import id_type_problem, text_of
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.readers.tables import Table, explain, read_failures
@@ -62,7 +62,7 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
         return None
     asked = columns.named(side)
     # An override was meant for the interactions; it need not exist in the side table.
-    found = [asked] if asked in table.names else candidates(side, table.names)
+    found = [asked] if asked in table.names else matching_columns(side, table.names)
     found = found or [name for name in table.names if squeeze(name) == SIDE_TABLE_ID]
     if len(found) == 1:
         return found[0]

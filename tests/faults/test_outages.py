@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import (
     finish,
@@ -93,8 +93,10 @@ def test_a_study_through_an_outage(tmp_path: Path, mlflow_template: Path, fault:
         code, out, err = run("hpo.sync", "--tracking-uri", server.uri, cwd=tmp_path)
         assert code == 0, out + err
         assert set(by_trial(server.database)) == {None, *range(N_TRIALS)}
-        places = Places(f"sqlite:///{(tmp_path / 'studies/optuna.db').as_posix()}", server.uri)
-        assert Mirror(places, None).check() == []
+        locations = Locations(
+            f"sqlite:///{(tmp_path / 'studies/optuna.db').as_posix()}", server.uri
+        )
+        assert Mirror(locations, None).check() == []
     finally:
         process.kill()
         server.stop()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.promotion.promote import promote
 from hpo.promotion.retrain import retrain
 from tests.examples import conveyor
@@ -36,24 +36,24 @@ pytestmark = [
 ]
 
 
-def promoting(places: Places, cache: Path) -> None:
+def promoting(locations: Locations, cache: Path) -> None:
     os.environ["RECSYS_CACHE"] = str(cache)
-    promote(places, "shop", order=QUICK)
+    promote(locations, "shop", order=QUICK)
 
 
-def retraining(places: Places, cache: Path) -> None:
+def retraining(locations: Locations, cache: Path) -> None:
     os.environ["RECSYS_CACHE"] = str(cache)
-    retrain(places)
+    retrain(locations)
 
 
-Act = Callable[[Places, Path], None]
+Act = Callable[[Locations, Path], None]
 
 
-def run(act: Act, places: Places, cache: Path, seconds: float | None = None) -> int | None:
+def run(act: Act, locations: Locations, cache: Path, seconds: float | None = None) -> int | None:
     """Act in a process of its own, killed after so many seconds; its exit code."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=act, args=(places, cache))
+    process = context.Process(target=act, args=(locations, cache))
     process.start()
     process.join(seconds)
     process.kill()
@@ -61,14 +61,14 @@ def run(act: Act, places: Places, cache: Path, seconds: float | None = None) -> 
     return process.exitcode
 
 
-def outlives_kills(act: Act, places: Places, cache: Path) -> None:
+def outlives_kills(act: Act, locations: Locations, cache: Path) -> None:
     for name in ("warm", "whole"):  # the first fork waits for the imports
         started = time.monotonic()
-        assert run(act, copy_of(places, name), cache) == 0
+        assert run(act, copy_of(locations, name), cache) == 0
         whole = time.monotonic() - started
     chance, hits = random.Random(0), 0
     for number in range(KILLS):
-        copy = copy_of(places, f"killed-{number}")
+        copy = copy_of(locations, f"killed-{number}")
         hits += run(act, copy, cache, chance.uniform(0, whole)) != 0
         assert run(act, copy, cache) == 0, f"kill {number}"
         check(copy, WANTED)
@@ -78,14 +78,14 @@ def outlives_kills(act: Act, places: Places, cache: Path) -> None:
 
 def test_a_promotion_killed_at_thirty_points(tmp_path: Path) -> None:
     study = RealStudy(tmp_path)
-    Registered(tmp_path, study.places.tracking_uri).add()
+    Registered(tmp_path, study.locations.tracking_uri).add()
     study.train("shop", n_trials=1, promotion=EASY)
-    outlives_kills(promoting, study.places, tmp_path / "cache")
+    outlives_kills(promoting, study.locations, tmp_path / "cache")
 
 
 def test_a_retraining_killed_at_thirty_points(tmp_path: Path) -> None:
     study = RealStudy(tmp_path)
     study.train("shop", n_trials=1, promotion=EASY)
-    promote(study.places, "shop", order=replace(QUICK, force="the first one"))
+    promote(study.locations, "shop", order=replace(QUICK, force="the first one"))
     write_csv(study.data, conveyor(n_users=66, length=15))
-    outlives_kills(retraining, study.places, tmp_path / "cache")
+    outlives_kills(retraining, study.locations, tmp_path / "cache")

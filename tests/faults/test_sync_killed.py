@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import experiment_id, open_client
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import by_trial, comparable, mlflow_template, mlflow_uri
 
 __all__ = ["mlflow_template", "mlflow_uri"]
@@ -33,15 +33,15 @@ pytestmark = [
 ]
 
 
-def sync(places: Places) -> None:
-    Mirror(places, None).sync()
+def sync(locations: Locations) -> None:
+    Mirror(locations, None).sync()
 
 
-def killed_after(places: Places, seconds: float) -> bool:
+def killed_after(locations: Locations, seconds: float) -> bool:
     """Sync in a process of its own; whether the kill came before it was done."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.test_sync_killed"])
-    process = context.Process(target=sync, args=(places,))
+    process = context.Process(target=sync, args=(locations,))
     process.start()
     process.join(seconds)
     process.kill()
@@ -63,23 +63,23 @@ def twelve_trials(study: FakeStudy) -> None:
 
 
 def test_two_hundred_random_kills(tmp_path: Path, mlflow_uri: str) -> None:
-    study = FakeStudy(places(tmp_path, mlflow_uri))
+    study = FakeStudy(locations(tmp_path, mlflow_uri))
     twelve_trials(study)
-    client, name = open_client(mlflow_uri), study.places.experiment
-    sync(study.places)
+    client, name = open_client(mlflow_uri), study.locations.experiment
+    sync(study.locations)
     wanted = comparable(mlflow_uri)
     for warm in ("not yet", "yes"):  # the first fork waits for the imports
         client.rename_experiment(experiment_id(client, name), f"before: {warm}")
         started = time.monotonic()
-        assert not killed_after(study.places, 60.0)
+        assert not killed_after(study.locations, 60.0)
         whole = time.monotonic() - started
     chance, hits = random.Random(0), 0
     for number in range(ROUNDS):
         client.rename_experiment(experiment_id(client, name), f"round {number}")
-        hits += sum(killed_after(study.places, chance.uniform(0, whole)) for _ in range(KILLS))
-        sync(study.places)
+        hits += sum(killed_after(study.locations, chance.uniform(0, whole)) for _ in range(KILLS))
+        sync(study.locations)
         assert comparable(mlflow_uri) == wanted, f"round {number}"
-        assert Mirror(study.places, None).check() == []
+        assert Mirror(study.locations, None).check() == []
         assert len(by_trial(mlflow_uri)) == 13
     print(f"{hits} of {ROUNDS * KILLS} kills came before the sync was done; a sync: {whole:.2f} s")
     assert hits >= ROUNDS * KILLS / 10

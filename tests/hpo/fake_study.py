@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 from hpo.study.artifacts import keep
 from hpo.study.lifecycle import new_uid, open_study
@@ -35,10 +35,10 @@ DISTRIBUTIONS = {"dim": IntDistribution(16, 128), "lr": FloatDistribution(1e-3, 
 START = datetime(2026, 3, 1, 12)  # noqa: DTZ001  (Optuna keeps local time)
 
 
-def places(folder: Path, tracking_uri: str | None = None) -> Places:
+def locations(folder: Path, tracking_uri: str | None = None) -> Locations:
     """Both stores in one folder, unless MLflow is elsewhere."""
     root = folder.as_posix()
-    return Places(f"sqlite:///{root}/optuna.db", tracking_uri or f"sqlite:///{root}/mlflow.db")
+    return Locations(f"sqlite:///{root}/optuna.db", tracking_uri or f"sqlite:///{root}/mlflow.db")
 
 
 def result(trial: int, epoch: int) -> EpochResult:
@@ -63,10 +63,10 @@ def fake_record(name: str, n_trials: int) -> StudyRecord:
 class FakeStudy:
     """Plays the launcher: starts trials, reports epochs, ends trials."""
 
-    def __init__(self, places: Places, n_trials: int = 50, name: str = "fake-demo") -> None:
+    def __init__(self, locations: Locations, n_trials: int = 50, name: str = "fake-demo") -> None:
         record = fake_record(name, n_trials)
-        self.places = places
-        self.storage = open_storage(places.storage)
+        self.locations = locations
+        self.storage = open_storage(locations.storage)
         self.study, self.record = open_study(self.storage, name, record)
         self.study.sampler = optuna.samplers.RandomSampler(seed=0)
         self._results: dict[int, list[EpochResult]] = {}
@@ -118,7 +118,7 @@ class FakeStudy:
                 (folder / name).write_text(f"{name} of trial {trial}, {text}")
 
         report = {name: f"{name}, {text}".encode() for name in ("report.html", "history.png")}
-        keep(self.places.storage, self.study.study_name, report, trial, save if model else None)
+        keep(self.locations.storage, self.study.study_name, report, trial, save if model else None)
 
     def park(self, trial: Trial) -> None:
         self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

@@ -13,7 +13,7 @@ from hpo.tracking.mirror import Mirror
 from hpo.tracking.run_content import Content
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import project_trial
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import (
     EXPERIMENT,
     StoredRun,
@@ -26,12 +26,12 @@ COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 @pytest.fixture
 def study(tmp_path: Path, mlflow_uri: str) -> FakeStudy:
     """An empty study beside an empty MLflow database."""
-    return FakeStudy(places(tmp_path))
+    return FakeStudy(locations(tmp_path))
 
 
 @pytest.fixture
 def mirror(study: FakeStudy) -> Iterator[Mirror]:
-    made = Mirror(study.places, None)
+    made = Mirror(study.locations, None)
     yield made
     made.close()
 

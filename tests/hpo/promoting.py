@@ -18,7 +18,7 @@ QUICK = Order(candidates=1, seeds=1)
 @pytest.fixture
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
     study = RealStudy(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.places.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.locations.tracking_uri)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))  # champions are kept by content
     return study

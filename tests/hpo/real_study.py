@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import torch
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 from hpo.execution.launcher import make_record
 from hpo.execution.ledger import Ledger
@@ -41,7 +41,7 @@ class RealStudy:
         self.data = folder / "shop.csv"
         if not self.data.exists():
             write_csv(self.data, conveyor())
-        self.places = Places(f"sqlite:///{root}/optuna.db", fresh_store(folder))
+        self.locations = Locations(f"sqlite:///{root}/optuna.db", fresh_store(folder))
 
     def train(self, name: str, n_trials: int = 2, seed: int = 0, **sections: Any) -> optuna.Study:
         """Make the study, or go on with it; sections as in a study file."""
@@ -50,7 +50,7 @@ class RealStudy:
             "promotion": RULES, **sections,
         })  # fmt: skip
         data_name, split = load_data(config)
-        storage = open_storage(self.places.storage)
+        storage = open_storage(self.locations.storage)
         study, record = open_study(storage, name, make_record(config, data_name, split))
         ledger = Ledger(study, record.config)
         for _ in range(n_trials):

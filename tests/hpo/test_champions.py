@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError, SettingsError, TrackingError
 from hpo.gate import rivals
 from hpo.promote import main as promote_main
@@ -41,7 +41,7 @@ def tags(client: MlflowClient, version: int) -> dict[str, str]:
 
 
 def options(real: RealStudy) -> list[str]:
-    return ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
+    return ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
 
 
 @pytest.mark.slow
@@ -52,11 +52,11 @@ def test_champions_follow_one_another_only_if_better(
     real.train("weak", n_trials=1, **WEAK)
     real.train("strong", n_trials=1)
     real.train("equal", n_trials=1, seed=5)
-    client = open_client(real.places.tracking_uri)
-    weak = promote(real.places, "weak", order=QUICK)
+    client = open_client(real.locations.tracking_uri)
+    weak = promote(real.locations, "weak", order=QUICK)
     assert standing(weak) == (1, True, "champion", None, 1)
 
-    strong = promote(real.places, "strong", order=QUICK)
+    strong = promote(real.locations, "strong", order=QUICK)
     assert standing(strong) == (2, True, "champion", None, 2)
     comparison = strong.findings.comparison("champion")
     assert comparison is not None
@@ -67,17 +67,17 @@ def test_champions_follow_one_another_only_if_better(
     assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
 
     capsys.readouterr()
-    assert run_promotion(real.places, "equal", order=QUICK) == 1
+    assert run_promotion(real.locations, "equal", order=QUICK) == 1
     out = capsys.readouterr().out
     assert "refused: its gain over champion (version 2) is " in out
     assert "version 3, challenger" in out
     assert [alias(client, name) for name in ("champion", "previous", "challenger")] == [2, 1, 3]
 
-    assert run_promotion(real.places, "equal", order=QUICK) == 1
+    assert run_promotion(real.locations, "equal", order=QUICK) == 1
     assert "was measured before" in capsys.readouterr().out
     assert len(versions(client)) == 3
 
-    forced = promote(real.places, "equal", order=Order(1, 1, force="it is fresher"))
+    forced = promote(real.locations, "equal", order=Order(1, 1, force="it is fresher"))
     assert forced.registered is not None
     assert (forced.registered.role, forced.registered.forced) == ("champion", "it is fresher")
     assert forced.passed
@@ -89,29 +89,29 @@ def test_champions_follow_one_another_only_if_better(
     assert "version 2 again, no longer version 3" in capsys.readouterr().out
     assert holders(client) == {"champion": 2, "previous": 1}
     assert tags(client, 3)["hpo.rolled_back"] == "to version 2"
-    run_promotion(real.places, "equal", order=QUICK)
+    run_promotion(real.locations, "equal", order=QUICK)
     out = capsys.readouterr().out
     assert "and rolled back since; the champion is version 2\nto make it the champion again" in out
-    rehearsed = promote(real.places, "strong", order=dataclasses.replace(QUICK, dry_run=True))
+    rehearsed = promote(real.locations, "strong", order=dataclasses.replace(QUICK, dry_run=True))
     assert standing(rehearsed) == (2, False, "champion", None, 2)  # not refused beside itself
-    again = promote(real.places, "weak", order=QUICK)
+    again = promote(real.locations, "weak", order=QUICK)
     assert standing(again) == (1, False, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}
-    assert roll_back(real.places) == (2, 1)
+    assert roll_back(real.locations) == (2, 1)
     assert holders(client) == {"champion": 1}
     with pytest.raises(PromotionError, match="nothing to go back to"):
-        roll_back(real.places)
+        roll_back(real.locations)
 
 
 def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     said: list[str] = []
     waiting = threading.Thread(
-        target=promote, args=(real.places, "shop"), kwargs={"order": QUICK, "say": said.append}
+        target=promote, args=(real.locations, "shop"), kwargs={"order": QUICK, "say": said.append}
     )
     elsewhere = f"sqlite:///{real.data.with_name('elsewhere.db').as_posix()}"
-    with exclusive_registry(elsewhere, real.places.tracking_uri, said.append):
+    with exclusive_registry(elsewhere, real.locations.tracking_uri, said.append):
         waiting.start()
         eventually(lambda: said)
         assert f"is changed by process {os.getpid()}" in said[0]
@@ -122,10 +122,10 @@ def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
 
 def test_a_version_without_its_evidence(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    promote(real.places, "shop", order=QUICK)
-    (artifacts(open_client(real.places.tracking_uri), 1) / "gate.json").unlink()
+    promote(real.locations, "shop", order=QUICK)
+    (artifacts(open_client(real.locations.tracking_uri), 1) / "gate.json").unlink()
     with pytest.raises(PromotionError, match=r"version 1: its run has no gate\.json, .* delete"):
-        promote(real.places, "shop", order=QUICK)
+        promote(real.locations, "shop", order=QUICK)
 
 
 def test_rollback_to_one_whose_predecessor_was_deleted(tmp_path: Path) -> None:
@@ -134,21 +134,21 @@ def test_rollback_to_one_whose_predecessor_was_deleted(tmp_path: Path) -> None:
         registry.add(**({"hpo.replaced": str(version - 1)} if version > 1 else {}))
     registry.client.set_registered_model_alias("two-tower", "previous", "2")
     registry.client.delete_model_version("two-tower", "1")
-    places = Places(f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}", registry.uri)
-    assert roll_back(places) == (3, 2)
+    locations = Locations(f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}", registry.uri)
+    assert roll_back(locations) == (3, 2)
     assert holders(registry.client) == {"champion": 2}
 
 
 def test_rollback_without_a_store(tmp_path: Path) -> None:
-    places = Places(tracking_uri=f"sqlite:///{(tmp_path / 'nope.db').as_posix()}")
+    locations = Locations(tracking_uri=f"sqlite:///{(tmp_path / 'nope.db').as_posix()}")
     with pytest.raises(PromotionError, match=r"nope\.db: no MLflow store there; .*--tracking-uri"):
-        roll_back(places)
+        roll_back(locations)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFixture[str]) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["itemknn"], "max_model_mb": 0.001})
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     assert promote_main([*options(real), "--dry-run", "--seeds", "1"]) == 1
     out = capsys.readouterr().out
     assert re.search(r"refused: its gain over itemknn .*; \S+ MB is more than max_model_mb", out)
@@ -156,19 +156,19 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     assert not versions(client)
     assert not runs(client)
     absent = real.data.with_name("absent.db")
-    places = dataclasses.replace(real.places, tracking_uri=f"sqlite:///{absent.as_posix()}")
-    assert promote(places, "shop", order=Order(1, 1, dry_run=True)).registered is None
+    locations = dataclasses.replace(real.locations, tracking_uri=f"sqlite:///{absent.as_posix()}")
+    assert promote(locations, "shop", order=Order(1, 1, dry_run=True)).registered is None
     assert not absent.exists()
 
 
 def test_it_is_said_how_often_the_test_rows_were_looked_at(
     real: RealStudy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     counts = ("no version in the registry was", "1 version in the registry was")
     for before, told in enumerate((*counts, "2 versions in the registry were")):
         real.train(f"s{before}", n_trials=1, seed=before)
-        run_promotion(real.places, f"s{before}", order=QUICK)
+        run_promotion(real.locations, f"s{before}", order=QUICK)
         line = f"{told} measured on these test rows before"
         line += "; the intervals do not account for that" if before else ""
         version = client.get_model_version("two-tower", str(before + 1))
@@ -185,9 +185,9 @@ def test_ease_is_refused_before_anything_is_trained(
     monkeypatch.setattr(baselines, "MAX_ITEMS", 5)
     said: list[str] = []
     with pytest.raises(SettingsError, match="'ease' cannot be asked of 30 items, only of 5"):
-        promote(real.places, "shop", order=QUICK, say=said.append)
+        promote(real.locations, "shop", order=QUICK, say=said.append)
     assert not said
-    forced = promote(real.places, "shop", order=Order(1, 1, force="known"))
+    forced = promote(real.locations, "shop", order=Order(1, 1, force="known"))
     assert "ease stands in must_beat and could not be measured" in (forced.findings.reason or "")
 
 
@@ -195,11 +195,11 @@ def test_a_champion_that_was_tampered_with_is_no_champion_to_compare_with(
     real: RealStudy, tmp_path: Path
 ) -> None:
     real.train("shop", n_trials=1)
-    others = Registry(tmp_path, real.places.tracking_uri)
+    others = Registry(tmp_path, real.locations.tracking_uri)
     others.add()
     weights = others.artifacts(1) / "weights.safetensors"
     weights.write_bytes(b"not what was registered")
-    found = promote(real.places, "shop", order=Order(1, 1, dry_run=True))
+    found = promote(real.locations, "shop", order=Order(1, 1, dry_run=True))
     reason = "the champion (version 1) cannot be compared: two-tower version 1, run"
     assert (found.findings.reason or "").startswith(reason)
     assert "its sha256 differs" in (found.findings.reason or "")
@@ -218,14 +218,14 @@ class Bomb:
 
 def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> None:
     real.train("shop", n_trials=1)
-    others = Registry(tmp_path, real.places.tracking_uri)
+    others = Registry(tmp_path, real.locations.tracking_uri)
     others.add()
     trace, payload = tmp_path / "trace", pickle.dumps(Bomb(tmp_path / "trace"))
     for name in ("python_model.pkl", "model/data/model.pth", "recommender/python_model.pkl"):
         path = others.artifacts(1) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(payload)
-    found = promote(real.places, "shop", order=QUICK)
+    found = promote(real.locations, "shop", order=QUICK)
     assert found.findings.comparison("champion") is not None
     assert not trace.exists()
     pickle.loads(payload)
@@ -236,22 +236,24 @@ def test_a_champion_whose_files_are_lost_is_replaced_by_force_only(
     real: RealStudy, tmp_path: Path
 ) -> None:
     real.train("shop", n_trials=1)
-    others = Registry(tmp_path, real.places.tracking_uri)
+    others = Registry(tmp_path, real.locations.tracking_uri)
     others.add()
     (others.artifacts(1) / "weights.safetensors").unlink()
     with pytest.raises(TrackingError, match=r"\(version 1\) cannot be fetched: .*--force REASON"):
-        promote(real.places, "shop", order=QUICK)
-    found = promote(real.places, "shop", order=dataclasses.replace(QUICK, force="lost")).registered
+        promote(real.locations, "shop", order=QUICK)
+    found = promote(
+        real.locations, "shop", order=dataclasses.replace(QUICK, force="lost")
+    ).registered
     assert found is not None
     assert (found.version, found.role, found.forced) == (2, "champion", "lost")
 
 
 def test_a_champion_of_other_data_is_not_replaced(real: RealStudy, tmp_path: Path) -> None:
     real.train("shop", n_trials=1)
-    others = Registry(tmp_path, real.places.tracking_uri)
+    others = Registry(tmp_path, real.locations.tracking_uri)
     data = conveyor()
     others.add(train(dataclasses.replace(data, item_ids=tuple(f"x{i}" for i in range(30)))))
-    found = promote(real.places, "shop", order=QUICK)
+    found = promote(real.locations, "shop", order=QUICK)
     assert found.registered is not None
     assert (found.registered.role, found.registered.champion) == ("challenger", 1)
     assert found.registered.refused == (

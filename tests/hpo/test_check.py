@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from hpo import sync
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import StoredRun, by_trial, comparable
 
 
@@ -30,22 +30,22 @@ class Mirrored:
     runs: dict[int | None, StoredRun]
 
     def check(self) -> list[str]:
-        return Mirror(self.study.places, None).check()
+        return Mirror(self.study.locations, None).check()
 
 
 @pytest.fixture
 def mirrored(tmp_path: Path, mlflow_uri: str) -> Mirrored:
-    study = FakeStudy(places(tmp_path, mlflow_uri), n_trials=2)
+    study = FakeStudy(locations(tmp_path, mlflow_uri), n_trials=2)
     study.run(TrialState.COMPLETE)
     study.run(TrialState.FAIL, cause="error")
     study.run(TrialState.PRUNED)
     study.keep(0)
-    Mirror(study.places, None).sync()
+    Mirror(study.locations, None).sync()
     return Mirrored(study, open_client(mlflow_uri), by_trial(mlflow_uri))
 
 
 def options(mirrored: Mirrored, *more: str) -> list[str]:
-    at = mirrored.study.places
+    at = mirrored.study.locations
     return ["--storage", at.storage, "--tracking-uri", at.tracking_uri, *more]
 
 
@@ -169,7 +169,7 @@ def test_every_difference_is_told_and_none_is_mended(
     change: Callable[[Mirrored], list[str]],
 ) -> None:
     expected = change(mirrored)
-    uri = mirrored.study.places.tracking_uri
+    uri = mirrored.study.locations.tracking_uri
     before = None if change is double_a_run else comparable(uri)
     assert sync.main(options(mirrored, "--check")) == 3
     *lines, last = capsys.readouterr().out.splitlines()
@@ -184,21 +184,21 @@ def test_every_difference_is_told_and_none_is_mended(
 def test_points_that_mlflow_lacks(mirrored: Mirrored) -> None:
     trial = mirrored.study.start()
     mirrored.study.train(trial, 1)
-    Mirror(mirrored.study.places, None).sync()
+    Mirror(mirrored.study.locations, None).sync()
     mirrored.study.train(trial, 2)
     found = mirrored.check()
     assert len(found) == 8  # seven metrics and the loss
     assert found[0].startswith("trial 3: metric ")
     assert all(": 2 of 3 points not in MLflow, the first: step 2, 20" in line for line in found)
-    Mirror(mirrored.study.places, None).sync()
+    Mirror(mirrored.study.locations, None).sync()
     assert mirrored.check() == []
 
 
 def test_without_a_store_nothing_is_made(mirrored: Mirrored, tmp_path: Path) -> None:
     path = tmp_path / "none.db"
-    elsewhere = replace(mirrored.study.places, tracking_uri=f"sqlite:///{path.as_posix()}")
+    elsewhere = replace(mirrored.study.locations, tracking_uri=f"sqlite:///{path.as_posix()}")
     assert Mirror(elsewhere, None).check() == [f"{path}: there is no MLflow store"]
     assert not path.exists()
-    other = replace(mirrored.study.places, experiment="none")
+    other = replace(mirrored.study.locations, experiment="none")
     assert Mirror(other, None).check() == ["experiment 'none' is missing"]
     assert mirrored.client.get_experiment_by_name("none") is None

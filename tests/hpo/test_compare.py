@@ -31,7 +31,7 @@ def row(text: str, name: str) -> list[str]:
 def test_two_real_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real = RealStudy(tmp_path)
     studies = [real.train("one", 4, seed=1), real.train("two", 3, seed=2)]
-    assert main(["one", "two", "--storage", real.places.storage]) == 0
+    assert main(["one", "two", "--storage", real.locations.storage]) == 0
     out = capsys.readouterr().out
     assert "warning" not in out
     fingerprint = StudyRecord.of(studies[0]).split_fingerprint
@@ -59,7 +59,7 @@ def test_other_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     real.data = tmp_path / "other.csv"
     write_csv(real.data, conveyor(n_users=50))
     real.train("two", 1)
-    assert main(["one", "two", "--storage", real.places.storage]) == 0
+    assert main(["one", "two", "--storage", real.locations.storage]) == 0
     assert "the values do not compare" in capsys.readouterr().out
 
 
@@ -67,7 +67,7 @@ def test_other_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_other_objectives_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real = RealStudy(tmp_path)
     studies = [real.train("one", 1), real.train("two", 1, objective="mrr")]
-    assert main(["one", "two", "--storage", real.places.storage]) == 0
+    assert main(["one", "two", "--storage", real.locations.storage]) == 0
     out = capsys.readouterr().out
     assert "different objectives (recall_at_10; mrr): the values do not compare" in out
     assert row(out, "objective") == ["recall_at_10", "mrr"]

@@ -12,7 +12,7 @@ from optuna.samplers import TPESampler
 
 from hpo.config.parameter import Condition, Parameter
 from hpo.config.search_space import SearchSpace
-from hpo.execution.summary import table
+from hpo.execution.summary import trial_table
 from hpo.reporting.figures.space import importance_bars, middle_tick, parallel_coordinates, slices
 from hpo.reporting.insights import hints, importances, variance_shares
 from hpo.reporting.report import write_report
@@ -127,7 +127,7 @@ def test_everything_that_reads_trials_bears_one_that_lacks_a_parameter(
     found = hints(config, trials, importance, variance)
     assert {hint.parameter for hint in found} <= set(SPACE)
     assert "-" in [cell for row in best_trials(record, trials).rows for cell in row]
-    assert table(finished, record).row_count
+    assert trial_table(finished, record).row_count
     for figure in (
         importance_bars(importance),
         parallel_coordinates(trials, config.space, config.objective),
@@ -160,7 +160,7 @@ def test_a_trained_study_is_reported_and_its_winner_known(tmp_path: Path) -> Non
     }
     trained = study.train("conditional", 6, space=space)
     assert {len(trial.params) for trial in trained.trials} == {1, 2}
-    page = write_report(study.places, "conditional", tmp_path / "report").page
+    page = write_report(study.locations, "conditional", tmp_path / "report").page
     assert "user_power" in page.read_text(encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError, SettingsError
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
@@ -129,7 +129,7 @@ def test_the_cause_is_shown_everywhere(
     study, _ = finished
     first = next(trial for trial in study.trials if trial.params["dim"] > 20)
     n = sum(trial.params["dim"] > 20 for trial in study.trials)
-    text = ending(study, Ended("complete", 12), 12, Places(), None)
+    text = ending(study, Ended("complete", 12), 12, Locations(), None)
     assert f"{n} infeasible, not trained, for instance: model_mb " in text
     assert "failed" not in text
     view = StudyView("s", 0, StudyRecord.of(study))

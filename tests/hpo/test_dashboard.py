@@ -23,14 +23,14 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo import dashboard
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
 from hpo.dashboards.servers import DashboardServer, MlflowServer, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.study.artifacts import artifact_folder, artifact_store
 from hpo.tracking.mirror import Mirror
 from tests.hpo.commands import ROOT, environment
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import TrackingServer, eventually, free_port
 
 
@@ -57,14 +57,14 @@ def study(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Fa
     """A study with a kept trial, beside an empty MLflow database. Nothing here may change it."""
     folder = tmp_path_factory.mktemp("dashboard")
     shutil.copy(mlflow_template, folder / "mlflow.db")
-    made = FakeStudy(places(folder))
+    made = FakeStudy(locations(folder))
     made.run(TrialState.COMPLETE)
     made.keep(0)
     return made
 
 
 def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
-    store = artifact_store(study.places.storage)
+    store = artifact_store(study.locations.storage)
     app = optuna_dashboard.wsgi(study.storage, artifact_store=store)
     guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
     return DashboardServer(guard, "127.0.0.1", free_port(), "--port")
@@ -116,7 +116,7 @@ def test_what_a_study_keeps_cannot_be_changed(study: FakeStudy, read_only: str) 
     for path in ("/api/artifacts/1", "/api/artifacts/1/1"):
         assert ask(read_only + path, "POST").status == 405
     assert listed(read_only) == shown
-    assert len(list(artifact_folder(study.places.storage).iterdir())) == 4
+    assert len(list(artifact_folder(study.locations.storage).iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_known_host_is_served(read_only: str, host: str) -> None:
 
 
 def test_writes_when_allowed_but_not_for_other_sites(tmp_path: Path) -> None:
-    study = FakeStudy(places(tmp_path))
+    study = FakeStudy(locations(tmp_path))
     server = serve(study, allow_writes=True)
     url = f"{server.address}/api/studies/1"
     assert ask(url, "DELETE", Origin="http://evil.example").status == 403
@@ -173,7 +173,7 @@ def test_a_taken_port_says_which_option_chooses_another(study: FakeStudy) -> Non
         with pytest.raises(SettingsError, match=rf"127.0.0.1:{port} .*--port"):
             DashboardServer(nobody, "127.0.0.1", port, "--port")
         with pytest.raises(SettingsError, match="--mlflow-port"):
-            MlflowServer(study.places.tracking_uri, "127.0.0.1", port, [], "--mlflow-port")
+            MlflowServer(study.locations.tracking_uri, "127.0.0.1", port, [], "--mlflow-port")
 
 
 def test_no_storage_no_dashboard(tmp_path: Path) -> None:
@@ -201,9 +201,9 @@ def test_nobody_waits_for_a_server_that_has_ended() -> None:
 
 
 @contextmanager
-def running(places: Places, *more: str) -> Iterator[subprocess.Popen[str]]:
+def running(locations: Locations, *more: str) -> Iterator[subprocess.Popen[str]]:
     """The command; whatever is left of it when the block ends is killed."""
-    stores = ["--storage", places.storage, "--tracking-uri", places.tracking_uri]
+    stores = ["--storage", locations.storage, "--tracking-uri", locations.tracking_uri]
     command = [sys.executable, "-m", "hpo.dashboard", *stores, *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -229,10 +229,10 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
 
 @pytest.mark.slow
 def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> None:
-    Mirror(study.places, None).sync()
+    Mirror(study.locations, None).sync()
     ports = free_port(), free_port()
     options = ["--port", str(ports[0]), "--mlflow-port", str(ports[1])]
-    with running(study.places, *options) as process:
+    with running(study.locations, *options) as process:
         family = [psutil.Process(process.pid)]
         lines = read_until(process, "Ctrl-C")
         family += family[0].children(recursive=True)
@@ -283,7 +283,7 @@ def test_a_leash_ends_what_its_starter_left_behind(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_it_leaves_no_server_behind(study: FakeStudy) -> None:
     ports = ["--port", str(free_port()), "--mlflow-port", str(free_port())]
-    with running(study.places, *ports) as process:
+    with running(study.locations, *ports) as process:
         read_until(process, "Ctrl-C")
         family = psutil.Process(process.pid).children(recursive=True)
         assert family
@@ -295,7 +295,7 @@ def test_killed_it_leaves_no_server_behind(study: FakeStudy) -> None:
 def test_a_tracking_server_is_not_started_twice(
     study: FakeStudy, tracking_server: TrackingServer
 ) -> None:
-    target = Places(study.places.storage, tracking_server.uri.replace("//", "//user:secret@"))
+    target = Locations(study.locations.storage, tracking_server.uri.replace("//", "//user:secret@"))
     with running(target, "--port", str(free_port())) as process:
         lines = read_until(process, "Ctrl-C")
         assert (

@@ -11,9 +11,9 @@ import torch
 from hpo.config.study_config import PromotionConfig
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
-from hpo.gate.findings import Findings
+from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race, Racer
-from hpo.gate.serving_cost import ASKED, latency_ms, model_mb
+from hpo.gate.serving_cost import ASKED, latency_ms, stored_mb
 from hpo.gate.test_comparison import Exam
 from hpo.promotion.model_card import model_card
 from hpo.registry import versions as registry
@@ -120,15 +120,15 @@ def test_the_size_is_that_of_the_models_files(exam: Exam, parts: Split, tmp_path
     checkpoint.save(tmp_path, exam.model, parts.interactions, {})
     (tmp_path / "notes.txt").write_text("x" * 10_000)
     files = [path for path in tmp_path.iterdir() if path.name != "notes.txt"]
-    assert model_mb(tmp_path) == sum(path.stat().st_size for path in files) / 1e6
+    assert stored_mb(tmp_path) == sum(path.stat().st_size for path in files) / 1e6
 
 
-def findings(exam: Exam, n_racers: int) -> Findings:
+def findings(exam: Exam, n_racers: int) -> GateFindings:
     flat = Interval(0.01, -0.01, 0.03)
     racers = tuple(Racer(i, 0.2, (0.19, 0.2, 0.21), flat) for i in range(n_racers))
     comparisons = tuple(exam.comparisons)
     race = Race(racers, 0)
-    return Findings(exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
+    return GateFindings(exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
 
 
 def test_findings_survive_their_file(exam: Exam) -> None:

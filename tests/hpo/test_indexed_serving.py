@@ -37,8 +37,8 @@ def large(real: RealStudy, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
 
 def test_the_index_is_stored_told_and_served(large: RealStudy, tmp_path: Path) -> None:
     large.train("shop", n_trials=1)
-    promotion = promote(large.places, "shop", order=QUICK)
-    client = open_client(large.places.tracking_uri)
+    promotion = promote(large.locations, "shop", order=QUICK)
+    client = open_client(large.locations.tracking_uri)
     (version,), (run,) = versions(client), runs(client)
 
     facts = promotion.findings.index
@@ -51,7 +51,7 @@ def test_the_index_is_stored_told_and_served(large: RealStudy, tmp_path: Path) -
     assert run.data.metrics["index_recall_at_10"] == facts.recall_at_10
     assert read_findings(client, version).index == facts
 
-    store = ModelStore(large.places.tracking_uri, tmp_path / "served")
+    store = ModelStore(large.locations.tracking_uri, tmp_path / "served")
     stored = store.load(version)
     assert stored.index is not None
     assert stored.index.facts == facts
@@ -71,8 +71,8 @@ def test_who_wants_exact_answers_gets_them(
     large: RealStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large.train("shop", n_trials=1)
-    promote(large.places, "shop", order=QUICK)
-    store = ModelStore(large.places.tracking_uri, tmp_path / "served")
+    promote(large.locations, "shop", order=QUICK)
+    store = ModelStore(large.locations.tracking_uri, tmp_path / "served")
     monkeypatch.setattr(list_search, "ListSearch", None)
     monkeypatch.setattr(indexing, "ListSearch", None)
     with pytest.raises(TypeError):
@@ -82,7 +82,7 @@ def test_who_wants_exact_answers_gets_them(
         with running(live) as port:
             ready = Client(port).get("/ready")[1]
             assert (ready["exact"], ready["index"]) == (True, None)
-    options = ["--users", "all", "--tracking-uri", large.places.tracking_uri]
+    options = ["--users", "all", "--tracking-uri", large.locations.tracking_uri]
     assert recommend_main([*options, "--out", str(tmp_path / "top.csv")]) == 0
 
 
@@ -91,17 +91,17 @@ def test_an_index_that_is_not_good_enough_is_not_kept(
 ) -> None:
     monkeypatch.setattr(indexing, "TARGET", 1.5)
     large.train("shop", n_trials=1)
-    promotion = promote(large.places, "shop", order=QUICK)
+    promotion = promote(large.locations, "shop", order=QUICK)
     assert promotion.findings.index is None
     told = "answers over HTTP are exact: 1.5 is asked of an index (64 lists, 32 probes): recall@10"
-    (version,) = versions(open_client(large.places.tracking_uri))
+    (version,) = versions(open_client(large.locations.tracking_uri))
     assert told in version.description
     assert "come from an index" not in version.description
-    assert ModelStore(large.places.tracking_uri, tmp_path / "served").load(version).index is None
+    assert ModelStore(large.locations.tracking_uri, tmp_path / "served").load(version).index is None
 
 
 def test_small_catalogues_say_nothing_of_it(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    assert promote(real.places, "shop", order=QUICK).findings.index is None
-    (version,) = versions(open_client(real.places.tracking_uri))
+    assert promote(real.locations, "shop", order=QUICK).findings.index is None
+    (version,) = versions(open_client(real.locations.tracking_uri))
     assert "index" not in version.description.lower()

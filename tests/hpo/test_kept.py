@@ -18,7 +18,7 @@ from hpo.study import artifacts as kept
 from hpo.study.artifacts import KeptFile, artifact_folder, kept_files
 from hpo.study.locks import exclusive
 from hpo.study.storage import beside
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import eventually
 
 REPORT = ["history.png", "report.html"]
@@ -27,14 +27,14 @@ MODEL = ["item_vecs.npy", "model_meta.json"]
 
 @pytest.fixture
 def study(tmp_path: Path) -> FakeStudy:
-    made = FakeStudy(places(tmp_path))
+    made = FakeStudy(locations(tmp_path))
     for _ in range(3):
         made.run(TrialState.COMPLETE)
     return made
 
 
 def folder(study: FakeStudy) -> Path:
-    return artifact_folder(study.places.storage)
+    return artifact_folder(study.locations.storage)
 
 
 def files(study: FakeStudy) -> dict[int | None, list[KeptFile]]:
@@ -67,7 +67,7 @@ def test_files_are_kept_under_ids_that_optuna_takes(study: FakeStudy) -> None:
     assert_whole(study)
     (page,) = [meta for meta in get_all_artifact_meta(study.study) if meta.filename in REPORT[1]]
     assert (page.mimetype, page.encoding) == ("text/html", None)
-    with kept.artifact_store(study.places.storage).open_reader(page.artifact_id) as file:
+    with kept.artifact_store(study.locations.storage).open_reader(page.artifact_id) as file:
         assert file.read() == b"report.html, first"
     assert re.fullmatch("[0-9a-f-]+", page.artifact_id)  # what optuna-dashboard's routes take
 
@@ -105,7 +105,7 @@ def test_without_a_model_that_of_the_same_trial_stays(study: FakeStudy) -> None:
 
 
 def test_others_are_left_alone(study: FakeStudy, tmp_path: Path) -> None:
-    neighbour = FakeStudy(study.places, name="neighbour")
+    neighbour = FakeStudy(study.locations, name="neighbour")
     neighbour.run(TrialState.COMPLETE)
     neighbour.keep(0)
     (tmp_path / "mine.txt").write_text("a person's")
@@ -172,7 +172,7 @@ def test_killed_at_any_step_the_next_call_repairs(study: FakeStudy, done: bool) 
 
 def test_it_waits_for_a_sync(study: FakeStudy) -> None:
     keeping = threading.Thread(target=study.keep, args=(1,), daemon=True)
-    with exclusive(study.places.storage, study.study.study_name, role="sync"):
+    with exclusive(study.locations.storage, study.study.study_name, role="sync"):
         keeping.start()
         threading.Event().wait(0.2)
         assert files(study) == {}

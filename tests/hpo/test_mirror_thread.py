@@ -9,11 +9,11 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.tracking.background import MirrorThread
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
-from tests.hpo.fake_study import FakeStudy, places
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mirrored import all_states, assert_mirrored, mirror, study
 from tests.hpo.mlflow_server import (
     TrackingServer,
@@ -28,7 +28,7 @@ COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 def test_a_server_that_goes_and_comes_back(
     study: FakeStudy, tracking_server: TrackingServer
 ) -> None:
-    target = Places(study.places.storage, tracking_server.uri, "outage")
+    target = Locations(study.locations.storage, tracking_server.uri, "outage")
     trial = study.start()
     thread = MirrorThread(target, study.study.study_name, seconds=0.05)
     thread.start()
@@ -48,7 +48,7 @@ def test_a_server_that_goes_and_comes_back(
 
 def test_the_thread_of_a_server_that_is_gone_says_so(study: FakeStudy) -> None:
     study.run(COMPLETE)
-    target = Places(study.places.storage, "http://127.0.0.1:9")
+    target = Locations(study.locations.storage, "http://127.0.0.1:9")
     thread = MirrorThread(target, study.study.study_name, seconds=0.01)
     thread.start()
     eventually(lambda: "refused" in str(thread.result))
@@ -58,17 +58,17 @@ def test_the_thread_of_a_server_that_is_gone_says_so(study: FakeStudy) -> None:
 
 
 def test_the_thread_ends_with_everything_mirrored(study: FakeStudy, mirror: Mirror) -> None:
-    thread = MirrorThread(study.places, study.study.study_name)
+    thread = MirrorThread(study.locations, study.study.study_name)
     thread.start()
     all_states(study)
     report = thread.stop()
     assert isinstance(report, SyncReport)
     assert report.n_trials == 7
-    assert_mirrored(mirror, study.places.tracking_uri)
+    assert_mirrored(mirror, study.locations.tracking_uri)
 
 
 def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
-    thread = MirrorThread(places(tmp_path), "no-such-study")
+    thread = MirrorThread(locations(tmp_path), "no-such-study")
     thread.start()
     result = thread.stop()
     assert isinstance(result, TrackingError)
@@ -79,7 +79,7 @@ def test_a_study_that_is_deleted_under_the_thread_is_no_traceback(
     study: FakeStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.run(COMPLETE)
-    thread = MirrorThread(study.places, study.study.study_name, seconds=0.01)
+    thread = MirrorThread(study.locations, study.study.study_name, seconds=0.01)
     thread.start()
     eventually(lambda: isinstance(thread.result, SyncReport))
     optuna.delete_study(study_name=study.study.study_name, storage=study.study._storage)
@@ -98,7 +98,7 @@ def test_a_storage_that_fails_under_the_thread_is_a_sentence(
         raise StorageInternalError("full") from OSError(28, "No space left on device")
 
     monkeypatch.setattr("hpo.tracking.mirror.Mirror.sync", fail)
-    thread = MirrorThread(study.places, study.study.study_name, seconds=0.01)
+    thread = MirrorThread(study.locations, study.study.study_name, seconds=0.01)
     thread.start()
     result = thread.stop()
     assert isinstance(result, TrackingError)

@@ -62,12 +62,12 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
 
 def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     real.train("shop", n_trials=2, objective="ndcg_at_5", promotion={"must_beat": ["popularity"]})
-    found = promote(real.places, "shop", order=QUICK)
+    found = promote(real.locations, "shop", order=QUICK)
     comparison = found.findings.comparison("popularity")
     assert comparison is not None
     assert comparison.ours == pytest.approx(found.test["ndcg_at_5"], abs=1e-12)
     assert comparison.ours != pytest.approx(found.test["recall_at_10"], abs=1e-4)
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     card = client.get_model_version("two-tower", "1").description
     assert "By ndcg_at_5, paired over the same test users." in card
     (promoted,) = runs(client)
@@ -75,12 +75,12 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     version = client.get_model_version("two-tower", "1")
     assert version.tags["hpo.objective"] == promoted.data.tags["hpo.objective"] == "ndcg_at_5"
     assert promoted.data.metrics["race_ndcg_at_5"] == found.findings.race.won.mean
-    store = ModelStore(real.places.tracking_uri)
+    store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference("two-tower", None, "1")))
     assert Recipe.of_model(stored, "version 1").source.objective == "ndcg_at_5"
 
     write_csv(real.data, conveyor(n_users=66, length=15))
-    again = retrain(real.places, dry_run=True)
+    again = retrain(real.locations, dry_run=True)
     assert isinstance(again, Promotion)
     drift = again.findings.drift
     assert drift is not None
@@ -90,9 +90,9 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
 
 def test_a_retraining_of_before_is_read(real: RealStudy) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
-    promote(real.places, "shop", order=QUICK)
+    promote(real.locations, "shop", order=QUICK)
     write_csv(real.data, conveyor(n_users=66, length=15))
-    again = retrain(real.places, dry_run=True)
+    again = retrain(real.locations, dry_run=True)
     assert isinstance(again, Promotion)
     text = to_json(again.findings)
     assert from_json(text) == again.findings

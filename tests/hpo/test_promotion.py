@@ -45,12 +45,12 @@ def test_the_winner_is_measured_registered_and_served(
     real: RealStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = real.train("shop")
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     tags = {"hpo.study_uid": StudyRecord.of(study).uid, "hpo.kind": "study"}
     experiment = experiment_id(client, "two-tower-hpo")
     parent = client.create_run(experiment, tags=tags).info.run_id
 
-    promotion = promote(real.places, "shop")
+    promotion = promote(real.locations, "shop")
 
     assert standing(promotion) == (1, True, "champion", None, 1)
     best = {one.trial: one for one in top_candidates(study, 2)}[promotion.trial]
@@ -82,7 +82,7 @@ def test_the_winner_is_measured_registered_and_served(
     check_pyfunc(stored)
     check_pytorch(stored, run.info.run_id)
 
-    assert run_promotion(real.places, None) == 0
+    assert run_promotion(real.locations, None) == 0
     out = capsys.readouterr().out
     assert "was measured before, so nothing was trained: it is two-tower version 1" in out
     assert "mlflow models serve -m models:/two-tower@champion" in out
@@ -92,8 +92,8 @@ def test_the_winner_is_measured_registered_and_served(
 def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(real: RealStudy) -> None:
     """Trained here once more, with nothing of the gate's code."""
     study = real.train("shop", n_trials=1)
-    promote(real.places, "shop", order=QUICK)
-    store = ModelStore(real.places.tracking_uri)
+    promote(real.locations, "shop", order=QUICK)
+    store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference.parse("models:/two-tower@champion")))
     split = load_split(StudyRecord.of(study), None)
     outcome = Outcome.of(study.trials[0])
@@ -147,7 +147,7 @@ def test_a_mistyped_storage_is_refused_and_not_made(tmp_path: Path) -> None:
 def test_nothing_to_promote(real: RealStudy) -> None:
     real.train("shop", n_trials=0)
     with pytest.raises(PromotionError, match="no complete trial yet"):
-        promote(real.places, "shop")
+        promote(real.locations, "shop")
 
 
 def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
     with moved.open("a") as file:
         file.write("new,i1,1\n")
     with pytest.raises(PromotionError, match=r"moved\.csv is not the data .*--data"):
-        promote(real.places, "shop", data=str(moved))
-    client = open_client(real.places.tracking_uri)
+        promote(real.locations, "shop", data=str(moved))
+    client = open_client(real.locations.tracking_uri)
     assert not versions(client)
     assert not runs(client)
 
@@ -167,7 +167,7 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the server's process group")
 def test_mlflow_serves_the_champion(real: RealStudy) -> None:
     study = real.train("shop", n_trials=1)
-    promote(real.places, "shop", order=QUICK)
+    promote(real.locations, "shop", order=QUICK)
     history = load_split(StudyRecord.of(study), None).interactions
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -213,7 +213,7 @@ def ask(port: int, question: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_the_printed_request_is_valid(real: RealStudy, capsys: pytest.CaptureFixture[str]) -> None:
     real.train("shop", n_trials=1)
-    assert run_promotion(real.places, "shop") == 0
+    assert run_promotion(real.locations, "shop") == 0
     bodies = re.findall(r"'(\{.*\})'", capsys.readouterr().out)
     assert len(bodies) == 2
     for body in bodies:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.promotion import promoter
 from hpo.promotion import registration as versions
 from hpo.promotion.outcome import Order
@@ -59,7 +59,7 @@ class Dying:
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
     """One trial to promote and a champion to beat; what is logged as models is a small file."""
     study = RealStudy(tmp_path)
-    Registered(tmp_path, study.places.tracking_uri).add()
+    Registered(tmp_path, study.locations.tracking_uri).add()
 
     def save(_folder: Path, _user: str, path: Path, _model: Any) -> None:
         path.mkdir()
@@ -75,13 +75,13 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
     return study
 
 
-def copy_of(places: Places, name: str) -> Places:
+def copy_of(locations: Locations, name: str) -> Locations:
     """The same study, and a registry that is still as it was."""
-    path = Path(places.tracking_uri.removeprefix("sqlite:///"))
+    path = Path(locations.tracking_uri.removeprefix("sqlite:///"))
     copy = path.with_name(f"{name}.db")
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
         old.backup(new)
-    return replace(places, tracking_uri=f"sqlite:///{copy.as_posix()}")
+    return replace(locations, tracking_uri=f"sqlite:///{copy.as_posix()}")
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, k: int) -> list[Dying]:
@@ -97,9 +97,9 @@ def aliases(client: MlflowClient) -> dict[str, int]:
     return {name: int(version) for name, version in found.items()}
 
 
-def check(places: Places, wanted: dict[str, int]) -> None:
+def check(locations: Locations, wanted: dict[str, int]) -> None:
     """One new version, its aliases, nothing left open, test figures in its run alone."""
-    client = open_client(places.tracking_uri)
+    client = open_client(locations.tracking_uri)
     found = client.search_model_versions("name = 'two-tower'")
     assert sorted(int(version.version) for version in found) == [1, 2]
     assert aliases(client) == wanted
@@ -131,44 +131,47 @@ def test_killed_after_any_call_and_run_again(
 ) -> None:
     real.train("shop", n_trials=1, promotion=rules)
     whole = dying(monkeypatch, 0)
-    promote(copy_of(real.places, "whole"), "shop", order=QUICK)
-    check(replace(real.places, tracking_uri=whole[0].tracking_uri), wanted)
+    promote(copy_of(real.locations, "whole"), "shop", order=QUICK)
+    check(replace(real.locations, tracking_uri=whole[0].tracking_uri), wanted)
     assert {"create_run", "log_batch", "create_model_version"} < set(whole[0].names)
     names = whole[0].names
     passed = wanted["champion"] == 2
     first = 1 if passed else names.index("create_model_version")  # up to there all is the same
     for k in range(first, len(names) + 1):
-        places = copy_of(real.places, f"killed-{k}")
+        locations = copy_of(real.locations, f"killed-{k}")
         dying(monkeypatch, k)
         with pytest.raises(KeyboardInterrupt):
-            promote(places, "shop", order=QUICK)
+            promote(locations, "shop", order=QUICK)
         dying(monkeypatch, 0)
-        promote(places, "shop", order=QUICK)
-        check(places, wanted)
+        promote(locations, "shop", order=QUICK)
+        check(locations, wanted)
 
 
 def test_force_and_rollback_are_finished_by_the_next_call(
     real: RealStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["champion"], "min_gain": 0.9})
-    promote(real.places, "shop", order=QUICK)
+    promote(real.locations, "shop", order=QUICK)
     forced = replace(QUICK, force="because")
     for act, wanted in (
-        (lambda places: promote(places, "shop", order=forced), {"champion": 2, "previous": 1}),
+        (
+            lambda locations: promote(locations, "shop", order=forced),
+            {"champion": 2, "previous": 1},
+        ),
         (roll_back, {"champion": 1}),
     ):
         if act is roll_back:
-            promote(real.places, "shop", order=forced)
+            promote(real.locations, "shop", order=forced)
         whole = dying(monkeypatch, 0)
-        act(copy_of(real.places, f"whole-{len(wanted)}"))
+        act(copy_of(real.locations, f"whole-{len(wanted)}"))
         for k in range(1, len(whole[0].names)):  # after the last one it is done
-            places = copy_of(real.places, f"{len(wanted)}-{k}")
+            locations = copy_of(real.locations, f"{len(wanted)}-{k}")
             dying(monkeypatch, k)
             with pytest.raises(KeyboardInterrupt):
-                act(places)
+                act(locations)
             dying(monkeypatch, 0)
-            act(places)
-            check(places, wanted)
+            act(locations)
+            check(locations, wanted)
 
 
 def test_a_champion_of_the_meantime_is_not_pushed_aside(
@@ -177,16 +180,16 @@ def test_a_champion_of_the_meantime_is_not_pushed_aside(
     """Killed before its alias was set; then another version became champion."""
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
     died = dying(monkeypatch, 0)
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     with monkeypatch.context() as patch:
         patch.setattr(registry, "settle", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            promote(real.places, "shop", order=QUICK)
+            promote(real.locations, "shop", order=QUICK)
     assert "create_model_version" in died[0].names
     version = client.get_model_version("two-tower", "1")
     client.create_model_version("two-tower", version.source, version.run_id)
     client.set_registered_model_alias("two-tower", "champion", "3")
-    found = promote(real.places, "shop", order=QUICK).registered
+    found = promote(real.locations, "shop", order=QUICK).registered
     assert found is not None
     assert (found.version, found.role, found.champion) == (2, "challenger", 3)
     assert found.refused == ("it was compared with version 1, and version 3 is the champion by now")
@@ -216,9 +219,9 @@ def test_kill_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) ->
     """The same with a process that is really gone, and with real models."""
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     real = RealStudy(tmp_path)
-    Registered(tmp_path, real.places.tracking_uri).add()
+    Registered(tmp_path, real.locations.tracking_uri).add()
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
-    options = ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
+    options = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
     killed = subprocess.run(
         [sys.executable, "-c", KILL, method, *options, "--candidates", "1", "--seeds", "1"],
         env=environment(),
@@ -227,5 +230,5 @@ def test_kill_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) ->
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    promote(real.places, "shop", order=QUICK)
-    check(real.places, {"champion": 2, "previous": 1})
+    promote(real.locations, "shop", order=QUICK)
+    check(real.locations, {"champion": 2, "previous": 1})

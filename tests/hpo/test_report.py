@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import torch
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.report import main
@@ -133,7 +133,7 @@ def findings(real: RealStudy) -> Findings:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Split, "test", property(guard))
-        return find_out(real.places, "shop")
+        return find_out(real.locations, "shop")
 
 
 @pytest.fixture(scope="module")
@@ -284,10 +284,10 @@ def test_report_and_best_model_are_kept_and_come_back(
     real = RealStudy(tmp_path)
     study = real.train("kept", 3)
     best = study.best_trial
-    call = ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
-    Mirror(real.places, "kept").sync()
+    call = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
+    Mirror(real.locations, "kept").sync()
     assert main(call) == 0
-    runs = by_trial(real.places.tracking_uri)
+    runs = by_trial(real.locations.tracking_uri)
     _, kept, where, *_ = capsys.readouterr().out.splitlines()
     assert kept == f"kept: the model of trial {best.number}"
     assert where == f"in MLflow: folder report of run {runs[None].run_id}"
@@ -295,14 +295,14 @@ def test_report_and_best_model_are_kept_and_come_back(
     assert {"report/report.html", "report/summary.md"} <= set(runs[None].files)
     assert kept_names(study)[best.number] == MODEL == set(runs[best.number].files)
 
-    client, mirror = open_client(real.places.tracking_uri), Mirror(real.places, "kept")
+    client, mirror = open_client(real.locations.tracking_uri), Mirror(real.locations, "kept")
     experiment = experiment_id(client, "two-tower-hpo")
     client.delete_experiment(experiment)
     assert mirror.sync().uploaded == 0  # out of the trash, with all its files
     client.rename_experiment(experiment, "gone")
     assert mirror.sync().uploaded == len(runs[None].files) + len(MODEL)
     assert mirror.check() == []
-    again = by_trial(real.places.tracking_uri)
+    again = by_trial(real.locations.tracking_uri)
     assert again[None].run_id != runs[None].run_id
     assert {key: run.files for key, run in again.items()} == {k: r.files for k, r in runs.items()}
 
@@ -315,9 +315,9 @@ def test_the_kept_model_has_the_value_of_its_trial(
     real.base = {**BASE, "neighbour_weight": 0.0}  # score = vectors and bias, nothing else
     study = real.train("kept", 3)
     best = study.best_trial
-    write_report(real.places, "kept", tmp_path / "out")
-    Mirror(real.places, "kept").sync()
-    run = by_trial(real.places.tracking_uri)[best.number]
+    write_report(real.locations, "kept", tmp_path / "out")
+    Mirror(real.locations, "kept").sync()
+    run = by_trial(real.locations.tracking_uri)[best.number]
     folder = tmp_path / "fetched"
     folder.mkdir()
     for name, content in run.files.items():
@@ -350,11 +350,11 @@ def test_a_better_trial_takes_the_place_of_the_kept_one(tmp_path: Path) -> None:
     real = RealStudy(tmp_path)
     real.base = {**BASE, "lr": 0.01, "epochs": 1}
     study = real.train("kept", 1)
-    write_report(real.places, "kept", tmp_path / "out")
+    write_report(real.locations, "kept", tmp_path / "out")
     assert set(kept_names(study)) == {None, 0}
     better = real.train("kept", 8).best_trial
     assert better.number != 0, "the test needs a better trial"
-    write_report(real.places, "kept", tmp_path / "out")
+    write_report(real.locations, "kept", tmp_path / "out")
     assert set(kept_names(study)) == {None, better.number}
     runs = report_and_sync(real)
     assert runs[better.number] == MODEL
@@ -362,8 +362,8 @@ def test_a_better_trial_takes_the_place_of_the_kept_one(tmp_path: Path) -> None:
 
 
 def report_and_sync(real: RealStudy) -> dict[int | None, set[str]]:
-    Mirror(real.places, None).sync()
-    return {key: set(run.files) for key, run in by_trial(real.places.tracking_uri).items()}
+    Mirror(real.locations, None).sync()
+    return {key: set(run.files) for key, run in by_trial(real.locations.tracking_uri).items()}
 
 
 def test_a_model_that_came_out_differently_is_not_kept(
@@ -372,7 +372,7 @@ def test_a_model_that_came_out_differently_is_not_kept(
     real = RealStudy(tmp_path)
     study = real.train("kept", 2)
     monkeypatch.setattr("hpo.reporting.model_comparison.EXACT", -1.0)  # nothing counts as the same
-    said = write_report(real.places, "kept", tmp_path / "out")
+    said = write_report(real.locations, "kept", tmp_path / "out")
     assert said.is_kept
     number = study.best_trial.number
     lacking = rf"the model of trial {number} is not kept: trained again it has recall_at_10 \d\.\d+"
@@ -385,8 +385,8 @@ def test_a_report_that_cannot_be_kept_is_a_report(
 ) -> None:
     real = RealStudy(tmp_path)
     real.train("kept", 1)
-    artifact_folder(real.places.storage).write_text("a file")
-    assert main(["--storage", real.places.storage, "--out", str(tmp_path / "out")]) == 0
+    artifact_folder(real.locations.storage).write_text("a file")
+    assert main(["--storage", real.locations.storage, "--out", str(tmp_path / "out")]) == 0
     report, news, *_ = capsys.readouterr().out.splitlines()
     assert report == f"report of study kept: {tmp_path / 'out' / 'report.html'}"
     assert news.startswith("not kept: artifacts cannot be kept in ")
@@ -396,12 +396,12 @@ def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
     real = RealStudy(tmp_path)
     real.train("kept", 1)
     lacking = "not in MLflow: the study has no run there; make one with hpo.sync"
-    assert bring_into_mlflow(real.places, "kept") == lacking
-    assert stored_runs(real.places.tracking_uri) == []
-    elsewhere = Places(real.places.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
+    assert bring_into_mlflow(real.locations, "kept") == lacking
+    assert stored_runs(real.locations.tracking_uri) == []
+    elsewhere = Locations(real.locations.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
     assert bring_into_mlflow(elsewhere, "kept") == lacking
     assert not (tmp_path / "none.db").exists()
-    gone = bring_into_mlflow(Places(real.places.storage, "http://127.0.0.1:9"), "kept")
+    gone = bring_into_mlflow(Locations(real.locations.storage, "http://127.0.0.1:9"), "kept")
     assert gone.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
 
 
@@ -410,10 +410,10 @@ def test_a_sync_that_takes_long_is_not_waited_for(
 ) -> None:
     real = RealStudy(tmp_path)
     study = real.train("kept", 1)
-    Mirror(real.places, "kept").sync()
+    Mirror(real.locations, "kept").sync()
     monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
-    with exclusive(real.places.storage, study.study_name, role="sync"):
-        said = bring_into_mlflow(real.places, "kept")
+    with exclusive(real.locations.storage, study.study_name, role="sync"):
+        said = bring_into_mlflow(real.locations, "kept")
     assert said == "not in MLflow: the last sync was not waited for; bring it there with hpo.sync"
 
 
@@ -423,8 +423,8 @@ def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out.mkdir()
     (out / "importances.png").write_bytes(b"of an earlier study")
     (out / "mine.txt").write_text("stays")
-    places = ["--storage", real.places.storage, "--tracking-uri", real.places.tracking_uri]
-    assert main([*places, "--out", str(out)]) == 0
+    locations = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
+    assert main([*locations, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert f"report of study ../one: {out / 'report.html'}" in printed
     assert "not in MLflow: the study has no run there" in printed
@@ -446,9 +446,9 @@ def test_the_end_of_a_study_writes_its_report(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hpo.reporting.report.load_split", None)  # the data is there already
-    folder = report_folder(real.places, "shop")
+    folder = report_folder(real.locations, "shop")
     best = real.train("shop", 0).best_trial.number
-    said, news = report_at_end(real.places, "shop", whole, log=False).splitlines()
+    said, news = report_at_end(real.locations, "shop", whole, log=False).splitlines()
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
     assert news == f"kept: the model of trial {best}"
     assert {path.name for path in folder.iterdir()} == set(FILES)
@@ -458,12 +458,12 @@ def test_a_report_that_fails_costs_the_study_nothing(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    said = report_at_end(real.places, "shop", whole, log=True)
+    said = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: ModuleNotFoundError: ")
     assert "matplotlib" in said
     assert "Traceback" in caplog.text
     monkeypatch.setattr("hpo.reporting.report.REPORTS", "shop.csv")  # a file
-    said = report_at_end(real.places, "shop", whole, log=True)
+    said = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: the report cannot be written to")
 
 
@@ -473,12 +473,12 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     trials = read_trials(real.train("shop", 0))
     monkeypatch.setattr("hpo.reporting.report.SMALL_SECONDS", 0.0)
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 0.0)
-    said = report_at_end(real.places, "shop", whole, log=False)
+    said = report_at_end(real.locations, "shop", whole, log=False)
     assert re.fullmatch(r"no report yet: it would train for about \d+ s \(hpo.report\)", said)
     # three trainings are fewer than eleven
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 2.0)
     assert sum(trial.seconds for trial in trials) > 0
-    assert report_at_end(real.places, "shop", whole, log=False).startswith("report: ")
+    assert report_at_end(real.locations, "shop", whole, log=False).startswith("report: ")
 
 
 def test_nothing_complete(tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ def test_export_round_trip(
 ) -> None:
     study = real.train("shop", 0)
     csv, parquet = tmp_path / "deep" / "trials.csv", tmp_path / "trials.parquet"
-    code = main(["--storage", real.places.storage, "--csv", str(csv), "--parquet", str(parquet)])
+    code = main(["--storage", real.locations.storage, "--csv", str(csv), "--parquet", str(parquet)])
     assert code == 0
     assert capsys.readouterr().out.count("13 trials of study shop") == 2
     frame = pl.read_parquet(parquet)
@@ -534,6 +534,6 @@ def test_a_study_has_one_folder(study: str, folder: str) -> None:
 def test_a_folder_that_cannot_be_written(real: RealStudy, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match="cannot be written"):
-        main(["--storage", real.places.storage, "--csv", str(tmp_path / "file" / "all.csv")])
+        main(["--storage", real.locations.storage, "--csv", str(tmp_path / "file" / "all.csv")])
     with pytest.raises(StudyError, match="cannot be written"):
-        write_report(real.places, "shop", tmp_path / "file" / "out")
+        write_report(real.locations, "shop", tmp_path / "file" / "out")

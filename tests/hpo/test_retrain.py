@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError
 from hpo.promotion import promoter
 from hpo.promotion.outcome import Promotion
@@ -34,13 +34,13 @@ STRICT = {"must_beat": ["champion"], "max_loss": 0.0}
 
 
 def options(study: RealStudy) -> list[str]:
-    return ["--storage", study.places.storage, "--tracking-uri", study.places.tracking_uri]
+    return ["--storage", study.locations.storage, "--tracking-uri", study.locations.tracking_uri]
 
 
 def promoted(study: RealStudy, rules: dict[str, Any]) -> RealStudy:
     """Version 1 is the champion."""
     study.train("shop", n_trials=1, promotion=rules)
-    promote(study.places, "shop", order=dataclasses.replace(QUICK, force="the first one"))
+    promote(study.locations, "shop", order=dataclasses.replace(QUICK, force="the first one"))
     return study
 
 
@@ -56,7 +56,7 @@ def test_a_lock_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(promoter, "exclusive_registry", refuse)
     with (
         pytest.raises(PromotionError, match=r"x\.lock: Read-only file system; make .* --dry-run"),
-        promoter.changing_registry(Places(), print),
+        promoter.changing_registry(Locations(), print),
     ):
         pass
 
@@ -68,8 +68,8 @@ def test_unchanged_data_trains_nothing(
     monkeypatch.setattr(promoter, "refit", None)  # who trains fails
     assert retrain_main(options(real)) == 0
     assert "was made on" in capsys.readouterr().out
-    assert isinstance(retrain(real.places, dry_run=True), Unchanged)
-    assert len(versions(open_client(real.places.tracking_uri))) == 1
+    assert isinstance(retrain(real.locations, dry_run=True), Unchanged)
+    assert len(versions(open_client(real.locations.tracking_uri))) == 1
 
 
 def test_new_data_one_version_and_the_drift(
@@ -79,12 +79,12 @@ def test_new_data_one_version_and_the_drift(
     moved = real.data.with_name("moved.csv")
     real.data.unlink()
     grow(moved)
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     assert retrain_main([*options(real), "--data", str(moved), "--dry-run"]) == 0
     assert "Nothing was registered (--dry-run)\nnext: the same" in capsys.readouterr().out
     assert len(versions(client)) == 1
 
-    found = retrain(real.places, data=str(moved))
+    found = retrain(real.locations, data=str(moved))
     assert isinstance(found, Promotion)
     assert standing(found) == (2, True, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}
@@ -103,7 +103,7 @@ def test_new_data_one_version_and_the_drift(
     (run,) = (run for run in runs(client) if run.info.run_id == version.run_id)
     assert run.data.metrics["test_recall_at_10"] == found.test["recall_at_10"]
 
-    store = ModelStore(real.places.tracking_uri)
+    store = ModelStore(real.locations.tracking_uri)
     made = [
         Recipe.of_model(store.load(store.resolve(Reference("two-tower", None, n))), n)
         for n in ("1", "2")
@@ -111,7 +111,9 @@ def test_new_data_one_version_and_the_drift(
     assert (made[0].config, made[0].epochs) == (made[1].config, made[1].epochs)
     assert made[1].source.data.source == str(moved)
     monkeypatch.setattr(promoter, "refit", None)
-    assert isinstance(retrain(real.places), Unchanged)  # the new champion knows where its data is
+    assert isinstance(
+        retrain(real.locations), Unchanged
+    )  # the new champion knows where its data is
 
 
 def test_refused_once_then_forced_without_training(
@@ -121,7 +123,7 @@ def test_refused_once_then_forced_without_training(
     grow(real.data)
     assert retrain_main(options(real)) == 1
     assert "refused: its gain over champion (version 1)" in capsys.readouterr().out
-    client = open_client(real.places.tracking_uri)
+    client = open_client(real.locations.tracking_uri)
     assert holders(client) == {"champion": 1, "challenger": 2}
     monkeypatch.setattr(promoter, "refit", None)
     assert retrain_main(options(real)) == 1
@@ -136,7 +138,7 @@ def test_unrelated_data_never_takes_the_alias(real: RealStudy) -> None:
     promoted(real, EASY)
     other = dataclasses.replace(conveyor(), item_ids=tuple(f"x{i}" for i in range(30)))
     write_csv(real.data, other)
-    found = retrain(real.places)
+    found = retrain(real.locations)
     assert isinstance(found, Promotion)
     reason = "the champion (version 1) cannot be compared: it was trained on other users and items"
     assert standing(found) == (2, True, "challenger", reason, 1)
@@ -146,23 +148,23 @@ def test_unrelated_data_never_takes_the_alias(real: RealStudy) -> None:
 
 def test_no_champion_and_one_without_a_recipe(real: RealStudy, tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match="has no champion to retrain; promote a study first"):
-        retrain(real.places)
-    Registered(tmp_path, real.places.tracking_uri).add()
+        retrain(real.locations)
+    Registered(tmp_path, real.locations.tracking_uri).add()
     with pytest.raises(
         PromotionError, match=r"version 1\) was registered by an older hpo\.promote"
     ):
-        retrain(real.places)
+        retrain(real.locations)
 
 
 def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> None:
     promoted(real, EASY)
     trace = tmp_path / "trace"
-    folder = artifacts(open_client(real.places.tracking_uri), 1)
+    folder = artifacts(open_client(real.locations.tracking_uri), 1)
     for name in ("python_model.pkl", "model/data/model.pth", "recommender/python_model.pkl"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(pickle.dumps(Bomb(trace)))
     grow(real.data)
-    assert isinstance(retrain(real.places), Promotion)
+    assert isinstance(retrain(real.locations), Promotion)
     assert not trace.exists()
 
 
@@ -184,17 +186,17 @@ def test_killed_and_run_again(
     promoted(real, rules)
     grow(real.data)
     whole = dying(monkeypatch, 0)
-    retrain(copy_of(real.places, "whole"), force=force)
+    retrain(copy_of(real.locations, "whole"), force=force)
     names = whole[0].names
     registered = names.index("create_model_version") + 1
     for k in [*np.linspace(1, registered - 1, 3, dtype=int), *range(registered, len(names) + 1)]:
-        places = copy_of(real.places, f"killed-{k}")
+        locations = copy_of(real.locations, f"killed-{k}")
         dying(monkeypatch, int(k))
         with pytest.raises(KeyboardInterrupt):
-            retrain(places, force=force)
+            retrain(locations, force=force)
         dying(monkeypatch, 0)
-        retrain(places, force=force)
-        client = open_client(places.tracking_uri)
+        retrain(locations, force=force)
+        client = open_client(locations.tracking_uri)
         assert holders(client) == wanted
         assert sorted(int(one.version) for one in versions(client)) == [1, 2]
         assert {run.info.status for run in runs(client)} <= {"FINISHED", "FAILED"}

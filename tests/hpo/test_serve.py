@@ -53,8 +53,8 @@ def test_the_promoted_figures_can_be_recomputed_from_served_answers(tmp_path: Pa
     """The whole way: study, promotion, the real command, HTTP, Ctrl-C."""
     real = RealStudy(tmp_path)
     study = real.train("shop", n_trials=1)
-    promotion = promote(real.places, "shop")
-    options = ["--port", 0, "--tracking-uri", real.places.tracking_uri, "--as-measured"]
+    promotion = promote(real.locations, "shop")
+    options = ["--port", 0, "--tracking-uri", real.locations.tracking_uri, "--as-measured"]
     cache = str(tmp_path / "cache")
     server = start("hpo.serve", *options, cwd=tmp_path, RECSYS_CACHE=cache)
     assert server.stdout is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.override import Override
 from hpo.config.study_config import StudyConfig
 from hpo.config.toml_file import default_name, dump_study_config, load_study_config
@@ -151,17 +151,17 @@ def test_options_beat_the_environment_which_beats_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert Places.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
+    assert Locations.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert Places.resolve(None, None).tracking_uri == "http://127.0.0.1:5000"
-    assert Places.resolve(None, "sqlite:///x.db").tracking_uri == "sqlite:///x.db"
+    assert Locations.resolve(None, None).tracking_uri == "http://127.0.0.1:5000"
+    assert Locations.resolve(None, "sqlite:///x.db").tracking_uri == "sqlite:///x.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert Places.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
+    assert Locations.resolve(None, None).tracking_uri == "sqlite:///studies/mlflow.db"
 
 
 def test_empty_options_are_no_defaults() -> None:
     with pytest.raises(SettingsError) as caught:
-        Places.resolve("", " ", "")
+        Locations.resolve("", " ", "")
     assert [problem.partition(" is empty")[0] for problem in caught.value.problems] == [
         "--storage", "--tracking-uri", "--experiment-name",
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from hpo.config.study_config import StudyConfig
 from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.execution.ledger import Ledger
 from hpo.execution.scheduler import Scheduler
-from hpo.execution.summary import table
+from hpo.execution.summary import trial_table
 from hpo.search.samplers import derive_seed, make_sampler
 from hpo.study.candidates import default_candidate, top_candidates
 from hpo.study.lifecycle import load_study, open_study
@@ -251,7 +251,7 @@ def test_values_of_other_data_neither_win_nor_race_nor_stand_in_the_table(tmp_pa
     assert best is not None
     assert best.number == lower.trial.number
     assert [one.trial for one in top_candidates(study, 5)] == [lower.trial.number]
-    assert table(study, record).row_count == 1 + len(record.baselines)
+    assert trial_table(study, record).row_count == 1 + len(record.baselines)
 
 
 def queued(study: optuna.Study) -> list[dict]:

@@ -7,7 +7,7 @@ import shlex
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from hpo.config.locations import Places
+from hpo.config.locations import Locations
 from hpo.config.next_commands import command, next_lines
 from hpo.execution.running_trial import Ended
 from hpo.execution.summary import ending
@@ -32,7 +32,7 @@ def test_what_counts_is_not_called_failed() -> None:
         (TrialState.FAIL, "error"),
         (TrialState.PRUNED, "infeasible"),
     )
-    lines = ending(done, Ended("complete", 4), 4, Places(), None).splitlines()
+    lines = ending(done, Ended("complete", 4), 4, Locations(), None).splitlines()
     assert lines[:4] == [
         "4 of 4 trials finished (1 complete, 1 fail, 3 pruned)",
         "  1 infeasible, not trained, for instance: too large",
@@ -43,9 +43,11 @@ def test_what_counts_is_not_called_failed() -> None:
 
 def test_more_than_were_asked_for() -> None:
     done = study(*[(TrialState.COMPLETE, None)] * 4)
-    text = ending(done, Ended("complete", 4), 2, Places(), None)
+    text = ending(done, Ended("complete", 4), 2, Locations(), None)
     assert text.startswith("4 trials finished, 2 were asked for (4 complete)")
-    assert ending(study(), Ended("timeout", 0), 1, Places(), None).startswith("0 of 1 trial finish")
+    assert ending(study(), Ended("timeout", 0), 1, Locations(), None).startswith(
+        "0 of 1 trial finish"
+    )
 
 
 def test_long_commands_stand_on_lines_of_their_own() -> None:
@@ -59,11 +61,11 @@ def test_long_commands_stand_on_lines_of_their_own() -> None:
 
 
 def test_a_hidden_password_is_told_of_in_one_line() -> None:
-    hidden = Places(storage="postgresql+psycopg://me:secret@host/studies")
+    hidden = Locations(storage="postgresql+psycopg://me:secret@host/studies")
     lines = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, hidden, None)
     assert "secret" not in lines
     assert lines.count("put the password of the database in the place of ***") == 1
-    plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Places(), None)
+    plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Locations(), None)
     assert "password" not in plain
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpo.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure
-from hpo.reporting.model_comparison import BEST, DEFAULT, Comparison, Contender
+from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def values(found: Sequence[Contender]) -> Figure:
     return figure
 
 
-def segments(compared: Comparison) -> Figure:
+def segment_bars(compared: ModelComparison) -> Figure:
     """The objective by history length and by item popularity, one bar per model."""
     figure, (users, items) = new_figure(3.7, 1, 2)
     bench, found = compared.bench, compared.found
