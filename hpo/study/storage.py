@@ -25,6 +25,7 @@ from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
 from recsys.artifacts.sqlite import reading_url, sqlite_url
+from recsys.drafts import new_database
 
 BUSY_SECONDS = 60
 DAMAGE = ("malformed", "not a database")  # in what SQLite says
@@ -162,14 +163,10 @@ def storage_failures(study: Study | None = None) -> Iterator[None]:
 
 
 def _create_sqlite(path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
-        draft = Path(folder) / path.name
+    with new_database(path, ".optuna-") as draft:
         storage = _connect(sqlite_url(draft))
         storage.remove_session()
         storage.engine.dispose()  # the last connection folds the WAL into the file
-        for suffix in ("-wal", "-shm"):  # of a file deleted since: SQLite would play them back
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        draft.replace(path)
 
 
 def _storage(url: str, **engine: Any) -> RDBStorage:

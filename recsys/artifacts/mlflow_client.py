@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from recsys.errors import TrackingError
 from recsys.artifacts.sqlite import reading_url, sqlite_url, why_unreadable
+from recsys.drafts import new_database
+from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -176,12 +176,8 @@ def _make_database(path: Path) -> bool:
         if path.exists():
             return False
         print(f"preparing {path} (once; up to half a minute)", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-            draft = Path(folder) / path.name
+        with new_database(path, ".mlflow-") as draft:
             _migrate(draft, path.resolve().parent / "artifacts")
-            for suffix in ("-wal", "-shm", "-journal"):  # of a file deleted since: SQLite would
-                path.with_name(path.name + suffix).unlink(missing_ok=True)  # play them back here
-            draft.replace(path)
     return True
 
 

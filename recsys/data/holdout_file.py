@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from recsys.data.features import FEATURES, Features
 from recsys.data.interactions import Interactions
 from recsys.data.split import Holdout
+from recsys.drafts import replacing
 from recsys.errors import CheckpointError
 
 _COLUMNS = ("users", "items", "times", "weights")
@@ -63,10 +64,9 @@ def save_holdout(path: Path, holdout: Holdout) -> None:
         if features is not None:
             columns |= features.to_columns(name)
             meta[name] = features.facts()
-    draft = path.with_name(path.name + ".part")
     try:
-        save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: the training data cannot be written ({error})") from error
 

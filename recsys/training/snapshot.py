@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recsys.config import TrainConfig
+from recsys.drafts import replacing
 from recsys.errors import CheckpointError
 from recsys.evaluation.metrics import Metrics
 from recsys.training.epoch import EpochResult
@@ -43,15 +43,11 @@ def save_snapshot(
         raise CheckpointError(f"{path}: nothing to put aside before the first epoch")
     epochs = [dataclasses.asdict(result) for result in results]
     facts = json.dumps({"config": config.as_dict(), "epochs": epochs})
-    draft = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-        save_file(tensors, draft, metadata={KEY: facts})
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file(tensors, draft, metadata={KEY: facts})
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # the first error says more
-            draft.unlink()
         raise CheckpointError(f"{path}: the training cannot be put aside ({error})") from error
 
 
