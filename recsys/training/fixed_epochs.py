@@ -1,4 +1,4 @@
-"""Training a config for a fixed number of epochs: no early stop, so no luck in where it stopped."""
+"""Training for a fixed number of epochs: no early stop, so no luck in the choice of the epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from recsys.training.trainer import Trainer
 
 
 def train(seen: Interactions, config: TrainConfig, epochs: int, device: torch.device) -> TwoTower:
-    """A model that has learned from `seen` for exactly `epochs` epochs.
+    """Return a model trained on `seen` for exactly `epochs` epochs.
+
+    Args:
+        seen: the interactions to learn from.
+        config: hyperparameters; its `epochs` and `patience` are ignored.
+        epochs: passes over all users.
+        device: device of the training.
 
     Raises:
         DivergedError: the loss is not finite.
