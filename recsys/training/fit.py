@@ -109,7 +109,7 @@ class Fit:
         try:
             self._trainer.restore(state)
         except ValueError as error:
-            raise CheckpointError(f"{path}: is of another training: {error}") from error
+            raise CheckpointError(f"{path}: belongs to another training: {error}") from error
         self._results = results
         self.best = max(results, key=self._value)
         names = [name for name in state if name.startswith("best.")]

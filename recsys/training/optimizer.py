@@ -75,7 +75,7 @@ class TableAdam:
 
     @staticmethod
     def _part(state: Tables, rows: Tables) -> Tables:
-        """Return copies of the given rows of each table; a table without rows is returned as it is."""
+        """Return copies of the given rows of each table; tables without rows are not copied."""
         return {
             name: table.index_select(0, rows[name]) if name in rows else table
             for name, table in state.items()

@@ -42,7 +42,7 @@ def save_snapshot(
         CheckpointError: the file cannot be written, or there is no epoch to continue from.
     """
     if not results:
-        raise CheckpointError(f"{path}: nothing to put aside before the first epoch")
+        raise CheckpointError(f"{path}: nothing to save before the first epoch")
     epochs = [dataclasses.asdict(result) for result in results]
     facts = json.dumps({"config": config.as_dict(), "epochs": epochs})
     draft = path.with_name(path.name + ".part")
@@ -101,7 +101,7 @@ def _read(
             for values in facts["epochs"]
         ]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: no training that was put aside ({error})") from error
+        raise CheckpointError(f"{path}: no readable snapshot of a training ({error})") from error
     if facts["config"] != config.as_dict():
-        raise CheckpointError(f"{path}: is of a training with another config")
+        raise CheckpointError(f"{path}: belongs to a training with another config")
     return results, state

@@ -145,7 +145,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged weights, farther in early steps so that they forget the initial weights."""
+        """Move the averaged weights, farther in early steps so that initial weights fade."""
         since = range(self._steps - self._average_every + 1, self._steps + 1)
         decay = math.prod(min(self._config.average, step / (step + 5)) for step in since)
         slow: list[Tensor] = list(self.model.parameters())
