@@ -1,4 +1,4 @@
-"""The command-line flags about data, the same in every command. Imports nothing heavy."""
+"""Command-line flags of data and split, the same in every command; no heavy imports."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def add_data_arguments(
     """Add --data (or --data-root), the columns, --repeats, --item-features, --user-features.
 
     Args:
-        parser: gets the flags.
-        source: default of --data; None if a study file or a stored study knows better, and then
+        parser: the parser to extend.
+        source: default of --data; None if a study file or a stored study provides it, and then
             --repeats and the features have no default either.
-        where: how the help names that default.
+        where: name of that default in the help.
     """
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -56,7 +56,7 @@ def add_data_arguments(
 
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --split and --eval-users, without defaults: study files and `split` know them."""
+    """Add --split and --eval-users without defaults; study files and `split` have them."""
     from recsys.data.split import EVAL_USERS, Method
 
     group = parser.add_argument_group("split")
@@ -76,16 +76,17 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, without blanks."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def dataset_from(args: argparse.Namespace) -> Dataset:
-    """Load what the parsed flags name, with the features they name.
+    """Return the data set that the parsed flags name, with the features they name.
 
     Raises:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
     """
-    # Here, not above: polars takes a quarter of a second that --help must not cost.
+    # Imported here, because polars takes a quarter of a second that --help must not cost.
     from recsys.datasets.features import with_features
     from recsys.datasets.registry import load_dataset
     from recsys.readers.reader import Columns

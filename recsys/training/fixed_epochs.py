@@ -1,4 +1,4 @@
-"""Training a config for a fixed number of epochs: no early stop, so no luck in where it stopped."""
+"""Training for a fixed number of epochs: no early stop, so no luck in the choice of the epoch."""
 
 from __future__ import annotations
 

@@ -81,9 +81,9 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
             other.resume(path)
         assert [r.metrics for r in other] == [r.metrics for r in Fit(smaller, SMALL, CPU)]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="no training that was put aside"):
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
         Fit(data, SMALL, CPU).resume(path)
-    with pytest.raises(CheckpointError, match="no training that was put aside"):
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
         Fit(data, SMALL, CPU).resume(tmp_path / "missing")
 
 
