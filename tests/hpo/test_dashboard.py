@@ -304,3 +304,42 @@ def test_a_tracking_server_is_not_started_twice(
         )
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def post_traces(address: str, body: bytes, **headers: str) -> int:
+    """Status of an OTLP export as protobuf."""
+    request = urllib.request.Request(f"{address}/v1/traces", data=body, headers=headers)
+    request.add_header("Content-Type", "application/x-protobuf")
+    request.add_header("x-mlflow-experiment-id", "0")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def one_span() -> bytes:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add()
+    span.trace_id, span.span_id, span.name = os.urandom(16), os.urandom(8), "planted"
+    span.start_time_unix_nano, span.end_time_unix_nano = (
+        1_700_000_000 * 10**9,
+        1_700_000_001 * 10**9,
+    )
+    return request.SerializeToString()
+
+
+@pytest.mark.slow
+def test_mlflow_takes_nothing_from_other_sites(tracking_server: TrackingServer) -> None:
+    """Of its own, MLflow asks under /api/ and /ajax-api/ alone who sent a request."""
+    address, own = tracking_server.uri, tracking_server.uri
+    for origin in ("http://evil.example", "null", "http://127.0.0.1.evil.example"):
+        assert post_traces(address, one_span(), Origin=origin) == 403
+        for path in ("/", "/v1/traces", "/api/2.0/mlflow/experiments/search?max_results=1"):
+            assert ask(address + path, Origin=origin).status == 403
+    assert post_traces(address, one_span(), Host="evil.example") == 403
+    assert post_traces(address, one_span(), Origin=own) == 200
+    assert post_traces(address, one_span()) == 200
+    assert ask(address, Origin=own).status == 200
