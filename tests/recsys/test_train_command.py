@@ -175,18 +175,17 @@ def test_evaluate_finds_named_data_itself(
     assert "on demo," in capsys.readouterr().out
 
 
-def test_what_reading_left_out_stands_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_reading_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"u{n % 20},i{n * 7 % 31},{n},x" for n in range(200)]
     (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id,when_it_was,note", *rows, *rows]))
     flags = ["--data", str(tmp_path / "log.csv"), "--artifacts", str(tmp_path / "a"), *TINY]
     assert train.main(flags) == 0
-    first, second, third = capsys.readouterr().out.splitlines()[:3]
-    assert first.startswith("read        400 rows; ")
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert first.startswith("read: 400 rows; ")
     assert first.endswith("columns not used: 'when_it_was', 'note'")
-    assert second.startswith("no times    no column is recognised")
-    assert third.startswith("data        log")
+    assert second.startswith("no times: no column is recognised")
+    assert out.startswith("data        log")
 
 
 def test_what_reading_did_is_told_on_stderr_in_both_commands(
