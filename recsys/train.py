@@ -61,9 +61,6 @@ def main(argv: Sequence[str]) -> int:
             eval_users=EVAL_USERS if args.eval_users is None else args.eval_users,
             given=dataset.parts,
         )
-    for note in dataset.notes:
-        label, _, text = note.partition(": ")
-        print(f"{label:12}{text}")
     print(f"data        {dataset.name}: {counts_line(parts)}")
     for line in feature_lines(parts.interactions):
         print(line)

@@ -1,7 +1,7 @@
 """StudyConfig: all that defines a study.
 
-Only hpo/study_file.py reads study files. What one field cannot know (base against space,
-conditions, warm starts) is in hpo/checks.py.
+Only hpo/config/toml_file.py reads study files. What one field cannot know (base against space,
+conditions, warm starts) is in hpo/config/validation.py.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo.config.study_config import StudyConfig
+from hpo.config.validation import check
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
@@ -28,10 +29,11 @@ from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
 from hpo.study.data import as_stored, load_data
 from hpo.study.environment import environment
-from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study
+from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord, best_complete, comparable
-from hpo.study.storage import open_storage, parking_place, storage_failures
+from hpo.study.settling import settled
+from hpo.study.storage import open_storage, parking_place, storage_failures, storage_if_there
 from hpo.study.warm_starts import with_best_of
 from recsys.cli.entry import INTERRUPTED
 from recsys.cli.formatting import sample_line
@@ -103,6 +105,7 @@ EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminat
 @storage_failures()
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
+    check(request.config)
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)
@@ -145,10 +148,15 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     locations, people = request.locations, speech.people
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
+    storage = storage_if_there(locations.storage)
+    stored = stored_record(storage, name) if storage else None
+    config, lines = settled(config, split.interactions, stored)
+    for line in lines:
+        people.print(line)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
-    storage = open_storage(locations.storage)
+    storage = storage or open_storage(locations.storage)  # a refused study leaves no file
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, people.print)
 

@@ -109,6 +109,11 @@ def load_study(storage: RDBStorage, name: str | None) -> Study:
     return optuna.load_study(study_name=name or names[-1], storage=storage)
 
 
+def stored_record(storage: RDBStorage, name: str) -> StudyRecord | None:
+    """Return the record of the study `name`, or None if hpo made none of that name."""
+    return StudyRecord.of(load_study(storage, name)) if name in hpo_studies(storage) else None
+
+
 def hpo_studies(storage: RDBStorage) -> list[str]:
     """Names of the studies made by hpo, oldest first."""
     # not optuna.get_all_study_summaries: it reads every trial, 2 s at 1,000 of them

@@ -109,6 +109,16 @@ def open_storage(url: str) -> RDBStorage:
         return _connect(url)
 
 
+def storage_if_there(url: str) -> RDBStorage | None:
+    """Return the Optuna storage at `url`, or None where that would make an SQLite file.
+
+    Raises:
+        SettingsError: as `open_storage`.
+    """
+    path = sqlite_path(url)
+    return open_storage(url) if path is None or path.exists() else None
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether Optuna says that a study is no longer in its storage."""
     return isinstance(error, KeyError) and error.args == (NOT_FOUND_MSG,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _names(text: str) -> tuple[str, ...]:
 def dataset_from(args: argparse.Namespace) -> Dataset:
     """Return the data set that the parsed flags name, with the features they name.
 
+    Prints to stderr what reading left out or took for something else.
+
     Raises:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
     """
@@ -93,4 +96,6 @@ def dataset_from(args: argparse.Namespace) -> Dataset:
 
     columns = Columns(user=args.user_col, item=args.item_col, time=args.time_col)
     dataset = load_dataset(args.data, columns=columns, repeats=args.repeats)
+    for note in dataset.notes:
+        print(note, file=sys.stderr, flush=True)
     return with_features(dataset, items=args.item_features, users=args.user_features)

@@ -164,6 +164,15 @@ def test_whole_numbers_written_as_floats_are_integers_and_told(tmp_path):
     assert data.notes == ("ids: 'user', 'item': whole numbers written as floats, read as integers",)
 
 
+def test_quotes_are_no_part_of_an_id(tmp_path):
+    rows = '"12",a\n12,b\n"007","a"\n7,b\n'
+    data = read_dataset(write(tmp_path, "log.csv", "user,item\n" + rows)).interactions
+    assert data.user_ids == ("007", "12", "7")
+    assert pairs(data) == [("007", "a"), ("12", "a"), ("12", "b"), ("7", "b")]
+    file = write(tmp_path, "floats.csv", 'user,item\n"12.0",a\n"13.0",b\n')
+    assert read_dataset(file).interactions.user_ids == ("12", "13")
+
+
 def test_versions_stay_as_they_are_written(tmp_path):
     file = write(tmp_path, "log.csv", "user,item\na,1.0\nb,1.5\n")
     assert read_dataset(file).interactions.item_ids == ("1.0", "1.5")
