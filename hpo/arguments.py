@@ -79,6 +79,17 @@ def add_moved_data_argument(parser: argparse.ArgumentParser, whose: str = "study
     )
 
 
+def add_spreadsheet_argument(parser: argparse.ArgumentParser) -> None:
+    """--spreadsheet-safe of commands that write CSV with ids and other text of users."""
+    parser.add_argument(
+        "--spreadsheet-safe",
+        action="store_true",
+        help="put ' before text in CSV that begins like a formula (=, +, -, @, tab, line break), "
+        "for files that Excel or the like will open; numbers and Parquet stay exact (default: text "
+        "is written as it is, and a spreadsheet would run such an id)",
+    )
+
+
 def add_host_arguments(parser: argparse.ArgumentParser) -> None:
     """--host and --allowed-host of commands that serve."""
     parser.add_argument(

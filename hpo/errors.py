@@ -3,6 +3,7 @@
 HpoError
 ├── SettingsError    a study file or an option is wrong (exit code 2)
 ├── StudyError       the study cannot be opened or continued as asked (exit code 2)
+├── NoStoreError     there is no MLflow store where one is needed (exit code 2)
 ├── StudyStopped     the study ended early: trials keep failing, or its lock is lost (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
 ├── Parked           a training was put aside, as asked
@@ -29,6 +30,12 @@ class SettingsError(Problems, HpoError):
 
 class StudyError(Problems, HpoError):
     """The study does not exist, belongs to other data, or has another owner."""
+
+
+class NoStoreError(HpoError):
+    """There is no MLflow database yet where a command wants to read one."""
+
+    exit_code = 2
 
 
 class StudyStopped(HpoError):

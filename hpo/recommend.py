@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hpo.arguments import add_model_arguments
+from hpo.arguments import add_model_arguments, add_spreadsheet_argument
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "--out", required=True, type=Path, metavar="FILE", help="ends in .parquet or .csv"
     )
     result.add_argument("--k", type=int, default=10, help="items each (default: %(default)s)")
+    add_spreadsheet_argument(result)
     add_model_arguments(result)
     return result
 
@@ -41,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises:
         SettingsError, RequestError: an option is wrong.
+        NoStoreError: the MLflow database is missing.
         ModelRefused, CheckpointError: there is no model, or not the one that was registered.
         TrackingError: MLflow does not answer.
     """
@@ -63,7 +65,14 @@ def main(argv: Sequence[str]) -> int:
     recommender = open_recommender(stored, as_measured=options.as_measured, exact=True)
     users = read_users(options.users, recommender)
     start = time.perf_counter()
-    write_top(recommender, users, options.k, options.out, progress_line(len(users), start))
+    write_top(
+        recommender,
+        users,
+        options.k,
+        options.out,
+        progress_line(len(users), start),
+        spreadsheet_safe=options.spreadsheet_safe,
+    )
     seconds = time.perf_counter() - start
     unknown = f", {len(users.unknown):,} of them unknown (popular items)" if users.unknown else ""
     print(

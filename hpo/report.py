@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_moved_data_argument, add_place_arguments
+from hpo.arguments import (
+    add_moved_data_argument,
+    add_place_arguments,
+    add_spreadsheet_argument,
+)
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 from recsys.messages import count
@@ -31,25 +35,25 @@ def main(argv: Sequence[str]) -> int:
         from hpo.reporting.export import check_files
 
         check_files(options.csv, options.parquet)
-        _export(locations, options.study_name, options.csv, options.parquet)
+        _export(locations, options)
         if options.out is None:
             return 0
     return run_report(locations, options.study_name, options.out, data=options.data)
 
 
-def _export(
-    locations: Locations, study_name: str | None, csv: Path | None, parquet: Path | None
-) -> None:
+def _export(locations: Locations, options: argparse.Namespace) -> None:
     from hpo.reporting.export import STDOUT, trial_frame, write_frame
     from hpo.study.lifecycle import load_study
     from hpo.study.records import StudyRecord
     from hpo.study.storage import existing_storage
     from hpo.study.trial_rows import read_trials
 
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_study(existing_storage(locations.storage), options.study_name)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
-    written = write_frame(frame, csv, parquet)
+    written = write_frame(
+        frame, options.csv, options.parquet, spreadsheet_safe=options.spreadsheet_safe
+    )
     for path in written:
         line = f"{path}: {count(len(frame), 'trial')} of study {study.study_name}"
         print(line, file=sys.stderr if STDOUT in written else sys.stdout)
@@ -76,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"write all trials there (.{name}){more} and no report unless --out is given",
         )
+    add_spreadsheet_argument(result)
     add_moved_data_argument(result)
     return result
 

@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises:
         SettingsError: the port is taken, or --model is no model URI.
+        NoStoreError: the MLflow database is missing.
         ModelRefused, CheckpointError: there is no model, or not the one that was registered.
         TrackingError: MLflow does not answer.
     """

@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     either.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; print what differs, exit code 3 if anything does",
+        help="write nothing; print what differs, exit code 3 if anything does, 2 if there is no "
+        "MLflow store",
     )
     return result
 

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Self
 
-from hpo.errors import SettingsError
+from hpo.errors import NoStoreError, SettingsError
+from recsys.artifacts.mlflow_client import sqlite_file
 
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 
@@ -66,4 +67,24 @@ class Locations:
             experiment or cls.experiment,
             (dashboard or cls.dashboard_url).rstrip("/"),
             mlflow.rstrip("/") if mlflow else None,
+        )
+
+
+def has_store(tracking_uri: str) -> bool:
+    """Return True unless MLflow's SQLite database is missing; a server is not asked."""
+    file = sqlite_file(tracking_uri)
+    return file is None or file.exists()
+
+
+def require_store(tracking_uri: str) -> None:
+    """Refuse an MLflow store that does not exist, before anything would make an empty one.
+
+    Raises:
+        NoStoreError: its SQLite database is missing.
+    """
+    if not has_store(tracking_uri):
+        raise NoStoreError(
+            f"{sqlite_file(tracking_uri)}: there is no MLflow store; python -m hpo.run makes it, "
+            "python -m hpo.promote registers the first model in it; or say with --tracking-uri "
+            "where it is"
         )

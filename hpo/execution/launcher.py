@@ -185,8 +185,8 @@ def _conclude(
     """Tell what came out, then do what follows; the exit code."""
     study, record, people = opened.study, opened.record, speech.people
     n_trials = opened.config.n_trials
-    people.print(summary.trial_table(study, record))
-    people.print(summary.best_config(study, record), end="")
+    for table in summary.result_tables(study, record, people):
+        people.print(table)
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
         told = sample_line(split, best.value, record.config.objective)

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
 from rich.table import Table
 
 from hpo.config.locations import Locations
 from hpo.config.next_commands import _shown, command, next_lines
 from hpo.config.search_space import SearchSpace
 from hpo.execution.running_trial import Ended
-from hpo.study.records import Outcome, StudyRecord, best_complete, comparable
+from hpo.study.records import Outcome, StudyRecord, comparable
 from hpo.tracking.urls import dashboard_path, experiments_address, mlflow_base
 from recsys.errors import TrackingError
 from recsys.messages import count
 
 SHOWN_TRIALS = 5
-MAX_COLUMNS = 3  # more do not fit 80 characters
+UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Locations) -> str:
@@ -48,19 +49,37 @@ def _features(record: StudyRecord) -> str:
     return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
 
 
-def trial_table(study: Study, record: StudyRecord) -> Table:
-    """The best trials, trial 0 (the defaults) and the baselines, on validation."""
-    names, objective = _columns(record), record.config.objective
+def result_tables(study: Study, record: StudyRecord, console: Console) -> list[Table]:
+    """Return the final table with all hyperparameters; they go below it where it is too narrow.
+
+    Args:
+        study: with trials.
+        record: of the study.
+        console: where the tables are printed; its width decides.
+    """
+    whole = trial_table(study, record, tuple(record.config.space))
+    unlimited = console.options.update(max_width=UNLIMITED)
+    if console.measure(whole, options=unlimited).maximum <= console.width:
+        return [whole]
+    return [trial_table(study, record), _parameters(study, record)]
+
+
+def trial_table(study: Study, record: StudyRecord, names: Sequence[str] = ()) -> Table:
+    """Return the best trials, trial 0 (the defaults) and the baselines, on validation.
+
+    Args:
+        study: with trials.
+        record: of the study.
+        names: hyperparameters that get a column.
+    """
+    objective = record.config.objective
     result = Table(title=f"study {study.study_name}: {objective} on validation")
     for heading_ in ("trial", objective, "best epoch", "seconds", *names):
         result.add_column(heading_, justify="right", no_wrap=True)
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
-    for trial in ranked[:SHOWN_TRIALS]:
-        result.add_row(*_row(trial, names), style="bold" if trial is ranked[0] else None)
-    space = SearchSpace(record.config)
-    default = next((trial for trial in ranked if space.is_default(trial.params)), None)
-    if default is not None and default not in ranked[:SHOWN_TRIALS]:
+    best, default = _shown_trials(study, record)
+    for trial in best:
+        result.add_row(*_row(trial, names), style="bold" if trial is best[0] else None)
+    if default is not None:
         result.add_section()
         result.add_row(*_row(default, names, " (defaults)"))
     result.add_section()
@@ -69,19 +88,27 @@ def trial_table(study: Study, record: StudyRecord) -> Table:
     return result
 
 
-def _columns(record: StudyRecord) -> list[str]:
-    """The parameters, if there are few enough to stand side by side."""
-    names = list(record.config.space)
-    return names if len(names) <= MAX_COLUMNS else []
+def _shown_trials(
+    study: Study, record: StudyRecord
+) -> tuple[list[FrozenTrial], FrozenTrial | None]:
+    """Return the best trials, then the default configuration unless it is one of them."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
+    best, space = ranked[:SHOWN_TRIALS], SearchSpace(record.config)
+    default = next((trial for trial in ranked if space.is_default(trial.params)), None)
+    return best, None if default in best else default
 
 
-def best_config(study: Study, record: StudyRecord) -> str:
-    """The best trial's parameters on one line, where the table has no room; else nothing."""
-    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
-    if best is None or _columns(record):
-        return ""
-    params = " ".join(f"{name}={value:.4g}" for name, value in best.params.items())
-    return f"trial {best.number}: {params}\n"
+def _parameters(study: Study, record: StudyRecord) -> Table:
+    """Return each shown trial with its hyperparameters, broken between them only."""
+    result = Table.grid(padding=(0, 2, 0, 0))
+    result.add_column(no_wrap=True)
+    result.add_column()
+    best, default = _shown_trials(study, record)
+    for trial in [*best, *([default] if default else [])]:
+        params = " ".join(f"{name}={value:.4g}" for name, value in trial.params.items())
+        result.add_row(f"trial {trial.number}", params)
+    return result
 
 
 def where(study: Study, locations: Locations, *, tracking: bool) -> str:
@@ -91,7 +118,7 @@ def where(study: Study, locations: Locations, *, tracking: bool) -> str:
     return f"{command('dashboard', study.study_name, locations)}  shows it at {' and '.join(pages)}"
 
 
-def _row(trial: FrozenTrial, names: list[str], mark: str = "") -> list[str]:
+def _row(trial: FrozenTrial, names: Sequence[str], mark: str = "") -> list[str]:
     outcome = Outcome.of(trial)
     epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
     params = [f"{trial.params[name]:.4g}" if name in trial.params else "" for name in names]

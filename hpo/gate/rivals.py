@@ -56,6 +56,7 @@ def load_champion(tracking_uri: str, model: str, version: int) -> Champion:
     champion that nothing can be compared with.
 
     Raises:
+        NoStoreError: the MLflow database is missing.
         TrackingError: MLflow does not answer.
     """
     store = ModelStore(tracking_uri)

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
-from hpo.errors import PromotionError
+from hpo.config.locations import Locations, require_store
 from hpo.gate.race import Race, run_race
 from hpo.gate.refit import Occasion
 from hpo.gate.rivals import check_baselines
@@ -25,7 +24,7 @@ from hpo.study.candidates import Candidate, default_candidate, top_candidates
 from hpo.study.data import load_split
 from hpo.study.lifecycle import load_study
 from hpo.study.storage import existing_storage
-from recsys.artifacts.mlflow_client import sqlite_file, tracking_errors
+from recsys.artifacts.mlflow_client import tracking_errors
 from recsys.cli.formatting import default_device
 from recsys.data.split import Split
 
@@ -79,14 +78,12 @@ def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple
     """Make the previous champion the champion again, see `hpo.registry.versions.rollback`.
 
     Raises:
-        PromotionError: there is no previous champion, or no MLflow store.
+        PromotionError: there is no previous champion.
+        NoStoreError: the MLflow database is missing.
         TrackingError: MLflow does not answer.
     """
-    promoter = Promoter(locations, None, say)
-    if not promoter.has_store:
-        file = sqlite_file(locations.tracking_uri)
-        raise PromotionError(f"{file}: no MLflow store there; say where it is with --tracking-uri")
-    client = promoter.client
+    require_store(locations.tracking_uri)
+    client = Promoter(locations, None, say).client
     with (
         changing_registry(locations, say),
         tracking_errors(locations.tracking_uri),

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
+from hpo.config.locations import Locations, has_store
 from hpo.errors import PromotionError, TrackingError
 from hpo.gate.refit import Occasion, refit
 from hpo.gate.rivals import Champion, load_champion
@@ -20,7 +20,7 @@ from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_versio
 from hpo.registry import versions as registry
 from hpo.registry.recipe import Recipe
 from hpo.study.locks import exclusive_registry
-from recsys.artifacts.mlflow_client import open_client, sqlite_file, tracking_errors
+from recsys.artifacts.mlflow_client import open_client, tracking_errors
 from recsys.data.split import Split
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Promoter:
     @property
     def has_store(self) -> bool:
         """False if MLflow's database does not exist yet."""
-        file = sqlite_file(self.locations.tracking_uri)
-        return file is None or file.exists()
+        return has_store(self.locations.tracking_uri)
 
     def find(self, tags: Mapping[str, str]) -> ModelVersion | None:
         """The oldest version that carries all these tags; None if there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hpo.config.locations import Locations
+from hpo.config.locations import Locations, require_store
 from hpo.errors import PromotionError
 from hpo.gate.drift import measure_drift
 from hpo.gate.refit import Occasion
@@ -49,12 +49,14 @@ def retrain(
         say: is told how it goes on.
 
     Raises:
+        NoStoreError: the MLflow database is missing.
         PromotionError: there is no champion, or it does not say how it was made.
         DataError: the data cannot be read.
         SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
         DivergedError: the training diverges.
         TrackingError: MLflow does not answer.
     """
+    require_store(locations.tracking_uri)
     promoter = Promoter(locations, force, say)
     if dry_run:
         return _retrain(promoter, data, dry_run=True)

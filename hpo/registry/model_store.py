@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hpo.config.locations import require_store
 from hpo.errors import HpoError, SettingsError
 from recsys.artifacts.checkpoint import Checkpoint, load
 from recsys.artifacts.checkpoint_files import META, sha256
-from recsys.artifacts.mlflow_client import open_client, public_uri, sqlite_file, tracking_errors
+from recsys.artifacts.mlflow_client import open_client, public_uri, tracking_errors
 from recsys.datasets.registry import cache_folder
 from recsys.retrieval.index_builder import with_index
 from recsys.retrieval.recommender import Recommender
@@ -81,16 +82,12 @@ class ModelStore:
             deleted at any time. None: `models` in the user's cache folder.
 
     Raises:
-        TrackingError: no MLflow store there.
+        NoStoreError: the MLflow database is missing.
+        TrackingError: it cannot be opened.
     """
 
     def __init__(self, tracking_uri: str, cache: Path | None = None) -> None:
-        file = sqlite_file(tracking_uri)
-        if file is not None and not file.exists():
-            raise ModelRefused(
-                f"{file}: no MLflow store there; promote a model with python -m hpo.promote, "
-                "or say where it is with --tracking-uri"
-            )
+        require_store(tracking_uri)
         self._uri = tracking_uri
         self._client: MlflowClient = open_client(tracking_uri)
         self._cache = cache or cache_folder() / "models"

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 from hpo.errors import SettingsError, StudyError
 from hpo.study.trial_rows import TrialRow
 from recsys.cli.output_file import check_suffix, draft_of, is_special
+from recsys.cli.spreadsheet import without_formulas
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -60,15 +61,22 @@ def check_files(csv: Path | None, parquet: Path | None) -> None:
         raise SettingsError("--parquet -: Parquet is no text; give a file, or --csv -")
 
 
-def write_frame(frame: pl.DataFrame, csv: Path | None, parquet: Path | None) -> list[Path]:
+def write_frame(
+    frame: pl.DataFrame, csv: Path | None, parquet: Path | None, *, spreadsheet_safe: bool = False
+) -> list[Path]:
     """Write the files that are asked for, each under another name first; returns them.
 
-    CSV for `-` goes to stdout.
+    Args:
+        frame: the table.
+        csv: `-` is stdout.
+        parquet: never changed by spreadsheet_safe.
+        spreadsheet_safe: quote text in CSV that a spreadsheet would run.
 
     Raises:
         StudyError: a file cannot be written there.
     """
-    writers = ((csv, frame.write_csv), (parquet, frame.write_parquet))
+    shown = without_formulas(frame) if spreadsheet_safe else frame
+    writers = ((csv, shown.write_csv), (parquet, frame.write_parquet))
     return [_write(path, write) for path, write in writers if path is not None]
 
 

@@ -13,6 +13,7 @@ from polars.io.plugins import register_io_source
 from hpo.errors import HpoError, SettingsError
 from hpo.serving.user_files import user_ids
 from recsys.cli.output_file import check_suffix, draft_of
+from recsys.cli.spreadsheet import without_formulas
 from recsys.readers.ids import whole_number
 from recsys.retrieval.recommender import Recommender
 from recsys.retrieval.requests import check_k
@@ -80,7 +81,13 @@ def _position(recommender: Recommender, user_id: str) -> int | None:
 
 
 def write_top(
-    recommender: Recommender, users: Users, k: int, path: Path, progress: Callable[[int], None]
+    recommender: Recommender,
+    users: Users,
+    k: int,
+    path: Path,
+    progress: Callable[[int], None],
+    *,
+    spreadsheet_safe: bool = False,
 ) -> None:
     """Write columns user_id, rank (from 1), item_id, score, source; known users come first.
 
@@ -92,11 +99,14 @@ def write_top(
         k: items each, fewer where the catalogue ends.
         path: .parquet or .csv.
         progress: is told how many users are done, from a thread of Polars.
+        spreadsheet_safe: quote text in CSV that a spreadsheet would run.
 
     Raises:
         HpoError: the file cannot be written.
     """
     check_k(k)
+    suffix = path.suffix.lower()
+    is_quoted = spreadsheet_safe and suffix == ".csv"
 
     def rows(
         with_columns: Sequence[str] | None,
@@ -105,12 +115,13 @@ def write_top(
         batch_size: int | None,
     ) -> Iterator[pl.DataFrame]:
         del with_columns, predicate, n_rows, batch_size  # a sink wants everything
-        yield from _tables(recommender, users, k, progress)
+        tables = _tables(recommender, users, k, progress)
+        yield from map(without_formulas, tables) if is_quoted else tables
 
     table = register_io_source(rows, schema=SCHEMA)
     try:
         with draft_of(path, ".recommend-") as draft:
-            getattr(table, WRITERS[path.suffix.lower()])(draft)
+            getattr(table, WRITERS[suffix])(draft)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise HpoError(f"--out {path}: cannot be written ({error})") from None
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
+from hpo.config.locations import Locations, has_store
 from hpo.errors import HpoError
 from hpo.study.storage import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
@@ -23,7 +23,7 @@ from hpo.study.artifacts import REPORT
 from hpo.study.lifecycle import load_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import existing_storage
-from recsys.artifacts.mlflow_client import sqlite_file, tracking_errors
+from recsys.artifacts.mlflow_client import tracking_errors
 
 MAX_WAIT_SECONDS = 60.0
 
@@ -135,8 +135,7 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> str:
 
 
 def _has_run(locations: Locations, study_name: str) -> bool:
-    path = sqlite_file(locations.tracking_uri)
-    if path is not None and not path.exists():
+    if not has_store(locations.tracking_uri):
         return False
     uid = StudyRecord.of(load_study(existing_storage(locations.storage), study_name)).uid
     client = open_client(locations.tracking_uri)

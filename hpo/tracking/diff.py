@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.locations import Locations
+from hpo.config.locations import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial
-from recsys.artifacts.mlflow_client import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,10 +40,11 @@ def differences(
 
     MLflow's exceptions pass through. Costs a request per metric of each run, and one per run with
     artifacts.
+
+    Raises:
+        NoStoreError: the MLflow database is missing.
     """
-    path = sqlite_file(locations.tracking_uri)
-    if path is not None and not path.exists():
-        return [f"{path}: there is no MLflow store"]
+    require_store(locations.tracking_uri)
     client = connect(locations.tracking_uri)
     experiment = client.get_experiment_by_name(locations.experiment)
     if experiment is None or experiment.lifecycle_stage == "deleted":

@@ -169,6 +169,7 @@ class Mirror:
         """Every difference between MLflow and the storage, a line each; nothing is written.
 
         Raises:
+            NoStoreError: the MLflow database is missing.
             TrackingError: as `sync`.
         """
         with self._lock(), tracking_errors(self._places.tracking_uri):

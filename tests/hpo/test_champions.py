@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from hpo.config.locations import Locations
-from hpo.errors import PromotionError, SettingsError, TrackingError
+from hpo.errors import NoStoreError, PromotionError, SettingsError, TrackingError
 from hpo.gate import rivals
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
@@ -141,7 +141,7 @@ def test_rollback_to_one_whose_predecessor_was_deleted(tmp_path: Path) -> None:
 
 def test_rollback_without_a_store(tmp_path: Path) -> None:
     locations = Locations(tracking_uri=f"sqlite:///{(tmp_path / 'nope.db').as_posix()}")
-    with pytest.raises(PromotionError, match=r"nope\.db: no MLflow store there; .*--tracking-uri"):
+    with pytest.raises(NoStoreError, match=r"nope\.db: there is no MLflow store; .*--tracking-uri"):
         roll_back(locations)
     assert not list(tmp_path.iterdir())
 

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from hpo import sync
+from hpo.errors import NoStoreError
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
 from tests.hpo.fake_study import FakeStudy, locations
@@ -197,7 +198,8 @@ def test_points_that_mlflow_lacks(mirrored: Mirrored) -> None:
 def test_without_a_store_nothing_is_made(mirrored: Mirrored, tmp_path: Path) -> None:
     path = tmp_path / "none.db"
     elsewhere = replace(mirrored.study.locations, tracking_uri=f"sqlite:///{path.as_posix()}")
-    assert Mirror(elsewhere, None).check() == [f"{path}: there is no MLflow store"]
+    with pytest.raises(NoStoreError, match=rf"^{re.escape(str(path))}: there is no MLflow store; "):
+        Mirror(elsewhere, None).check()
     assert not path.exists()
     other = replace(mirrored.study.locations, experiment="none")
     assert Mirror(other, None).check() == ["experiment 'none' is missing"]

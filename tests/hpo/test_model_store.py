@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpo.errors import SettingsError
+from hpo.errors import NoStoreError, SettingsError
 from hpo.registry.model_store import ModelRefused, ModelStore, Reference
 from recsys.artifacts.checkpoint import stored_files
 from recsys.errors import TrackingError
@@ -66,7 +66,7 @@ def test_what_is_not_there(registered: Registered, text: str) -> None:
 
 
 def test_no_store_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ModelRefused, match="no MLflow store there"):
+    with pytest.raises(NoStoreError, match="there is no MLflow store"):
         ModelStore(f"sqlite:///{tmp_path.as_posix()}/none.db", tmp_path)
     assert not list(tmp_path.iterdir())
 

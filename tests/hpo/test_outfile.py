@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from hpo.errors import StudyError
+from hpo.recommend import parser as recommend_parser
+from hpo.report import parser as report_parser
 from hpo.reporting.export import STDOUT, check_files, write_frame
 from recsys.errors import Problems
 
@@ -70,3 +74,27 @@ def test_a_folder_is_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="all.csv cannot be written"):
         write_frame(FRAME, tmp_path / "all.csv", None)
     assert list(tmp_path.iterdir()) == [tmp_path / "all.csv"]
+
+
+RISKY = ["=cmd|' /C calc'!A0", "@SUM(1+1)", "+1", "-1+2", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+
+
+def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path) -> None:
+    texts = [*RISKY, "u-1", "'=1", "", None]
+    numbers = [-1.5] * len(texts)
+    frame = pl.DataFrame({"id": texts, "number": numbers, "count": [-2] * len(texts)})
+    csv, parquet = tmp_path / "x.csv", tmp_path / "x.parquet"
+    write_frame(frame, csv, parquet, spreadsheet_safe=True)
+    found = pl.read_csv(csv, schema=frame.schema)
+    assert found["id"].to_list() == [*(f"'{text}" for text in RISKY), "u-1", "'=1", "", None]
+    assert found.drop("id").equals(frame.drop("id"))
+    assert pl.read_parquet(parquet).equals(frame)
+    write_frame(frame, csv, None)
+    assert pl.read_csv(csv, schema=frame.schema).equals(frame)
+    write_frame(FRAME, csv, None, spreadsheet_safe=True)  # no text at all
+    assert csv.read_text() == TEXT
+
+
+@pytest.mark.parametrize("parser", [report_parser, recommend_parser])
+def test_help_tells_of_formulas(parser: Callable[[], ArgumentParser]) -> None:
+    assert "a spreadsheet would run such an id" in " ".join(parser().format_help().split())

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from filelock import FileLock
@@ -157,3 +158,24 @@ def test_the_line_of_a_terminal_goes(
     first, last = capsys.readouterr().err.rstrip("\r").split("\r")[1:]
     assert first.startswith("10 of 20 users")
     assert last.strip() == "" and len(last) >= len(first)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_ids_that_look_like_formulas(tmp_path: Path, suffix: str) -> None:
+    parts = trained().parts.interactions
+    ids = ("=1+1", "-7", *map(str, range(2, parts.n_users)))
+    items = tuple(f"@{item}" for item in parts.item_ids)
+    recommender = Recommender(trained().model, replace(parts, user_ids=ids, item_ids=items))
+    users = bulk.Users(np.array([0, 1, 2]), ("+9",))
+    path, rows = tmp_path / f"top{suffix}", {}
+    read = pl.read_csv if suffix == ".csv" else pl.read_parquet
+    for safe in (False, True):
+        bulk.write_top(recommender, users, 2, path, lambda _: None, spreadsheet_safe=safe)
+        rows[safe] = read(path)
+    assert set(rows[False]["user_id"]) == {"=1+1", "-7", "2", "+9"}
+    if suffix == ".parquet":
+        assert rows[True].equals(rows[False])
+        return
+    assert set(rows[True]["user_id"]) == {"'=1+1", "'-7", "2", "'+9"}
+    assert rows[True]["item_id"].to_list() == [f"'{item}" for item in rows[False]["item_id"]]
+    assert rows[True].drop("user_id", "item_id").equals(rows[False].drop("user_id", "item_id"))

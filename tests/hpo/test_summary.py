@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import shlex
+from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import TrialState, create_trial
+from rich.console import Console
 
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command, next_lines
+from hpo.config.toml_file import load_study_config
 from hpo.execution.running_trial import Ended
-from hpo.execution.summary import ending
+from hpo.execution.summary import ending, result_tables
 from hpo.promotion.model_card import _as_code
 from hpo.study.records import OUTCOME, Cause, Outcome
+from tests.hpo.scripted import epoch_result, make_ledger, study_record
+
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
 def study(*trials: tuple[TrialState, Cause | None]) -> optuna.Study:
@@ -74,3 +82,28 @@ def test_commands_are_quoted_for_the_shell() -> None:
     assert shlex.split(command("promote", name))[-2:] == ["--study-name", name]
     assert _as_code(name) == f"`` {name} ``"
     assert _as_code("plain") == "`plain`"
+
+
+@pytest.mark.parametrize("file", ["two_tower.toml", "wide.toml"])
+def test_the_final_table_shows_every_hyperparameter(tmp_path: Path, file: str) -> None:
+    config = load_study_config(STUDIES / file, {}).model_copy(update={"name": "two_tower-ml-100k"})
+    ledger, record = make_ledger(tmp_path, config), study_record(config)
+    for _ in range(7):
+        assignment = ledger.start("scripted", 1)
+        ledger.report(assignment, epoch_result(1, 0.1 + 0.01 * assignment.number))
+        ledger.complete(assignment)
+    trials = {trial.number: trial for trial in ledger.study.trials}
+    for width in (80, 100, 140):
+        console = Console(file=io.StringIO(), width=width, soft_wrap=True, markup=False)
+        for table in result_tables(ledger.study, record, console):
+            console.print(table)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert max(map(len, text.splitlines())) <= width
+        assert "…" not in text
+        assert "0 (defaults)" in text
+        assert ("trial 6  " in text) == (file == "wide.toml" or width == 80)
+        for number in (6, 5, 4, 3, 2, 0):
+            for name, value in trials[number].params.items():
+                shown = f"{name}={value:.4g}" if "trial 6  " in text else f"{value:.4g}"
+                assert shown in text.split(), (width, number, name)
+        assert set(config.space) <= {word.partition("=")[0] for word in text.split()}
