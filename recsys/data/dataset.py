@@ -38,8 +38,8 @@ class ReadyMade:
         )
         return (
             f"ready-made split: {train:,} train, {validation:,} validation and {test:,} test rows; "
-            f"dropped {self.n_dropped:,} of user and item pairs that an earlier part has; "
-            f"{cold.sum():,} test rows have a user or an item that train does not know"
+            f"dropped {self.n_dropped:,} rows whose user and item occur together in an earlier "
+            f"part; {cold.sum():,} test rows have a user or an item that is not in train"
         )
 
 

@@ -327,7 +327,7 @@ def _check_parts(result: Split) -> None:
         )
     if np.bincount(result.interactions.users[result.parts == TRAIN]).max() < 2:
         raise DataError(
-            f"nothing to learn from: {found} with split {result.method!r} leave nobody more than "
-            "one row in train, so nothing follows anything. Give more interactions, or another "
-            "split."
+            f"nothing to learn from: {found} with split {result.method!r} leave every user at "
+            "most one row in train, so there is no next item to learn. Give more interactions, or "
+            "another split."
         )

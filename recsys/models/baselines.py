@@ -236,7 +236,7 @@ def _together(seen: Interactions, device: torch.device) -> Tensor:
     """
     n = seen.n_items
     if n > MAX_ITEMS:
-        raise DataError(f"EASE: {n:,} items are more than the {MAX_ITEMS:,} that it can be made of")
+        raise DataError(f"EASE: {n:,} items; its dense matrix allows at most {MAX_ITEMS:,}")
     pairs = np.unique(np.stack([seen.users, seen.items]).astype(np.int64), axis=1)
     values = torch.ones(pairs.shape[1], dtype=torch.float64)
     has = torch.sparse_coo_tensor(

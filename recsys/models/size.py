@@ -15,8 +15,8 @@ FLOAT32 = 4  # bytes
 def model_mb(seen: Interactions, config: TrainConfig) -> float:
     """Return the megabytes of the tensors that `recsys.artifacts.checkpoint.save` writes.
 
-    A megabyte is 10**6 bytes. The tensors are all weights, and the vectors of all users and items. Ids, histories and file
-    headers come on top; their size is the same for every config.
+    A megabyte is 10**6 bytes. The tensors are all weights, and the vectors of all users and
+    items. Ids, histories and file headers come on top; their size is the same for every config.
 
     Args:
         seen: the training rows; only the numbers of users, items and feature codes count.

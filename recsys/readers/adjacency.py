@@ -57,7 +57,7 @@ class AdjacencyTable(Table):
         again, longest = facts.collect(engine="streaming").row(0)
         # Lines of "user item" are lists of one item each, so a user may have many such lines.
         if again and longest > 2:
-            return _NO_ADJACENCY.format(f"{again:,} lines are of a user who had a line before")
+            return _NO_ADJACENCY.format(f"{again:,} lines repeat the user of an earlier line")
         return None
 
     def _lines(self) -> pl.LazyFrame:

@@ -81,13 +81,13 @@ def _fields(data: bytes, width: int) -> list[list[str]]:
     """Return the fields of all lines, split at "|".
 
     Raises:
-        ValueError: the file is empty, or a line has not `width` fields.
+        ValueError: the file is empty, or a line does not have `width` fields.
     """
     rows = [line.split("|") for line in data.decode("latin-1").splitlines() if line]
     wrong = [number for number, row in enumerate(rows, start=1) if len(row) != width]
     if wrong or not rows:
-        place = f"line {wrong[0]} has not" if wrong else "is empty, not"
-        raise ValueError(f"{place} the {width} fields that MovieLens-100K has")
+        place = f"line {wrong[0]} does not have" if wrong else "is empty, without"
+        raise ValueError(f"{place} the {width} fields of MovieLens-100K")
     return rows
 
 

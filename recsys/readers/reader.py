@@ -155,4 +155,4 @@ def _users_of_one_time(kept: Interactions) -> list[str]:
     if not n_equal or n_equal < _MANY_USERS * len(users):
         return []
     some = f"{n_equal:,} of {count(len(users), 'user')} with two rows or more"
-    return [f"times: {some} have one time in all of them; the file's order settles their newest"]
+    return [f"times: {some} have the same time in all of them; the file's order decides the newest"]

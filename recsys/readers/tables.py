@@ -121,7 +121,7 @@ class Table:
         if ragged:
             places = ", ".join(f"line {line} has {fields}" for line, fields in ragged[:SHOWN])
             problems.append(
-                f"{self.path}: {len(self.names)} fields a line expected, {places}"
+                f"{self.path}: each line needs {len(self.names)} fields, but {places}"
                 f"{and_more(len(ragged))}; mend these lines (a quote left open?), or quote "
                 f"the texts that hold a {_spoken(self.form.separator)}"
             )

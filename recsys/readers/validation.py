@@ -205,6 +205,6 @@ def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
         )
     elif either and not days and not months:
         yield (
-            f"day and month cannot be told apart: no date of {time.dates.either.count:,} has a "
-            f"number above 12 there ({either}); write them as 2024-10-25"
+            f"day and month cannot be told apart in {time.dates.either.count:,} dates ({either}), "
+            "and no other date shows their order; write them as 2024-10-25"
         )
