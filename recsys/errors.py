@@ -40,7 +40,7 @@ class Problems(RecsysError):
 
 
 class DataError(Problems):
-    """The interactions, or a file that holds them, cannot be used."""
+    """Interactions, or a file of interactions, that cannot be used."""
 
 
 @contextmanager
@@ -60,21 +60,21 @@ def naming(source: str) -> Iterator[None]:
 
 
 class ConfigError(Problems):
-    """One or more hyperparameters are out of range."""
+    """One or more hyperparameters out of range."""
 
 
 class CheckpointError(RecsysError):
-    """A stored model cannot be read back."""
+    """A stored model that cannot be read back."""
 
 
 class TrackingError(RecsysError):
-    """MLflow does not answer, refuses a request, or lacks content that should be there."""
+    """A failure of MLflow to answer, to accept a request, or to hold the expected content."""
 
     exit_code = 3
 
 
 class DivergedError(RecsysError):
-    """The training loss became NaN or infinite.
+    """A training loss that became NaN or infinite.
 
     Attributes:
         epoch: epoch of the failure, counted from 1.

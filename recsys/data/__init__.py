@@ -1,4 +1,4 @@
 """Plain arrays of interactions, features and splits, the input of every other package.
 
-The package depends on numpy, polars and safetensors only.
+The package imports numpy, polars and safetensors only.
 """

@@ -42,6 +42,8 @@ _NEW_FOR = 21  # days in which a product counts as new
 
 @dataclass(frozen=True)
 class _Product:
+    """A product, with the numbers that drive its sales."""
+
     category: int
     cents: int
     popularity: int  # relative, within the category
@@ -51,6 +53,8 @@ class _Product:
 
 @dataclass(frozen=True)
 class _User:
+    """A user, with the numbers that drive their sessions."""
+
     region: int
     age: int
     tastes: tuple[int, int]  # category before and after the change
@@ -61,6 +65,8 @@ class _User:
 
 @dataclass(frozen=True)
 class _Shop:
+    """The generated products, users and events."""
+
     products: list[_Product]
     users: list[_User]
     events: list[tuple[int, int, int, str]]  # (seconds, user, product, event), by time

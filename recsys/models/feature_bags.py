@@ -11,12 +11,12 @@ from recsys.models.histories import ranges
 
 
 class Bags(nn.Module):
-    """n bags of codes. They come from the data, so they are no part of the stored weights.
+    """Bags of feature codes, taken from the data and therefore not stored with the weights.
 
     A code in a bag of c codes has weight c ** -0.5: sums of few and many codes are about as long.
 
     Args:
-        codes: (m,) int64, the bags end to end.
+        codes: (m,) int64, the n bags end to end.
         offsets: (n + 1,) int64; bag i is codes[offsets[i]:offsets[i + 1]].
     """
 

@@ -27,7 +27,7 @@ MAX_PAIRS = 15_000_000  # pairs of rows counted; larger data is sampled by user
 REGULARIZATION = 200.0  # value added to the diagonal in EASE
 MAX_ITEMS = 5_000  # limit of EASE: some 5 CPU seconds in each worker
 EASE_ROWS = 512  # rows of EASE's weights handled at a time
-SUMMED = 0.25  # scale of EASE's weights: scores sum them over a history, others are averaged
+SUMMED = 0.25  # scale of EASE's weights, which a history sums; other weights are averaged
 
 Floats = npt.NDArray[np.floating]
 

@@ -22,11 +22,11 @@ ITEM_SCALE = 0.1
 # With user features a vector v becomes v / sqrt(|v|^2 + SOFT^2), not v / |v|: a user with faint
 # features alone gets a short vector, so popularity counts more.
 SOFT = 0.3
-NEWEST = 10  # newest items of an ordered history with neighbours that gain scores
+NEWEST = 10  # neighbours of so many newest items gain scores, if histories have an order
 
 
 class TwoTower(nn.Module):
-    """The model. A user is the pooled items of their history plus the user's own embedding.
+    """The two-tower model: a user is their pooled history items plus an embedding of their own.
 
         user = normalize(recent + mix * whole + user_weight * embedding[user]) / temperature
         recent = sum_i exp(-age_i / recency) * A[item_i] / sum_i exp(-age_i / recency)

@@ -48,7 +48,7 @@ class TextForm:
 
 
 class BadTextError(Exception):
-    """A header is unusable; the message says why and gives a cure."""
+    """An unusable header or file; the message says why and gives a cure."""
 
 
 def open_bytes(path: Path) -> IO[bytes]:
