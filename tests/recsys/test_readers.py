@@ -130,7 +130,7 @@ def test_users_of_one_time_are_told(tmp_path):
     rows = "a,x,7\na,y,7\nb,x,7\nb,y,8\nc,x,9\n"
     data = read_dataset(write(tmp_path, "log.csv", "user,item,ts\n" + rows))
     assert data.interactions.times is not None
-    assert "times: 1 of 2 users with two rows or more have one time" in data.notes[-1]
+    assert "times: 1 of 2 users with two rows or more have the same time" in data.notes[-1]
 
 
 def test_low_ratings_that_are_not_used_are_told(tmp_path):
