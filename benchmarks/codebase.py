@@ -21,10 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FOLDERS = (ROOT / "recsys", ROOT / "hpo")
 OPENINGS = frozenset((
-    "What", "Whatever", "Whose", "Who", "Whoever", "Whom", "Whether", "Which", "How", "Why", "Where",
-    "Wherever", "When", "While", "Of", "Those", "That", "These", "In", "Into", "For", "From", "With",
-    "Without", "As", "At", "By", "On", "Onto", "To", "Under", "Over", "Between", "Beside", "Before",
-    "After", "About", "Through", "Per", "Up", "Out",
+    "What", "Whatever", "Whose", "Who", "Whoever", "Whom", "Whether", "Which", "How", "Why",
+    "Where", "Wherever", "When", "While", "Of", "Those", "That", "These", "In", "Into", "For",
+    "From", "With", "Without", "As", "At", "By", "On", "Onto", "To", "Under", "Over",
+    "Between", "Beside", "Before", "After", "About", "Through", "Per", "Up", "Out",
 ))  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
