@@ -132,7 +132,8 @@ def test_the_index_names_every_decision_and_its_title() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DECISIONS, ROOT / "tests/data/README.md"],
+    "path",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DECISIONS, ROOT / "tests/data/README.md"],
     ids=lambda path: path.name,
 )  # fmt: skip
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
