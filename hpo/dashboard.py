@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_host_arguments, add_place_arguments
+from hpo.arguments import NEWEST, add_host_arguments, add_place_arguments
 from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let anyone who reaches optuna-dashboard change and delete studies",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=NEWEST)
     return result
 
 
@@ -61,14 +61,14 @@ def main(argv: Sequence[str]) -> int:
     from hpo.config.locations import Locations
     from hpo.dashboards.servers import wait_until_ready
     from hpo.errors import HpoError
-    from hpo.study.lifecycle import load_study
+    from hpo.study.lifecycle import load_newest
     from hpo.study.storage import existing_storage
     from hpo.tracking.urls import dashboard_path, experiments_address
     from recsys.artifacts.mlflow_client import public_uri
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(locations.storage)
-    study = load_study(storage, options.study_name)
+    study = load_newest(storage, options.study_name, print)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_moved_data_argument, add_place_arguments
+from hpo.arguments import NEWEST, add_moved_data_argument, add_place_arguments
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 from recsys.messages import count
@@ -34,19 +34,23 @@ def main(argv: Sequence[str]) -> int:
         _export(locations, options.study_name, options.csv, options.parquet)
         if options.out is None:
             return 0
-    return run_report(locations, options.study_name, options.out, data=options.data)
+    return run_report(locations, options.study_name, options.out, data=options.data, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # stdout may be a table
 
 
 def _export(
     locations: Locations, study_name: str | None, csv: Path | None, parquet: Path | None
 ) -> None:
     from hpo.reporting.export import STDOUT, trial_frame, write_frame
-    from hpo.study.lifecycle import load_study
+    from hpo.study.lifecycle import load_newest
     from hpo.study.records import StudyRecord
     from hpo.study.storage import existing_storage
     from hpo.study.trial_rows import read_trials
 
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_newest(existing_storage(locations.storage), study_name, _say)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
     written = write_frame(frame, csv, parquet)
@@ -62,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "Write a study's report (HTML, PNG, Markdown), or export its trials.",
         "python -m hpo.report --study-name two_tower-ml-100k",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=NEWEST)
     result.add_argument(
         "--out",
         type=Path,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_link_arguments, add_place_arguments
+from hpo.arguments import NEWEST, ONLY, add_link_arguments, add_place_arguments
 from hpo.errors import SettingsError, StudyError
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "Write into MLflow what it lacks of a study. Nothing is written twice.",
         "python -m hpo.sync --follow",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=f"{ONLY}; --check: {NEWEST}")
     add_link_arguments(result)
     either = result.add_mutually_exclusive_group()
     either.add_argument(
@@ -50,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
     from hpo.config.locations import Locations
+    from hpo.study.lifecycle import load_newest
+    from hpo.study.storage import existing_storage
     from hpo.tracking.mirror import Mirror
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
@@ -61,7 +63,12 @@ def main(argv: Sequence[str]) -> int:
         mlflow_url=options.mlflow_url,
     )
     check_tracking_uri(locations.tracking_uri)
-    mirror = Mirror(locations, options.study_name)
+    name = options.study_name
+    if options.check:  # it only reads
+        storage = existing_storage(locations.storage)
+        name = load_newest(storage, name, _say).study_name
+        storage.engine.dispose()
+    mirror = Mirror(locations, name)
     try:
         if options.check:
             return _check(mirror, locations)
@@ -90,6 +97,10 @@ def main(argv: Sequence[str]) -> int:
         )
     print(_where(mirror, locations, report))
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _check(mirror: Mirror, locations: Locations) -> int:

@@ -26,7 +26,7 @@ from hpo.execution.session import OpenStudy, catch_up, run_trials
 from hpo.gate.rivals import check_baselines
 from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
-from hpo.study.data import as_stored, load_data
+from hpo.study.data import as_stored, load_data, moved
 from hpo.study.environment import environment
 from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study
 from hpo.study.locks import exclusive
@@ -188,10 +188,27 @@ def _conclude(
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         code = report(request, study, split, tracking, people)
-    people.print(summary.ending(study, ended, n_trials, request.locations, tracking))
+    people.print(
+        summary.ending(
+            study,
+            ended,
+            n_trials,
+            request.locations,
+            tracking,
+            again=request.again,
+            data=_moved_to(request.config, record),
+        )
+    )
     if code == 0 and request.promote:
         code = run_promotion(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
+    """Return where the data of this call is, "" if the study itself says so."""
+    data = config.data
+    there = moved(data, data.source).source == record.config.data.source
+    return "" if there else data.source
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines
+from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.execution.running_trial import Ended
 from hpo.execution.summary import ending
 from hpo.promotion.model_card import _as_code
@@ -67,6 +67,28 @@ def test_a_hidden_password_is_told_of_in_one_line() -> None:
     assert lines.count("put the password of the database in the place of ***") == 1
     plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Locations(), None)
     assert "password" not in plain
+
+
+def test_a_stopped_study_is_gone_on_with_by_the_same_command() -> None:
+    again = "python -m hpo.run --study 'my study.toml' --data shop/"
+    done = study((TrialState.COMPLETE, None))
+    text = ending(
+        done, Ended("timeout", 1), 2, Locations(), None, again=again, data="moved shop/"
+    ).split("next:")[1]
+    assert f"{again}\n" in text
+    assert "python -m hpo.promote --study-name s --data 'moved shop/'\n" in f"{text}\n"
+    assert "python -m hpo.dashboard --study-name s\n" in f"{text}\n"  # it takes no --data
+    complete = ending(done, Ended("complete", 1), 1, Locations(), None, again=again)
+    assert again not in complete
+
+
+def test_no_password_is_in_a_command_to_paste() -> None:
+    url = "postgresql+psycopg://me:s:e@cret@host/studies"
+    assert shell_line("x", f"--storage={url}", url) == (
+        "x '--storage=postgresql+psycopg://me:***@host/studies' "
+        "'postgresql+psycopg://me:***@host/studies'"
+    )
+    assert shell_line("x", "sqlite:////a b/c.db") == "x 'sqlite:////a b/c.db'"
 
 
 def test_commands_are_quoted_for_the_shell() -> None:
