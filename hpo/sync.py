@@ -88,12 +88,13 @@ def main(argv: Sequence[str]) -> int:
         mirror.close()
     print(_line(mirror, report))
     if report.absent:
+        from hpo.config.next_commands import command
         from hpo.study.artifacts import artifact_folder
 
         print(
             f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
             f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
-            "python -m hpo.report"
+            + command("report", mirror.study_name, locations)
         )
     print(_where(mirror, locations, report))
     return 0
@@ -105,17 +106,20 @@ def _say(line: str) -> None:
 
 def _check(mirror: Mirror, locations: Locations) -> int:
     """Print every difference; the exit code."""
+    from hpo.config.next_commands import command
+
     running = _is_running(locations, mirror.study_name)  # asked first: it may end meanwhile
     found = mirror.check()
     for line in found:
         print(line)
     if found:
+        again = command("sync", mirror.study_name, locations)
         cure = (
             "it runs, so what is new of the last seconds may not be in MLflow yet; check again "
             "when it has ended."
             if running
-            else "hpo.sync writes what is missing. What differs still after that, MLflow cannot "
-            "change: delete that run there, and hpo.sync makes it again, without what people "
+            else f"{again} writes what is missing. What differs still after that, MLflow cannot "
+            "change: delete that run there, and the same makes it again, without what people "
             "added to it."
         )
         print(f"study {mirror.study_name}: {count(len(found), 'difference')}; {cure}")

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import optuna
 import torch
@@ -40,6 +40,9 @@ from recsys.errors import TrackingError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.models.baselines import Popularity
 from recsys.models.size import model_mb
+
+if TYPE_CHECKING:
+    from hpo.tracking.mirror import SyncReport
 
 
 def say_finished(
@@ -115,7 +118,7 @@ def launch(request: Request) -> int:
                 speech.people.print(
                     "none of them compares with the data of today: raise --n-trials to try some"
                 )
-            ended, tracking = Ended("complete", n_before), catch_up(request, name)
+            ended, synced = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
             people.print(summary.heading(record, n_trials, n_before, request.locations))
@@ -124,12 +127,12 @@ def launch(request: Request) -> int:
                 popular = record.baselines["popularity"][objective]
                 people.print(f"validation, popularity: {sample_line(split, popular, objective)}")
             try:
-                ended, tracking = run_trials(request, opened, speech)
+                ended, synced = run_trials(request, opened, speech)
             except StudyStopped as error:
                 if request.json:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
-    return _conclude(request, opened, split, ended, tracking, speech)
+    return _conclude(request, opened, split, ended, synced, speech)
 
 
 def quieten_optuna() -> None:
@@ -171,11 +174,13 @@ def _conclude(
     opened: OpenStudy,
     split: Split,
     ended: Ended,
-    tracking: TrackingError | None,
+    synced: SyncReport | TrackingError | None,
     speech: Speech,
 ) -> int:
     """Tell what came out, then do what follows; the exit code."""
     study, record, people = opened.study, opened.record, speech.people
+    tracking = synced if isinstance(synced, TrackingError) else None
+    page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials = opened.config.n_trials
     people.print(summary.trial_table(study, record))
     people.print(summary.best_config(study, record), end="")
@@ -197,6 +202,7 @@ def _conclude(
             tracking,
             again=request.again,
             data=_moved_to(request.config, record),
+            page=page,
         )
     )
     if code == 0 and request.promote:

@@ -111,6 +111,7 @@ def ending(
     *,
     again: str = "python -m hpo.run",
     data: str = "",
+    page: str | None = None,
 ) -> str:
     """Tell how it ended, what failed, and the exact next commands.
 
@@ -122,6 +123,7 @@ def ending(
         tracking: what is missing in MLflow; None: nothing.
         again: the command that goes on with the study.
         data: where its data is, if not where the study says; "": there.
+        page: its trials in the MLflow UI; None: not known.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -133,6 +135,8 @@ def ending(
     if tracking:
         again = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
+    if page:
+        lines.append(f"its trials in MLflow, the best first: {page}")
     nexts = {} if ended.reason == "complete" else {again: "go on"}
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hpo.config.locations import Locations
+from hpo.config.next_commands import command
 from hpo.errors import HpoError, SettingsError
 from recsys.artifacts.checkpoint import Checkpoint, load
 from recsys.artifacts.checkpoint_files import META, sha256
@@ -72,6 +74,11 @@ class Reference:
         return f"models:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.number}")
 
 
+def _promote(tracking_uri: str) -> str:
+    """Return the command that puts a model there."""
+    return command("promote", locations=Locations(tracking_uri=tracking_uri))
+
+
 class ModelStore:
     """The registry behind a tracking URI, with a cache of verified files.
 
@@ -88,7 +95,7 @@ class ModelStore:
         file = sqlite_file(tracking_uri)
         if file is not None and not file.exists():
             raise ModelRefused(
-                f"{file}: no MLflow store there; promote a model with python -m hpo.promote, "
+                f"{file}: no MLflow store there; promote a model with {_promote(tracking_uri)}, "
                 "or say where it is with --tracking-uri"
             )
         self._uri = tracking_uri
@@ -114,7 +121,7 @@ class ModelStore:
                     raise
         raise ModelRefused(
             f"{reference}: not in MLflow at {public_uri(self._uri)}; promote a model with "
-            "python -m hpo.promote, or give another --model or --tracking-uri"
+            f"{_promote(self._uri)}, or give another --model or --tracking-uri"
         )
 
     def load(self, version: ModelVersion) -> Checkpoint:

@@ -289,11 +289,15 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
         whole: the study's data and split.
         log: bring it into MLflow, too.
     """
+    from hpo.config.next_commands import command
+
     started = time.monotonic()
     try:
         if training := _long_training(locations, study_name):
-            return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
-        from hpo.reporting.report import write_report
+            later = command("report", study_name, locations)
+            return (
+                f"no report yet: it would train for about {training:,.0f} s; write it with: {later}"
+            )
         from hpo.tracking.background import bring_into_mlflow
 
         written = write_report(

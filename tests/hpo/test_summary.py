@@ -12,6 +12,7 @@ from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.execution.running_trial import Ended
 from hpo.execution.summary import ending
 from hpo.promotion.model_card import _as_code
+from hpo.promotion.summary import _how_to_serve
 from hpo.study.records import OUTCOME, Cause, Outcome
 
 
@@ -91,8 +92,28 @@ def test_no_password_is_in_a_command_to_paste() -> None:
     assert shell_line("x", "sqlite:////a b/c.db") == "x 'sqlite:////a b/c.db'"
 
 
+def test_the_end_of_a_study_links_to_its_trials() -> None:
+    done, page = study((TrialState.COMPLETE, None)), "http://127.0.0.1:5000/#/experiments/1/runs?x"
+    lines = ending(done, Ended("complete", 1), 1, Locations(), None, page=page).splitlines()
+    assert lines[1:3] == [f"its trials in MLflow, the best first: {page}", "next:"]
+
+
+def test_the_lines_that_serve_a_model_can_be_pasted() -> None:
+    uri = "sqlite:////it's a b/m.db"
+    lines = _how_to_serve(Locations(tracking_uri=uri), "u 1", "models:/two-tower@champion")
+    assert shlex.split(lines[1]) == [
+        "python", "-m", "hpo.serve", "--tracking-uri", uri,
+        "--model", "models:/two-tower@champion",
+    ]  # fmt: skip
+    (export,) = [line for line in lines if "export MLFLOW" in line]
+    assert shlex.split(export) == ["export", f"MLFLOW_TRACKING_URI={uri}"]
+    assert "  $env:MLFLOW_TRACKING_URI = 'sqlite:////it''s a b/m.db'" in lines
+
+
 def test_commands_are_quoted_for_the_shell() -> None:
     name = 'c<b>"`x'
+    words = shlex.split(command("sync", name, Locations("sqlite:////a b/o.db")))
+    assert words[3:] == ["--study-name", name, "--storage", "sqlite:////a b/o.db"]
     assert shlex.split(command("promote", name))[-2:] == ["--study-name", name]
     assert _as_code(name) == f"`` {name} ``"
     assert _as_code("plain") == "`plain`"
