@@ -45,14 +45,13 @@ from recsys.artifacts.checkpoint_files import (
     write_index,
 )
 from recsys.config import TrainConfig
-from recsys.errors import CheckpointError, ConfigError
-from recsys.evaluation.evaluator import encode_users
 from recsys.data.features import FEATURES
 from recsys.data.interactions import Interactions
-from recsys.retrieval.index import ItemIndex
-from recsys.models.two_tower import TwoTower
 from recsys.data.split import Split
-from recsys.models.two_tower import new_model
+from recsys.errors import CheckpointError, ConfigError
+from recsys.evaluation.evaluator import encode_users
+from recsys.models.two_tower import TwoTower, new_model
+from recsys.retrieval.index import ItemIndex
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
 BEFORE = {"neighbour_weight": 0.0}  # what models are that were stored when they had no such thing

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from recsys.errors import CheckpointError
 from recsys.data.features import FEATURES, Features
 from recsys.data.interactions import Interactions
+from recsys.errors import CheckpointError
 from recsys.retrieval.index import ItemIndex
 
 FORMAT = 1

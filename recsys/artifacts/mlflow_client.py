@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from recsys.errors import TrackingError
 from recsys.artifacts.sqlite import reading_url, sqlite_url, why_unreadable
+from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.artifacts.checkpoint import stored_files
+from recsys.artifacts.pair_scorer import PairScorer
 from recsys.config import TrainConfig
 from recsys.training.epoch import EpochResult
-from recsys.artifacts.pair_scorer import PairScorer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

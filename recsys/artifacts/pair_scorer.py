@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.evaluation.evaluator import Histories, encode_users
 from recsys.data.interactions import Interactions
+from recsys.evaluation.evaluator import Histories, encode_users
 from recsys.models.two_tower import TwoTower
 
 
