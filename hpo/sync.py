@@ -89,16 +89,21 @@ def main(argv: Sequence[str]) -> int:
         mirror.close()
     print(_line(mirror, report))
     if report.absent:
-        from hpo.config.next_commands import command
-        from hpo.study.artifacts import artifact_folder
-
-        print(
-            f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
-            f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
-            + command("report", mirror.study_name, locations)
-        )
+        print(_absent(mirror, locations, report))
     print(_where(mirror, locations, report))
     return 0
+
+
+def _absent(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
+    """Name the files that are neither in MLflow nor in the artifact folder, with the cure."""
+    from hpo.config.next_commands import command
+    from hpo.study.artifacts import artifact_folder
+
+    return (
+        f"not in MLflow: {', '.join(report.absent)}; the original files are not in "
+        f"{artifact_folder(locations.storage)} either. Run hpo.sync on the machine that has them, "
+        f"or make them again: {command('report', mirror.study_name, locations)}"
+    )
 
 
 def _say(line: str) -> None:
