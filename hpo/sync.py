@@ -88,14 +88,7 @@ def main(argv: Sequence[str]) -> int:
         mirror.close()
     print(_line(mirror, report))
     if report.absent:
-        from hpo.config.next_commands import command
-        from hpo.study.artifacts import artifact_folder
-
-        print(
-            f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
-            f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
-            + command("report", mirror.study_name, locations)
-        )
+        print(_lost(mirror, locations, report))
     print(_where(mirror, locations, report))
     return 0
 
@@ -164,6 +157,18 @@ def _line(mirror: Mirror, report: SyncReport) -> str:
         f"study {mirror.study_name}: {count(report.n_trials, 'trial')} in MLflow, "
         f"{count(report.created, 'run')} created, {report.updated} updated{files} "
         f"({report.calls} calls, {report.seconds:.1f} s)"
+    )
+
+
+def _lost(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
+    """Return which artifacts are nowhere any more, and how to make them again."""
+    from hpo.config.next_commands import command
+    from hpo.study.artifacts import artifact_folder
+
+    return (
+        f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
+        f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
+        + command("report", mirror.study_name, locations)
     )
 
 
