@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys.data.interactions import Interactions
 from recsys.data.split import TEST, TRAIN, Parts
+from recsys.messages import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +33,13 @@ class ReadyMade:
         cold = (np.bincount(known.users, minlength=known.n_users)[asked.users] == 0) | (
             np.bincount(known.items, minlength=known.n_items)[asked.items] == 0
         )
+        n_cold = int(cold.sum())
         return (
-            f"ready-made split: {train:,} train, {validation:,} validation and {test:,} test rows; "
+            f"ready-made split: {train:,} train, {validation:,} validation and "
+            f"{count(int(test), 'test row')}; "
             f"dropped {self.n_dropped:,} of user and item pairs that an earlier part has; "
-            f"{cold.sum():,} test rows have a user or an item that train does not know"
+            f"{count(n_cold, 'test row')} {'has' if n_cold == 1 else 'have'} a user or an item "
+            "that train does not know"
         )
 
 

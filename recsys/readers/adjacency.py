@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys.messages import count
 from recsys.readers.tables import Table, damage_of, read_failures
 from recsys.readers.text import open_bytes, undecodable_lines
 
@@ -51,7 +52,10 @@ class AdjacencyTable(Table):
         again, longest = facts.collect(engine="streaming").row(0)
         # Lines of "user item" are lists of one item each, so a user may have many of them.
         if again and longest > 2:
-            return _NO_ADJACENCY.format(f"{again:,} lines are of a user who had a line before")
+            return _NO_ADJACENCY.format(
+                f"{count(again, 'line')} {'is' if again == 1 else 'are'} of a user who had a "
+                "line before"
+            )
         return None
 
     def _lines(self) -> pl.LazyFrame:
