@@ -102,7 +102,7 @@ def test_adjacency_lists(tmp_path: Path) -> None:
     ("train", "expected"),
     [
         ("user,item\n1,2\n", "line 1 holds commas; if this is a table, name it .csv"),
-        ("1 20 5\n1 21 3\n2 20 4\n", "1 lines are of a user who had a line before"),
+        ("1 20 5\n1 21 3\n2 20 4\n", "1 line is of a user who had a line before"),
         ("", "is empty"),
         ("1\n2\n", "no rows"),
         ("1 n\xf1\n", "line 1: is not UTF-8"),
