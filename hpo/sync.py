@@ -169,7 +169,7 @@ def _line(mirror: Mirror, report: SyncReport) -> str:
     return (
         f"study {mirror.study_name}: {count(report.n_trials, 'trial')} in MLflow, "
         f"{count(report.created, 'run')} created, {report.updated} updated{files} "
-        f"({report.calls} calls, {report.seconds:.1f} s)"
+        f"({count(report.calls, 'call')}, {report.seconds:.1f} s)"
     )
 
 

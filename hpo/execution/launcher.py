@@ -40,6 +40,7 @@ from recsys.cli.formatting import sample_line
 from recsys.data.split import Holdout, Split
 from recsys.errors import TrackingError
 from recsys.evaluation.evaluator import Evaluator
+from recsys.messages import count
 from recsys.models.baselines import Popularity
 from recsys.models.size import model_mb
 
@@ -116,7 +117,9 @@ def launch(request: Request) -> int:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:
             name = opened.study.study_name
-            speech.people.print(f"study {name} is already complete: {n_before} trials finished")
+            speech.people.print(
+                f"study {name} is already complete: {count(n_before, 'trial')} finished"
+            )
             if not opened.ledger.n_comparable():
                 speech.people.print(
                     "none of them compares with the data of today: raise --n-trials to try some"

@@ -26,12 +26,14 @@ UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Locations) -> str:
     """Which data, which features if any, and how far the study is; a line each."""
     counts = record.counts
-    state = f"continues after {n_finished} of {n_trials}" if n_finished else f"{n_trials}"
+    state = f"continues after {n_finished} of " if n_finished else ""
     return (
-        f"data {record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items; "
+        f"data {record.data_name}: {count(counts['n_users'], 'user')}, "
+        f"{count(counts['n_items'], 'item')}; "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
-        f"{counts['n_test']:,} test rows\n{_features(record)}"
-        f"study {record.config.name}: {state} trials, in {without_password(locations.storage)}"
+        f"{count(counts['n_test'], 'test row')}\n{_features(record)}"
+        f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "
+        f"{without_password(locations.storage)}"
         f"{_changes(record)}"
     )
 

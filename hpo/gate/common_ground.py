@@ -19,6 +19,7 @@ from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Bools, Interactions, Ints64
 from recsys.data.split import Holdout
 from recsys.evaluation.evaluator import TowerScorer, Without
+from recsys.messages import count
 from recsys.models.scorer import Scorer
 
 MIN_USERS = 30  # with fewer test users a comparison means nothing
@@ -76,15 +77,16 @@ def common_ground(holdout: Holdout, champion: Checkpoint) -> CommonGround:
     n_asked, n_kept = len(np.unique(asked.users)), len(np.unique(kept.users))
     if n_kept < max(MIN_USERS, MIN_SHARE * n_asked):
         raise NoCommonGround(
-            f"only {n_kept:,} of {n_asked:,} test users can be compared (at least "
+            f"only {n_kept:,} of {count(n_asked, 'test user')} can be compared (at least "
             f"{MIN_USERS} and {MIN_SHARE:.0%} are needed): the others it does not know, or knows "
-            f"none of their test items, or was trained on them ({len(told):,} users)"
+            f"none of their test items, or was trained on them ({count(len(told), 'user')})"
         )
     note = ""
     if len(kept) < len(asked) or (items < 0).any():
         note = (
-            f"compared with the champion on the common ground: {n_kept:,} of {n_asked:,} test "
-            f"users, {int((items >= 0).sum()):,} of {len(items):,} items"
+            f"compared with the champion on the common ground: {n_kept:,} of "
+            f"{count(n_asked, 'test user')}, {int((items >= 0).sum()):,} of "
+            f"{count(len(items), 'item')}"
         )
     return CommonGround(Holdout(holdout.seen, kept), users, items, note)
 

@@ -13,6 +13,7 @@ from hpo.gate.rules import Comparison
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Interactions, Ints32
 from recsys.evaluation.metrics import MetricName
+from recsys.messages import count
 
 # Files gate.json written until 2026-11-25 have the names recall_then and recall.
 THEN, NOW = AliasChoices("value_then", "recall_then"), AliasChoices("value", "recall")
@@ -53,14 +54,16 @@ class Drift:
     @property
     def lines(self) -> list[str]:
         """Return the drift as two sentences for people."""
-        users = _share("users", self.unknown_users, self.n_users)
-        items = _share("items", self.unknown_items, self.n_items)
+        users = _share("user", self.unknown_users, self.n_users)
+        items = _share("item", self.unknown_items, self.n_items)
         then = "unknown" if self.value_then is None else f"{self.value_then:.4f}"
         now = "cannot be measured" if self.value is None else (
-            f"{self.value:.4f} on {self.n_asked:,} test users of the new data (those that it can "
-            "be asked about)"
+            f"{self.value:.4f} on {count(self.n_asked, 'test user')} of the new data (those "
+            "that it can be asked about)"
         )  # fmt: skip
-        rows = f"{self.n_rows:,} rows, {self.rows_then:,} in the data of version {self.version}"
+        rows = (
+            f"{count(self.n_rows, 'row')}, {self.rows_then:,} in the data of version {self.version}"
+        )
         what = f"{self.objective} of version {self.version}"
         return [
             f"drift: {rows}; it does not know {users} and {items}",
@@ -119,5 +122,5 @@ def _count(
     return len(have), sum(text not in known for text in have)
 
 
-def _share(what: str, n: int, of: int) -> str:
-    return f"{n:,} of {of:,} {what} ({n / of:.1%})"
+def _share(noun: str, n: int, of: int) -> str:
+    return f"{n:,} of {count(of, noun)} ({n / of:.1%})"

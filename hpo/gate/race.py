@@ -123,7 +123,7 @@ def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -
     best = users[first]
     if best is None:
         raise PromotionError(
-            f"all {len(candidates)} candidates diverge with fresh seeds; search lower learning "
+            f"{_everybody(len(candidates))} with fresh seeds; search lower learning "
             "rates, or race more of them with --candidates"
         )
     racers = [
@@ -136,6 +136,10 @@ def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -
         for candidate, values, own in zip(candidates, shown, users, strict=True)
     ]
     return Race(tuple(racers), candidates[first].trial)
+
+
+def _everybody(n: int) -> str:
+    return "the only candidate diverges" if n == 1 else f"all {n:,} candidates diverge"
 
 
 def fresh_seeds(study_seed: int, n: int) -> list[int]:

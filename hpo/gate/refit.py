@@ -19,6 +19,7 @@ from recsys.artifacts import checkpoint
 from recsys.cli.formatting import default_device
 from recsys.data.split import Split
 from recsys.evaluation.bootstrap import Interval
+from recsys.messages import count
 from recsys.models.two_tower import TwoTower
 from recsys.retrieval import index_builder as indexing
 from recsys.retrieval.index import ItemIndex
@@ -82,7 +83,9 @@ def refit(
         DivergedError: the loss of the refit is not finite.
     """
     device = default_device()
-    say(f"refit: trial {recipe.source.trial}, {recipe.epochs} epochs on train + validation")
+    say(
+        f"refit: trial {recipe.source.trial}, {count(recipe.epochs, 'epoch')} on train + validation"
+    )
     model = train(split.final.seen, recipe.config, recipe.epochs, device)
     renews = occasion.drift is not None
     exam = Exam(split, model, recipe.source.promotion, device, recipe.source.objective, renews)
@@ -104,7 +107,7 @@ def _served(exam: Exam, say: Callable[[str], None]) -> tuple[Recommender, ItemIn
     recommender = Recommender(exam.model, exam.split.interactions)
     if not indexing.pays(recommender.n_items):
         return recommender, None
-    say(f"index of {recommender.n_items:,} items")
+    say(f"index of {count(recommender.n_items, 'item')}")
     index = indexing.build_index(recommender)
     if indexing.is_good_enough(index):
         return indexing.with_index(recommender, index), index

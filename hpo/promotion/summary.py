@@ -15,6 +15,7 @@ from hpo.gate.findings import GateFindings
 from hpo.promotion.outcome import Promotion
 from hpo.registry.versions import CHAMPION, MODEL
 from recsys.artifacts.mlflow_client import public_uri
+from recsys.messages import count
 
 PORT = 5001
 
@@ -61,7 +62,7 @@ def _validation(promotion: Promotion, metric: str) -> str:
 def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     """The verdict, where the model stands, and how to serve it."""
     p, r = promotion, promotion.registered
-    which = f"trial {p.trial} of study {p.study}, trained for {p.epochs} epochs"
+    which = f"trial {p.trial} of study {p.study}, trained for {count(p.epochs, 'epoch')}"
     if r is None:
         outcome = "passed" if p.passed else f"refused: {p.findings.reason}"
         return [

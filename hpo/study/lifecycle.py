@@ -81,7 +81,7 @@ def _size(record: StudyRecord) -> str:
     n = record.counts
     return (
         f"{count(n['n_users'], 'user')}, {count(n['n_items'], 'item')}, {n['n_train']:,} train, "
-        f"{n['n_validation']:,} validation and {n['n_test']:,} test rows "
+        f"{n['n_validation']:,} validation and {count(n['n_test'], 'test row')} "
         f"(fingerprint {record.split_fingerprint})"
     )
 
