@@ -9,7 +9,7 @@ from hpo.config.study_config import StudyConfig
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
 from recsys.data.interactions import Interactions
-from recsys.training.without_effect import without_effect
+from recsys.training.without_effect import ineffective_parameters
 
 
 def settled(
@@ -40,7 +40,7 @@ def settled(
 def _without_the_idle(
     config: StudyConfig, data: Interactions, kept: Collection[str]
 ) -> tuple[StudyConfig, list[str]]:
-    reasons = without_effect(data)
+    reasons = ineffective_parameters(data)
     idle = {name for name in reasons if name in config.space and name not in kept}
     # A condition on it is an effect.
     while parents := idle & {p for n, s in config.space.items() if n not in idle for p in s.when}:
