@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
+from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
 
 MAX_REASON = 500
 

@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from hpo.arguments import add_place_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,10 +17,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
-    from hpo.config.locations import Locations
-    from hpo.config.next_commands import command, next_lines
-    from hpo.reporting.study_comparison import comparison_tables, read_side, warnings
-    from hpo.study.storage import existing_storage
+    from hpo.config import Locations, command, next_lines
+    from hpo.reporting import comparison_tables, read_side, warnings
+    from hpo.study import existing_storage
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(locations.storage)

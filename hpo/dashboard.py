@@ -13,16 +13,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hpo.arguments import NEWEST, add_host_arguments, add_place_arguments
-from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
+from recsys.cli import command_parser, run_command
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import RDBStorage
 
-    from hpo.config.locations import Locations
-    from hpo.dashboards.servers import Server
+    from hpo.config import Locations
+    from hpo.dashboards import Server
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,13 +58,12 @@ def main(argv: Sequence[str]) -> int:
         HpoError: there is no storage, a port is taken, or a server ended by itself.
     """
     options = parser().parse_args(argv)
-    from hpo.config.locations import Locations
-    from hpo.dashboards.servers import wait_until_ready
+    from hpo.config import Locations
+    from hpo.dashboards import wait_until_ready
     from hpo.errors import HpoError
-    from hpo.study.lifecycle import load_newest
-    from hpo.study.storage import existing_storage
-    from hpo.tracking.urls import dashboard_path
-    from recsys.artifacts.mlflow_client import public_uri
+    from hpo.study import existing_storage, load_newest
+    from hpo.tracking import dashboard_path
+    from recsys.artifacts import public_uri
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(locations.storage)
@@ -95,9 +93,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
     """Return the address of the study's trials in MLflow; of the experiments' list if unknown."""
-    from hpo.study.records import StudyRecord
-    from hpo.tracking.study_page import page_of_study
-    from hpo.tracking.urls import experiments_address
+    from hpo.study import StudyRecord
+    from hpo.tracking import experiments_address, page_of_study
     from recsys.errors import TrackingError
 
     try:
@@ -108,8 +105,8 @@ def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
 
 def _link_hint(locations: Locations, study_name: str, servers: Sequence[Server]) -> str:
     """Return how to make links between the two lead here, "" if they do."""
-    from hpo.config.next_commands import command
-    from hpo.tracking.urls import mlflow_base
+    from hpo.config import command
+    from hpo.tracking import mlflow_base
 
     wanted = {"--dashboard-url": locations.dashboard_url, "--mlflow-url": mlflow_base(locations)}
     seen = zip(wanted, servers, strict=False)
@@ -124,11 +121,10 @@ def _start(
     """Both servers, or optuna-dashboard alone where MLflow is a server already."""
     import optuna_dashboard
 
-    from hpo.dashboards.host_guard import EVERYWHERE, LOCAL_HOSTS, Guard
-    from hpo.dashboards.servers import DashboardServer, MlflowServer
+    from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS, DashboardServer, Guard, MlflowServer
     from hpo.errors import SettingsError
-    from hpo.study.artifacts import artifact_folder, artifact_store
-    from recsys.artifacts.mlflow_client import is_server, open_client, sqlite_file
+    from hpo.study import artifact_folder, artifact_store
+    from recsys.artifacts import is_server, open_client, sqlite_file
 
     if ":" in options.host:
         raise SettingsError(

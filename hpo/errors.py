@@ -16,8 +16,11 @@ MLflow out of reach is `recsys.errors.TrackingError`, re-exported here.
 
 from __future__ import annotations
 
-from recsys.errors import Problems, RecsysError
-from recsys.errors import TrackingError as TrackingError  # noqa: PLC0414  (re-exported)
+from recsys.errors import (
+    Problems,
+    RecsysError,
+    TrackingError as TrackingError,  # noqa: PLC0414  (re-exported)
+)
 
 
 class HpoError(RecsysError):

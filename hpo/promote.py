@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Locations
-    from hpo.promotion.outcome import Order
+    from hpo.config import Locations
+    from hpo.promotion import Order
 
 REFUSED = 1  # exit code
 MAX_COUNT = 100  # candidates, seeds
@@ -25,12 +24,12 @@ def main(argv: Sequence[str]) -> int:
         parser().error("--rollback goes with neither --force nor --dry-run")
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config.locations import Locations
+    from hpo.config import Locations
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.rollback:
         return _run_rollback(locations)
-    from hpo.promotion.outcome import Order
+    from hpo.promotion import Order
 
     order = Order(options.candidates, options.seeds, options.dry_run, options.force)
     return run_promotion(locations, options.study_name, data=options.data, order=order)
@@ -44,8 +43,7 @@ def run_promotion(
     order: Order | None = None,
 ) -> int:
     """Promote and print what came out; the exit code: 1 if the gate refused the model."""
-    from hpo.promotion.promote import promote_study
-    from hpo.promotion.summary import promotion_summary
+    from hpo.promotion import promote_study, promotion_summary
 
     found = promote_study(locations, study_name, data=data, order=order, say=_say)
     print(promotion_summary(found, locations))
@@ -53,8 +51,8 @@ def run_promotion(
 
 
 def _run_rollback(locations: Locations) -> int:
-    from hpo.promotion.promote import roll_back
-    from hpo.registry.versions import MODEL
+    from hpo.promotion import roll_back
+    from hpo.registry import MODEL
 
     before, now = roll_back(locations, _say)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"

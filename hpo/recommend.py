@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hpo.arguments import add_model_arguments, add_spreadsheet_argument
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 from recsys.messages import count
 
 
@@ -48,11 +47,11 @@ def main(argv: Sequence[str]) -> int:
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
-    from hpo.config.locations import Locations
+    from hpo.config import Locations
     from hpo.errors import SettingsError
-    from hpo.registry.model_store import ModelStore, Reference, open_recommender
-    from hpo.serving.bulk import check_out, read_users, write_top
-    from recsys.retrieval.requests import RequestError, check_k
+    from hpo.registry import ModelStore, Reference, open_recommender
+    from hpo.serving import check_out, read_users, write_top
+    from recsys.retrieval import RequestError, check_k
 
     try:
         check_k(options.k)

@@ -10,19 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.arguments import add_moved_data_argument, add_place_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
     """Replay one trial; 0 if every epoch is the same, bit for bit."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Locations
-    from hpo.study.lifecycle import load_study
-    from hpo.study.replayer import replay, save_model, trial_to_replay
-    from hpo.study.storage import existing_storage
-    from recsys.artifacts.checkpoint import make_folder
+    from hpo.config import Locations
+    from hpo.study import existing_storage, load_study, replay, save_model, trial_to_replay
+    from recsys.artifacts import make_folder
 
     locations = Locations.resolve(options.storage, None)
     study = load_study(existing_storage(locations.storage), options.study_name)

@@ -17,23 +17,22 @@ from hpo.arguments import (
     add_place_arguments,
     add_spreadsheet_argument,
 )
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 from recsys.messages import count
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Locations
+    from hpo.config import Locations
 
 
 def main(argv: Sequence[str]) -> int:
     """Export the trials, or write the report; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Locations
-    from hpo.reporting.report import run_report
+    from hpo.config import Locations
+    from hpo.reporting import run_report
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     if options.csv or options.parquet:
-        from hpo.reporting.export import check_files
+        from hpo.reporting import check_files
 
         check_files(options.csv, options.parquet)
         _export(locations, options)
@@ -47,11 +46,8 @@ def _say(line: str) -> None:
 
 
 def _export(locations: Locations, options: argparse.Namespace) -> None:
-    from hpo.reporting.export import STDOUT, trial_frame, write_frame
-    from hpo.study.lifecycle import load_newest
-    from hpo.study.records import StudyRecord
-    from hpo.study.storage import existing_storage
-    from hpo.study.trial_rows import read_trials
+    from hpo.reporting import STDOUT, trial_frame, write_frame
+    from hpo.study import StudyRecord, existing_storage, load_newest, read_trials
 
     study = load_newest(existing_storage(locations.storage), options.study_name, _say)
     space = StudyRecord.of(study).config.space

@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 
 REFUSED = 1  # exit code
 
@@ -17,9 +16,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config.locations import Locations
-    from hpo.promotion.retrain import Unchanged, retrain_champion
-    from hpo.promotion.summary import promotion_summary
+    from hpo.config import Locations
+    from hpo.promotion import Unchanged, promotion_summary, retrain_champion
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     found = retrain_champion(

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.arguments import add_link_arguments, add_place_arguments
-from recsys.cli.arguments import add_data_arguments, add_split_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import add_device_argument, command_parser, device_from
+from recsys.cli import (
+    add_data_arguments,
+    add_device_argument,
+    add_split_arguments,
+    command_parser,
+    device_from,
+    run_command,
+)
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Locations
-    from hpo.config.override import Override
-    from hpo.config.study_config import StudyConfig
-    from hpo.execution.request import Request
+    from hpo.config import Locations, Override, StudyConfig
+    from hpo.execution import Request
 
 DEFAULT_STUDY = Path("studies/two_tower.toml")
 
@@ -132,10 +135,8 @@ def main(argv: Sequence[str]) -> int:
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
         commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
-    from hpo.config.locations import Locations
-    from hpo.config.next_commands import shell_line
-    from hpo.config.toml_file import load_study_config
-    from recsys.artifacts.mlflow_client import check_tracking_uri
+    from hpo.config import Locations, load_study_config, shell_line
+    from recsys.artifacts import check_tracking_uri
 
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
@@ -149,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     )
     if not options.no_tracking:
         check_tracking_uri(locations.tracking_uri)
-    from hpo.execution.launcher import (
+    from hpo.execution import (
         launch,  # torch and optuna, only after the settings are found good
     )
 
@@ -159,8 +160,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _print_config(path: Path, config: StudyConfig) -> int:
     """Print the study that would run, and on stderr which defaults were moved; the exit code."""
-    from hpo.config.search_space import clamped_defaults, clamped_lines, with_defaults
-    from hpo.config.toml_file import default_name, dump_study_config
+    from hpo.config import (
+        clamped_defaults,
+        clamped_lines,
+        default_name,
+        dump_study_config,
+        with_defaults,
+    )
 
     moved = clamped_defaults(config)
     for line in clamped_lines(config, moved):
@@ -171,8 +177,8 @@ def _print_config(path: Path, config: StudyConfig) -> int:
 
 
 def _request(options: argparse.Namespace, config: StudyConfig, locations: Locations) -> Request:
-    from hpo.execution.request import Request
-    from hpo.runners.devices import worker_devices
+    from hpo.execution import Request
+    from hpo.runners import worker_devices
 
     devices = worker_devices(_device(options), config.workers, config.device_slots)
     return Request(
@@ -227,7 +233,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _override(text: str) -> Override:
-    from hpo.config.override import Override
+    from hpo.config import Override
 
     try:
         return Override.parse(text)

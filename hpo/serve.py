@@ -9,8 +9,7 @@ import socket
 from collections.abc import Sequence
 
 from hpo.arguments import add_host_arguments, add_model_arguments
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 
 PORT = 8000
 
@@ -49,12 +48,11 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from hpo.config.locations import Locations
-    from hpo.dashboards.host_guard import EVERYWHERE, LOCAL_HOSTS
-    from hpo.registry.model_store import ModelStore, Reference
-    from hpo.serving.app import make_app, make_server
-    from hpo.serving.live_model import LiveModel
-    from recsys.training.resources import FLOP_PER_THREAD
+    from hpo.config import Locations
+    from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS
+    from hpo.registry import ModelStore, Reference
+    from hpo.serving import LiveModel, make_app, make_server
+    from recsys.training import FLOP_PER_THREAD
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("hpo.serve").setLevel(logging.INFO)
@@ -87,7 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the port cannot be used.
     """
-    from hpo.dashboards.servers import REUSE_ADDRESS, is_about_port
+    from hpo.dashboards import REUSE_ADDRESS, is_about_port
     from hpo.errors import SettingsError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

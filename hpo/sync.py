@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import NEWEST, ONLY, add_link_arguments, add_place_arguments
 from hpo.errors import SettingsError, StudyError
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import command_parser
+from recsys.cli import command_parser, run_command
 from recsys.errors import TrackingError
 from recsys.messages import count
 
 if TYPE_CHECKING:
-    from hpo.config.locations import Locations
-    from hpo.tracking.mirror import Mirror, SyncReport
+    from hpo.config import Locations
+    from hpo.tracking import Mirror, SyncReport
 
 FOLLOW_SECONDS = 3.0
 
@@ -50,11 +49,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
-    from hpo.config.locations import Locations
-    from hpo.study.lifecycle import load_newest
-    from hpo.study.storage import existing_storage
-    from hpo.tracking.mirror import Mirror
-    from recsys.artifacts.mlflow_client import check_tracking_uri
+    from hpo.config import Locations
+    from hpo.study import existing_storage, load_newest
+    from hpo.tracking import Mirror
+    from recsys.artifacts import check_tracking_uri
 
     locations = Locations.resolve(
         options.storage,
@@ -96,8 +94,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _absent(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
     """Name the files that are neither in MLflow nor in the artifact folder, with the cure."""
-    from hpo.config.next_commands import command
-    from hpo.study.artifacts import artifact_folder
+    from hpo.config import command
+    from hpo.study import artifact_folder
 
     return (
         f"not in MLflow: {', '.join(report.absent)}; the original files are not in "
@@ -112,7 +110,7 @@ def _say(line: str) -> None:
 
 def _check(mirror: Mirror, locations: Locations) -> int:
     """Print every difference; the exit code."""
-    from hpo.config.next_commands import command
+    from hpo.config import command
 
     running = _is_running(locations, mirror.study_name)  # asked first: it may end meanwhile
     found = mirror.check()
@@ -136,7 +134,7 @@ def _check(mirror: Mirror, locations: Locations) -> int:
 
 def _is_running(locations: Locations, study_name: str) -> bool:
     """Whether a launcher holds the study's lock."""
-    from hpo.study.locks import LockHeld, exclusive
+    from hpo.study import LockHeld, exclusive
 
     try:
         with exclusive(locations.storage, study_name):
@@ -174,8 +172,8 @@ def _line(mirror: Mirror, report: SyncReport) -> str:
 
 
 def _where(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
-    from hpo.config.next_commands import command
-    from recsys.artifacts.mlflow_client import is_server
+    from hpo.config import command
+    from recsys.artifacts import is_server
 
     if report.address is None:
         return "no trial has started yet"

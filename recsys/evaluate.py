@@ -10,9 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recsys.cli.arguments import add_data_arguments, dataset_from
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import add_device_argument, command_parser, device_from
+from recsys.cli import (
+    add_data_arguments,
+    add_device_argument,
+    command_parser,
+    dataset_from,
+    device_from,
+    run_command,
+)
 from recsys.errors import CheckpointError, DataError, naming
 from recsys.messages import count
 
@@ -26,11 +31,10 @@ def main(argv: Sequence[str]) -> int:
     """
     args = parser().parse_args(argv)
 
-    from recsys.artifacts.checkpoint import load
-    from recsys.data.splitting import split
-    from recsys.evaluation.cold_start import cold_lines
-    from recsys.evaluation.evaluator import Evaluator, TowerScorer
-    from recsys.models.baselines import Popularity
+    from recsys.artifacts import load
+    from recsys.data import split
+    from recsys.evaluation import Evaluator, TowerScorer, cold_lines
+    from recsys.models import Popularity
 
     device = device_from(args)
     stored = load(args.artifacts, device)
@@ -70,7 +74,7 @@ def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
         DataError: --data is missing and the model's data has no known name, or --data names
             another data set than the model's.
     """
-    from recsys.datasets.registry import NAMES
+    from recsys.datasets import NAMES
 
     name = meta["data"]["name"]
     if args.data is None and name not in NAMES:

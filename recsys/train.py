@@ -13,26 +13,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.cli.arguments import add_data_arguments, add_split_arguments, dataset_from
-from recsys.cli.entry import run_command
-from recsys.cli.formatting import (
+from recsys.cli import (
     DEFAULT_TRACKING_URI,
+    add_data_arguments,
     add_device_argument,
+    add_split_arguments,
     command_parser,
     counts_line,
     data_flags,
+    dataset_from,
     device_from,
     feature_lines,
     metrics_line,
+    run_command,
     sample_line,
 )
 from recsys.config import TrainConfig
 from recsys.errors import naming
 
 if TYPE_CHECKING:
-    from recsys.data.splitting import Split
-    from recsys.training.epoch import EpochResult
-    from recsys.training.fit import Fit
+    from recsys.data import Split
+    from recsys.training import EpochResult, Fit
 
 EXPERIMENT = "two-tower-baseline"
 
@@ -44,11 +45,10 @@ def main(argv: Sequence[str]) -> int:
 
     import torch
 
-    from recsys.artifacts.checkpoint import make_folder
-    from recsys.data.splitting import EVAL_USERS, split
-    from recsys.evaluation.cold_start import cold_lines
-    from recsys.training.fit import Fit
-    from recsys.training.resources import useful_threads
+    from recsys.artifacts import make_folder
+    from recsys.data import EVAL_USERS, split
+    from recsys.evaluation import cold_lines
+    from recsys.training import Fit, useful_threads
 
     make_folder(args.artifacts)
     device = device_from(args)
@@ -83,8 +83,8 @@ def _print_popularity(parts: Split) -> None:
     """Print the metrics of the popularity baseline on validation."""
     import torch
 
-    from recsys.evaluation.evaluator import Evaluator
-    from recsys.models.baselines import Popularity
+    from recsys.evaluation import Evaluator
+    from recsys.models import Popularity
 
     cpu = torch.device("cpu")
     popular = Evaluator(parts.tuning, cpu).evaluate(Popularity(parts.train, cpu)).mean()
@@ -109,7 +109,7 @@ def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]
 
 def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
     """Store the best epoch as a model in `folder`, and print its metrics."""
-    from recsys.artifacts.checkpoint import origin, save
+    from recsys.artifacts import origin, save
 
     assert fit.best is not None, "a training ended without an epoch"
     about = {
@@ -129,7 +129,7 @@ class _Tracker:
     """A client of MLflow, opened before the training so that a wrong address costs no training."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        from recsys.artifacts.mlflow_client import experiment_id, open_client
+        from recsys.artifacts import experiment_id, open_client
 
         given = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         self._uri: str = given or DEFAULT_TRACKING_URI
@@ -146,9 +146,14 @@ class _Tracker:
         parts: Split,
     ) -> None:
         """Log the training to MLflow, and print the lines that load its model."""
-        from recsys.artifacts.mlflow_client import load_lines, public_uri, tracking_errors
-        from recsys.artifacts.mlflow_run import Training, log_training
-        from recsys.artifacts.pair_scorer import PairScorer
+        from recsys.artifacts import (
+            PairScorer,
+            Training,
+            load_lines,
+            log_training,
+            public_uri,
+            tracking_errors,
+        )
 
         scorer = PairScorer.of(fit.model, parts.train)
         training = Training(config, results, times_ms, self._folder, scorer)

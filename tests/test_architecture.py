@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
+FACES = [
+    path
+    for path in MODULES
+    if path.name == "__init__.py" and len(path.parts) - len(ROOT.parts) == 3
+]
 # Bottom up: a package imports from floors below its own, and from itself.
 FLOORS = (
     ("recsys.drafts", "recsys.errors", "recsys.messages"),
@@ -104,6 +110,49 @@ def test_dependencies_point_one_way(path: Path) -> None:
         assert "optuna" not in uses
     assert "tests" not in uses
     assert "studies" not in uses
+
+
+def past_faces(name: str, path: Path) -> set[str]:
+    """Modules of other packages that a file imports by their own name instead of the face's."""
+    package = name.split(".")[:2]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {
+        module
+        for module in modules
+        if module
+        and module.startswith(("hpo.", "recsys."))
+        and module.count(".") > 1
+        and module.split(".")[:2] != package
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_other_packages_are_imported_by_their_faces(path: Path) -> None:
+    assert past_faces(name_of(path), path) == set()
+
+
+def test_an_import_past_a_face_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text("from hpo.study.locks import Hold\nfrom hpo.study import LockHeld\n")
+    assert past_faces("hpo.tracking.planted", planted) == {"hpo.study.locks"}
+    assert past_faces("hpo.study.planted", planted) == set()
+
+
+@pytest.mark.parametrize("path", FACES, ids=name_of)
+def test_a_face_shows_what_there_is_and_no_more(path: Path) -> None:
+    package = importlib.import_module(name_of(path))
+    assert package.__all__
+    used = {
+        alias.name
+        for other in MODULES
+        if name_of(other).split(".")[:2] != name_of(path).split(".")
+        for node in ast.walk(ast.parse(other.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == name_of(path)
+        for alias in node.names
+    }
+    assert set(package.__all__) == used
+    assert all(hasattr(package, name) for name in package.__all__)
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=str)

@@ -1,1 +1,5 @@
 """A study's configuration: TOML file, search space, store locations. Holds no Optuna objects."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

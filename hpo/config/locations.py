@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from hpo.errors import NoStoreError, SettingsError
-from recsys.artifacts.mlflow_client import sqlite_file
+from recsys.artifacts import sqlite_file
 
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
 

@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
-from recsys.data.interactions import Repeats
-from recsys.data.splitting import EVAL_USERS, Method
-from recsys.evaluation.metrics import MetricName
+from recsys.data import EVAL_USERS, Method, Repeats
+from recsys.evaluation import MetricName
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")

@@ -20,7 +20,7 @@ import psutil
 
 from hpo.dashboards.host_guard import EVERYWHERE, App
 from hpo.errors import HpoError, SettingsError
-from recsys.artifacts.mlflow_client import artifact_root
+from recsys.artifacts import artifact_root
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.study.records import FINISHED, Outcome
+from hpo.study import FINISHED, Outcome
 from recsys.config import TrainConfig
 
 OF_LIMITS = ("infeasible", "time-limit")  # limits may change: such a config is looked at anew

@@ -12,11 +12,10 @@ from dataclasses import replace
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config.search_space import SearchSpace
-from hpo.config.study_config import StudyConfig
+from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import StudyStopped
-from hpo.search.samplers import derive_seed
-from hpo.study.records import ATTEMPT, OUTCOME, Attempt, Cause, Outcome, StudyRecord
+from hpo.search import derive_seed
+from hpo.study import ATTEMPT, OUTCOME, Attempt, Cause, Outcome, StudyRecord
 
 DEAD = Outcome(0, 0.0, "launcher-died", "the launcher died while this trial ran")
 

@@ -15,8 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
-from hpo.config.study_config import StudyConfig
-from hpo.config.validation import check
+from hpo.config import StudyConfig, check
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
@@ -24,28 +23,39 @@ from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials
-from hpo.gate.rivals import check_baselines
-from hpo.reporting.report import is_reported, report_at_end
-from hpo.search.constraints import Constraints
-from hpo.study.data import as_stored, load_data, moved
-from hpo.study.environment import environment_facts
-from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
-from hpo.study.locks import exclusive
-from hpo.study.records import StudyRecord, best_complete, comparable
-from hpo.study.settling import settled
-from hpo.study.storage import open_storage, parking_place, storage_failures, storage_if_there
-from hpo.study.warm_starts import with_best_of
-from recsys.cli.entry import INTERRUPTED
-from recsys.cli.formatting import sample_line
-from recsys.data.splitting import Holdout, Split
+from hpo.gate import check_baselines
+from hpo.reporting import is_reported, report_at_end
+from hpo.search import Constraints
+from hpo.study import (
+    StudyRecord,
+    as_stored,
+    best_complete,
+    comparable,
+    environment_facts,
+    exclusive,
+    leave_out,
+    load_data,
+    load_study,
+    moved,
+    new_uid,
+    open_storage,
+    open_study,
+    parking_place,
+    settled,
+    storage_failures,
+    storage_if_there,
+    stored_record,
+    with_best_of,
+)
+from recsys.cli import INTERRUPTED, sample_line
+from recsys.data import Holdout, Split
 from recsys.errors import TrackingError
-from recsys.evaluation.evaluator import Evaluator
+from recsys.evaluation import Evaluator
 from recsys.messages import count
-from recsys.models.baselines import Popularity
-from recsys.models.size import model_mb
+from recsys.models import Popularity, model_mb
 
 if TYPE_CHECKING:
-    from hpo.tracking.mirror import SyncReport
+    from hpo.tracking import SyncReport
 
 
 def say_finished(
@@ -81,8 +91,7 @@ def report(
 
 def run_promotion(request: Request, name: str, speech: Speech) -> int:
     """Promote the winner; the exit code."""
-    from hpo.promotion.promote import promote_study
-    from hpo.promotion.summary import promotion_summary
+    from hpo.promotion import promote_study, promotion_summary
 
     source = request.config.data.source  # it may have moved since the study was made
     say = speech.people.print

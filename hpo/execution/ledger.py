@@ -18,17 +18,13 @@ from pathlib import Path
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config.search_space import SearchSpace
-from hpo.config.study_config import StudyConfig
+from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import OtherTraining
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
-from hpo.search.constraints import Constraints, Measure
-from hpo.search.pruners import pruning_rule
-from hpo.search.samplers import make_sampler
-from hpo.study.environment import processor_of
-from hpo.study.records import (
+from hpo.search import Constraints, Measure, make_sampler, pruning_rule
+from hpo.study import (
     ATTEMPT,
     EPOCHS,
     FINISHED,
@@ -41,10 +37,10 @@ from hpo.study.records import (
     epochs_of,
     epochs_to_columns,
     milliseconds,
+    processor_of,
 )
 from recsys.errors import CheckpointError
-from recsys.training.epoch import EpochResult
-from recsys.training.snapshot import check_snapshot
+from recsys.training import EpochResult, check_snapshot
 
 FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}

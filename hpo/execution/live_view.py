@@ -8,15 +8,20 @@ from collections import Counter
 from optuna.trial import TrialState
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress as Bar,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from hpo.execution.progress import LineProgress, shown_params
 from hpo.execution.running_trial import Assignment
-from hpo.study.records import Outcome
-from recsys.training.epoch import EpochResult
+from hpo.study import Outcome
+from recsys.training import EpochResult
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24

@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 from hpo.errors import OtherTraining, Parked, TrainingFailed, WorkerDied
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment
-from hpo.runners.base import Runner
-from hpo.study.records import Outcome
+from hpo.runners import Runner
+from hpo.study import Outcome
 from recsys.errors import DivergedError
-from recsys.training.epoch import EpochResult
+from recsys.training import EpochResult
 
 TWIN_SECONDS = 0.1  # so often a trial looks whether another one has trained its config
 

@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from hpo.execution.running_trial import Assignment
-from hpo.study.records import FINISHED, Outcome
-from recsys.evaluation.metrics import MetricName
-from recsys.training.epoch import EpochResult
+from hpo.study import FINISHED, Outcome
+from recsys.evaluation import MetricName
+from recsys.training import EpochResult
 
 STATES = {
     TrialState.COMPLETE: "complete",

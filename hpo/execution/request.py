@@ -12,8 +12,7 @@ from typing import Literal, Self, TextIO, cast
 
 from rich.console import Console
 
-from hpo.config.locations import Locations
-from hpo.config.study_config import StudyConfig
+from hpo.config import Locations, StudyConfig
 
 
 def steadfast(stream: TextIO) -> TextIO:

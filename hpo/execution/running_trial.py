@@ -10,11 +10,10 @@ from pathlib import Path
 from optuna import Trial
 from optuna.trial import FrozenTrial
 
-from hpo.study.records import Attempt, Cause, Outcome, epochs_to_columns
-from hpo.study.usage import resource_usage
+from hpo.study import Attempt, Cause, Outcome, epochs_to_columns, resource_usage
 from recsys.config import TrainConfig
-from recsys.evaluation.metrics import MetricName
-from recsys.training.epoch import EpochResult
+from recsys.evaluation import MetricName
+from recsys.training import EpochResult
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,8 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import Progress
 from hpo.execution.running_trial import Assignment, Ended
-from hpo.runners.base import Runner
-from hpo.study.locks import Hold
-from hpo.study.records import Outcome
-from hpo.study.storage import storage_failure, storage_failures
+from hpo.runners import Runner
+from hpo.study import Hold, Outcome, storage_failure, storage_failures
 
 PARK_SECONDS = 5.0  # after SIGTERM; containers are killed after ten
 

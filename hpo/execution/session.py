@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from optuna import Study
 
-from hpo.config.study_config import StudyConfig
+from hpo.config import StudyConfig
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
 from hpo.execution.live_view import LiveProgress
@@ -20,19 +20,14 @@ from hpo.execution.progress import JsonProgress, LineProgress, Progress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
-from hpo.runners.base import Runner
-from hpo.runners.inline import InlineRunner
-from hpo.runners.process import ProcessRunner
-from hpo.study.locks import Hold
-from hpo.study.records import StudyRecord
-from hpo.study.storage import working_folder
-from recsys.data.holdout_file import save_holdout
-from recsys.data.splitting import Holdout
+from hpo.runners import InlineRunner, ProcessRunner, Runner
+from hpo.study import Hold, StudyRecord, working_folder
+from recsys.data import Holdout, save_holdout
 from recsys.errors import TrackingError
-from recsys.training.resources import useful_threads
+from recsys.training import useful_threads
 
 if TYPE_CHECKING:
-    from hpo.tracking.mirror import SyncReport
+    from hpo.tracking import SyncReport
 
 TERMINATED_SECONDS = 3.0  # for the last sync; containers are killed after ten
 
@@ -61,7 +56,7 @@ def run_trials(
     """Run trials with MLflow beside; what came of that at the end, None without tracking."""
     mirror = None
     if request.tracking:
-        from hpo.tracking.background import MirrorThread
+        from hpo.tracking import MirrorThread
 
         mirror = MirrorThread(request.locations, opened.study.study_name)
     config = opened.config
@@ -107,7 +102,7 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     """Bring MLflow up to a study that is complete already: new tags, or an outage at its end."""
     if not request.tracking:
         return None
-    from hpo.tracking.background import MirrorThread
+    from hpo.tracking import MirrorThread
 
     mirror = MirrorThread(request.locations, name)
     mirror.start()

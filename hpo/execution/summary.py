@@ -10,12 +10,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines, without_password
-from hpo.config.search_space import SearchSpace
+from hpo.config import Locations, SearchSpace, command, next_lines, without_password
 from hpo.execution.running_trial import Ended
-from hpo.study.records import Outcome, StudyRecord, comparable
-from hpo.tracking.urls import dashboard_path, experiments_address, mlflow_base
+from hpo.study import Outcome, StudyRecord, comparable
+from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.errors import TrackingError
 from recsys.messages import count
 

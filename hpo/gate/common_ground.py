@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from hpo.errors import HpoError
-from recsys.artifacts.checkpoint import Checkpoint
-from recsys.data.interactions import Bools, Interactions, Ints64
-from recsys.data.splitting import Holdout
-from recsys.evaluation.evaluator import TowerScorer, Without
+from recsys.artifacts import Checkpoint
+from recsys.data import Bools, Holdout, Interactions, Ints64
+from recsys.evaluation import TowerScorer, Without
 from recsys.messages import count
-from recsys.models.scorer import Scorer
+from recsys.models import Scorer
 
 MIN_USERS = 30  # with fewer test users a comparison means nothing
 MIN_SHARE = 0.25  # smallest share of the test users that must remain

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import AliasChoices, Field
 
 from hpo.gate.rules import Comparison
-from recsys.artifacts.checkpoint import Checkpoint
-from recsys.data.interactions import Interactions, Ints32
-from recsys.evaluation.metrics import MetricName
+from recsys.artifacts import Checkpoint
+from recsys.data import Interactions, Ints32
+from recsys.evaluation import MetricName
 from recsys.messages import count
 
 # Files gate.json written until 2026-11-25 have the names recall_then and recall.

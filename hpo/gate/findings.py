@@ -11,9 +11,8 @@ from hpo.errors import PromotionError
 from hpo.gate.drift import Drift
 from hpo.gate.race import Race
 from hpo.gate.rules import Comparison
-from recsys.evaluation.bootstrap import Interval
-from recsys.evaluation.metrics import MetricName
-from recsys.retrieval.index import IndexFacts
+from recsys.evaluation import Interval, MetricName
+from recsys.retrieval import IndexFacts
 
 FILE = "gate.json"
 

@@ -15,14 +15,12 @@ import numpy as np
 import torch
 
 from hpo.errors import PromotionError
-from hpo.search.samplers import derive_seed
-from hpo.study.candidates import Candidate
-from recsys.data.splitting import Holdout
+from hpo.search import derive_seed
+from hpo.study import Candidate
+from recsys.data import Holdout
 from recsys.errors import DivergedError
-from recsys.evaluation.bootstrap import Interval, mean_interval
-from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.evaluation.metrics import Floats
-from recsys.training.fixed_epochs import train
+from recsys.evaluation import Evaluator, Floats, Interval, TowerScorer, mean_interval
+from recsys.training import train
 
 
 @dataclass(frozen=True)

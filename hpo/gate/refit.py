@@ -13,18 +13,16 @@ from hpo.gate.rivals import Champion
 from hpo.gate.rules import CHAMPION, judge
 from hpo.gate.serving_cost import latency_ms, stored_mb
 from hpo.gate.test_comparison import Exam
-from hpo.registry.recipe import Recipe
-from hpo.study.candidates import Candidate
+from hpo.registry import Recipe
+from hpo.study import Candidate
 from recsys.artifacts import checkpoint
-from recsys.cli.formatting import default_device
-from recsys.data.splitting import Split
-from recsys.evaluation.bootstrap import Interval
+from recsys.cli import default_device
+from recsys.data import Split
+from recsys.evaluation import Interval
 from recsys.messages import count
-from recsys.models.two_tower import TwoTower
-from recsys.retrieval import index_builder as indexing
-from recsys.retrieval.index import ItemIndex
-from recsys.retrieval.recommender import Recommender
-from recsys.training.fixed_epochs import train
+from recsys.models import TwoTower
+from recsys.retrieval import ItemIndex, Recommender, index_builder as indexing
+from recsys.training import train
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from hpo.config.study_config import PromotionConfig
+from hpo.config import PromotionConfig
 from hpo.errors import SettingsError
-from hpo.registry.model_store import ModelRefused, ModelStore, Reference
-from recsys.artifacts.checkpoint import Checkpoint
-from recsys.data.interactions import Interactions
+from hpo.registry import ModelRefused, ModelStore, Reference
+from recsys.artifacts import Checkpoint
+from recsys.data import Interactions
 from recsys.errors import CheckpointError, DataError
-from recsys.models.baselines import BASELINES, MAX_ITEMS
-from recsys.models.scorer import Scorer
+from recsys.models import BASELINES, MAX_ITEMS, Scorer
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hpo.config.study_config import PromotionConfig
-from recsys.evaluation.bootstrap import Interval, mean_interval
-from recsys.evaluation.metrics import Floats
+from hpo.config import PromotionConfig
+from recsys.evaluation import Floats, Interval, mean_interval
 
 CHAMPION, DEFAULT = "champion", "default"
 

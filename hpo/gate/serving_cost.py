@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recsys.artifacts.checkpoint import stored_files
-from recsys.retrieval.recommender import Recommender
+from recsys.artifacts import stored_files
+from recsys.retrieval import Recommender
 
 ASKED, K = 100, 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rules import Comparison
-from recsys.evaluation.bootstrap import Interval
+from recsys.evaluation import Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")

@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from hpo.config.study_config import PromotionConfig
+from hpo.config import PromotionConfig
 from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
-from hpo.study.candidates import Candidate
+from hpo.study import Candidate
 from recsys.config import TrainConfig
-from recsys.data.splitting import Split
+from recsys.data import Split
 from recsys.errors import DivergedError
-from recsys.evaluation.bootstrap import Interval, mean_intervals
-from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.evaluation.metrics import MetricName, UserMetrics
-from recsys.models.scorer import Scorer
-from recsys.models.two_tower import TwoTower
-from recsys.training.fixed_epochs import train
+from recsys.evaluation import (
+    Evaluator,
+    Interval,
+    MetricName,
+    TowerScorer,
+    UserMetrics,
+    mean_intervals,
+)
+from recsys.models import Scorer, TwoTower
+from recsys.training import train
 
 
 @dataclass(eq=False)

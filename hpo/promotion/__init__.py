@@ -1,1 +1,5 @@
 """The workflow around the gate: promote, retrain, roll back, register."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command
-from hpo.gate import tables as lines
-from hpo.gate.findings import GateFindings
-from hpo.gate.tables import Row
-from hpo.registry.recipe import Recipe
-from recsys.data.splitting import Split
+from hpo.config import Locations, command
+from hpo.gate import GateFindings, Row, tables as lines
+from hpo.registry import Recipe
+from recsys.data import Split
 from recsys.messages import count
 
 LIMITS = (

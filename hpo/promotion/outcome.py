@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from hpo.gate.findings import GateFindings
-from hpo.registry.recipe import Recipe
-from hpo.registry.versions import CHAMPION
+from hpo.gate import GateFindings
+from hpo.registry import CHAMPION, Recipe
 from recsys.config import TrainConfig
 
 

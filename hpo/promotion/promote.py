@@ -12,21 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations, require_store
-from hpo.gate.race import Race, run_race
-from hpo.gate.refit import Occasion
-from hpo.gate.rivals import check_baselines
+from hpo.config import Locations, require_store
+from hpo.gate import Occasion, Race, check_baselines, run_race
 from hpo.promotion.outcome import Order, Promotion
 from hpo.promotion.promoter import Promoter, changing_registry
-from hpo.registry import versions as registry
-from hpo.registry.recipe import Recipe
-from hpo.study.candidates import Candidate, default_candidate, top_candidates
-from hpo.study.data import load_split
-from hpo.study.lifecycle import load_study
-from hpo.study.storage import existing_storage
-from recsys.artifacts.mlflow_client import tracking_errors
-from recsys.cli.formatting import default_device
-from recsys.data.splitting import Split
+from hpo.registry import Recipe, versions as registry
+from hpo.study import (
+    Candidate,
+    default_candidate,
+    existing_storage,
+    load_split,
+    load_study,
+    top_candidates,
+)
+from recsys.artifacts import tracking_errors
+from recsys.cli import default_device
+from recsys.data import Split
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -11,17 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations, has_store
+from hpo.config import Locations, has_store
 from hpo.errors import PromotionError, TrackingError
-from hpo.gate.refit import Occasion, refit_model
-from hpo.gate.rivals import Champion, load_champion
+from hpo.gate import Champion, Occasion, load_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
 from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version
-from hpo.registry import versions as registry
-from hpo.registry.recipe import Recipe
-from hpo.study.locks import exclusive_registry
-from recsys.artifacts.mlflow_client import open_client, tracking_errors
-from recsys.data.splitting import Split
+from hpo.registry import Recipe, versions as registry
+from hpo.study import exclusive_registry
+from recsys.artifacts import open_client, tracking_errors
+from recsys.data import Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,20 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
+from hpo.config import Locations
 from hpo.errors import PromotionError
-from hpo.gate import findings as gate
-from hpo.gate.findings import GateFindings
-from hpo.gate.refit import Refit
+from hpo.gate import GateFindings, Refit, findings as gate
 from hpo.promotion.model_card import model_card
-from hpo.registry import versions as registry
-from hpo.registry.model_store import manifest_tag
-from hpo.registry.pyfunc import save_pyfunc
-from hpo.registry.recipe import Recipe
-from hpo.study.environment import environment_facts
-from hpo.study.records import PROMOTION_OF
-from recsys.artifacts.mlflow_client import experiment_id
-from recsys.artifacts.mlflow_run import (
+from hpo.registry import Recipe, manifest_tag, save_pyfunc, versions as registry
+from hpo.study import PROMOTION_OF, environment_facts
+from recsys.artifacts import (
+    PairScorer,
+    experiment_id,
     log_checkpoint,
     log_metrics,
     log_model,
@@ -29,8 +24,7 @@ from recsys.artifacts.mlflow_run import (
     log_params,
     open_run,
 )
-from recsys.artifacts.pair_scorer import PairScorer
-from recsys.data.splitting import Split
+from recsys.data import Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hpo.config.locations import Locations, require_store
+from hpo.config import Locations, require_store
 from hpo.errors import PromotionError
-from hpo.gate.drift import measure_drift
-from hpo.gate.refit import Occasion
-from hpo.gate.rivals import check_baselines
+from hpo.gate import Occasion, check_baselines, measure_drift
 from hpo.promotion.outcome import Promotion
 from hpo.promotion.promoter import Promoter, changing_registry
-from hpo.registry import versions as registry
-from hpo.registry.recipe import Recipe
-from hpo.study.data import load_data, moved
-from recsys.artifacts.checkpoint import Checkpoint
-from recsys.data.splitting import Split
+from hpo.registry import Recipe, versions as registry
+from hpo.study import load_data, moved
+from recsys.artifacts import Checkpoint
+from recsys.data import Split
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command, powershell_quoted, shell_line
-from hpo.gate import tables as lines
-from hpo.gate.findings import GateFindings
+from hpo.config import Locations, command, powershell_quoted, shell_line
+from hpo.gate import GateFindings, tables as lines
 from hpo.promotion.outcome import Promotion
-from hpo.registry.versions import CHAMPION, MODEL
-from recsys.artifacts.mlflow_client import public_uri
+from hpo.registry import CHAMPION, MODEL
+from recsys.artifacts import public_uri
 from recsys.messages import count
 
 PORT = 5001

@@ -21,15 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hpo.config.locations import Locations, require_store
-from hpo.config.next_commands import command
+from hpo.config import Locations, command, require_store
 from hpo.errors import HpoError, SettingsError
-from recsys.artifacts.checkpoint import Checkpoint, load
-from recsys.artifacts.checkpoint_files import META, sha256
-from recsys.artifacts.mlflow_client import open_client, public_uri, tracking_errors
-from recsys.datasets.registry import cache_folder
-from recsys.retrieval.index_builder import with_index
-from recsys.retrieval.recommender import Recommender
+from recsys.artifacts import (
+    META,
+    Checkpoint,
+    load,
+    open_client,
+    public_uri,
+    sha256,
+    tracking_errors,
+)
+from recsys.datasets import cache_folder
+from recsys.retrieval import Recommender, with_index
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import recsys
-from recsys.artifacts.mlflow_run import pinned
+from recsys.artifacts import pinned
 
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 

@@ -15,9 +15,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from recsys.artifacts.checkpoint import load
-from recsys.retrieval.recommender import Recommender
-from recsys.retrieval.requests import Question, RequestError
+from recsys.artifacts import load
+from recsys.retrieval import Question, Recommender, RequestError
 
 
 class TwoTowerModel(PythonModel):  # type: ignore[misc]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hpo.config.study_config import DataConfig, PromotionConfig, SplitConfig
+from hpo.config import DataConfig, PromotionConfig, SplitConfig
 from hpo.errors import PromotionError
-from hpo.study.data import moved
-from recsys.artifacts.checkpoint import Checkpoint
+from hpo.study import moved
+from recsys.artifacts import Checkpoint
 from recsys.config import TrainConfig
-from recsys.evaluation.metrics import MetricName
+from recsys.evaluation import MetricName
 
 if TYPE_CHECKING:
-    from hpo.study.candidates import Candidate
+    from hpo.study import Candidate
 
 KEY = "recipe"  # in model_meta.json
 

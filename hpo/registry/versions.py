@@ -14,7 +14,7 @@ from hpo.errors import PromotionError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-from hpo.study.records import PROMOTION_OF
+from hpo.study import PROMOTION_OF
 
 MODEL = "two-tower"
 CHAMPION = "champion"

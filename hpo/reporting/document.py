@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recsys.evaluation.bootstrap import Interval
-from recsys.evaluation.metrics import MetricName
+from recsys.evaluation import Interval, MetricName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hpo.errors import SettingsError, StudyError
-from hpo.study.trial_rows import TrialRow
-from recsys.cli.output_file import check_suffix, draft_of, is_special
-from recsys.cli.spreadsheet import without_formulas
+from hpo.study import TrialRow
+from recsys.cli import check_suffix, draft_of, is_special, without_formulas
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:

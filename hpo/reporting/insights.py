@@ -11,9 +11,8 @@ import optuna
 from optuna import Study
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-from hpo.config.parameter import Parameter
-from hpo.config.study_config import StudyConfig
-from hpo.study.trial_rows import TrialRow, complete
+from hpo.config import Parameter, StudyConfig
+from hpo.study import TrialRow, complete
 from recsys.config import TrainConfig
 
 MIN_COMPLETE = 10  # below, importances and bounds are noise

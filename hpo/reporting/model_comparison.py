@@ -15,29 +15,30 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from hpo.config.search_space import SearchSpace
+from hpo.config import SearchSpace
 from hpo.errors import StudyError
-from hpo.gate.rivals import baselines
-from hpo.study.records import StudyRecord
-from hpo.study.trial_rows import TrialRow
-from recsys.cli.formatting import default_device, usable_device
+from hpo.gate import baselines
+from hpo.study import StudyRecord, TrialRow
+from recsys.cli import default_device, usable_device
 from recsys.config import TrainConfig
-from recsys.data.interactions import Bools
-from recsys.data.splitting import Holdout
+from recsys.data import Bools, Holdout
 from recsys.errors import ConfigError
-from recsys.evaluation.bootstrap import Interval, mean_interval
-from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.evaluation.metrics import Floats, MetricName, UserMetrics
-from recsys.evaluation.segments import (
+from recsys.evaluation import (
+    Evaluator,
+    Floats,
+    Interval,
     ItemGroup,
+    MetricName,
+    TowerScorer,
     UserGroup,
+    UserMetrics,
     activity_groups,
     coverage,
+    mean_interval,
     popularity_groups,
 )
-from recsys.models.scorer import Scorer
-from recsys.models.two_tower import TwoTower
-from recsys.training.fixed_epochs import train
+from recsys.models import Scorer, TwoTower
+from recsys.training import train
 
 BEST, DEFAULT = "best trial", "default configuration"
 LABELS = {"ease": "EASE", "itemknn": "item-kNN", "popularity": "popularity"}  # as reports show them

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
+from hpo.config import Locations
 from hpo.errors import StudyError
 from hpo.reporting.figures.style import style
 from hpo.reporting.html import render_html
@@ -27,13 +27,18 @@ from hpo.reporting.model_comparison import (
     device_of,
 )
 from hpo.reporting.sections import Findings, build
-from hpo.study.data import load_split
-from hpo.study.lifecycle import load_study
-from hpo.study.records import StudyRecord, comparable
-from hpo.study.storage import existing_storage
-from hpo.study.trial_rows import TrialRow, complete, default_trial, read_trials
-from recsys.data.interactions import Interactions
-from recsys.data.splitting import TEST, Split, split
+from hpo.study import (
+    StudyRecord,
+    TrialRow,
+    comparable,
+    complete,
+    default_trial,
+    existing_storage,
+    load_split,
+    load_study,
+    read_trials,
+)
+from recsys.data import TEST, Interactions, Split, split
 from recsys.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,8 +50,7 @@ from functools import partial
 
 from optuna import Study
 
-from hpo.study.artifacts import keep
-from hpo.study.replayer import save_model
+from hpo.study import keep, save_model
 from recsys.errors import RecsysError
 
 PAGE, SUMMARY = "report.html", "summary.md"
@@ -255,9 +259,9 @@ def run_report(
         data: name or path of the study's data, if it has moved.
         say: is told which study was taken, if none was named and there are others.
     """
-    from hpo.config.next_commands import command, next_lines
-    from hpo.study.lifecycle import load_newest
-    from hpo.tracking.background import bring_into_mlflow
+    from hpo.config import command, next_lines
+    from hpo.study import load_newest
+    from hpo.tracking import bring_into_mlflow
 
     name = load_newest(existing_storage(locations.storage), study_name, say).study_name
     written = write_report(locations, name, out or report_folder(locations, name), data=data)
@@ -289,7 +293,7 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
         whole: the study's data and split.
         log: bring it into MLflow, too.
     """
-    from hpo.config.next_commands import command
+    from hpo.config import command
 
     started = time.monotonic()
     try:
@@ -298,7 +302,7 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
             return (
                 f"no report yet: it would train for about {training:,.0f} s; write it with: {later}"
             )
-        from hpo.tracking.background import bring_into_mlflow
+        from hpo.tracking import bring_into_mlflow
 
         written = write_report(
             locations, study_name, report_folder(locations, study_name), whole=whole
@@ -317,10 +321,15 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
 
 def _long_training(locations: Locations, study_name: str) -> float | None:
     """Seconds that a report would train, if they are many; None if it is quickly done."""
-    from hpo.study.lifecycle import load_study
-    from hpo.study.records import StudyRecord, comparable
-    from hpo.study.storage import existing_storage
-    from hpo.study.trial_rows import complete, default_trial, read_trials
+    from hpo.study import (
+        StudyRecord,
+        comparable,
+        complete,
+        default_trial,
+        existing_storage,
+        load_study,
+        read_trials,
+    )
 
     study = load_study(existing_storage(locations.storage), study_name)
     trials = comparable(StudyRecord.of(study), read_trials(study))
@@ -334,7 +343,7 @@ def _long_training(locations: Locations, study_name: str) -> float | None:
 
 def report_folder(locations: Locations, study_name: str) -> Path:
     """Where a study's report goes: beside its SQLite storage, else in `studies`."""
-    from hpo.study.storage import beside
+    from hpo.study import beside
 
     return beside(locations.storage) / REPORTS / folder_name(study_name)
 

@@ -14,9 +14,8 @@ from hpo.reporting.figures.search import durations, history, learning_curves
 from hpo.reporting.figures.space import importance_bars, parallel_coordinates, slices
 from hpo.reporting.insights import MIN_COMPLETE, hints
 from hpo.reporting.model_comparison import ModelComparison
-from hpo.study.records import StudyRecord
-from hpo.study.trial_rows import TrialRow, complete, default_trial
-from recsys.data.splitting import Split
+from hpo.study import StudyRecord, TrialRow, complete, default_trial
+from recsys.data import Split
 from recsys.messages import count
 
 NOTHING = (

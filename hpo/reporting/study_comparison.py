@@ -11,9 +11,16 @@ from optuna.storages import RDBStorage
 from rich.table import Table
 from rich.text import Text
 
-from hpo.study.lifecycle import load_study
-from hpo.study.records import StudyRecord, comparable
-from hpo.study.trial_rows import TrialRow, best_so_far, complete, default_trial, read_trials
+from hpo.study import (
+    StudyRecord,
+    TrialRow,
+    best_so_far,
+    comparable,
+    complete,
+    default_trial,
+    load_study,
+    read_trials,
+)
 from recsys.messages import count
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared

@@ -8,13 +8,11 @@ from statistics import median
 
 import numpy as np
 
-from hpo.config.study_config import SplitConfig
+from hpo.config import SplitConfig
 from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
 from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
-from hpo.study.environment import environment_facts
-from hpo.study.records import StudyRecord
-from hpo.study.trial_rows import TrialRow, complete, default_trial
-from recsys.evaluation.bootstrap import RESAMPLES, mean_interval
+from hpo.study import StudyRecord, TrialRow, complete, default_trial, environment_facts
+from recsys.evaluation import RESAMPLES, mean_interval
 from recsys.messages import count
 
 SHOWN_TRIALS = 10

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from recsys.config import TrainConfig
 from recsys.errors import CheckpointError
-from recsys.training.epoch import EpochResult
+from recsys.training import EpochResult
 
 if TYPE_CHECKING:
-    from recsys.training.fit import Fit
+    from recsys.training import Fit
 
 
 class Runner(Protocol):

@@ -13,8 +13,8 @@ from hpo.runners.failures import from_message
 from hpo.runners.watchdog import Patience
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import TrainConfig
-from recsys.evaluation.metrics import MetricName, Metrics
-from recsys.training.epoch import EpochResult
+from recsys.evaluation import MetricName, Metrics
+from recsys.training import EpochResult
 
 USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 

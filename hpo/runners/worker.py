@@ -30,11 +30,9 @@ import torch
 from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
-from recsys.data.holdout_file import load_holdout
-from recsys.data.splitting import Holdout
-from recsys.evaluation.metrics import MetricName
-from recsys.training.fit import Fit
-from recsys.training.resources import forget_peaks
+from recsys.data import Holdout, load_holdout
+from recsys.evaluation import MetricName
+from recsys.training import Fit, forget_peaks
 
 ALIVE_SECONDS = 5.0
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.search_space import SearchSpace
-from hpo.config.study_config import StudyConfig, plain
+from hpo.config import SearchSpace, StudyConfig, plain
 from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 

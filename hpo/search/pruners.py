@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hpo.config.study_config import StudyConfig
+from hpo.config import StudyConfig
 from hpo.search.forecast import ForecastRule
 from hpo.search.halving import HalvingRule, HyperbandRule
 from hpo.search.percentile import PatientRule, PercentileRule

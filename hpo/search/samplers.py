@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from optuna.samplers import BaseSampler
 
-from hpo.config.study_config import StudyConfig
+from hpo.config import StudyConfig
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from hpo.serving.reply_cache import Replies
-from recsys.retrieval.recommender import Recommender
-from recsys.retrieval.requests import Answer, Question
+from recsys.retrieval import Answer, Question, Recommender
 
 # Above, a product runs in a thread, so that the event loop goes on reading requests. Below, the
 # hand-over would cost more than the product: 50 MFLOP take one core about 2 ms.

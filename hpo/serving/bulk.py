@@ -12,11 +12,9 @@ from polars.io.plugins import register_io_source
 
 from hpo.errors import HpoError, SettingsError
 from hpo.serving.user_files import user_ids
-from recsys.cli.output_file import check_suffix, draft_of
-from recsys.cli.spreadsheet import without_formulas
-from recsys.readers.ids import whole_number
-from recsys.retrieval.recommender import Recommender
-from recsys.retrieval.requests import check_k
+from recsys.cli import check_suffix, draft_of, without_formulas
+from recsys.readers import whole_number
+from recsys.retrieval import Recommender, check_k
 
 CHUNK = 4096  # users between two looks at the clock
 SCHEMA = {

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from hpo.registry.model_store import ModelStore, Reference, open_recommender
+from hpo.registry import ModelStore, Reference, open_recommender
 from hpo.serving.batching import Served
 from recsys.errors import RecsysError, TrackingError
 

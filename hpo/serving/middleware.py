@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hpo.dashboards.host_guard import KnownHosts
+from hpo.dashboards import KnownHosts
 from hpo.serving.metrics import ServingMetrics
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from recsys.retrieval.index import IndexFacts
-from recsys.retrieval.requests import MAX_K, Answer, Question, RequestError
+from recsys.retrieval import MAX_K, Answer, IndexFacts, Question, RequestError
 
 MAX_BODY_BYTES = 1 << 20
 MAX_ITEMS = 10_000

@@ -9,8 +9,7 @@ import polars as pl
 
 from hpo.errors import SettingsError
 from recsys.messages import listed
-from recsys.readers.tables import SEPARATOR_OF
-from recsys.readers.text import SEPARATORS
+from recsys.readers import SEPARATOR_OF, SEPARATORS
 
 HEADER = "user_id"
 WANTED = "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id"

@@ -30,7 +30,7 @@ from hpo.study.lifecycle import load_study
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord
 from hpo.study.storage import beside, existing_storage
-from recsys.artifacts.checkpoint_files import sha256
+from recsys.artifacts import sha256
 
 FOLDER = "optuna-artifacts"  # `artifacts` is MLflow's
 REPORT = "report"  # folder of the report's files in MLflow

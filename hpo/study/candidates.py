@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from hpo.config.search_space import SearchSpace
+from hpo.config import SearchSpace
 from hpo.errors import PromotionError
 from hpo.study.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
 from recsys.config import TrainConfig

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from hpo.config.study_config import DataConfig, SplitConfig, StudyConfig
+from hpo.config import DataConfig, SplitConfig, StudyConfig
 from hpo.errors import PromotionError
 from hpo.study.records import StudyRecord
-from recsys.data.splitting import Split, split
-from recsys.datasets.features import with_features
-from recsys.datasets.registry import NAMES, load_dataset
+from recsys.data import Split, split
+from recsys.datasets import NAMES, load_dataset, with_features
 from recsys.errors import naming
-from recsys.readers.reader import Columns
+from recsys.readers import Columns
 
 
 class Origin(Protocol):

@@ -13,12 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from hpo.config.error_text import given
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command
-from hpo.config.parameter import Parameter
-from hpo.config.search_space import SearchSpace
-from hpo.config.study_config import plain
+from hpo.config import Locations, Parameter, SearchSpace, command, given, plain
 from hpo.errors import StudyError
 from hpo.study.overview import study_lines
 from hpo.study.records import STUDY, Outcome, StudyRecord

@@ -21,8 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import SettingsError, StudyError
-from recsys.artifacts.mlflow_client import public_uri, sqlite_file
-from recsys.artifacts.sqlite import sqlite_url, why_unreadable
+from recsys.artifacts import public_uri, sqlite_file, sqlite_url, why_unreadable
 
 POLL_SECONDS = 0.5
 POSTGRESQL = 'pip install -e ".[postgresql]"'

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from hpo.config.study_config import StudyConfig
+from hpo.config import StudyConfig
 from recsys.messages import count
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-    from recsys.training.epoch import EpochResult
+    from recsys.training import EpochResult
 from optuna.trial import TrialState
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # what counts

@@ -10,19 +10,19 @@ import torch
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from hpo.config.search_space import SearchSpace
+from hpo.config import SearchSpace
 from hpo.errors import StudyError
 from hpo.study.data import load_split
 from hpo.study.environment import environment_facts, processor_of
 from hpo.study.records import Attempt, StudyRecord, epochs_of
-from recsys.artifacts.checkpoint import origin, save
-from recsys.cli.formatting import usable_device
-from recsys.data.splitting import Split
+from recsys.artifacts import origin, save
+from recsys.cli import usable_device
+from recsys.data import Split
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import Metrics
+from recsys.evaluation import Metrics
 from recsys.messages import count
-from recsys.models.two_tower import TwoTower
-from recsys.training.fit import Fit
+from recsys.models import TwoTower
+from recsys.training import Fit
 
 SAID = 10  # epochs told of a training that is the same
 DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hpo.config.search_space import clamped_defaults, clamped_lines, with_defaults
-from hpo.config.study_config import StudyConfig
+from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaults
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
-from recsys.data.interactions import Interactions
-from recsys.training.without_effect import ineffective_parameters
+from recsys.data import Interactions
+from recsys.training import ineffective_parameters
 
 
 def settled(

@@ -19,12 +19,11 @@ from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command, shell_line, without_password
+from hpo.config import Locations, command, shell_line, without_password
 from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
-from recsys.artifacts.sqlite import reading_url, sqlite_url
+from recsys.artifacts import reading_url, sqlite_url
 from recsys.drafts import new_database
 
 BUSY_SECONDS = 60

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from optuna import Study
 
-from hpo.config.search_space import SearchSpace
+from hpo.config import SearchSpace
 from hpo.study.records import Attempt, Cause, Outcome, StudyRecord
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys.training.epoch import EpochResult
+    from recsys.training import EpochResult
 
 MB = 1_000_000
 

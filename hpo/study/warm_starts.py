@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import optuna
 from optuna import Study
 
-from hpo.config.search_space import SearchSpace
-from hpo.config.study_config import StudyConfig
-from hpo.config.validation import start_problems
+from hpo.config import SearchSpace, StudyConfig, start_problems
 from hpo.errors import PromotionError, StudyError
 from hpo.study.candidates import Candidate, top_candidates
 from hpo.study.records import FINISHED, StudyRecord

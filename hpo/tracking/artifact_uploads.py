@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.study.artifacts import KeptFile
+from hpo.study import KeptFile
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_state import FILES, Held
 from hpo.tracking.runs import Calls
-from recsys.artifacts.checkpoint_files import sha256
+from recsys.artifacts import sha256
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,21 +9,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command
+from hpo.config import Locations, command
 from hpo.errors import HpoError
-from hpo.study.storage import is_lost, storage_failure
+from hpo.study import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
 from hpo.tracking.study_page import experiment_of
-from recsys.artifacts.mlflow_client import open_client
+from recsys.artifacts import open_client
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-from hpo.study.artifacts import REPORT
-from hpo.study.lifecycle import load_study
-from hpo.study.records import StudyRecord
-from hpo.study.storage import existing_storage
+from hpo.study import REPORT, StudyRecord, existing_storage, load_study
 
 MAX_WAIT_SECONDS = 60.0
 

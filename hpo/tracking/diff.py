@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.locations import Locations, require_store
+from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config.locations import Locations
-from hpo.study.artifacts import artifact_folder, kept_files
-from hpo.study.lifecycle import load_study
-from hpo.study.locks import LockHeld, exclusive
-from hpo.study.records import StudyRecord
-from hpo.study.storage import existing_storage
+from hpo.config import Locations
+from hpo.study import (
+    LockHeld,
+    StudyRecord,
+    artifact_folder,
+    exclusive,
+    existing_storage,
+    kept_files,
+    load_study,
+)
 from hpo.tracking.artifact_uploads import Uploads
 from hpo.tracking.dashboard_notes import first_line, write_first_lines
 from hpo.tracking.diff import differences
@@ -30,7 +34,7 @@ from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study, study_line
 from hpo.tracking.trial_projection import StudyView, best_name, project_trial
 from hpo.tracking.urls import mlflow_base, run_address, study_address
-from recsys.artifacts.mlflow_client import experiment_id, open_client, tracking_errors
+from recsys.artifacts import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hpo.study.artifacts import KeptFile
+from hpo.study import KeptFile
 
 
 class Row(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hpo.config.study_config import OUR_TAGS
-from hpo.study.records import PROMOTION_OF
+from hpo.config import OUR_TAGS
+from hpo.study import PROMOTION_OF
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_state import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
 

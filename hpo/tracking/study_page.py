@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.config.locations import Locations
+from hpo.config import Locations
 from hpo.registry import versions as registry
-from hpo.study.records import StudyRecord
+from hpo.study import StudyRecord
 from hpo.tracking.trial_projection import best_name
 from hpo.tracking.urls import experiments_address, study_address
-from recsys.artifacts.mlflow_client import open_client, sqlite_file, tracking_errors
+from recsys.artifacts import open_client, sqlite_file, tracking_errors
 
 
 def experiment_of(locations: Locations, uid: str) -> str | None:

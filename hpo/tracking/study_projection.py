@@ -8,17 +8,16 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config.parameter import Parameter
-from hpo.config.study_config import StudyConfig
-from hpo.study.records import (
+from hpo.config import Parameter, StudyConfig
+from hpo.study import (
     Outcome,
     StudyRecord,
     best_complete,
     comparable,
     first_start_ms,
     milliseconds,
+    of_system,
 )
-from hpo.study.usage import of_system
 from hpo.tracking.run_content import Content, DataInput, Row
 from hpo.tracking.trial_projection import StudyView, best_name, cut
 from recsys.messages import count

@@ -11,14 +11,20 @@ from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config.locations import Locations
-from hpo.config.search_space import SearchSpace
-from hpo.study.artifacts import KeptFile
-from hpo.study.records import Attempt, Outcome, StudyRecord, epochs_of, first_start_ms, milliseconds
-from hpo.study.usage import of_training
+from hpo.config import Locations, SearchSpace
+from hpo.study import (
+    Attempt,
+    KeptFile,
+    Outcome,
+    StudyRecord,
+    epochs_of,
+    first_start_ms,
+    milliseconds,
+    of_training,
+)
 from hpo.tracking.run_content import Content, Row
 from hpo.tracking.urls import dashboard_path
-from recsys.evaluation.metrics import MetricName
+from recsys.evaluation import MetricName
 
 STATUS = {
     TrialState.COMPLETE: "FINISHED",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from hpo.config.locations import MLFLOW_PORT, Locations
-from recsys.artifacts.mlflow_client import is_server, public_uri
+from hpo.config import MLFLOW_PORT, Locations
+from recsys.artifacts import is_server, public_uri
 
 WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its GenAI pages, which hide trials
 

@@ -46,13 +46,11 @@ from recsys.artifacts.checkpoint_files import (
     write_index,
 )
 from recsys.config import TrainConfig
-from recsys.data.features import FEATURES
-from recsys.data.interactions import Interactions
-from recsys.data.splitting import Split
+from recsys.data import FEATURES, Interactions, Split
 from recsys.errors import CheckpointError, ConfigError
-from recsys.evaluation.evaluator import encode_users
-from recsys.models.two_tower import TwoTower, new_model
-from recsys.retrieval.index import ItemIndex
+from recsys.evaluation import encode_users
+from recsys.models import TwoTower, new_model
+from recsys.retrieval import ItemIndex
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
 BEFORE = {"neighbour_weight": 0.0}  # values in models older than the hyperparameter

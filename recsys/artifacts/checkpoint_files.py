@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from recsys.data.features import FEATURES, Features
-from recsys.data.interactions import Interactions
+from recsys.data import FEATURES, Features, Interactions
 from recsys.errors import CheckpointError
-from recsys.retrieval.index import ItemIndex
+from recsys.retrieval import ItemIndex
 
 FORMAT = 1
 META = "model_meta.json"

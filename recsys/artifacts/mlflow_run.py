@@ -19,7 +19,7 @@ import numpy as np
 from recsys.artifacts.checkpoint import stored_files
 from recsys.artifacts.pair_scorer import PairScorer
 from recsys.config import TrainConfig
-from recsys.training.epoch import EpochResult
+from recsys.training import EpochResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

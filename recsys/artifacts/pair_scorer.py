@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.data.interactions import Interactions
-from recsys.evaluation.evaluator import Histories, encode_users
-from recsys.models.two_tower import TwoTower
+from recsys.data import Interactions
+from recsys.evaluation import Histories, encode_users
+from recsys.models import TwoTower
 
 
 class PairScorer(nn.Module):

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
-    from recsys.data.dataset import Dataset
+    from recsys.data import Dataset
 
 DEFAULT_DATA = "ml-100k"
 
@@ -58,7 +58,7 @@ def add_data_arguments(
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --split and --eval-users without defaults; study files and `split` have them."""
-    from recsys.data.splitting import EVAL_USERS, Method
+    from recsys.data import EVAL_USERS, Method
 
     group = parser.add_argument_group("split")
     group.add_argument(
@@ -90,9 +90,8 @@ def dataset_from(args: argparse.Namespace) -> Dataset:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
     """
     # Imported here, because polars takes a quarter of a second that --help must not cost.
-    from recsys.datasets.features import with_features
-    from recsys.datasets.registry import load_dataset
-    from recsys.readers.reader import Columns
+    from recsys.datasets import load_dataset, with_features
+    from recsys.readers import Columns
 
     columns = Columns(user=args.user_col, item=args.item_col, time=args.time_col)
     dataset = load_dataset(args.data, columns=columns, repeats=args.repeats)

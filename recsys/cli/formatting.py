@@ -11,9 +11,8 @@ from recsys.messages import count
 if TYPE_CHECKING:
     import torch
 
-    from recsys.data.interactions import Interactions
-    from recsys.data.splitting import Split
-    from recsys.evaluation.metrics import Metrics
+    from recsys.data import Interactions, Split
+    from recsys.evaluation import Metrics
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch knows more, such as meta, which holds no numbers
 DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
@@ -126,7 +125,7 @@ def sample_line(split: Split, value: float, metric: str = "recall@10") -> str:
         value: the metric's mean over the sampled users, in [0, 1].
         metric: name of the metric in the line.
     """
-    from recsys.evaluation.metrics import half_width
+    from recsys.evaluation import half_width
 
     asked, everybody = split.eval_users, split.n_validation_users
     return (

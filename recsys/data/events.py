@@ -12,16 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.data.dataset import ReadyMade
-from recsys.data.interactions import (
-    Bools,
-    Floats32,
-    Interactions,
-    Ints32,
-    Ints64,
-    Repeats,
-    row_order,
-    sorted_ids,
-)
+from recsys.data.features import Ints32, Ints64
+from recsys.data.interactions import Bools, Floats32, Interactions, Repeats, row_order, sorted_ids
 from recsys.data.splitting import Parts
 
 

@@ -16,12 +16,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.features import Features
+from recsys.data.features import Features, Ints32, Ints64
 from recsys.data.sorting import firsts, lexsorted
 from recsys.errors import DataError
 
-Ints32 = npt.NDArray[np.int32]
-Ints64 = npt.NDArray[np.int64]
 Floats32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Repeats = Literal["drop", "keep"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.data.interactions import Ints64
+from recsys.data.features import Ints64
 
 
 def spans(offsets: Ints64, which: Ints64) -> tuple[Ints64, Ints64]:

@@ -15,7 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.interactions import Bools, Interactions, Ints64
+from recsys.data.features import Ints64
+from recsys.data.interactions import Bools, Interactions
 from recsys.data.sorting import lexsorted
 from recsys.errors import ConfigError, DataError
 from recsys.messages import count

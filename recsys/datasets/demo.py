@@ -19,9 +19,8 @@ from itertools import accumulate, chain
 import numpy as np
 import polars as pl
 
-from recsys.data.dataset import Dataset
-from recsys.data.interactions import Interactions, Repeats
-from recsys.readers.columns import EVENT_WEIGHTS
+from recsys.data import Dataset, Interactions, Repeats
+from recsys.readers import EVENT_WEIGHTS
 
 DEMO_SEED = 20240101
 N_USERS, N_ITEMS = 800, 500

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.data.features import Ints32
-from recsys.readers.ids import NO_ID
+from recsys.data import Ints32
+from recsys.readers import NO_ID
 
 Kind = Literal["category", "list", "number"]
 

@@ -14,13 +14,12 @@ from typing import get_args
 import numpy as np
 import polars as pl
 
-from recsys.data.dataset import Dataset
-from recsys.data.features import Features
+from recsys.data import Dataset, Features
 from recsys.datasets.encoding import Coded, Kind, as_number, encode, guess_kind, is_prose
 from recsys.datasets.pii import why_personal, why_revealing
 from recsys.errors import DataError
 from recsys.messages import listed
-from recsys.readers.side_tables import Side
+from recsys.readers import Side
 
 _USELESS = 0.99  # share of rows with a value of their own: a title, a description
 _IDENTIFYING = 0.5  # share of users with a value of their own: a name or a key

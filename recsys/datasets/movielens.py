@@ -24,7 +24,7 @@ import polars as pl
 import pooch
 
 from recsys.errors import DataError
-from recsys.readers.movielens import first_line, item_table, user_table
+from recsys.readers import first_line, item_table, user_table
 
 TERMS = (
     "MovieLens-100K (GroupLens, University of Minnesota): for research; no redistribution or "

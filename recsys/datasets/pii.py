@@ -11,7 +11,7 @@ import unicodedata
 
 import polars as pl
 
-from recsys.readers.side_tables import Side
+from recsys.readers import Side
 
 # Matched anywhere in a squeezed name: "E-Mail", "billingAddress1", "numero_telefono".
 _CONTACT = ("email", "phone", "telefon", "mobile", "movil", "whatsapp", "address", "direccion",

@@ -13,13 +13,11 @@ from typing import get_args
 
 import pooch
 
-from recsys.data.dataset import Dataset
-from recsys.data.interactions import Repeats
+from recsys.data import Dataset, Repeats
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
 from recsys.errors import DataError
-from recsys.readers.columns import AUTO, Columns
-from recsys.readers.reader import read_dataset
+from recsys.readers import AUTO, Columns, read_dataset
 
 NAMES = ("demo", "ml-100k")
 

@@ -1,1 +1,5 @@
 """Full-ranking metrics, their confidence intervals, segments and cold-start figures."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys.data.splitting import Holdout
+from recsys.data import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer, Without
 from recsys.messages import count
-from recsys.models.baselines import Popularity
-from recsys.models.scorer import Scorer
-from recsys.models.two_tower import TwoTower
+from recsys.models import Popularity, Scorer, TwoTower
 
 _K = 10
 _METRIC = "recall_at_10"

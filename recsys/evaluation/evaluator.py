@@ -8,13 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Interactions
-from recsys.data.splitting import Holdout
+from recsys.data import Holdout, Interactions
 from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
-from recsys.models.history import History, histories, ranges
-from recsys.models.scorer import Scorer
-from recsys.models.two_tower import TwoTower
+from recsys.models import History, Scorer, TwoTower, histories, ranges
 
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
 # enough for the product to be worth reading all item vectors.

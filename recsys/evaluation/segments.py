@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys.data.interactions import Bools, Interactions
-from recsys.data.splitting import Holdout
+from recsys.data import Bools, Holdout, Interactions
 from recsys.evaluation.evaluator import CHUNK_BYTES
 from recsys.evaluation.metrics import Ints
-from recsys.models.history import ranges
-from recsys.models.scorer import Scorer
+from recsys.models import Scorer, ranges
 
 
 @dataclass(frozen=True, eq=False)

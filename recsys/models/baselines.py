@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Floats32, Interactions, Ints64
+from recsys.data import Floats32, Interactions, Ints64
 from recsys.errors import DataError
 from recsys.models.history import ranges
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.data.features import Features
+from recsys.data import Features
 from recsys.models.history import ranges
 
 

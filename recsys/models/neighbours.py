@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from recsys.data.interactions import Floats32, Interactions, Ints64
+from recsys.data import Floats32, Interactions, Ints64
 from recsys.models.baselines import ease_weights
 
 N_NEIGHBOURS = 30  # neighbours of each item; 200 did no better
@@ -25,7 +25,7 @@ FADE = 10.0  # a pair at distance d has weight exp(-(d - 1) / FADE)
 SHRINK = 5.0  # added to the denominator, because small counts of pairs may be chance
 MAX_PAIRS = 15_000_000  # pairs of rows counted; larger data is sampled by user
 REGULARIZATION = 200.0  # value added to the diagonal in EASE
-MAX_ITEMS = 5_000  # limit of EASE: some 5 CPU seconds in each worker
+MAX_UNORDERED_ITEMS = 5_000  # limit of EASE: some 5 CPU seconds in each worker
 EASE_ROWS = 512  # rows of EASE's weights handled at a time
 SUMMED = 0.25  # scale of EASE's weights, which a history sums; other weights are averaged
 
@@ -75,7 +75,7 @@ def are_known(n_items: int, *, ordered: bool) -> bool:
         n_items: size of the catalogue.
         ordered: True if the data has times.
     """
-    return ordered or n_items <= MAX_ITEMS
+    return ordered or n_items <= MAX_UNORDERED_ITEMS
 
 
 @lru_cache(maxsize=2)

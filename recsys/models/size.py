@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from recsys.config import TrainConfig
-from recsys.data.features import FEATURES
-from recsys.data.interactions import Interactions
+from recsys.data import FEATURES, Interactions
 from recsys.models.two_tower import TwoTower
 
 FLOAT32 = 4  # bytes

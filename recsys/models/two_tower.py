@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.config import TrainConfig
-from recsys.data.features import Features
-from recsys.data.interactions import Interactions
+from recsys.data import Features, Interactions
 from recsys.models.autograd import Pool, UnitRows
 from recsys.models.feature_bags import Bags
 from recsys.models.history import History

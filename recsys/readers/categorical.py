@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.data.interactions import Bools, Ints32, Ints64
+from recsys.data import Bools, Ints32, Ints64
 
 Codes = npt.NDArray[np.uint32]
 _LARGEST = 1 << 26  # numbers below this limit go into the table: some 300 MB at the end

@@ -11,7 +11,7 @@ import shlex
 import numpy as np
 import polars as pl
 
-from recsys.data.events import Events
+from recsys.data import Events
 from recsys.messages import SHOWN, listed
 from recsys.readers.categorical import CodeColumn
 from recsys.readers.columns import (

@@ -15,14 +15,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys.data.dataset import Dataset, ReadyMade
-from recsys.data.events import Events, join, without_equal_times
-from recsys.data.interactions import Interactions, Repeats
-from recsys.data.splitting import TEST, TRAIN, VALIDATION
+from recsys.data import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    Events,
+    Interactions,
+    ReadyMade,
+    Repeats,
+    join,
+    without_equal_times,
+)
 from recsys.errors import DataError
 from recsys.messages import count, listed
-from recsys.readers.adjacency import EXTENSION as ADJACENCY
-from recsys.readers.adjacency import open_adjacency
+from recsys.readers.adjacency import EXTENSION as ADJACENCY, open_adjacency
 from recsys.readers.columns import AUTO, Columns
 from recsys.readers.discovery import Layout, SplitFiles, locate
 from recsys.readers.event_log import read_events

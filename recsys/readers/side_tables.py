@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from recsys.data.interactions import Bools
+from recsys.data import Bools
 from recsys.messages import SHOWN, listed
 from recsys.readers.columns import SIDE_TABLE_ID, Columns, is_data, matching_columns, squeeze
 from recsys.readers.event_log import id_type_problem, text_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys.data.interactions import Ints64
+from recsys.data import Ints64
 from recsys.messages import SHOWN, and_more
 from recsys.readers.text import (
     DAMAGE,

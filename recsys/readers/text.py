@@ -19,7 +19,7 @@ from typing import IO, cast
 import numpy as np
 import polars as pl
 
-from recsys.data.interactions import Ints64
+from recsys.data import Ints64
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys.data.events import Events
-from recsys.data.interactions import Bools, Floats32, Ints32, Ints64, sorted_ids
+from recsys.data import Bools, Events, Floats32, Ints32, Ints64, sorted_ids
 from recsys.messages import SHOWN, and_more, listed, shorten
 from recsys.readers.categorical import CodeColumn
 from recsys.readers.columns import EVENT_WEIGHTS, Role, event_weight

@@ -1,1 +1,5 @@
 """Top-k answers, exact or through an inverted-file index."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

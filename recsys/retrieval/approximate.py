@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Floats32, Ints64
+from recsys.data import Floats32, Ints64
 from recsys.retrieval.exact import Catalogue
 from recsys.retrieval.ivf import ListSearch
 from recsys.retrieval.neighbour_queries import Asks

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Floats32, Ints64
-from recsys.evaluation.evaluator import MAX_CHUNK
-from recsys.evaluation.ranking import top_items
-from recsys.models.two_tower import TwoTower
+from recsys.data import Floats32, Ints64
+from recsys.evaluation import MAX_CHUNK, top_items
+from recsys.models import TwoTower
 from recsys.retrieval.neighbour_queries import Asks
 
 

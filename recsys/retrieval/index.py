@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.interactions import Floats32
+from recsys.data import Floats32
 from recsys.messages import count
 
 

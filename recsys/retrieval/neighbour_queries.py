@@ -12,11 +12,9 @@ from typing import Self
 import numpy as np
 import torch
 
-from recsys.data.interactions import Floats32, Interactions, Ints64
-from recsys.data.ragged import spans
-from recsys.evaluation.evaluator import Histories
-from recsys.models.history import History
-from recsys.models.two_tower import TwoTower
+from recsys.data import Floats32, Interactions, Ints64, spans
+from recsys.evaluation import Histories
+from recsys.models import History, TwoTower
 
 ROWS = 65_536  # users computed at once
 

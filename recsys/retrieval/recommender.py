@@ -14,18 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Interactions, Ints64
-from recsys.data.ragged import spans
-from recsys.evaluation.evaluator import encode_users
-from recsys.models.history import histories
-from recsys.models.two_tower import TwoTower
+from recsys.data import Interactions, Ints64, spans
+from recsys.evaluation import encode_users
+from recsys.models import TwoTower, histories
 from recsys.retrieval.approximate import IndexedCatalogue
 from recsys.retrieval.exact import Catalogue
 from recsys.retrieval.index import IndexFacts
 from recsys.retrieval.ivf import ListSearch
 from recsys.retrieval.neighbour_queries import Asks, KnownAsks
-from recsys.retrieval.requests import Answer, Question, check_k
-from recsys.retrieval.requests import RequestError as RequestError  # noqa: PLC0414  (re-exported)
+from recsys.retrieval.requests import (
+    Answer,
+    Question,
+    RequestError as RequestError,  # noqa: PLC0414  (re-exported)
+    check_k,
+)
 
 # Bytes of scores computed at once. A chunk of few users waits for memory while it reads all item
 # vectors: 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.

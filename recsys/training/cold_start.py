@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Interactions
-from recsys.models.two_tower import TwoTower
+from recsys.data import Interactions
+from recsys.models import TwoTower
 
 # An item with c rows stands in for a new one in (1 + c) ** -AS_IF_NEW of the steps. At 0.5 most
 # items that stand in are rare, as most new items are; equal shares for all items would recommend

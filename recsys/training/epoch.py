@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recsys.evaluation.metrics import Metrics
+from recsys.evaluation import Metrics
 
 
 @dataclass(frozen=True)

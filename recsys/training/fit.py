@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.splitting import Holdout
+from recsys.data import Holdout
 from recsys.errors import CheckpointError
-from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.evaluation.metrics import MetricName
-from recsys.models.two_tower import TwoTower
+from recsys.evaluation import Evaluator, MetricName, TowerScorer
+from recsys.models import TwoTower
 from recsys.training.epoch import EpochResult
 from recsys.training.resources import peak_gpu_mb, peak_resident_mb
 from recsys.training.snapshot import load_snapshot, save_snapshot

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from recsys.config import TrainConfig
-from recsys.data.interactions import Interactions
-from recsys.models.two_tower import TwoTower
+from recsys.data import Interactions
+from recsys.models import TwoTower
 from recsys.training.resources import useful_threads
 from recsys.training.trainer import Trainer
 

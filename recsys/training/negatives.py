@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.interactions import Interactions
+from recsys.data import Interactions
 
 WHOLE_CATALOGUE = 10_000  # items up to which the softmax runs over all of them
 DRAWN = 2_048  # draws per step in larger catalogues

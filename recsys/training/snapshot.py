@@ -18,7 +18,7 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.drafts import replacing
 from recsys.errors import CheckpointError
-from recsys.evaluation.metrics import Metrics
+from recsys.evaluation import Metrics
 from recsys.training.epoch import EpochResult
 
 KEY = "recsys.snapshot"

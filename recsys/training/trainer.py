@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.interactions import Interactions
+from recsys.data import Interactions
 from recsys.errors import DivergedError
-from recsys.models.two_tower import TwoTower, new_model
+from recsys.models import TwoTower, new_model
 from recsys.training.cold_start import Newcomers
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.interactions import Interactions
-from recsys.models.history import History, histories, ranges
+from recsys.data import Interactions
+from recsys.models import History, histories, ranges
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recsys.data.interactions import Interactions
+from recsys.data import Interactions
 from recsys.messages import count
-from recsys.models.neighbours import MAX_ITEMS, are_known
+from recsys.models import MAX_UNORDERED_ITEMS, are_known
 
 _OF_TIMES = ("window_share", "target_decay", "recency")
 
@@ -22,7 +22,7 @@ def ineffective_parameters(data: Interactions) -> dict[str, str]:
         found["feature_weight"] = "no features are used"
     if not are_known(data.n_items, ordered=timed):
         found["neighbour_weight"] = (
-            f"without times, neighbours are known of at most {MAX_ITEMS:,} items, and the data "
-            f"has {count(data.n_items, 'item')}"
+            f"without times, neighbours are known of at most {MAX_UNORDERED_ITEMS:,} items, and "
+            f"the data has {count(data.n_items, 'item')}"
         )
     return found

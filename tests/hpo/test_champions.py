@@ -15,8 +15,7 @@ from mlflow import MlflowClient
 from hpo.config.locations import Locations
 from hpo.errors import NoStoreError, PromotionError, SettingsError, TrackingError
 from hpo.gate import rivals
-from hpo.promote import main as promote_main
-from hpo.promote import run_promotion
+from hpo.promote import main as promote_main, run_promotion
 from hpo.promotion.outcome import Order
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.promotion.registration import read_findings
@@ -27,8 +26,7 @@ from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually
 from tests.hpo.promoting import QUICK, alias, holders, real, runs, standing, versions
 from tests.hpo.real_study import RealStudy
-from tests.hpo.registered import Registered as Registry
-from tests.hpo.registered import artifacts
+from tests.hpo.registered import Registered as Registry, artifacts
 from tests.recsys.trained import train
 
 __all__ = ["real"]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from optuna.samplers import TPESampler
 
 from hpo.config.parameter import Condition, Parameter

@@ -21,8 +21,7 @@ from recsys.data.splitting import Holdout
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import MetricName
 from recsys.training.fit import Fit
-from tests.cuda_double import CudaDouble
-from tests.cuda_double import cuda as cuda
+from tests.cuda_double import CudaDouble, cuda as cuda
 from tests.examples import conveyor_split
 
 CARD, CPU = torch.device("cuda:0"), torch.device("cpu")

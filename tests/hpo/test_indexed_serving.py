@@ -12,8 +12,7 @@ from hpo.recommend import main as recommend_main
 from hpo.registry.model_store import ModelStore, Reference, open_recommender
 from hpo.serving.live_model import LiveModel
 from recsys.artifacts.mlflow_client import open_client
-from recsys.retrieval import index_builder as indexing
-from recsys.retrieval import ivf as list_search
+from recsys.retrieval import index_builder as indexing, ivf as list_search
 from tests.examples import conveyor
 from tests.hpo.promoting import QUICK, real, runs, versions
 from tests.hpo.real_study import RealStudy, write_csv

@@ -19,8 +19,7 @@ from recsys.artifacts.mlflow_client import open_client
 from tests.data.make_old_study import ARCHIVE, PLACEHOLDER, move
 from tests.hpo.commands import run, study_in
 from tests.hpo.promoting import all_runs, holders, runs, versions
-from tests.hpo.registered import Client as HttpClient
-from tests.hpo.registered import running
+from tests.hpo.registered import Client as HttpClient, running
 
 N_OLD, N_NEW = 5, 2
 STUDY_OPTIONS = (

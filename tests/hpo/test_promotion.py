@@ -18,8 +18,7 @@ import pytest
 import torch
 
 from hpo.errors import PromotionError, StudyError
-from hpo.promote import main as promote_main
-from hpo.promote import run_promotion
+from hpo.promote import main as promote_main, run_promotion
 from hpo.promotion.promote import promote_study
 from hpo.registry.model_store import ModelStore, Reference
 from hpo.report import main as report_main

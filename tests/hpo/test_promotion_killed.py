@@ -16,8 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from hpo.config.locations import Locations
-from hpo.promotion import promoter
-from hpo.promotion import registration as versions
+from hpo.promotion import promoter, registration as versions
 from hpo.promotion.outcome import Order
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.registry import versions as registry

@@ -126,7 +126,7 @@ IDLE = {
 def test_what_has_no_effect_on_the_data_is_not_searched_and_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.models.neighbours.MAX_ITEMS", 29)
+    monkeypatch.setattr("recsys.models.neighbours.MAX_UNORDERED_ITEMS", 29)
     monkeypatch.setattr("recsys.training.without_effect.MAX_ITEMS", 29)
     starts = [{"lr": 0.1, "neighbour_weight": 4.0}]
     config = study_config(shop(tmp_path, timed=False), space=IDLE | LR, warm_starts=starts)
@@ -194,6 +194,6 @@ def test_a_study_of_nothing_with_an_effect_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_the_message_is_that_of_the_model() -> None:
-    assert neighbours.are_known(neighbours.MAX_ITEMS, ordered=False)
-    assert not neighbours.are_known(neighbours.MAX_ITEMS + 1, ordered=False)
-    assert neighbours.are_known(neighbours.MAX_ITEMS + 1, ordered=True)
+    assert neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS, ordered=False)
+    assert not neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=False)
+    assert neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import optuna
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hpo.config.search_space import SearchSpace
 from hpo.search.samplers import derive_seed, make_sampler

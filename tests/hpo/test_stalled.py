@@ -10,8 +10,7 @@ import psutil
 import pytest
 
 from hpo.errors import WorkerDied
-from hpo.runners import watchdog as patience
-from hpo.runners import worker_process
+from hpo.runners import watchdog as patience, worker_process
 from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
 from recsys.data.holdout_file import save_holdout

@@ -16,8 +16,7 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions, Repeats
 from recsys.errors import CheckpointError
 from recsys.models.two_tower import TwoTower, new_model
-from recsys.retrieval import approximate as indexed_catalogue
-from recsys.retrieval import index_builder as indexing
+from recsys.retrieval import approximate as indexed_catalogue, index_builder as indexing
 from recsys.retrieval.index import IndexFacts, ItemIndex
 from recsys.retrieval.index_builder import build_index, n_lists, recall_at_k, with_index
 from recsys.retrieval.ivf import sort_into_lists

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from recsys.training.resources import forget_peaks, peak_gpu_mb, peak_resident_mb
-from tests.cuda_double import CudaDouble
-from tests.cuda_double import cuda as cuda
+from tests.cuda_double import CudaDouble, cuda as cuda
 
 CPU = torch.device("cpu")
 

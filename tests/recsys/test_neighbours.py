@@ -81,7 +81,7 @@ def test_without_times_they_are_the_positive_weights_of_ease() -> None:
 
 
 def test_a_catalogue_too_large_for_ease_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MAX_ITEMS", 69)
+    monkeypatch.setattr(neighbours, "MAX_UNORDERED_ITEMS", 69)
     assert Trainer(log(timed=False), SMALL, CPU).model.neighbours is None
     assert Trainer(log(), SMALL, CPU).model.neighbours is not None
 
@@ -93,7 +93,7 @@ def test_of_ease_some_items_at_a_time_are_looked_at(monkeypatch: pytest.MonkeyPa
 
 
 def test_pairs_hold_no_items_that_nothing_is_near_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MAX_ITEMS", 69)
+    monkeypatch.setattr(neighbours, "MAX_UNORDERED_ITEMS", 69)
     seen = log(timed=False)
     assert PairScorer.of(Trainer(seen, SMALL, CPU).model, seen).asking_items.shape[1] == 0
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recsys.evaluation.bootstrap import Interval
+    from recsys.evaluation import Interval
 
 COLOURS: Mapping[str, str] = {
     BEST: ORANGE,

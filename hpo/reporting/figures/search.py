@@ -16,8 +16,8 @@ from hpo.reporting.figures.style import (
     new_figure,
     whole_ticks,
 )
-from hpo.study.trial_rows import TrialRow, best_so_far, complete
-from recsys.evaluation.metrics import MetricName
+from hpo.study import TrialRow, best_so_far, complete
+from recsys.evaluation import MetricName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

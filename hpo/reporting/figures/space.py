@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpo.config.parameter import Parameter
+from hpo.config import Parameter
 from hpo.reporting.figures.search import scatter
 from hpo.reporting.figures.style import BLUE, INK, LIGHT, ORANGE, new_figure, whole_ticks
 from hpo.reporting.insights import position
-from hpo.study.trial_rows import TrialRow, complete
+from hpo.study import TrialRow, complete
 from recsys.config import TrainConfig
-from recsys.evaluation.metrics import MetricName
+from recsys.evaluation import MetricName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,37 @@
+from .error_text import given as given
+from .locations import (
+    DASHBOARD_PORT as DASHBOARD_PORT,
+    MLFLOW_PORT as MLFLOW_PORT,
+    Locations as Locations,
+    has_store as has_store,
+    require_store as require_store,
+)
+from .next_commands import (
+    command as command,
+    next_lines as next_lines,
+    powershell_quoted as powershell_quoted,
+    shell_line as shell_line,
+    without_password as without_password,
+)
+from .override import Override as Override
+from .parameter import Parameter as Parameter
+from .search_space import (
+    SearchSpace as SearchSpace,
+    clamped_defaults as clamped_defaults,
+    clamped_lines as clamped_lines,
+    with_defaults as with_defaults,
+)
+from .study_config import (
+    OUR_TAGS as OUR_TAGS,
+    DataConfig as DataConfig,
+    PromotionConfig as PromotionConfig,
+    SplitConfig as SplitConfig,
+    StudyConfig as StudyConfig,
+    plain as plain,
+)
+from .toml_file import (
+    default_name as default_name,
+    dump_study_config as dump_study_config,
+    load_study_config as load_study_config,
+)
+from .validation import check as check, start_problems as start_problems

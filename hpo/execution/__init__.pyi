@@ -1,0 +1,2 @@
+from .launcher import launch as launch
+from .request import Request as Request

@@ -1,0 +1,11 @@
+from . import versions as versions
+from .model_store import (
+    ModelRefused as ModelRefused,
+    ModelStore as ModelStore,
+    Reference as Reference,
+    manifest_tag as manifest_tag,
+    open_recommender as open_recommender,
+)
+from .pyfunc import save_pyfunc as save_pyfunc
+from .recipe import Recipe as Recipe
+from .versions import CHAMPION as CHAMPION, MODEL as MODEL

@@ -1,0 +1,3 @@
+from .constraints import Constraints as Constraints, Measure as Measure
+from .pruners import pruning_rule as pruning_rule
+from .samplers import derive_seed as derive_seed, make_sampler as make_sampler

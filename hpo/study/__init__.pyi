@@ -1,0 +1,77 @@
+from .artifacts import (
+    REPORT as REPORT,
+    KeptFile as KeptFile,
+    artifact_folder as artifact_folder,
+    artifact_store as artifact_store,
+    keep as keep,
+    kept_files as kept_files,
+)
+from .candidates import (
+    Candidate as Candidate,
+    default_candidate as default_candidate,
+    top_candidates as top_candidates,
+)
+from .data import (
+    as_stored as as_stored,
+    load_data as load_data,
+    load_split as load_split,
+    moved as moved,
+)
+from .environment import environment_facts as environment_facts, processor_of as processor_of
+from .lifecycle import (
+    leave_out as leave_out,
+    load_newest as load_newest,
+    load_study as load_study,
+    new_uid as new_uid,
+    open_study as open_study,
+    stored_record as stored_record,
+)
+from .locks import (
+    Hold as Hold,
+    LockHeld as LockHeld,
+    exclusive as exclusive,
+    exclusive_registry as exclusive_registry,
+)
+from .records import (
+    ATTEMPT as ATTEMPT,
+    EPOCHS as EPOCHS,
+    FINISHED as FINISHED,
+    OUTCOME as OUTCOME,
+    PROMOTION_OF as PROMOTION_OF,
+    Attempt as Attempt,
+    Cause as Cause,
+    Outcome as Outcome,
+    StudyRecord as StudyRecord,
+    best_complete as best_complete,
+    comparable as comparable,
+    epochs_of as epochs_of,
+    epochs_to_columns as epochs_to_columns,
+    first_start_ms as first_start_ms,
+    milliseconds as milliseconds,
+)
+from .replayer import replay as replay, save_model as save_model, trial_to_replay as trial_to_replay
+from .settling import settled as settled
+from .storage import (
+    beside as beside,
+    existing_storage as existing_storage,
+    is_lost as is_lost,
+    open_storage as open_storage,
+    parking_place as parking_place,
+    storage_failure as storage_failure,
+    storage_failures as storage_failures,
+    storage_if_there as storage_if_there,
+    working_folder as working_folder,
+)
+from .trial_rows import (
+    TrialRow as TrialRow,
+    best_so_far as best_so_far,
+    complete as complete,
+    default_trial as default_trial,
+    read_trials as read_trials,
+)
+from .usage import (
+    of_system as of_system,
+    of_training as of_training,
+    resource_usage as resource_usage,
+)
+from .warm_starts import with_best_of as with_best_of

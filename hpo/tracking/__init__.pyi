@@ -1,0 +1,8 @@
+from .background import MirrorThread as MirrorThread, bring_into_mlflow as bring_into_mlflow
+from .mirror import Mirror as Mirror, SyncReport as SyncReport
+from .study_page import page_of_study as page_of_study
+from .urls import (
+    dashboard_path as dashboard_path,
+    experiments_address as experiments_address,
+    mlflow_base as mlflow_base,
+)

@@ -1,0 +1,30 @@
+from .bootstrap import (
+    RESAMPLES as RESAMPLES,
+    Interval as Interval,
+    mean_interval as mean_interval,
+    mean_intervals as mean_intervals,
+)
+from .cold_start import cold_lines as cold_lines
+from .evaluator import (
+    MAX_CHUNK as MAX_CHUNK,
+    Evaluator as Evaluator,
+    Histories as Histories,
+    TowerScorer as TowerScorer,
+    Without as Without,
+    encode_users as encode_users,
+)
+from .metrics import (
+    Floats as Floats,
+    MetricName as MetricName,
+    Metrics as Metrics,
+    UserMetrics as UserMetrics,
+    half_width as half_width,
+)
+from .ranking import top_items as top_items
+from .segments import (
+    ItemGroup as ItemGroup,
+    UserGroup as UserGroup,
+    activity_groups as activity_groups,
+    coverage as coverage,
+    popularity_groups as popularity_groups,
+)

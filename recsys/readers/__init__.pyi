@@ -1,0 +1,7 @@
+from .columns import AUTO as AUTO, EVENT_WEIGHTS as EVENT_WEIGHTS, Columns as Columns
+from .ids import NO_ID as NO_ID, whole_number as whole_number
+from .movielens import first_line as first_line, item_table as item_table, user_table as user_table
+from .reader import read_dataset as read_dataset
+from .side_tables import Side as Side
+from .tables import SEPARATOR_OF as SEPARATOR_OF
+from .text import SEPARATORS as SEPARATORS

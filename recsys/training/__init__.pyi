@@ -1,0 +1,10 @@
+from .epoch import EpochResult as EpochResult
+from .fit import Fit as Fit
+from .fixed_epochs import train as train
+from .resources import (
+    FLOP_PER_THREAD as FLOP_PER_THREAD,
+    forget_peaks as forget_peaks,
+    useful_threads as useful_threads,
+)
+from .snapshot import check_snapshot as check_snapshot
+from .without_effect import ineffective_parameters as ineffective_parameters
