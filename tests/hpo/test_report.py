@@ -414,7 +414,7 @@ def test_a_sync_that_takes_long_is_not_waited_for(
     monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
     with exclusive(real.locations.storage, study.study_name, role="sync"):
         said = bring_into_mlflow(real.locations, "kept")
-    assert said == "not in MLflow: the last sync was not waited for; bring it there with hpo.sync"
+    assert said == "not in MLflow: the last sync did not end in time; bring it there with hpo.sync"
 
 
 def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
