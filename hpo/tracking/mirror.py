@@ -196,9 +196,7 @@ class Mirror:
     def _open(self) -> Runs:
         self._client = Calls(self._connect(self._places.tracking_uri))
         self._experiment_id = experiment_id(self._client, self._places.experiment)
-        self._settled: set[tuple[int, str]] = (
-            set()
-        )  # finished trials, with the id of their parent run
+        self._settled: set[tuple[int, str]] = set()  # finished trial, id of its parent run
         self._linked: dict[int | None, str] = {}  # first lines already in the notes
         self._addresses: dict[int | None, str] = {}
         runs = Runs(self._client, self._experiment_id, self._view.record.uid)
