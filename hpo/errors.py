@@ -1,17 +1,17 @@
-"""What can go wrong in hpo, beside what recsys raises.
+"""Errors that hpo raises on purpose, in addition to those of recsys.
 
 HpoError
-├── SettingsError    a study file or an option is wrong (exit code 2)
-├── StudyError       the study cannot be opened or continued as asked (exit code 2)
+├── SettingsError    a study file or an option is invalid (exit code 2)
+├── StudyError       a study cannot be opened or continued as asked (exit code 2)
 ├── NoStoreError     there is no MLflow store where one is needed (exit code 2)
-├── StudyStopped     the study ended early: trials keep failing, or its lock is lost (exit code 1)
+├── StudyStopped     a study ended early: trials keep failing, or its lock is lost (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
-├── Parked           a training was put aside, as asked
-├── OtherTraining    a parked training came out otherwise when it was told again
-├── TrainingFailed   the training raised something that nobody expected
-└── PromotionError   the winner cannot be registered (exit code 1)
+├── Parked           a training was stopped on request and can resume
+├── OtherTraining    a parked training cannot resume as the same training
+├── TrainingFailed   a training raised an unexpected error
+└── PromotionError   a model cannot be registered (exit code 1)
 
-MLflow out of reach is `recsys.errors.TrackingError`, re-exported here.
+`recsys.errors.TrackingError` (MLflow is out of reach) is re-exported here.
 """
 
 from __future__ import annotations
@@ -28,40 +28,57 @@ class HpoError(RecsysError):
 
 
 class SettingsError(Problems, HpoError):
-    """A study file, an option or their combination is wrong; all problems at once."""
+    """An invalid study file, option or combination of options, with all problems at once."""
 
 
 class StudyError(Problems, HpoError):
-    """The study does not exist, belongs to other data, or has another owner."""
+    """A study that cannot be used as asked.
+
+    For instance, the study does not exist, belongs to other data, or has another owner.
+    """
 
 
 class NoStoreError(HpoError):
-    """There is no MLflow database yet where a command wants to read one."""
+    """A missing MLflow database, where a command wants to read one."""
 
     exit_code = 2
 
 
 class StudyStopped(HpoError):
-    """More trials would not mend it, or are not ours to start: the storage or the lock is gone."""
+    """An early end of a study, because more trials would not help or must not be started.
+
+    More trials do not help when trials keep failing. They must not be started when the storage or
+    the lock of the study is lost.
+    """
 
 
 class WorkerDied(HpoError):
-    """The process that trained a trial is gone. Not the config's fault, so it is tried again."""
+    """An end or stall of the process that trained a trial.
+
+    The config is not at fault, so it is tried again.
+    """
 
 
 class Parked(HpoError):
-    """The training was put aside and can go on where it was."""
+    """A stop of a training on request; the training can resume at the same point."""
 
 
 class OtherTraining(HpoError):
-    """A parked training goes on as another one than it was: its numbers must not be mixed."""
+    """A parked training that cannot resume as the same training.
+
+    Numbers of two different trainings must not be mixed in one trial.
+    """
 
 
 class TrainingFailed(HpoError):
-    """The worker lives, but its training raised.
+    """An unexpected error of a training, whose worker lives.
+
+    Args:
+        message: the error in one sentence.
+        traceback: traceback of the worker, as text.
 
     Attributes:
-        traceback: the worker's, as text.
+        traceback: traceback of the worker, as text.
     """
 
     def __init__(self, message: str, traceback: str) -> None:
@@ -70,4 +87,4 @@ class TrainingFailed(HpoError):
 
 
 class PromotionError(HpoError):
-    """There is nothing to promote, or the registry refuses it."""
+    """A promotion without anything to promote, or one that the registry refuses."""

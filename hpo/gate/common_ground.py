@@ -183,9 +183,7 @@ def _translated(seen: Interactions, known: Interactions, ground: CommonGround) -
     """Return the rows whose user and item the champion knows, in the champion's numbering."""
     users, items = ground.users[seen.users], ground.items[seen.items]
     rows = np.flatnonzero((users >= 0) & (items >= 0))
-    rows = rows[
-        np.argsort(users[rows], kind="stable")
-    ]  # stable: rows of a user stay in order of time
+    rows = rows[np.argsort(users[rows], kind="stable")]  # keeps the order of time per user
     return replace(
         known,
         users=users[rows].astype(np.int32),

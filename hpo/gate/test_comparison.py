@@ -40,7 +40,8 @@ class Exam:
         renews: True if the model is a retraining of the champion.
         comparisons: comparisons made so far.
         notes: sentences on rivals that were not measured, or only on a part of the users.
-        obstacle: the reason why the champion could not be compared; None if there was none.
+        obstacle: the reason why the champion could not be compared; None if nothing
+            prevented it.
         missing: by name of a baseline, the reason why it could not be measured.
         found: metrics of the model per test user.
     """

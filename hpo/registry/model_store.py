@@ -1,9 +1,9 @@
-"""Registered models, read as data: verified files and installed code, nothing that could run.
+"""Registered models, loaded as verified data, without running anything out of the registry.
 
-What MLflow calls loading a model runs a .py out of the registry. Here model_meta.json must have
-the sha256 that the version's tag states, only the files that it lists are fetched besides, each
-must have the sha256 stated there, and safetensors and JSON are all that is read. Versions of
-before 2026-11-27 have a tag for each file.
+MLflow's own way to load a model runs a .py file out of the registry. Here model_meta.json must have
+the sha256 stated in the version's tag. Only the files listed in model_meta.json are fetched
+besides, and each must have the sha256 stated there. Only safetensors and JSON are read. Versions
+registered before 2026-11-27 have a tag for each file.
 """
 
 from __future__ import annotations
@@ -39,21 +39,27 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-KEPT_MODELS = 5  # in the cache, however old
-KEPT_SECONDS = 24 * 3600  # every model, since its last use
-DIGEST = "sha256."  # + file name: a tag of a version
+KEPT_MODELS = 5  # models that stay in the cache at any age
+KEPT_SECONDS = 24 * 3600  # time that every model stays in the cache after its last use
+DIGEST = "sha256."  # a version's tag: this prefix and a file name, with the file's sha256
 FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
 REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
 
 
 class ModelRefused(HpoError):
-    """The registry has no such model, or its files are not what the version says."""
+    """A model that is not in the registry, or whose files are not the registered ones."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Which registered model: by an alias, which may move, or by a number, which may not."""
+    """A registered model, named by an alias, which may move, or by a version number, which may not.
+
+    Attributes:
+        name: name of the registered model.
+        alias: the alias; None for a reference by number.
+        number: the version number; None for a reference by alias.
+    """
 
     name: str
     alias: str | None
@@ -61,10 +67,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From models:/NAME@ALIAS or models:/NAME/VERSION.
+        """Parse models:/NAME@ALIAS or models:/NAME/VERSION.
 
         Raises:
-            SettingsError: it is neither.
+            SettingsError: the text has neither form.
         """
         found = REFERENCE.fullmatch(text)
         if found is None:
@@ -87,13 +93,13 @@ class ModelStore:
     """The registry behind a tracking URI, with a cache of verified files.
 
     Args:
-        tracking_uri: of MLflow.
-        cache: files are kept there by their content, and verified at each use; it may be
-            deleted at any time. None: `models` in the user's cache folder.
+        tracking_uri: URI of MLflow.
+        cache: folder of the cache, in which files are stored by their content and verified at each
+            use; it may be deleted at any time. None: `models` in the user's cache folder.
 
     Raises:
         NoStoreError: the MLflow database is missing.
-        TrackingError: it cannot be opened.
+        TrackingError: the MLflow database cannot be opened.
     """
 
     def __init__(self, tracking_uri: str, cache: Path | None = None) -> None:
@@ -103,10 +109,10 @@ class ModelStore:
         self._cache = cache or cache_folder() / "models"
 
     def resolve(self, reference: Reference) -> ModelVersion:
-        """The version that a reference means now.
+        """Return the version that a reference means now.
 
         Raises:
-            ModelRefused: there is none.
+            ModelRefused: there is no such version.
             TrackingError: MLflow does not answer.
         """
         from mlflow.exceptions import MlflowException
@@ -125,17 +131,25 @@ class ModelStore:
         )
 
     def load(self, version: ModelVersion) -> Checkpoint:
-        """The stored model of a version, from files that are exactly what was registered.
+        """Load the model of a version from files that are exactly the registered ones.
 
         Raises:
-            ModelRefused: files are missing or are not the registered ones.
-            CheckpointError: they are, but this version of recsys cannot read them.
+            ModelRefused: a file is missing or is not the registered one, or the cache cannot be
+                written.
+            CheckpointError: the files are the registered ones, but this version of recsys cannot
+                read them.
             TrackingError: MLflow does not answer.
         """
         return load(self.fetch(version))
 
     def fetch(self, version: ModelVersion) -> Path:
-        """Folder with the verified files of a version; raises as `load` does."""
+        """Return a folder with the verified files of a version.
+
+        Raises:
+            ModelRefused: a file is missing or is not the registered one, or the cache cannot be
+                written.
+            TrackingError: MLflow does not answer.
+        """
         digests = listed_files(version)
         content = "\n".join(f"{digest} {name}" for name, digest in sorted(digests.items()))
         folder = self._cache / hashlib.sha256(content.encode()).hexdigest()[:32]
@@ -147,7 +161,7 @@ class ModelStore:
             with tempfile.TemporaryDirectory(dir=self._cache, prefix=".fetching-") as temporary:
                 draft = Path(temporary) / "model"
                 self._download(version, digests, draft)
-                shutil.rmtree(folder, ignore_errors=True)  # damaged, or not there
+                shutil.rmtree(folder, ignore_errors=True)  # the folder is damaged or missing
                 with suppress(OSError):  # another process was faster
                     draft.rename(folder)
         except OSError as error:
@@ -161,8 +175,11 @@ class ModelStore:
         return folder
 
     def _forget_others(self, used: Path) -> None:
-        """Remove models that were not used for long, or a nightly retraining fills the disk."""
-        with suppress(OSError):  # another user's cache: it is theirs to keep small
+        """Remove models without recent use from the cache.
+
+        Otherwise a nightly retraining would fill the disk.
+        """
+        with suppress(OSError):  # the cache belongs to another user, who keeps it small
             os.utime(used)
             others = [path for path in self._cache.iterdir() if path != used]
             for path in sorted(others, key=lambda path: -path.stat().st_mtime)[KEPT_MODELS - 1 :]:
@@ -170,6 +187,12 @@ class ModelStore:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _download(self, version: ModelVersion, digests: Mapping[str, str], folder: Path) -> None:
+        """Download the files of a version into a new folder and verify them.
+
+        Raises:
+            ModelRefused: a file is missing or is not the registered one.
+            TrackingError: MLflow does not answer.
+        """
         folder.mkdir()
         with tracking_errors(self._uri):
             for name in digests:
@@ -185,15 +208,17 @@ class ModelStore:
 
 
 def manifest_tag(folder: Path) -> dict[str, str]:
-    """Return the tag that vouches for all files of a stored model: model_meta.json lists them."""
+    """Return the tag with the sha256 of model_meta.json, which lists all files of a model."""
     return {DIGEST + META: sha256(folder / META)}
 
 
 def listed_files(version: ModelVersion) -> dict[str, str]:
-    """Return sha256 by file name from the version's tags: all that may be fetched first.
+    """Return the sha256 of each file that a version's tags list.
+
+    No other file is fetched before these are verified.
 
     Raises:
-        ModelRefused: no files are listed, or one that no checkpoint has.
+        ModelRefused: the tags list no files, or a name that no stored model has.
     """
     tags = version.tags.items()
     files = {tag.removeprefix(DIGEST): text for tag, text in tags if tag.startswith(DIGEST)}
@@ -209,12 +234,13 @@ def listed_files(version: ModelVersion) -> dict[str, str]:
 def open_recommender(
     stored: Checkpoint, *, as_measured: bool = False, exact: bool = False
 ) -> Recommender:
-    """What answers: from all of the data, with the index that is stored with the model, if any.
+    """Return a recommender for a stored model, with the index stored with the model, if any.
 
     Args:
         stored: the model.
-        as_measured: from what the test figures were measured with, exactly.
-        exact: look at all items, whatever index there is.
+        as_measured: True: answer exactly, from the history behind the test figures; False: from all
+            data.
+        exact: True: score all items, even if there is an index.
     """
     recommender = Recommender(stored.model, stored.measured if as_measured else stored.history)
     if stored.index is None or as_measured or exact:
@@ -223,14 +249,15 @@ def open_recommender(
 
 
 def _problem(folder: Path, digests: Mapping[str, str]) -> str | None:
-    """Return what is wrong with the files; None if each is there and has its digest.
+    """Return the first fault of the files; None if each exists and has its digest.
 
     Args:
-        folder: with the files.
-        digests: sha256 by name, from the tags; of model_meta.json alone: it states the others'.
+        folder: folder with the files.
+        digests: sha256 by name, from the tags; the digest of model_meta.json alone covers all files
+            that it lists.
 
     Raises:
-        ModelRefused: model_meta.json is the registered one and lists no files of a model.
+        ModelRefused: model_meta.json is the registered one but does not list the files of a model.
     """
     problem = _difference(folder, digests)
     if problem or set(digests) != {META}:
@@ -242,7 +269,7 @@ def _manifest(folder: Path) -> dict[str, str]:
     """Return sha256 by file name from a model_meta.json that has been verified.
 
     Raises:
-        ModelRefused: it lists no files, or one that no checkpoint has.
+        ModelRefused: model_meta.json lists no files, or a name that no stored model has.
     """
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     files: dict[str, str] = meta.get("files") or {}

@@ -12,13 +12,13 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
 def save_pyfunc(folder: Path, example_user: str, path: Path, model: Any) -> None:
-    """Write an MLflow pyfunc without pickles: a model from code, `recsys` beside it.
+    """Write an MLflow pyfunc without pickles: a model from code, with `recsys` beside it.
 
     Args:
-        folder: a checkpoint; it is copied whole.
+        folder: folder of a checkpoint, which is copied whole.
         example_user: a user id for the input example.
-        path: where to write.
-        model: the `mlflow.models.Model` that is to describe it.
+        path: folder to write.
+        model: the `mlflow.models.Model` that will describe the pyfunc.
     """
     import mlflow.pyfunc
     import pandas as pd  # type: ignore[import-untyped]
@@ -46,8 +46,8 @@ def _signature() -> Any:
         "score": DataType.double,
         "source": DataType.string,
     }
-    # JSON text and no Array: with an Array in the schema MLflow takes the columns of `inputs` as
-    # one row, and CSV could not hold it.
+    # JSON text instead of an Array: with an Array in the schema MLflow takes the columns of
+    # `inputs` as one row, and CSV cannot hold an Array.
     history = ColSpec(DataType.string, "history", required=False)
     return ModelSignature(
         Schema([ColSpec(DataType.string, "user_id"), history]),

@@ -1,7 +1,7 @@
 """The registered model as MLflow runs it ("model from code"): users or histories in, items out.
 
-MLflow executes this file out of the model's folder; `recsys` lies beside it, the weights are
-safetensors. It must import nothing of hpo.
+MLflow executes this file out of the model's folder, which also contains `recsys` and the weights as
+safetensors. This module must import nothing of hpo.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from recsys.retrieval import Question, Recommender, RequestError
 
 
 class TwoTowerModel(PythonModel):  # type: ignore[misc]
-    """Answer for column `user_id` and, optionally, `history`, with param `k`.
+    """The recommender as an MLflow pyfunc.
 
-    The answer has rows (user_id, rank, item_id, score, source), best first.
+    The input has a column `user_id` and, optionally, `history`; the only param is `k`. The output
+    has rows (user_id, rank, item_id, score, source), best first.
     """
 
     def load_context(self, context: Any) -> None:
-        """Read the folder that was logged as artifact "model"."""
+        """Load the model from the folder that was logged as artifact "model"."""
         stored = load(Path(context.artifacts["model"]))
         self._recommender = Recommender(stored.model, stored.history)
 
@@ -36,13 +37,14 @@ class TwoTowerModel(PythonModel):  # type: ignore[misc]
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return k new items for each row; unknown users get what is popular, marked as such.
+        """Return k new items for each row; unknown users get popular items, marked as such.
 
         Args:
-            context: of MLflow, not used.
+            context: MLflow's context, not used.
             model_input: `user_id`, and perhaps `history`: a JSON list of item ids as text, oldest
-                first. A row with a history is answered from it; its user_id only names the answer.
-            params: `k`, the number of items of each row (10).
+                first. A row with a history is answered from that history, and its user_id only
+                names the answer.
+            params: `k`, the number of items for each row (10).
 
         Raises:
             MlflowException: a user_id is null or empty, a history is no list of ids, or k is no
@@ -68,6 +70,11 @@ class TwoTowerModel(PythonModel):  # type: ignore[misc]
 
 
 def _named(row: int, given: Any) -> str:
+    """Return the user id of one row as a string.
+
+    Raises:
+        MlflowException: the user id is null or empty.
+    """
     if _is_null(given) or str(given) == "":
         raise MlflowException.invalid_parameter_value(
             f"user_id of row {row} is null or empty; give an id, and with a history any name for "
@@ -77,7 +84,11 @@ def _named(row: int, given: Any) -> str:
 
 
 def _history(row: int, given: Any) -> list[str] | None:
-    """Return the item ids of one row as strings; None where the row has no history."""
+    """Return the item ids of one row as strings; None if the row has no history.
+
+    Raises:
+        MlflowException: the history is no JSON list of item ids.
+    """
     if _is_null(given) or given == "":  # CSV has no null
         return None
     try:

@@ -1,6 +1,6 @@
-"""What a model is made by: enough to make one like it from newer data.
+"""Recipes: all that is needed to train a model like a registered one on newer data.
 
-A promoted model carries its recipe in model_meta.json, so a retraining needs the registry alone.
+A promoted model carries its recipe in model_meta.json, so a retraining needs only the registry.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ KEY = "recipe"  # in model_meta.json
 
 
 class Source(BaseModel):
-    """The part of a recipe that the files of other models do not have."""
+    """The part of a recipe that only promoted models have in their files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     study_uid: str
-    """Of the study that found the config."""
+    """Unique id of the study that found the config."""
     study: str
-    """Its name."""
+    """Name of that study."""
     trial: int
     """Number of the trial with this config."""
     data_name: str
-    """Of the data, for people."""
+    """Name of the data, for people."""
     data: DataConfig
-    """Where it is, and how it is read."""
+    """Location of the data, and the columns and options for reading it."""
     objective: MetricName = "recall_at_10"
-    """What the study maximized."""
+    """Metric that the study maximized."""
     split: SplitConfig
-    """The rule that holds rows out."""
+    """Rule that holds rows out."""
     promotion: PromotionConfig
-    """What the gate asks."""
+    """Rules of the gate."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A config, its epochs, and the data, split and gate that go with it.
+    """A config, its number of epochs, and the data, split and gate that belong to it.
 
     Attributes:
-        source: whose config it is, where the data is, what the gate asks.
-        config: all hyperparameters, the seed too.
-        epochs: of the training on train + validation.
+        source: origin of the config, location of the data, rules of the gate.
+        config: all hyperparameters, including the seed.
+        epochs: epochs of the training on train + validation.
     """
 
     source: Source
@@ -62,11 +62,11 @@ class Recipe:
 
     @classmethod
     def of_candidate(cls, candidate: Candidate, data: str | None = None) -> Recipe:
-        """The recipe of a trial.
+        """Return the recipe of a trial.
 
         Args:
             candidate: a COMPLETE trial.
-            data: name or path of the study's data, if it has moved.
+            data: name or path of the study's data if it has moved; None: as the study says.
         """
         record = candidate.record
         source = Source(
@@ -83,14 +83,14 @@ class Recipe:
 
     @classmethod
     def of_model(cls, stored: Checkpoint, which: str) -> Recipe:
-        """The recipe that a promoted model carries.
+        """Return the recipe that a promoted model carries.
 
         Args:
-            stored: read from verified files.
-            which: the version, for the message.
+            stored: a model read from verified files.
+            which: name of the version in the error message.
 
         Raises:
-            PromotionError: it carries none, or one of another format.
+            PromotionError: the model carries no recipe, or one of another format.
         """
         try:
             source = Source.model_validate(stored.meta[KEY])
@@ -103,7 +103,7 @@ class Recipe:
         return cls(source, stored.model.config, epochs)
 
     def version_tags(self, split_fingerprint: str) -> dict[str, str]:
-        """What the version by this recipe on this data, split, is found by."""
+        """Return the tags that identify the version of this recipe on the data and split given."""
         return {
             "hpo.study_uid": self.source.study_uid,
             "optuna.trial": str(self.source.trial),
@@ -112,7 +112,7 @@ class Recipe:
 
     @property
     def rules(self) -> str:
-        """What the gate asks, on one line without quotes: equal rules, equal text."""
+        """Return the rules of the gate on one line without quotes; equal rules give equal text."""
         return ", ".join(
             f"{name} {' '.join(value) if isinstance(value, tuple) else value}"
             for name, value in self.source.promotion
@@ -120,9 +120,12 @@ class Recipe:
 
     @property
     def run_tag(self) -> str:
-        """What the version's run is found by. The mirror owns every run with hpo.study_uid."""
+        """Return the value of the tag that identifies the run of the version.
+
+        The run does not have the tag hpo.study_uid, since the mirror owns every run with that tag.
+        """
         return f"{self.source.study_uid}/{self.source.trial}"
 
     def as_dict(self) -> dict[str, Any]:
-        """What `of_model` reads from model_meta.json."""
+        """Return the entries of model_meta.json that `of_model` reads."""
         return {KEY: self.source.model_dump(mode="json"), "epochs": self.epochs}

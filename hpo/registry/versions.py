@@ -1,7 +1,8 @@
-"""Versions of the model in MLflow's registry: found by what they come from, named by alias.
+"""Versions of the model in MLflow's registry, found by their origin and named by aliases.
 
-Aliases keep no history, so the champion of before stays reachable as `previous`, and each version
-says in a tag whom it replaced. Every function may be killed at any point and called again.
+Aliases have no history, so the former champion gets the alias `previous`, and a tag of each
+champion names the version that it replaced. Every function may be killed at any point and called
+again.
 """
 
 from __future__ import annotations
@@ -18,33 +19,43 @@ from hpo.study import PROMOTION_OF
 
 MODEL = "two-tower"
 CHAMPION = "champion"
-CHALLENGER = "challenger"  # the newest one that did not pass
+CHALLENGER = "challenger"  # the newest version that did not pass
 PREVIOUS = "previous"
 
 # Tags of a version.
-RULES = "hpo.rules"  # what the gate asked
-COMPARED = "hpo.compared_with"  # the champion when it was measured; absent: there was none
-REASON = "hpo.refused"  # why it may not be champion; absent: it may
-FORCED = "hpo.forced"  # why it is champion all the same
-REPLACED = "hpo.replaced"  # the champion before it
+RULES = "hpo.rules"  # rules of the gate
+COMPARED = "hpo.compared_with"  # champion when the version was measured; absent: there was none
+REASON = "hpo.refused"  # why the version may not be champion; absent: it may
+FORCED = "hpo.forced"  # why the version is champion although it did not pass
+REPLACED = "hpo.replaced"  # champion before this version
 ROLLED_BACK = "hpo.rolled_back"
-SETTLED = "hpo.settled"  # the alias that it was given, after all else was done
+SETTLED = "hpo.settled"  # alias given to the version; this tag is written last
 
 MAX_DESCRIPTION = 5000  # characters of MLflow's column
 CUT = "\n\n(cut; the whole card is model_card.md of the run)"
 
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no such alias
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
 
 
 def find_version(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion | None:
-    """The oldest version that carries all these tags; None if there is none."""
+    """Return the oldest version that carries all these tags; None if there is none.
+
+    Args:
+        client: client of the registry.
+        tags: value by name of tag.
+    """
     terms = [f"name = '{MODEL}'", *(_is(name, value) for name, value in tags.items())]
     found = client.search_model_versions(" and ".join(terms))
     return min(found, key=lambda version: int(version.version), default=None)
 
 
 def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
-    """Return how many versions were measured on the test rows of this split."""
+    """Return how many versions were measured on the test rows of a split.
+
+    Args:
+        client: client of the registry.
+        split_fingerprint: fingerprint of the split.
+    """
     wanted = _is("hpo.split_fingerprint", split_fingerprint)
     return len(client.search_model_versions(f"name = '{MODEL}' and {wanted}"))
 
@@ -52,9 +63,19 @@ def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
 def register(
     client: MlflowClient, model_id: str, run_id: str, tags: Mapping[str, str], description: str
 ) -> ModelVersion:
-    """A new version of a logged model. The tags come with it, so a kill leaves none without.
+    """Register a logged model as a new version, together with its tags.
 
-    A description that is too long for MLflow on PostgreSQL is cut.
+    A kill therefore leaves no version without tags.
+
+    Args:
+        client: client of the registry.
+        model_id: id of the logged model.
+        run_id: id of the run that logged the model.
+        tags: value by name of tag.
+        description: text for people; cut if too long for MLflow on PostgreSQL.
+
+    Raises:
+        MlflowException: MLflow does not answer or refuses.
     """
     from mlflow.exceptions import MlflowException
 
@@ -75,23 +96,25 @@ def register(
 
 
 def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None) -> None:
-    """Give a version the alias that its gate has earned, once: later aliases are left alone.
+    """Give a version the alias that it earned at the gate, once.
 
-    Passed means champion, but only over the champion that it was compared with: if another
-    version has that alias by now, the comparison says nothing, and it becomes the challenger.
-    Its run is FINISHED afterwards, also if the process that registered it was killed. The caller
-    holds the lock of the registry.
+    A version that passed becomes the champion, but only in place of the champion that it was
+    compared with. If another version is the champion by now, the comparison says nothing about that
+    one, and the version becomes the challenger. Aliases that changed after the first call are left
+    alone. The version's run is FINISHED afterwards, even if the process that registered the version
+    was killed. The caller holds the lock of the registry.
 
     Args:
-        client: of the registry.
-        version: with the tags that `register` was given.
-        force: make it the champion whatever the gate says, for this reason.
+        client: client of the registry.
+        version: a version with the tags that `register` was given.
+        force: reason for making the version the champion whatever the gate says; None: the gate
+            decides.
     """
     number, tags = str(version.version), version.tags
     champion = alias_holder(client, CHAMPION)
     if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
         return
-    force = force or tags.get(FORCED)  # a killed call began it
+    force = force or tags.get(FORCED)  # an earlier call with this reason was killed
     if force:
         client.set_model_version_tag(MODEL, number, FORCED, force)
         role = CHAMPION
@@ -130,12 +153,13 @@ def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
 def rollback(client: MlflowClient) -> tuple[int, int]:
     """Make the previous champion the champion again.
 
-    What it had replaced in its time becomes `previous`, so this can be repeated. Killed in the
-    middle, it is completed by the next call. The caller holds the lock of the registry.
+    The version that this champion had replaced becomes `previous`, so rollbacks can be repeated. A
+    rollback that was killed is completed by the next call. The caller holds the lock of the
+    registry.
 
     Returns:
-        Number of the version that was taken back, and of the champion now; equal if a killed
-        call had got that far.
+        Number of the version that was taken back, and number of the champion now; both are equal if
+            a killed call had moved the alias already.
 
     Raises:
         PromotionError: there is no previous champion.
@@ -158,6 +182,11 @@ def rollback(client: MlflowClient) -> tuple[int, int]:
 
 
 def _exists(client: MlflowClient, number: str) -> bool:
+    """Return True if the version exists.
+
+    Raises:
+        MlflowException: MLflow does not answer.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -170,7 +199,15 @@ def _exists(client: MlflowClient, number: str) -> bool:
 
 
 def alias_holder(client: MlflowClient, alias: str) -> str | None:
-    """Number of the version that has the alias; None if nobody has it."""
+    """Return the number of the version that has an alias; None if no version has it.
+
+    Args:
+        client: client of the registry.
+        alias: name of the alias.
+
+    Raises:
+        MlflowException: MLflow does not answer.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -182,9 +219,14 @@ def alias_holder(client: MlflowClient, alias: str) -> str | None:
 
 
 def fail_unfinished(client: MlflowClient, experiment: str, uid: str) -> None:
-    """End the runs and models that killed promotions of a study left behind.
+    """Mark as FAILED the runs and models that killed promotions of a study left unfinished.
 
     The caller holds the lock of the registry.
+
+    Args:
+        client: client of MLflow.
+        experiment: id of the experiment.
+        uid: unique id of the study.
     """
     terms = f"tags.`{PROMOTION_OF}` LIKE '{uid}/%' and attributes.status = 'RUNNING'"
     for run in client.search_runs([experiment], terms):
@@ -198,7 +240,13 @@ def fail_unfinished(client: MlflowClient, experiment: str, uid: str) -> None:
 
 
 def study_run(client: MlflowClient, experiment: str, uid: str) -> str | None:
-    """The run of the study itself, if the mirror has made one."""
+    """Return the id of the study's own run; None if the mirror has not made it.
+
+    Args:
+        client: client of MLflow.
+        experiment: id of the experiment.
+        uid: unique id of the study.
+    """
     terms = f"{_is('hpo.study_uid', uid)} and {_is('hpo.kind', 'study')}"
     found = client.search_runs([experiment], terms, max_results=1)
     return str(found[0].info.run_id) if found else None

@@ -1,4 +1,4 @@
-"""Mirror a study into MLflow: build the runs' contents, send what is missing, compare."""
+"""The mirror of a study in MLflow: contents of its runs, writes of what is missing, comparison."""
 
 import lazy_loader as lazy
 

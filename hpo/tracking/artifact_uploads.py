@@ -1,4 +1,7 @@
-"""Artifacts of a study into its runs in MLflow, after all else and never in its way."""
+"""Uploads of a study's artifacts to its runs in MLflow, after all other writes of a sync.
+
+A missing artifact stops no other write.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,18 @@ if TYPE_CHECKING:
 
 
 class Uploads:
-    """What one sync does about artifacts. MLflow's exceptions pass through.
+    """The artifact uploads of one sync. MLflow's exceptions pass through.
 
     Args:
-        store: the folder where they lie under their ids.
-        look: ask MLflow which it still has; else its tags are believed.
+        client: client of MLflow.
+        store: folder of the artifacts, named by their ids.
+        look: True: ask MLflow which artifacts it still has; False: trust its tags.
 
     Attributes:
-        sent: how many files.
-        absent: paths of those that MLflow lacks and that `store` does not have as they were kept:
-            that may have been on another machine. Their run is left as it is.
+        sent: number of files uploaded.
+        absent: paths of artifacts that MLflow lacks and that `store` does not have with the
+            recorded content, perhaps because they were made on another machine. Their run is left
+            as it is.
     """
 
     def __init__(self, client: Calls, store: Path, *, look: bool) -> None:
@@ -37,11 +42,11 @@ class Uploads:
         self.absent: list[str] = []
 
     def bring_up(self, held: Mapping[int | None, Held], contents: Sequence[Content]) -> None:
-        """Give the runs of these contents the artifacts that they lack.
+        """Upload the artifacts that the runs of these contents lack.
 
         Args:
-            held: trial number (None: the study itself) to its run.
-            contents: those with files.
+            held: run by trial number (None: the study itself).
+            contents: contents that have files.
         """
         for content in contents:
             run, digest = held[content.trial], content.files_digest()
@@ -56,25 +61,40 @@ class Uploads:
         return not self._look or not lost_files(self._client, run.run_id, content)
 
     def _has(self, file: KeptFile) -> bool:
-        """Ids are not of contents: a report made elsewhere, or a killed one, leaves others here."""
+        """Return True if the store has this file with the recorded content.
+
+        An id does not depend on the content: a report made on another machine, or a report that was
+        killed, may have left another file under the same id.
+        """
         path = self._store / file.artifact_id
         return path.is_file() and sha256(path) == file.sha256
 
     def _send(self, run: Held, content: Content, digest: str) -> None:
-        """The digest goes last, so that an upload that broke off is repeated."""
+        """Upload the files of a content, and then their digest.
+
+        The digest goes last, so that an interrupted upload is repeated.
+        """
         with tempfile.TemporaryDirectory(prefix="hpo-") as draft:
             for file in content.files:
-                named = Path(draft) / file.name  # MLflow takes a file's own name
+                named = Path(draft) / file.name  # MLflow names an artifact like its file
                 shutil.copyfile(self._store / file.artifact_id, named)
                 self._client.log_artifact(run.run_id, str(named), file.folder)
-                named.unlink()  # models are large: one of its files at a time
+                named.unlink()  # models are large, so one copy at a time
         self._client.set_tag(run.run_id, FILES, digest)
         run.files = digest
         self.sent += len(content.files)
 
 
 def lost_files(client: Calls | MlflowClient, run_id: str, content: Content) -> list[str]:
-    """Paths of artifacts; what is in them is not compared, that would mean to fetch all."""
+    """Return the paths of the artifacts that a run lacks.
+
+    The content of files is not compared, since that would mean fetching all of them.
+
+    Args:
+        client: client of MLflow.
+        run_id: id of the run.
+        content: the content that the run should hold.
+    """
     folders = {file.folder for file in content.files}
     there = {entry.path for folder in folders for entry in client.list_artifacts(run_id, folder)}
     return [file.path for file in content.files if file.path not in there]

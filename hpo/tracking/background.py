@@ -1,4 +1,4 @@
-"""MirrorThread: keeps MLflow up beside a study that runs, and never disturbs it."""
+"""A thread that mirrors a running study into MLflow and never disturbs the study."""
 
 from __future__ import annotations
 
@@ -25,11 +25,17 @@ MAX_WAIT_SECONDS = 60.0
 
 
 class MirrorThread:
-    """Syncs a study every few seconds beside the launcher, which it never disturbs.
+    """A thread that syncs a study every few seconds and never disturbs the launcher.
 
     Args:
-        study_name: of a study that exists.
-        seconds: from the end of one sync to the next; doubled while MLflow is out of reach.
+        locations: locations of the storage and of MLflow.
+        study_name: name of an existing study.
+        seconds: time from the end of one sync to the start of the next; doubled after each failure,
+            up to MAX_WAIT_SECONDS.
+        connect: opens the MLflow client.
+
+    Attributes:
+        result: report of the last sync, or its error.
     """
 
     def __init__(
@@ -47,18 +53,22 @@ class MirrorThread:
         self.result: SyncReport | TrackingError = TrackingError("MLflow was not asked yet")
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, seconds: float = math.inf) -> SyncReport | TrackingError:
         """End with one last, fresh sync, and wait for it, but no longer than `seconds`.
 
-        A server that is gone or hangs costs one time-out: no last sync follows a failure.
+        A server that is gone or hangs costs one time-out, because no last sync follows a failure.
+
+        Returns:
+            The report of the last sync, or its error.
         """
         self._stopping.set()
         deadline = time.monotonic() + seconds
-        while self._thread.is_alive():  # in steps: Windows hears Ctrl-C between them
+        while self._thread.is_alive():  # in steps, since Windows notices Ctrl-C only between them
             if time.monotonic() > deadline:
-                return TrackingError("the last sync was not waited for")
+                return TrackingError("the last sync did not end in time")
             self._thread.join(0.2)
         return self.result
 
@@ -89,7 +99,7 @@ class MirrorThread:
         return True
 
     def _keep(self, error: Exception) -> None:
-        """Remember what went wrong; what nobody expects is logged with its traceback."""
+        """Record an error as the result; an unexpected one is logged with its traceback."""
         if isinstance(error, TrackingError):
             self.result = error
         elif isinstance(error, HpoError):
@@ -107,10 +117,18 @@ PATIENCE_SECONDS = 60.0
 
 
 def bring_into_mlflow(locations: Locations, study_name: str) -> str:
-    """Sync a study that has a run in MLflow; a line on where its report is there, or why not.
+    """Sync a study that has a run in MLflow, and return a line about its report there.
 
-    A study that was run without MLflow stays without. A sync that takes longer goes on beside what
-    follows; wherever it ends, `hpo.sync` goes on from there.
+    A study that was run without MLflow is not added to it. A sync that takes longer than
+    PATIENCE_SECONDS continues beside the caller; if the process ends before the sync does,
+    `hpo.sync` completes it.
+
+    Args:
+        locations: locations of the storage and of MLflow.
+        study_name: name of the study.
+
+    Returns:
+        The place of the report in MLflow, or the reason why it is not there.
 
     Raises:
         StudyError: there is no such study.
@@ -128,7 +146,8 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> str:
         return f"not in MLflow: {result}; bring it there with: {sync}"
     if result.absent:
         report = command("report", study_name, locations)
-        return f"not in MLflow: {', '.join(result.absent)} vanished; make them again with: {report}"
+        missing = ", ".join(result.absent)
+        return f"not in MLflow: missing files: {missing}; make them again with: {report}"
     return f"in MLflow: folder {REPORT} of run {result.run_id}"
 
 

@@ -1,8 +1,8 @@
-"""The notes of a study in optuna-dashboard: the first line is ours, the rest is people's.
+"""Notes of a study in optuna-dashboard: the first line belongs to hpo, the rest to users.
 
-Notes are attributes of the study, so finished trials take them too. They are written here and
-not with `optuna_dashboard.save_note`, whose import drags in scikit-learn and costs every launcher
-two seconds; tests read them back with `optuna_dashboard.get_note`.
+Notes are attributes of the study, so they can also be written for finished trials. This module does
+not use `optuna_dashboard.save_note`, whose import loads scikit-learn and costs every launcher two
+seconds; tests read the notes back with `optuna_dashboard.get_note`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,26 @@ from collections.abc import Mapping
 
 from optuna import Study
 
-MAX_LENGTH = 2045  # of one attribute; longer notes have several parts
+MAX_LENGTH = 2045  # characters of one attribute; longer notes have several parts
 LINK = "[See it in MLflow]("
 
 
 def first_line(address: str, summary: str = "") -> str:
-    """A link to a run in MLflow, in Markdown, and what there is to say in short."""
+    """Return a Markdown link to a run in MLflow, followed by a summary.
+
+    Args:
+        address: address of the run.
+        summary: short text after the link; empty: only the link.
+    """
     return f"{LINK}{address}){f': {summary}' if summary else ''}"
 
 
 def write_first_lines(study: Study, lines: Mapping[int | None, str]) -> int:
-    """Put first lines into notes that have others; how many were written.
+    """Replace the first lines of notes that have others, and return how many were written.
 
     Args:
-        lines: id of a trial (None: the study) to its `first_line`.
+        study: the study that stores the notes.
+        lines: `first_line` by id of a trial (None: the study).
     """
     attrs = study._storage.get_study_system_attrs(study._study_id)
     written = 0

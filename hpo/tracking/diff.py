@@ -1,7 +1,7 @@
-"""Compares MLflow with the storage, value by value, and changes nothing.
+"""Comparison of MLflow with the storage, value by value, without writing.
 
-What people added to the runs in MLflow (tags, params, metrics, notes, names, files) is theirs and
-no difference.
+Anything that users added to the runs in MLflow (tags, params, metrics, notes, names, files) is no
+difference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-Point = tuple[int, int, str]  # step, time_ms, value; as text, since nan equals nan here
+Point = tuple[int, int, str]  # step, time_ms, value as text, since nan equals nan here
 MAX_SHOWN = 60  # characters of a value
 
 
@@ -37,10 +37,16 @@ def differences(
     view: StudyView,
     trials: Sequence[FrozenTrial],
 ) -> list[str]:
-    """A line for each thing that MLflow lacks, has otherwise or has too much; [] if none.
+    """Return a line for each value that MLflow lacks, has differently, or has in excess.
 
-    MLflow's exceptions pass through. Costs a request per metric of each run, and one per run with
-    artifacts.
+    MLflow's exceptions pass through. The comparison costs one request per metric of each run, and
+    one per run with artifacts.
+
+    Args:
+        connect: opens the MLflow client.
+        locations: locations of the storage and of MLflow.
+        view: the study.
+        trials: all trials of the study.
 
     Raises:
         NoStoreError: the MLflow database is missing.
@@ -77,7 +83,7 @@ def _compare(
         name = "study" if key is None else f"trial {key}"
         runs = found.get(key, ())
         if key not in contents:
-            yield f"{name}: {_ids(runs)}, but it never started"
+            yield f"{name}: {_ids(runs)}, but the trial never started"
         elif len(runs) != 1:
             yield f"{name}: {_ids(runs)}"
         else:
@@ -103,7 +109,7 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     ]
     if content.files:
         pairs.append((f"tag {FILES}", data.tags.get(FILES), content.files_digest()))
-    if content.end_ms is not None:  # of a run that goes on MLflow may keep an earlier end
+    if content.end_ms is not None:  # MLflow may keep an earlier end of a run that goes on
         pairs.append(("end", info.end_time, content.end_ms))
     for kind, has, wanted in (
         ("param", data.params, content.params),
@@ -122,7 +128,7 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
 
 
 def _points(content: Content) -> dict[str, list[Point]]:
-    """Metric -> its points."""
+    """Return the points of each metric."""
     found: dict[str, list[Point]] = defaultdict(list)
     for row in content.rows:
         for name, value in zip(row.names, row.values, strict=True):
@@ -145,11 +151,11 @@ def _of_metric(name: str, there: Sequence[Point], here: Sequence[Point]) -> Iter
                 f"{first}"
             )
     if len(there) > len({*there}):
-        yield f"metric {name}: {count(len(there) - len({*there}), 'point')} twice"
+        yield f"metric {name}: {count(len(there) - len({*there}), 'duplicate point')}"
 
 
 def _value(value: float) -> str:
-    """As MLflow keeps it: infinities become the largest number."""
+    """Return a value as MLflow stores it: infinities become the largest number."""
     largest = sys.float_info.max
     return repr(float(min(max(value, -largest), largest)))
 

@@ -1,7 +1,7 @@
-"""Mirror: makes MLflow equal to what the Optuna storage says.
+"""The mirror, which makes MLflow equal to the Optuna storage.
 
-The storage is the one record. MLflow may be slow, down or wiped: that costs no trial, and the
-next sync repairs it.
+The storage is the only record. MLflow may be slow, down or wiped: that costs no trial, and the next
+sync repairs it.
 """
 
 from __future__ import annotations
@@ -45,18 +45,20 @@ LOCK_SECONDS = 120.0  # the first sync of 1,000 trials takes 78
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What one sync did.
+    """The result of one sync.
 
     Attributes:
-        n_trials: trials that have a run.
-        created, updated: runs; a created one is not counted as updated.
-        uploaded: artifacts.
-        absent: those that a run lacks and that are not here as they were kept.
-        calls: requests to MLflow.
+        n_trials: number of trials that have a run.
+        created: number of runs created.
+        updated: number of runs updated, without the created ones.
+        uploaded: number of artifacts uploaded.
+        absent: paths of artifacts that a run lacks and that this machine does not have with the
+            recorded content.
+        calls: number of requests to MLflow.
         seconds: wall time.
-        address: of the study's trials in the MLflow UI; None before the first trial starts.
-        run_id: of the study's run; None before the first trial starts.
-        status: of the study's run, e.g. FINISHED; None before the first trial starts.
+        address: address of the study's trials in the MLflow UI; None before the first trial starts.
+        run_id: id of the study's run; None before the first trial starts.
+        status: status of the study's run, e.g. FINISHED; None before the first trial starts.
     """
 
     n_trials: int
@@ -73,10 +75,10 @@ class SyncReport:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Let Python look for garbage later, while many rows become objects.
+    """Pause Python's garbage collection while many rows become objects.
 
-    None of them is garbage yet, but their number makes Python search the whole heap again and
-    again: half the time of reading 1,000 runs.
+    None of the objects is garbage yet, but their number makes Python search the whole heap again
+    and again, which takes half the time of reading 1,000 runs.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -88,11 +90,15 @@ def uncollected() -> Iterator[None]:
 
 
 class Mirror:
-    """Keeps the MLflow runs of one study. Use it from one thread.
+    """The mirror of one study in MLflow, for use by one thread.
 
     Args:
-        study_name: of a study that exists; None: the only one.
+        locations: locations of the storage and of MLflow.
+        study_name: name of an existing study; None: the only one.
         connect: opens the MLflow client.
+
+    Raises:
+        StudyError: there is no such study.
     """
 
     def __init__(
@@ -108,36 +114,37 @@ class Mirror:
         self._runs: Runs | None = None
 
     def _look(self) -> StudyView:
-        """The study as it is now: a launcher may go on with it in another way."""
+        """Reread the study; another launcher may have changed its settings."""
         study = self._study
         record = StudyRecord.of(study)
         return StudyView(study.study_name, study._study_id, record, self._places.dashboard_url)
 
     @property
     def study_name(self) -> str:
+        """Return the name of the study."""
         return self._view.name
 
     def close(self) -> None:
-        """Let go of the storage."""
+        """Close the connections to the storage."""
         self._storage.remove_session()
         self._storage.engine.dispose()
 
     def sync(self, *, fresh: bool = True) -> SyncReport:
-        """Write what MLflow lacks. Run again, it writes nothing.
+        """Write everything that MLflow lacks. A repeated sync writes nothing.
 
         Args:
-            fresh: ask MLflow what it holds; else trust the memory of the last sync.
+            fresh: True: ask MLflow what it holds; False: trust the memory of the last sync.
 
         Raises:
-            TrackingError: MLflow is out of reach, or another sync does not end. What was written
-                so far stays, and the next sync goes on from there.
+            TrackingError: MLflow is out of reach, or another sync does not end. All that was
+                written so far stays, and the next sync continues from there.
         """
         started = time.monotonic()
         with self._lock():
             self._view = self._look()
             with uncollected():
                 trials = self._study.get_trials(deepcopy=False)
-            runs, self._runs = self._runs, None  # after an error, memory is not to be trusted
+            runs, self._runs = self._runs, None  # forgotten, unless this sync succeeds
             if runs is None or fresh:
                 self._look_at_artifacts()
             whole = project_study(self._view, trials)
@@ -150,7 +157,7 @@ class Mirror:
                 if whole:
                     with_files = self._write(runs, whole, trials)
                 if fresh and runs.created:
-                    runs.read()  # a request that was repeated on its way may have made two
+                    runs.read()  # a request repeated on the network may create two
             self._link(runs, trials, study_line(self._view.record, trials))
             uploads = Uploads(self._client, artifact_folder(self._places.storage), look=fresh)
             with tracking_errors(self._places.tracking_uri):
@@ -170,11 +177,11 @@ class Mirror:
         )
 
     def check(self) -> list[str]:
-        """Every difference between MLflow and the storage, a line each; nothing is written.
+        """Return a line for each difference between MLflow and the storage; nothing is written.
 
         Raises:
             NoStoreError: the MLflow database is missing.
-            TrackingError: as `sync`.
+            TrackingError: MLflow is out of reach, or another sync does not end.
         """
         with self._lock(), tracking_errors(self._places.tracking_uri):
             self._view = self._look()
@@ -183,14 +190,18 @@ class Mirror:
             return differences(self._connect, self._places, self._view, trials)
 
     def _look_at_artifacts(self) -> None:
-        """They change when a report is written, which ends with a fresh sync: only those look."""
+        """Reread which artifacts the study has.
+
+        Artifacts change only when a report is written, which triggers a fresh sync; other syncs
+        skip this.
+        """
         self._view = replace(self._view, kept=kept_files(self._study, self._view.record.uid))
 
     def _open(self) -> Runs:
         self._client = Calls(self._connect(self._places.tracking_uri))
         self._experiment_id = experiment_id(self._client, self._places.experiment)
-        self._settled: set[tuple[int, str]] = set()  # ended trials, with their parent's run
-        self._linked: dict[int | None, str] = {}  # first lines that stand in notes
+        self._settled: set[tuple[int, str]] = set()  # finished trial, id of its parent run
+        self._linked: dict[int | None, str] = {}  # first lines already in the notes
         self._addresses: dict[int | None, str] = {}
         runs = Runs(self._client, self._experiment_id, self._view.record.uid)
         with uncollected():
@@ -198,7 +209,7 @@ class Mirror:
         return runs
 
     def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> list[Content]:
-        """Bring up all runs but for artifacts; returns the contents that have some."""
+        """Write all runs without their artifacts, and return the contents that have some."""
         with_files = []
         parent = runs.ensure(whole).run_id
         for trial in trials:
@@ -213,7 +224,7 @@ class Mirror:
         return [*with_files, whole] if whole.files else with_files
 
     def _link(self, runs: Runs, trials: Sequence[FrozenTrial], news: str) -> None:
-        """Put addresses, and the study's news, into the notes of optuna-dashboard."""
+        """Write addresses of runs, and the study's progress, into the notes of optuna-dashboard."""
         ids: dict[int | None, int | None] = {trial.number: trial._trial_id for trial in trials}
         ids[None] = None
         base = mlflow_base(self._places)
@@ -238,7 +249,11 @@ class Mirror:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Wait for other syncs of this study, but not for ever."""
+        """Hold the study's sync lock, waiting up to LOCK_SECONDS for other syncs.
+
+        Raises:
+            TrackingError: another sync does not end in that time.
+        """
         deadline = time.monotonic() + LOCK_SECONDS
         with ExitStack() as stack:
             while True:

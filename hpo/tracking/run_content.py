@@ -1,4 +1,4 @@
-"""What a run in MLflow must hold, as plain values."""
+"""Contents of runs in MLflow, as plain values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from hpo.study import KeptFile
 
 
 class Row(NamedTuple):
-    """Values of some metrics at one step and time. Rows, since a study has 100,000s of values."""
+    """Values of some metrics at one step and time.
+
+    Metrics are grouped in rows because a study has 100,000s of values.
+
+    Attributes:
+        step: step in MLflow.
+        time_ms: time in milliseconds since 1970.
+        names: names of the metrics.
+        values: value of each metric.
+    """
 
     step: int
     time_ms: int
@@ -21,11 +30,26 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, step: int, time_ms: int, **values: float) -> Row:
+        """Return a row of metrics given by keyword.
+
+        Args:
+            step: step in MLflow.
+            time_ms: time in milliseconds since 1970.
+            **values: value by name of metric.
+        """
         return cls(step, time_ms, tuple(values), tuple(values.values()))
 
 
 class DataInput(NamedTuple):
-    """The data of a study as MLflow lists it. `profile`: JSON."""
+    """The data of a study as MLflow lists it.
+
+    Attributes:
+        name: name of the data.
+        digest: digest of data and split together.
+        source_type: "local" for a path, "code" for a data set by name.
+        source: JSON with the location.
+        profile: JSON with the numbers of users, items and rows.
+    """
 
     name: str
     digest: str
@@ -36,19 +60,25 @@ class DataInput(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """What one run must hold.
+    """The content that one run must hold.
 
     Attributes:
-        trial: its number; None for the run of the study itself.
-        params: never change once given; {} while they are not all known.
-        rows: of metrics; only ever grow at the end while a study goes on.
-        tags: may change.
-        description: given when the run is made, and left to its readers from then on.
-        data: what it was trained on; only the run of the study says it.
-        files: its artifacts, whose names are all different. MLflow cannot take files back
-            everywhere, so a run may have others from before: an earlier report's pictures, or the
-            model of a trial that was the best once, which is still that trial's own.
-        former: the rows as versions before 2026-12 wrote them, if that was otherwise.
+        trial: trial number; None for the run of the study itself.
+        name: name of the run.
+        start_ms: start in milliseconds since 1970.
+        status: status of the run in MLflow.
+        end_ms: end in milliseconds since 1970; None while there is none.
+        params: value by name; never changed once given, and {} while not all are known.
+        rows: rows of metrics; while a study goes on, rows are only added at the end.
+        tags: value by name; may change.
+        description: note of the run, written when the run is created and left to users from then
+            on.
+        data: data that the models were trained on; only for the run of the study.
+        files: artifacts of the run, whose names are all different. MLflow cannot delete files
+            everywhere, so a run may have others from before: pictures of an earlier report, or the
+            model of a trial that was once the best, which still belongs to that trial.
+        former: rows as versions before 2026-12 wrote them; empty if those versions wrote the same
+            rows.
     """
 
     trial: int | None
@@ -69,7 +99,12 @@ class Content:
         return replace(self, rows=self.former, former=())
 
     def digest(self, n_rows: int, *, params: bool) -> str:
-        """Of what cannot be taken back: the first n rows, and the params if asked for."""
+        """Return a digest of everything that MLflow cannot take back.
+
+        Args:
+            n_rows: number of rows to include, from the first.
+            params: True: include the params.
+        """
         state = hashlib.sha256(repr(sorted(self.params.items()) if params else []).encode())
         names: tuple[str, ...] = ()
         for step, time_ms, row_names, values in self.rows[:n_rows]:
@@ -79,10 +114,11 @@ class Content:
         return state.hexdigest()[:16]
 
     def tags_digest(self) -> str:
+        """Return a digest of the tags."""
         return hashlib.sha256(repr(sorted(self.tags.items())).encode()).hexdigest()[:16]
 
     def files_digest(self) -> str | None:
-        """Of names and contents; None if there are none."""
+        """Return a digest of the names and contents of the files; None if there are no files."""
         if not self.files:
             return None
         entries = sorted((file.path, file.sha256) for file in self.files)

@@ -1,4 +1,4 @@
-"""What a run in MLflow holds of the content that it should hold."""
+"""State of a run in MLflow, measured by the content that it should hold."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 MARK = "hpo.synced"
-FILES = "hpo.files"  # which artifacts a run holds; a tag of its own, since they come last
+FILES = "hpo.files"  # digest of a run's artifacts; a tag of its own, since they come last
 
 
 class Mark(NamedTuple):
-    """How much of a Content a run holds: n rows, whether the params, which tags."""
+    """The part of a content that a run holds, as recorded in one of its tags.
+
+    Attributes:
+        rows: number of rows, from the first.
+        params: True if the run holds the params.
+        digest: digest of these rows and params, see `Content.digest`.
+        tags: digest of the tags.
+    """
 
     rows: int
     params: bool
@@ -28,20 +35,20 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, content: Content) -> Mark:
-        """Of a run that holds all of it."""
+        """Return the mark of a run that holds all of a content."""
         n, params = len(content.rows), bool(content.params)
         return cls(n, params, content.digest(n, params=params), content.tags_digest())
 
     @classmethod
     def parse(cls, text: str | None) -> Mark | None:
-        """None if there is no mark, or not one of ours."""
+        """Parse the tag of a run; None if the tag is missing or has another form."""
         parts = (text or "").split(":")
         if len(parts) != len(cls._fields) or not parts[0].isdecimal():
             return None
         return cls(int(parts[0]), parts[1] == "1", parts[2], parts[3])
 
     def is_part_of(self, content: Content) -> bool:
-        """Whether the run can still grow into the content: nothing in MLflow can be taken back."""
+        """Return True if the run can still grow into the content; MLflow takes nothing back."""
         if self.rows > len(content.rows) or (self.params and not content.params):
             return False
         return self.digest == content.digest(self.rows, params=self.params)
@@ -50,12 +57,12 @@ class Mark(NamedTuple):
 def is_former(mark: Mark | None, content: Content) -> bool:
     """Return True if a run holds the content as older versions wrote it.
 
-    MLflow cannot move a point, and a run made anew would lack the files and metrics that people
-    have added, so such a run is left as it is, and a check says so.
+    MLflow cannot move a point, and a run created anew would lack the files and metrics that users
+    have added. So such a run is left as it is, and a check reports it.
 
     Args:
-        mark: of the run.
-        content: what the run would hold today.
+        mark: mark of the run.
+        content: content that the run would hold today.
     """
     if mark is None or not content.former or mark.is_part_of(content):
         return False
@@ -64,9 +71,17 @@ def is_former(mark: Mark | None, content: Content) -> bool:
 
 @dataclass
 class Held:
-    """A run as MLflow has it. `data`: digest of its dataset; `files`: of its artifacts.
+    """A run as MLflow holds it.
 
-    `tags`: as they were read, until they are found right or put right.
+    Attributes:
+        run_id: id of the run.
+        status: status in MLflow.
+        end_ms: end in milliseconds since 1970; None while there is none.
+        mark: mark of the run; None without a valid one.
+        data: digest of the run's dataset; None without one.
+        files: digest of the run's artifacts; None without any.
+        tags: tags as read from MLflow; None once they have been compared with the content.
+        is_new: True from the creation of the run until its content is written.
     """
 
     run_id: str
@@ -79,17 +94,18 @@ class Held:
     is_new: bool = False
 
     def has_status(self, content: Content) -> bool:
+        """Return True if status and end are those of the content."""
         return self.status == content.status and content.end_ms in (None, self.end_ms)
 
 
 def data_of(run: Run) -> str | None:
-    """The digest of a run's dataset; of several, MLflow's order decides."""
+    """Return the digest of a run's dataset; of several, the first in MLflow's order."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return inputs[0].dataset.digest if inputs else None
 
 
 def dataset_input(data: DataInput) -> DatasetInput:
-    """The data as MLflow wants it."""
+    """Return the data in the form that MLflow takes."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(data.name, data.digest, data.source_type, data.source, None, data.profile)

@@ -1,7 +1,7 @@
-"""The runs of one study in MLflow: what they hold, and writing what they lack.
+"""Runs of one study in MLflow: their state, and writes of all that they lack.
 
-Each run says in a tag how much of its content it holds. The tag is written after all else, so a
-write that broke off is repeated, and MLflow drops the values that it had already.
+A tag of each run says how much of its content the run holds. The tag is written last, so an
+interrupted write is repeated, and MLflow drops the values that it has already.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 NOTE, NAME = "mlflow.note.content", "mlflow.runName"
 PARENT = "mlflow.parentRunId"
 MAX_BATCH = 1000  # metrics, params and tags together
-PAGE = 5000  # runs
+PAGE = 5000  # runs per request
 
 
 class Calls:
-    """An MlflowClient that counts what it is asked."""
+    """An MlflowClient that counts its requests."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -43,11 +43,17 @@ class Calls:
 
 
 class Runs:
-    """Reads and writes the runs of one study. MLflow's exceptions pass through.
+    """The runs of one study, for reading and writing. MLflow's exceptions pass through.
+
+    Args:
+        client: client of MLflow.
+        experiment_id: id of the experiment with the runs.
+        uid: unique id of the study.
 
     Attributes:
-        held: trial number (None: the study itself) to its run.
-        created, updated: runs since the last `reset_counts`; the created ones are not updated.
+        held: run by trial number (None: the study itself).
+        created: number of runs created since the last `reset_counts`.
+        updated: number of runs updated since the last `reset_counts`, without the created ones.
     """
 
     def __init__(self, client: Calls, experiment_id: str, uid: str) -> None:
@@ -57,17 +63,19 @@ class Runs:
 
     @property
     def calls(self) -> int:
-        """Requests since the last `reset_counts`."""
+        """Return the number of requests since the last `reset_counts`."""
         return self._client.n
 
     def reset_counts(self) -> None:
+        """Set all counts to 0."""
         self.created = self.updated = self._client.n = 0
 
     def read(self) -> None:
-        """Learn what MLflow holds; surplus runs are deleted.
+        """Read the state of all runs, and delete duplicates.
 
-        A run can be doubled by two syncs that no common lock held apart, or by a request that
-        was repeated because its answer got lost. The smallest (start, id) stays, for everybody.
+        Duplicates come from two syncs without a common lock, or from a request that was repeated
+        because its answer got lost. The run with the smallest (start, id) stays, so that every sync
+        decides alike.
         """
         self.held = {}
         for run in sorted(self.search(), key=lambda run: (run.info.start_time, run.info.run_id)):
@@ -89,7 +97,7 @@ class Runs:
                 )
 
     def search(self) -> Iterator[Run]:
-        """All runs of the study, whatever they hold."""
+        """Yield all runs of the study, whatever their content."""
         token = None
         while True:
             page = self._client.search_runs(
@@ -104,9 +112,9 @@ class Runs:
                 return
 
     def ensure(self, content: Content) -> Held:
-        """The run of this content, made if missing. One that holds anything else is replaced.
+        """Return the run of a content; a missing run is created, one with anything else replaced.
 
-        What people have added to the tags and the note of a run goes on to its successor.
+        Tags that users have added to the old run, its note and its name are copied to the new run.
         """
         held = self.held.get(content.trial)
         tags = {NOTE: content.description, NAME: content.name, **content.tags}
@@ -131,13 +139,13 @@ class Runs:
         return held
 
     def _adopt(self, run_id: str) -> None:
-        """Put the promotions of a study under its new run."""
+        """Move the promotions of a study under its new run."""
         terms = f"tags.`{PROMOTION_OF}` LIKE '{self._uid}/%'"
         for run in self._client.search_runs([self._experiment_id], terms):
             self._client.set_tag(run.info.run_id, PARENT, run_id)
 
     def bring_up(self, content: Content) -> None:
-        """Give the run of this content what it lacks."""
+        """Write everything that the run of a content lacks."""
         held, mark = self.held.get(content.trial), Mark.of(content)
         if held and held.mark != mark and is_former(held.mark, content):
             content = content.as_before()
@@ -162,7 +170,10 @@ class Runs:
         held.is_new = False
 
     def _log(self, content: Content, held: Held, mark: Mark) -> None:
-        """In as few requests as MLflow's limits allow; the one with the mark comes last."""
+        """Write metrics, params and tags in as few requests as MLflow's limits allow.
+
+        The request with the mark comes last.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         had = held.mark

@@ -1,4 +1,4 @@
-"""From a whole study to what its parent run in MLflow must hold. Pure functions."""
+"""Projection of a study to the content of its run in MLflow, as pure functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,14 @@ MAX_DIGEST = 36  # characters that MLflow takes
 
 
 def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | None:
-    """The parent run; None before the first trial starts, which is when the study starts."""
+    """Return the content of the study's run; None before the first trial starts.
+
+    The start of the first trial is the start of the study.
+
+    Args:
+        view: the study.
+        trials: all trials of the study.
+    """
     starts = [start for trial in trials if (start := first_start_ms(trial)) is not None]
     if not starts:
         return None
@@ -57,7 +64,10 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
 
 
 def _data(record: StudyRecord) -> DataInput:
-    """Its digest is that of data and split together: studies that share it compare."""
+    """Return the study's data, with one digest of data and split together.
+
+    Studies with the same digest can be compared.
+    """
     source = record.config.data.source
     return DataInput(
         record.data_name,
@@ -69,7 +79,12 @@ def _data(record: StudyRecord) -> DataInput:
 
 
 def study_line(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
-    """How far a study is and what it has found, in a line."""
+    """Return a line on the progress of a study and its best trial.
+
+    Args:
+        record: the study's record.
+        trials: all trials of the study.
+    """
     n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
     best, objective = best_complete(comparable(record, trials)), record.config.objective
     found = f", best: trial {best.number} with {objective} {best.value:.4f}" if best else ""
@@ -82,7 +97,7 @@ def _by_end(trial: FrozenTrial) -> tuple[int, int]:
 
 
 def _study_status(config: StudyConfig, trials: Sequence[FrozenTrial]) -> str:
-    """SCHEDULED: interrupted, to be continued."""
+    """Return the status of the study's run; SCHEDULED: interrupted, to be continued."""
     states = [trial.state for trial in trials]
     if TrialState.RUNNING in states:
         return "RUNNING"
@@ -99,14 +114,14 @@ def _baseline_rows(record: StudyRecord, time_ms: int) -> Iterator[Row]:
 def _progress_rows(
     record: StudyRecord, ended: Sequence[FrozenTrial], start_ms: int
 ) -> Iterator[Row]:
-    """Counts by state, the best value so far, time and what was used, after each trial's end.
+    """Yield a row after each trial's end: counts by state, best value so far, time, resources.
 
-    Where other data was accepted, the best value starts again; where constraints were tightened, it
-    goes on without the trials that break them.
+    After other data was accepted, the best value starts again. After constraints were tightened,
+    the best value goes on without the trials that break them.
 
-    The step is the highest number among the trials ended so far, not the trial's own: MLflow
-    shows the value of the highest step, and with several workers the last trial to end is not
-    always the one with the highest number.
+    The step is the highest number among the trials ended so far, not the trial's own number: MLflow
+    shows the value of the highest step, and with several workers the last trial to end does not
+    always have the highest number.
     """
     counts = dict.fromkeys(COUNTERS, 0)
     step, complete = 0, list[FrozenTrial]()
@@ -130,7 +145,7 @@ def _progress_rows(
 def _rivals(
     record: StudyRecord, number: int, complete: Sequence[FrozenTrial]
 ) -> Sequence[FrozenTrial]:
-    """Those that a trial was compared with when it ended, itself among them."""
+    """Return the trials that a trial was compared with when it ended, itself included."""
     if not record.changes or number < record.changes[-1]["trial"]:
         first = record.comparable_from
         return [each for each in complete if (each.number < first) == (number < first)]
@@ -138,7 +153,10 @@ def _rivals(
 
 
 def _study_params(record: StudyRecord) -> dict[str, str]:
-    """What the study was made with. MLflow's params never change; what may, is in tags."""
+    """Return the settings of a study that never change, as MLflow's params.
+
+    Settings that may change are in its tags.
+    """
     config = record.config
     values: dict[str, object] = {"data": record.data_name, **record.counts}
     values |= {f"split.{name}": value for name, value in config.split}
@@ -160,7 +178,7 @@ def _range(parameter: Parameter) -> str:
 def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]:
     config = view.record.config
     tags = {**config.tags, **_conduct(config), "hpo.dashboard": view.dashboard()}
-    tags["hpo.objective"] = config.objective  # no param: runs from before would be made anew
+    tags["hpo.objective"] = config.objective  # a new param would replace all older runs
     tags |= {f"env.{name}": value for name, value in view.record.environment.items()}
     if best := best_complete(comparable(view.record, ended)):
         tags["hpo.best_trial"] = str(best.number)
@@ -168,7 +186,7 @@ def _study_tags(view: StudyView, ended: Sequence[FrozenTrial]) -> dict[str, str]
 
 
 def _conduct(config: StudyConfig) -> dict[str, str]:
-    """How the study is run: whatever may change when it goes on."""
+    """Return the settings that may change when a study is continued, as tags."""
     tags = {}
     for part in ("sampler", "pruner"):
         settings = getattr(config, part)

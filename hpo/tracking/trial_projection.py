@@ -1,7 +1,7 @@
-"""From a trial in the Optuna storage to what its MLflow run must hold. Pure functions.
+"""Projection of a trial to the content of its run in MLflow, as pure functions.
 
-Values and times come from the storage only. MLflow drops a repeated point only if its time is
-equal too, so a single "now" would make every further sync add points.
+Values and times come from the storage only. MLflow drops a repeated point only if its time is equal
+too, so a single "now" would make every further sync add points.
 """
 
 from __future__ import annotations
@@ -31,19 +31,22 @@ STATUS = {
     TrialState.PRUNED: "KILLED",
     TrialState.FAIL: "FAILED",
     TrialState.RUNNING: "RUNNING",
-    TrialState.WAITING: "SCHEDULED",  # parked; one that never started has no run
+    TrialState.WAITING: "SCHEDULED",  # parked; a trial that never started has no run
 }
 MAX_VALUE = 5900  # characters; MLflow takes 6000 in a param, 8000 in a tag
 
 
 @dataclass(frozen=True)
 class StudyView:
-    """What the projection of a trial needs to know about its study.
+    """The facts about a study that its projection to MLflow needs.
 
     Attributes:
-        study_id: of the storage, for addresses in optuna-dashboard.
-        dashboard_url: where people see that.
-        kept: trial number (None: the study itself) to its artifacts.
+        name: name of the study.
+        study_id: id in the storage, for addresses in optuna-dashboard.
+        record: the study's record.
+        dashboard_url: address of optuna-dashboard for users.
+        kept: artifacts by trial number (None: the study itself).
+        space: search space of the study.
     """
 
     name: str
@@ -57,21 +60,30 @@ class StudyView:
         object.__setattr__(self, "space", SearchSpace(self.record.config))
 
     def identity(self, kind: str) -> dict[str, str]:
-        """The tags by which a run is found again. Names of studies are not unique; uids are."""
+        """Return the tags that identify a run. Names of studies are not unique; uids are."""
         return {"hpo.study_uid": self.record.uid, "hpo.kind": kind, "optuna.study": self.name}
 
     def dashboard(self, trial: int | None = None) -> str:
-        """Address of the study, or of one trial, in optuna-dashboard."""
+        """Return the address of the study, or of one trial, in optuna-dashboard."""
         return f"{self.dashboard_url}{dashboard_path(self.study_id, trial)}"
 
 
 def best_name(objective: MetricName) -> str:
-    """Of the metric that ranks trials, and of the study's best so far: `best_recall_at_10`."""
+    """Return the name of the metric that ranks trials, for instance `best_recall_at_10`.
+
+    The best value of the study so far has the same name.
+    """
     return f"best_{objective}"
 
 
 def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content | None:
-    """The run of one trial, nested under the run `parent`; None if it never started."""
+    """Return the content of a trial's run; None if the trial never started.
+
+    Args:
+        view: the study.
+        trial: the trial.
+        parent: id of the study's run.
+    """
     start = first_start_ms(trial)
     if start is None:
         return None
@@ -96,7 +108,7 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
 
 
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
-    """The whole TrainConfig; nothing while the trial still draws its params."""
+    """Return the whole TrainConfig; {} while the trial still draws its params."""
     attempt = Attempt.of(trial)
     if attempt is None or not view.space.is_complete(trial.params):
         return {}
@@ -115,7 +127,7 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
         facts = {name: value for name, value in attempt.as_dict().items() if value is not None}
         tags |= {f"hpo.{name}": str(value) for name, value in facts.items()}
         tags["hpo.attempt"] = tags.pop("hpo.number")
-        tags.pop("hpo.started_ms", None)  # the run's own start
+        tags.pop("hpo.started_ms", None)  # the same as the run's start
     if outcome:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
@@ -124,7 +136,7 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
 
 
 def cut(value: str) -> str:
-    """A value that MLflow takes."""
+    """Return the value, shortened to the length that MLflow takes."""
     return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
 
 
@@ -137,9 +149,10 @@ def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
 
 
 def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iterator[Row]:
-    """Epochs that the pruner saw but whose times died with their launcher.
+    """Yield the epochs that the pruner saw but whose times were lost with their launcher.
 
-    Their times go on at the pace of the epochs before; without any, they divide the trial's life.
+    Their times continue at the pace of the epochs before. Without any epoch before, the lost epochs
+    divide the duration of the trial.
     """
     columns = epochs_of(trial)
     known, times = columns.get("epoch", []), columns.get("time_ms", [])
@@ -154,12 +167,15 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
 
 
 def _summary_row(trial: FrozenTrial, objective: MetricName) -> Row | None:
-    """Return what a trial has one value of; at step 0, where MLflow draws bars and not curves."""
+    """Return the metrics that have one value per trial; None without an outcome.
+
+    The row has step 0, for which MLflow draws bars instead of curves.
+    """
     outcome = Outcome.of(trial)
     if outcome is None or trial.datetime_complete is None:
         return None
     values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
-    if trial.state == TrialState.COMPLETE:  # others have no result to be ranked by
+    if trial.state == TrialState.COMPLETE:  # other trials have no result to rank
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}
     return Row.of(0, milliseconds(trial.datetime_complete), **values)

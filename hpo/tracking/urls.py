@@ -11,14 +11,24 @@ WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its GenAI pages,
 
 
 def mlflow_base(locations: Locations) -> str:
-    """Where people see MLflow; without --mlflow-url the tracking server, or hpo.dashboard's UI."""
+    """Return the address of the MLflow UI for users.
+
+    Without --mlflow-url, it is the address of the tracking server or, if there is no server, of
+    hpo.dashboard's UI.
+    """
     if locations.mlflow_url is None and is_server(locations.tracking_uri):
         return public_uri(locations.tracking_uri).rstrip("/")
     return locations.mlflow_url or f"http://127.0.0.1:{MLFLOW_PORT}"
 
 
 def run_address(base: str, experiment_id: str, run_id: str) -> str:
-    """Return the address of one run in the MLflow UI at `base`."""
+    """Return the address of one run in the MLflow UI.
+
+    Args:
+        base: address of the MLflow UI.
+        experiment_id: id of the run's experiment.
+        run_id: id of the run.
+    """
     return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}"
 
 
@@ -31,10 +41,10 @@ def study_address(base: str, experiment_id: str, uid: str, metric: str) -> str:
     """Return the address of a study's trials as charts, the best first.
 
     Args:
-        base: of the MLflow UI.
-        experiment_id: where the runs are.
-        uid: of the study.
-        metric: ranks the trials, e.g. best_recall_at_10.
+        base: address of the MLflow UI.
+        experiment_id: id of the experiment with the runs.
+        uid: unique id of the study.
+        metric: metric that ranks the trials, e.g. best_recall_at_10.
     """
     trials = f"tags.`hpo.study_uid` = '{uid}' AND tags.`hpo.kind` = 'trial'"
     query = f"searchFilter={quote(trials, safe='')}&orderByKey=metrics.{metric}&orderByAsc=false"
@@ -42,6 +52,11 @@ def study_address(base: str, experiment_id: str, uid: str, metric: str) -> str:
 
 
 def dashboard_path(study_id: int, trial: int | None = None) -> str:
-    """Of a study, or of one of its trials, in optuna-dashboard: what follows host and port."""
+    """Return the path of a study, or of one of its trials, in optuna-dashboard.
+
+    Args:
+        study_id: id of the study in the storage.
+        trial: trial number; None: the study itself.
+    """
     study = f"/dashboard/studies/{study_id}"
     return study if trial is None else f"{study}/trials?numbers={trial}"

@@ -80,7 +80,7 @@ def double_a_run(m: Mirrored) -> list[str]:
 def invent_a_trial(m: Mirrored) -> list[str]:
     tags = {**m.runs[2].tags, "optuna.trial": "7"}
     run = m.client.create_run("1", tags=tags).info.run_id
-    return [rf"trial 7: 1 runs \({run}\), but it never started"]
+    return [rf"trial 7: 1 runs \({run}\), but the trial never started"]
 
 
 def change_a_state(m: Mirrored) -> list[str]:

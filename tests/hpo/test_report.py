@@ -417,7 +417,7 @@ def test_a_sync_that_takes_long_is_not_waited_for(
     with exclusive(real.locations.storage, study.study_name, role="sync"):
         said = bring_into_mlflow(real.locations, "kept")
     sync = command("sync", "kept", real.locations)
-    wanted = f"not in MLflow: the last sync was not waited for; bring it there with: {sync}"
+    wanted = f"not in MLflow: the last sync did not end in time; bring it there with: {sync}"
     assert said == wanted
 
 
