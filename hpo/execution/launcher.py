@@ -27,12 +27,12 @@ from hpo.execution.session import OpenStudy, catch_up, run_trials
 from hpo.gate.rivals import check_baselines
 from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
+from hpo.study.adjusted_config import adjust_to_data
 from hpo.study.data import as_stored, load_data
 from hpo.study.environment import environment
 from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord, best_complete, comparable
-from hpo.study.settling import settled
 from hpo.study.storage import open_storage, parking_place, storage_failures, storage_if_there
 from hpo.study.warm_starts import with_best_of
 from recsys.cli.entry import INTERRUPTED
@@ -150,7 +150,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     config = request.config.model_copy(update={"name": name})
     storage = storage_if_there(locations.storage)
     stored = stored_record(storage, name) if storage else None
-    config, lines = settled(config, split.interactions, stored)
+    config, lines = adjust_to_data(config, split.interactions, stored)
     for line in lines:
         people.print(line)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
