@@ -11,6 +11,7 @@ from pathlib import Path
 from hpo.arguments import add_model_arguments, add_spreadsheet_argument
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
+from recsys.messages import count
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     unknown = f", {len(users.unknown):,} of them unknown (popular items)" if users.unknown else ""
     print(
         f"{options.out}: top {options.k} of {reference} (version {version.version}) for "
-        f"{len(users):,} users{unknown}; {len(users) / seconds:,.0f} users/s"
+        f"{count(len(users), 'user')}{unknown}; {len(users) / seconds:,.0f} users/s"
     )
     return 0
 
@@ -89,7 +90,7 @@ def progress_line(n_users: int, start: float) -> Callable[[int], None]:
 
     def show(done: int) -> None:
         rate = done / (time.perf_counter() - start)
-        line = f"{done:,} of {n_users:,} users, {rate:,.0f} users/s "
+        line = f"{done:,} of {count(n_users, 'user')}, {rate:,.0f} users/s "
         # at the end it goes: the last line tells the same, with the time of writing
         shown = " " * (len(line) + 5) + "\r" if done == n_users else line
         print(f"\r{shown}", end="", flush=True, file=sys.stderr)

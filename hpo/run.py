@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
-    add_place_arguments(result)
+    add_place_arguments(result, default="<toml>-<data>")
     add_link_arguments(result)
     result.add_argument(
         "--workers",
@@ -132,6 +133,7 @@ def main(argv: Sequence[str]) -> int:
     if options.no_tracking and options.promote:
         commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
     from hpo.config.locations import Locations
+    from hpo.config.next_commands import shell_line
     from hpo.config.toml_file import load_study_config
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
@@ -151,7 +153,8 @@ def main(argv: Sequence[str]) -> int:
         launch,  # torch and optuna, only after the settings are found good
     )
 
-    return launch(_request(options, config, locations))
+    again = shell_line("python", "-m", "hpo.run", *argv)
+    return launch(replace(_request(options, config, locations), again=again))
 
 
 def _print_config(path: Path, config: StudyConfig) -> int:

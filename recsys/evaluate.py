@@ -14,6 +14,7 @@ from recsys.cli.arguments import add_data_arguments, dataset_from
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import add_device_argument, command_parser, device_from
 from recsys.errors import CheckpointError, DataError, naming
+from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     evaluator = Evaluator(parts.tuning, device)
     found = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
     popular = evaluator.evaluate(Popularity(parts.train, device)).mean()
-    print(f"validation of {args.artifacts} on {dataset.name}, {found.n_users:,} users")
+    print(f"validation of {args.artifacts} on {dataset.name}, {count(found.n_users, 'user')}")
     for name, value in found.as_dict().items():
         print(f"  {name:13} {value:.6f}   popularity {popular.as_dict()[name]:.6f}")
     for line in cold_lines(stored.model, parts.tuning, device):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import optuna
 import torch
@@ -28,7 +28,7 @@ from hpo.gate.rivals import check_baselines
 from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
 from hpo.study.adjusted_config import adjust_to_data
-from hpo.study.data import as_stored, load_data
+from hpo.study.data import as_stored, load_data, moved
 from hpo.study.environment import environment
 from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
 from hpo.study.locks import exclusive
@@ -40,8 +40,12 @@ from recsys.cli.formatting import sample_line
 from recsys.data.split import Holdout, Split
 from recsys.errors import TrackingError
 from recsys.evaluation.evaluator import Evaluator
+from recsys.messages import count
 from recsys.models.baselines import Popularity
 from recsys.models.size import model_mb
+
+if TYPE_CHECKING:
+    from hpo.tracking.mirror import SyncReport
 
 
 def say_finished(
@@ -113,12 +117,14 @@ def launch(request: Request) -> int:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:
             name = opened.study.study_name
-            speech.people.print(f"study {name} is already complete: {n_before} trials finished")
+            speech.people.print(
+                f"study {name} is already complete: {count(n_before, 'trial')} finished"
+            )
             if not opened.ledger.n_comparable():
                 speech.people.print(
                     "none of them compares with the data of today: raise --n-trials to try some"
                 )
-            ended, tracking = Ended("complete", n_before), catch_up(request, name)
+            ended, synced = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
             people.print(summary.heading(record, n_trials, n_before, request.locations))
@@ -127,12 +133,12 @@ def launch(request: Request) -> int:
                 popular = record.baselines["popularity"][objective]
                 people.print(f"validation, popularity: {sample_line(split, popular, objective)}")
             try:
-                ended, tracking = run_trials(request, opened, speech)
+                ended, synced = run_trials(request, opened, speech)
             except StudyStopped as error:
                 if request.json:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
-    return _conclude(request, opened, split, ended, tracking, speech)
+    return _conclude(request, opened, split, ended, synced, speech)
 
 
 def quieten_optuna() -> None:
@@ -179,11 +185,13 @@ def _conclude(
     opened: OpenStudy,
     split: Split,
     ended: Ended,
-    tracking: TrackingError | None,
+    synced: SyncReport | TrackingError | None,
     speech: Speech,
 ) -> int:
     """Tell what came out, then do what follows; the exit code."""
     study, record, people = opened.study, opened.record, speech.people
+    tracking = synced if isinstance(synced, TrackingError) else None
+    page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials = opened.config.n_trials
     for table in summary.result_tables(study, record, people):
         people.print(table)
@@ -196,10 +204,28 @@ def _conclude(
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         code = report(request, study, split, tracking, people)
-    people.print(summary.ending(study, ended, n_trials, request.locations, tracking))
+    people.print(
+        summary.ending(
+            study,
+            ended,
+            n_trials,
+            request.locations,
+            tracking,
+            again=request.again,
+            data=_moved_to(request.config, record),
+            page=page,
+        )
+    )
     if code == 0 and request.promote:
         code = run_promotion(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
+    """Return where the data of this call is, "" if the study itself says so."""
+    data = config.data
+    there = moved(data, data.source).source == record.config.data.source
+    return "" if there else data.source
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from hpo.config.locations import Locations
 from hpo.config.next_commands import command
 from hpo.gate import tables as lines
 from hpo.gate.findings import GateFindings
 from hpo.gate.tables import Row
 from hpo.registry.recipe import Recipe
 from recsys.data.split import Split
+from recsys.messages import count
 
 LIMITS = (
     "Users that are not in the data get what is popular. The figures hold for this data and this "
@@ -32,10 +34,16 @@ LEAKS = {
 }
 
 
-def model_card(recipe: Recipe, split: Split, found: GateFindings, git_commit: str) -> str:
+def model_card(
+    recipe: Recipe, split: Split, found: GateFindings, git_commit: str, locations: Locations
+) -> str:
     """The card of one measured model."""
     source = recipe.source
-    made_by = command("retrain", "") if found.drift else command("promote", source.study)
+    made_by = (
+        command("retrain", "", locations)
+        if found.drift
+        else command("promote", source.study, locations)
+    )
     return "\n\n".join([
         f"# Two-tower recommender, trial {source.trial} of study {_as_code(source.study)}",
         _purpose(recipe, split),
@@ -101,19 +109,20 @@ def _purpose(recipe: Recipe, split: Split) -> str:
 def _protocol(recipe: Recipe, split: Split) -> str:
     n_seen, n_test = len(split.final.seen), len(split.test)
     return (
-        f"Trained for {recipe.epochs} epochs on train + validation ({n_seen:,} rows), "
-        f"then asked once for the {n_test:,} test rows: full ranking over "
-        f"{split.interactions.n_items:,} items. `measured.safetensors` is the history behind "
-        "these figures; serving uses the whole one, `history.safetensors`."
+        f"Trained for {count(recipe.epochs, 'epoch')} on train + validation "
+        f"({count(n_seen, 'row')}), "
+        f"then asked once for the {count(n_test, 'test row')}: full ranking over "
+        f"{count(split.interactions.n_items, 'item')}. `measured.safetensors` is the history "
+        "behind these figures; serving uses the whole one, `history.safetensors`."
     )
 
 
 def _source(recipe: Recipe, split: Split) -> str:
     data = split.interactions
     return (
-        f"{recipe.source.data_name}: {data.n_users:,} users, {data.n_items:,} items, "
-        f"{len(data):,} rows, fingerprint `{data.fingerprint}`. Split: {split.method}, fraction "
-        f"{split.fraction:g}, seed {split.seed}, fingerprint `{split.fingerprint}`."
+        f"{recipe.source.data_name}: {count(data.n_users, 'user')}, {count(data.n_items, 'item')}, "
+        f"{count(len(data), 'row')}, fingerprint `{data.fingerprint}`. Split: {split.method}, "
+        f"fraction {split.fraction:g}, seed {split.seed}, fingerprint `{split.fingerprint}`."
     )
 
 

@@ -47,13 +47,13 @@ def promote(
 
     Args:
         locations: where the study and MLflow live.
-        study_name: None: the newest.
+        study_name: None: the only one.
         data: name or path of the study's data, if it has moved.
         order: None: five candidates, three seeds.
         say: is told how it goes on.
 
     Raises:
-        StudyError: there is no such study.
+        StudyError: there is no such study, or there are several and none is named.
         SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
         PromotionError: no trial is complete, all diverge, or the data is not what the study was
             made on.

@@ -132,9 +132,7 @@ class Promoter:
                 user = split.interactions.user_ids[0]
                 return Promotion.of(recipe, final.findings, user, None)
             with tracking_errors(self.locations.tracking_uri):
-                version = make_version(
-                    self.client, self.locations.experiment, recipe, split, final, tags
-                )
+                version = make_version(self.client, self.locations, recipe, split, final, tags)
         return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:

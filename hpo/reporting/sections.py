@@ -17,6 +17,7 @@ from hpo.reporting.model_comparison import ModelComparison
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
 from recsys.data.split import Split
+from recsys.messages import count
 
 NOTHING = (
     "Nothing stands out: the best trials press against no bound of the search space, and no "
@@ -92,9 +93,10 @@ def _facts(findings: Findings) -> str:
     shown = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
     starts = [trial.started for trial in trials if trial.started]
     return (
-        f"{findings.record.data_name}: {counts['n_users']:,} users, {counts['n_items']:,} items, "
-        f"{counts['n_train']:,} train and {counts['n_validation']:,} validation rows. "
-        f"{len(trials)} trials: {shown}. Started {min(starts):%Y-%m-%d %H:%M}."
+        f"{findings.record.data_name}: {count(counts['n_users'], 'user')}, "
+        f"{count(counts['n_items'], 'item')}, "
+        f"{counts['n_train']:,} train and {count(counts['n_validation'], 'validation row')}. "
+        f"{count(len(trials), 'trial')}: {shown}. Started {min(starts):%Y-%m-%d %H:%M}."
     )
 
 
@@ -103,7 +105,8 @@ def _next(findings: Findings) -> Section:
     found = hints(config, trials, findings.importance, findings.variance)
     n = len(complete(findings.trials))
     if n < MIN_COMPLETE:
-        text = [f"{n} complete trials say too little: run at least {MIN_COMPLETE}."]
+        verb = "says" if n == 1 else "say"
+        text = [f"{count(n, 'complete trial')} {verb} too little: run at least {MIN_COMPLETE}."]
     elif not found:
         text = [NOTHING]
     else:
@@ -152,7 +155,10 @@ def _space(findings: Findings) -> Iterator[Section]:
         picture = Picture("importances", importance_bars(findings.importance), alt)
         yield Section("importances", "Parameter importances", text, picture)
     else:
-        why = f"Needs {MIN_COMPLETE} complete trials with different values; there are {n}."
+        why = (
+            f"Needs {MIN_COMPLETE} complete trials with different values; there "
+            f"{'is' if n == 1 else 'are'} {n}."
+        )
         yield Section("importances", "Parameter importances", [why])
     alt = "one line per trial through its parameters to its value, the best trial in orange"
     picture = Picture("parallel_coordinates", parallel_coordinates(trials, space, objective), alt)

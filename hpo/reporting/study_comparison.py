@@ -14,6 +14,7 @@ from rich.text import Text
 from hpo.study.lifecycle import load_study
 from hpo.study.records import StudyRecord, comparable
 from hpo.study.trial_rows import TrialRow, best_so_far, complete, default_trial, read_trials
+from recsys.messages import count
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared
 
@@ -180,7 +181,7 @@ def _searches(first: Side, second: Side) -> Iterator[tuple[str, str, str]]:
     most = min(len(side.finished) for side in sides)
     for n in sorted({max(1, round(share * most)) for share in SHARES}) if most else []:
         a, b = (_best(side.after_trials(n)) for side in sides)
-        yield f"after {n} trials", a, b
+        yield f"after {count(n, 'trial')}", a, b
     seconds = min(side.seconds for side in sides)
     for share in SHARES if seconds else ():
         a, b = (_best(side.after_seconds(share * seconds)) for side in sides)

@@ -15,6 +15,7 @@ from hpo.study.environment import environment
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
 from recsys.evaluation.bootstrap import RESAMPLES, mean_interval
+from recsys.messages import count
 
 SHOWN_TRIALS = 10
 SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
@@ -88,7 +89,8 @@ def how_measured(compared: ModelComparison) -> str:
     same = "which gave exactly the stored values" if all(c.is_as_stored for c in trained) else ""
     again = f"Trained again with their stored seeds{', ' + same if same else ''}."
     return (
-        f"{again} Means over {n_users:,} users of the validation split, in brackets 95% bootstrap "
+        f"{again} Means over {count(n_users, 'user')} of the validation split, in brackets 95% "
+        "bootstrap "
         f"intervals over users ({RESAMPLES:,} resamples); gains are paired differences. The best "
         "trial was chosen on these very users, which flatters it somewhat: its figures on test "
         "data come from python -m hpo.promote alone. Another training seed is not in the intervals."
@@ -116,7 +118,8 @@ def models(compared: ModelComparison) -> ReportTable:
 def segments(compared: ModelComparison) -> ReportTable:
     """The objective of every contender in every group of users and of items."""
     groups = [
-        f"users with {group.shortest} to {group.longest} rows ({int(group.members.sum()):,})"
+        f"users with {group.shortest} to {count(group.longest, 'row')} "
+        f"({int(group.members.sum()):,})"
         for group in compared.bench.user_groups
     ] + [f"{group.name} items ({group.n_items:,})" for group in compared.bench.item_groups]
     columns = [
@@ -135,7 +138,7 @@ def without_the_future(compared: ModelComparison, later: ModelComparison) -> Rep
     The latter also of users with a history only.
     """
     known, usual = later.bench.has_history, {c.name: c.value for c in compared.found}
-    groups = [(f"all {len(known):,} users", np.ones_like(known))]
+    groups = [(f"all {count(len(known), 'user')}", np.ones_like(known))]
     if known.any() and not known.all():
         groups.append((f"the {int(known.sum()):,} with a history", known))
     rows = [

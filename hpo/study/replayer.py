@@ -20,6 +20,7 @@ from recsys.cli.formatting import usable_device
 from recsys.data.split import Split
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import Metrics
+from recsys.messages import count
 from recsys.models.two_tower import TwoTower
 from recsys.training.fit import Fit
 
@@ -116,7 +117,7 @@ def replay(
         torch.set_num_threads(before)
     n_stored = len(columns["epoch"])
     if not differences and n_epochs != n_stored:
-        differences.append(f"it ended after {n_epochs} epochs, stored are {n_stored}")
+        differences.append(f"it ended after {count(n_epochs, 'epoch')}, stored are {n_stored}")
     if differences:
         differences += [*_changes(record), *_other_processor(attempt)]
     return Replay(record, split, fit, n_epochs, differences)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.config.locations import Locations
+from hpo.config.next_commands import command, shell_line, without_password
 from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
@@ -40,8 +40,9 @@ def existing_storage(url: str) -> RDBStorage:
     """
     path = sqlite_path(url)
     if path is not None and not path.exists():
+        start = command("run", locations=Locations(url))
         raise StudyError(
-            f"{path}: no study storage there; start a study with python -m hpo.run, "
+            f"{path}: no study storage there; start a study with {start}, "
             "or say where it is with --storage"
         )
     if path is None:
@@ -205,7 +206,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
     try:
         return RDBStorage(url, engine_kwargs=engine)
     except RuntimeError as error:  # Optuna raises it here only for tables of another version
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = without_password(url)
         if "storage upgrade" not in str(error):
             raise SettingsError(
                 f"storage {shown}: a newer Optuna made its tables; "
@@ -213,7 +214,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
             ) from error
         raise SettingsError(
             f"storage {shown}: an older Optuna made its tables; keep a copy of it, then run: "
-            f"optuna storage upgrade --storage {shlex.quote(shown)}"
+            + shell_line("optuna", "storage", "upgrade", "--storage", url)
         ) from error
 
 
@@ -241,7 +242,7 @@ def _say_damage(path: Path, context: Any) -> None:
     if any(sign in reason for sign in DAMAGE):
         raise StudyError(
             f"{path}: the study storage is damaged ({reason}); put a copy of it back, or save "
-            f"what can be read: sqlite3 {path} .recover"
+            f"what can be read: {shell_line('sqlite3', str(path), '.recover')}"
         ) from context.original_exception
 
 

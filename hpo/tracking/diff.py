@@ -21,6 +21,7 @@ from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial
+from recsys.messages import count
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -139,9 +140,12 @@ def _of_metric(name: str, there: Sequence[Point], here: Sequence[Point]) -> Iter
             step, time_ms, value = points[0]
             moment = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
             first = f"step {step}, {moment}, value {value}"
-            yield f"metric {name}: {len(points)} of {total} points {what}, the first: {first}"
+            yield (
+                f"metric {name}: {len(points)} of {count(total, 'point')} {what}, the first: "
+                f"{first}"
+            )
     if len(there) > len({*there}):
-        yield f"metric {name}: {len(there) - len({*there})} points twice"
+        yield f"metric {name}: {count(len(there) - len({*there}), 'point')} twice"
 
 
 def _value(value: float) -> str:

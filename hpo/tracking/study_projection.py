@@ -21,6 +21,7 @@ from hpo.study.records import (
 from hpo.study.usage import of_system
 from hpo.tracking.run_content import Content, DataInput, Row
 from hpo.tracking.trial_projection import StudyView, best_name, cut
+from recsys.messages import count
 
 COUNTERS = {
     TrialState.COMPLETE: "n_complete",
@@ -73,7 +74,7 @@ def study_line(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
     n = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
     best, objective = best_complete(comparable(record, trials)), record.config.objective
     found = f", best: trial {best.number} with {objective} {best.value:.4f}" if best else ""
-    return f"{n} of {record.config.n_trials} trials finished{found}"
+    return f"{n} of {count(record.config.n_trials, 'trial')} finished{found}"
 
 
 def _by_end(trial: FrozenTrial) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""A trained model on disk and in MLflow: checkpoints, runs, exported pair scorers."""
+"""Files of trained models: checkpoints, their MLflow runs, exported scorers."""

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from recsys.errors import ConfigError
+from recsys.messages import count
 
 if TYPE_CHECKING:
     import torch
@@ -112,7 +113,7 @@ def counts_line(split: Split) -> str:
     """Return the line with the size of the data and of its parts."""
     data, (train, validation, test) = split.interactions, split.counts
     return (
-        f"{data.n_users:,} users, {data.n_items:,} items, {len(data):,} rows: "
+        f"{count(data.n_users, 'user')}, {count(data.n_items, 'item')}, {count(len(data), 'row')}: "
         f"{train:,} train, {validation:,} validation, {test:,} test ({split.method} split)"
     )
 
@@ -129,7 +130,8 @@ def sample_line(split: Split, value: float, metric: str = "recall@10") -> str:
 
     asked, everybody = split.eval_users, split.n_validation_users
     return (
-        f"{asked:,} of {everybody:,} users are asked, drawn at random: {metric} {value:.4f} "
+        f"{asked:,} of {count(everybody, 'user')} {'is' if asked == 1 else 'are'} asked, drawn "
+        f"at random: {metric} {value:.4f} "
         f"+- {half_width(value, asked, everybody):.4f} (95% interval, at most)"
     )
 

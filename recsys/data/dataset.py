@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys.data.interactions import Interactions
 from recsys.data.split import TEST, TRAIN, Parts
+from recsys.messages import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +37,13 @@ class ReadyMade:
         cold = (np.bincount(known.users, minlength=known.n_users)[asked.users] == 0) | (
             np.bincount(known.items, minlength=known.n_items)[asked.items] == 0
         )
+        n_cold = int(cold.sum())
         return (
-            f"ready-made split: {train:,} train, {validation:,} validation and {test:,} test rows; "
-            f"dropped {self.n_dropped:,} rows whose user and item occur together in an earlier "
-            f"part; {cold.sum():,} test rows have a user or an item that is not in train"
+            f"ready-made split: {train:,} train, {validation:,} validation and "
+            f"{count(int(test), 'test row')}; "
+            f"dropped {count(self.n_dropped, 'row')} whose user and item occur together in an "
+            f"earlier part; {count(n_cold, 'test row')} {'has' if n_cold == 1 else 'have'} a user "
+            "or an item that is not in train"
         )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from recsys.data.interactions import Bools, Interactions, Ints64
 from recsys.data.sorting import lexsorted
 from recsys.errors import ConfigError, DataError
+from recsys.messages import count
 
 Method = Literal["temporal", "random", "leave-one-out", "global-time", "given"]
 
@@ -312,7 +313,7 @@ def _check_parts(result: Split) -> None:
         DataError: a part is empty, or no user has two rows in train.
     """
     train, validation, test = result.counts
-    found = f"{train} train, {validation} validation and {test} test rows"
+    found = f"{train} train, {validation} validation and {count(int(test), 'test row')}"
     if result.method == "given" and test == 0:
         raise DataError(
             f"nothing to hold out: {found}. Train (or validation) has every user and item of the "

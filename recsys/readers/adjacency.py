@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys.messages import count
 from recsys.readers.tables import Table, damage_of, read_failures
 from recsys.readers.text import open_bytes, undecodable_lines
 
@@ -57,7 +58,10 @@ class AdjacencyTable(Table):
         again, longest = facts.collect(engine="streaming").row(0)
         # Lines of "user item" are lists of one item each, so a user may have many such lines.
         if again and longest > 2:
-            return _NO_ADJACENCY.format(f"{again:,} lines repeat the user of an earlier line")
+            return _NO_ADJACENCY.format(
+                f"{count(again, 'line')} {'repeats' if again == 1 else 'repeat'} the user of an "
+                "earlier line"
+            )
         return None
 
     def _lines(self) -> pl.LazyFrame:

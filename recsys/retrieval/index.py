@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.interactions import Floats32
+from recsys.messages import count
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class IndexFacts:
 
     def __str__(self) -> str:
         return (
-            f"an index ({self.lists:,} lists, {self.probes:,} probes): recall@10 against exact "
-            f"{self.recall_at_10:.4f} ({self.users:,} users)"
+            f"an index ({count(self.lists, 'list')}, {count(self.probes, 'probe')}): recall@10 "
+            f"against exact {self.recall_at_10:.4f} ({count(self.users, 'user')})"
         )
 
 

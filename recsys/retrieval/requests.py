@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recsys.errors import RecsysError
+from recsys.messages import count
 
 MAX_K = 1000
 
@@ -47,7 +48,7 @@ class Question:
             given = "neither" if self.user_id is None else "both"
             raise RequestError(f"give either user_id or history (a list of item ids), not {given}")
         if self.times is not None and len(self.times) != len(self.history or ()):
-            n_items = "no history" if self.history is None else f"{len(self.history)} items"
+            n_items = "no history" if self.history is None else count(len(self.history), "item")
             raise RequestError(f"times: {len(self.times)} for {n_items}; give one for each item")
 
 

@@ -371,7 +371,7 @@ def test_a_thousand_random_bodies(registered: Registered) -> None:
         ({"user_id": "u1", "k": True}, "k: Input should be a valid integer"),
         ({"user_id": "u1", "filter": {}}, "filter: Extra inputs are not permitted"),
         ({"history": ["i1"] * 10_001}, "history: List should have at most 10000 items"),
-        ({"history": ["i1"], "times": []}, "times: 0 for 1 items; give one for each item"),
+        ({"history": ["i1"], "times": []}, "times: 0 for 1 item; give one for each item"),
         ("{", "Invalid JSON"),
     ],
 )

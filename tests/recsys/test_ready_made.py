@@ -102,7 +102,7 @@ def test_adjacency_lists(tmp_path: Path) -> None:
     ("train", "expected"),
     [
         ("user,item\n1,2\n", "line 1 holds commas; if this is a table, name it .csv"),
-        ("1 20 5\n1 21 3\n2 20 4\n", "1 lines repeat the user of an earlier line"),
+        ("1 20 5\n1 21 3\n2 20 4\n", "1 line repeats the user of an earlier line"),
         ("", "is empty"),
         ("1\n2\n", "no rows"),
         ("1 n\xf1\n", "line 1: is not UTF-8"),
