@@ -120,7 +120,7 @@ class StudyConfig(_Section):
     workers: int | None = Field(None, ge=1, le=256)
     """Number of processes that train; left out: one for each core, at most 8."""
     threads: int | None = Field(None, ge=1, le=1024)
-    """torch threads of each worker; left out: chosen by the model's size, at most cores / workers."""
+    """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""
     device_slots: int = Field(1, ge=1, le=64)
     """Number of workers that share one GPU."""
     timeout: float | None = Field(None, gt=0)
