@@ -96,12 +96,12 @@ def main(argv: Sequence[str]) -> int:
 def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
     """Return the address of the study's trials in MLflow; of the experiments' list if unknown."""
     from hpo.study.records import StudyRecord
-    from hpo.tracking.study_page import study_page
+    from hpo.tracking.study_page import page_of_study
     from hpo.tracking.urls import experiments_address
     from recsys.errors import TrackingError
 
     try:
-        return study_page(locations, StudyRecord.of(study), mlflow)
+        return page_of_study(locations, StudyRecord.of(study), mlflow)
     except TrackingError as error:
         return f"{experiments_address(mlflow)}  ({error})"
 

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
 
     from recsys.artifacts.checkpoint import load
-    from recsys.data.split import split
+    from recsys.data.splitting import split
     from recsys.evaluation.cold_start import cold_lines
     from recsys.evaluation.evaluator import Evaluator, TowerScorer
     from recsys.models.baselines import Popularity

@@ -30,7 +30,7 @@ from recsys.config import TrainConfig
 from recsys.errors import naming
 
 if TYPE_CHECKING:
-    from recsys.data.split import Split
+    from recsys.data.splitting import Split
     from recsys.training.epoch import EpochResult
     from recsys.training.fit import Fit
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from recsys.artifacts.checkpoint import make_folder
-    from recsys.data.split import EVAL_USERS, split
+    from recsys.data.splitting import EVAL_USERS, split
     from recsys.evaluation.cold_start import cold_lines
     from recsys.training.fit import Fit
     from recsys.training.resources import useful_threads

@@ -85,7 +85,7 @@ def arrows_upward(name: str, uses: set[str]) -> set[str]:
 
 
 def test_a_planted_violation_is_found() -> None:
-    assert arrows_upward("recsys.data.split", {"recsys.training.fit", "recsys.errors"}) == {
+    assert arrows_upward("recsys.data.splitting", {"recsys.training.fit", "recsys.errors"}) == {
         "recsys.training.fit"
     }
     assert arrows_upward("hpo.study.records", {"hpo.run", "hpo.config.parameter"}) == {"hpo.run"}

@@ -16,7 +16,7 @@ from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.data.interactions import Repeats
-from recsys.data.split import EVAL_USERS, Method
+from recsys.data.splitting import EVAL_USERS, Method
 from recsys.evaluation.metrics import MetricName
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
@@ -49,7 +49,7 @@ class DataConfig(_Section):
 
 
 class SplitConfig(_Section):
-    """The split, see `recsys.data.split.split`. A stored study always has its method."""
+    """The split, see `recsys.data.splitting.split`. A stored study always has its method."""
 
     method: Method | None = None
     """Method of holding out rows; left out: the data's own split if it has one, else temporal."""

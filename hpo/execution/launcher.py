@@ -29,7 +29,7 @@ from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
 from hpo.study.adjusted_config import adjust_to_data
 from hpo.study.data import as_stored, load_data, moved
-from hpo.study.environment import environment
+from hpo.study.environment import environment_facts
 from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord, best_complete, comparable
@@ -37,7 +37,7 @@ from hpo.study.storage import open_storage, parking_place, storage_failures, sto
 from hpo.study.warm_starts import with_best_of
 from recsys.cli.entry import INTERRUPTED
 from recsys.cli.formatting import sample_line
-from recsys.data.split import Holdout, Split
+from recsys.data.splitting import Holdout, Split
 from recsys.errors import TrackingError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.messages import count
@@ -109,7 +109,7 @@ def run_promotion(request: Request, name: str, speech: Speech) -> int:
         name: name of the study.
         speech: streams for messages and events.
     """
-    from hpo.promotion.promote import promote as promote_study
+    from hpo.promotion.promote import promote_study
     from hpo.promotion.summary import promotion_summary
 
     source = request.config.data.source  # the data may have moved since the study was made
@@ -282,7 +282,7 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
             **dict(zip(("n_train", "n_validation", "n_test"), split.counts, strict=True)),
         },
         baselines={"popularity": _popularity(split.tuning)},
-        environment=environment(),
+        environment=environment_facts(),
     )
 
 

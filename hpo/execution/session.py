@@ -27,7 +27,7 @@ from hpo.study.locks import Hold
 from hpo.study.records import StudyRecord
 from hpo.study.storage import working_folder
 from recsys.data.holdout_file import save_holdout
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import TrackingError
 from recsys.training.resources import useful_threads
 

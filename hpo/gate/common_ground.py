@@ -17,7 +17,7 @@ from torch import Tensor
 from hpo.errors import HpoError
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Bools, Interactions, Ints64
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import TowerScorer, Without
 from recsys.messages import count
 from recsys.models.scorer import Scorer

@@ -17,7 +17,7 @@ import torch
 from hpo.errors import PromotionError
 from hpo.search.samplers import derive_seed
 from hpo.study.candidates import Candidate
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer

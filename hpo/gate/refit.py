@@ -17,7 +17,7 @@ from hpo.registry.recipe import Recipe
 from hpo.study.candidates import Candidate
 from recsys.artifacts import checkpoint
 from recsys.cli.formatting import default_device
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.evaluation.bootstrap import Interval
 from recsys.messages import count
 from recsys.models.two_tower import TwoTower
@@ -58,7 +58,7 @@ class Occasion:
     drift: Drift | None = None
 
 
-def refit(
+def refit_model(
     recipe: Recipe,
     occasion: Occasion,
     champion: Champion | None,

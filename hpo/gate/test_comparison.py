@@ -13,7 +13,7 @@ from hpo.gate.rivals import Champion, baselines
 from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
 from hpo.study.candidates import Candidate
 from recsys.config import TrainConfig
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import Interval, mean_intervals
 from recsys.evaluation.evaluator import Evaluator, TowerScorer

@@ -11,7 +11,7 @@ from hpo.gate import tables as lines
 from hpo.gate.findings import GateFindings
 from hpo.gate.tables import Row
 from hpo.registry.recipe import Recipe
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.messages import count
 
 LIMITS = (

@@ -26,7 +26,7 @@ from hpo.study.lifecycle import load_study
 from hpo.study.storage import existing_storage
 from recsys.artifacts.mlflow_client import tracking_errors
 from recsys.cli.formatting import default_device
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RACE = "hpo.race"  # tag of a version: which trials raced, with how many seeds
 
 
-def promote(
+def promote_study(
     locations: Locations,
     study_name: str | None,
     *,

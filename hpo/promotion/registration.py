@@ -18,7 +18,7 @@ from hpo.registry import versions as registry
 from hpo.registry.model_store import manifest_tag
 from hpo.registry.pyfunc import save_pyfunc
 from hpo.registry.recipe import Recipe
-from hpo.study.environment import environment
+from hpo.study.environment import environment_facts
 from hpo.study.records import PROMOTION_OF
 from recsys.artifacts.mlflow_client import experiment_id
 from recsys.artifacts.mlflow_run import (
@@ -30,7 +30,7 @@ from recsys.artifacts.mlflow_run import (
     open_run,
 )
 from recsys.artifacts.pair_scorer import PairScorer
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -156,6 +156,6 @@ def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
         registry.RULES: recipe.rules,
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],
-        "hpo.git_commit": environment().get("git_commit", "unknown"),
+        "hpo.git_commit": environment_facts().get("git_commit", "unknown"),
         **manifest_tag(final.folder),
     }

@@ -23,7 +23,7 @@ from hpo.study.trial_rows import TrialRow
 from recsys.cli.formatting import default_device, usable_device
 from recsys.config import TrainConfig
 from recsys.data.interactions import Bools
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import ConfigError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer

@@ -33,7 +33,7 @@ from hpo.study.records import StudyRecord, comparable
 from hpo.study.storage import existing_storage
 from hpo.study.trial_rows import TrialRow, complete, default_trial, read_trials
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, Split, split
+from recsys.data.splitting import TEST, Split, split
 from recsys.errors import DataError
 
 if TYPE_CHECKING:

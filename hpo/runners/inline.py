@@ -13,7 +13,7 @@ from hpo.errors import Parked, WorkerDied
 from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import MetricName
 from recsys.training.epoch import EpochResult
 from recsys.training.fit import Fit

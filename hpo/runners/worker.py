@@ -31,7 +31,7 @@ from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
 from recsys.data.holdout_file import load_holdout
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import MetricName
 from recsys.training.fit import Fit
 from recsys.training.resources import forget_peaks

@@ -9,7 +9,7 @@ from hpo.config.study_config import StudyConfig
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
 from recsys.data.interactions import Interactions
-from recsys.training.without_effect import without_effect
+from recsys.training.without_effect import ineffective_parameters
 
 
 def adjust_to_data(
@@ -46,7 +46,7 @@ def _without_the_idle(
     Raises:
         SettingsError: no parameter would be left to search.
     """
-    reasons = without_effect(data)
+    reasons = ineffective_parameters(data)
     idle = {name for name in reasons if name in config.space and name not in kept}
     # A parameter in another one's condition does have an effect: it decides what is searched.
     while parents := idle & {p for n, s in config.space.items() if n not in idle for p in s.when}:

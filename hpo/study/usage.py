@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MB = 1_000_000
 
 
-def usage(results: Sequence[EpochResult], wall_start: float, cpu_start: float) -> dict[str, float]:
+def resource_usage(
+    results: Sequence[EpochResult], wall_start: float, cpu_start: float
+) -> dict[str, float]:
     """Return the time and memory that a trial took, by name; {} for a trial without an epoch.
 
     Names:
@@ -59,7 +61,7 @@ def of_system(used: Mapping[str, float], seconds: float) -> dict[str, float]:
     """Return the values for the study's MLflow run, under MLflow's prefix for system metrics.
 
     Args:
-        used: values of `usage`.
+        used: values of `resource_usage`.
         seconds: wall time of the trial's epochs.
     """
     found = {name: value for name, value in used.items() if name.startswith("launcher_")}

@@ -29,7 +29,7 @@ def experiment_of(locations: Locations, uid: str) -> str | None:
         return str(experiment.experiment_id)
 
 
-def study_page(locations: Locations, record: StudyRecord, base: str) -> str:
+def page_of_study(locations: Locations, record: StudyRecord, base: str) -> str:
     """Return the address of the study's trials in the MLflow UI, or of the experiments' list.
 
     Args:

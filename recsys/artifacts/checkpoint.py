@@ -48,7 +48,7 @@ from recsys.artifacts.checkpoint_files import (
 from recsys.config import TrainConfig
 from recsys.data.features import FEATURES
 from recsys.data.interactions import Interactions
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation.evaluator import encode_users
 from recsys.models.two_tower import TwoTower, new_model

@@ -58,7 +58,7 @@ def add_data_arguments(
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --split and --eval-users without defaults; study files and `split` have them."""
-    from recsys.data.split import EVAL_USERS, Method
+    from recsys.data.splitting import EVAL_USERS, Method
 
     group = parser.add_argument_group("split")
     group.add_argument(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from recsys.data.interactions import Interactions
-    from recsys.data.split import Split
+    from recsys.data.splitting import Split
     from recsys.evaluation.metrics import Metrics
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch knows more, such as meta, which holds no numbers

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, TRAIN, Parts
+from recsys.data.splitting import TEST, TRAIN, Parts
 from recsys.messages import count
 
 
@@ -71,7 +71,7 @@ class Dataset:
 
     @property
     def parts(self) -> Parts | None:
-        """Return each row's part of the ready-made split, for `recsys.data.split`.
+        """Return each row's part of the ready-made split, for `recsys.data.splitting`.
 
         Returns:
             (n,) int8, or None if the data has no ready-made split.

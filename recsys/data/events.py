@@ -22,7 +22,7 @@ from recsys.data.interactions import (
     row_order,
     sorted_ids,
 )
-from recsys.data.split import Parts
+from recsys.data.splitting import Parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from recsys.data.features import FEATURES, Features
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.drafts import replacing
 from recsys.errors import CheckpointError
 

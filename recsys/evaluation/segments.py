@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from recsys.data.interactions import Bools, Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import CHUNK_BYTES
 from recsys.evaluation.metrics import Ints
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 from recsys.models.scorer import Scorer
 
 

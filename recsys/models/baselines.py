@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Floats32, Interactions, Ints64
 from recsys.errors import DataError
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]

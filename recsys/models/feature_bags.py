@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.data.features import Features
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 
 
 class Bags(nn.Module):

@@ -13,7 +13,7 @@ from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.models.autograd import Pool, UnitRows
 from recsys.models.feature_bags import Bags
-from recsys.models.histories import History
+from recsys.models.history import History
 from recsys.models.neighbours import Neighbours, are_known
 
 # Item vectors have length 1 whatever the scale of the weights. A small initial scale lets the first

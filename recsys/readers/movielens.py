@@ -34,7 +34,7 @@ def read_u_tables(
             frames.append(parse(path.read_bytes()) if path else None)
         except (OSError, ValueError, IndexError) as error:
             frames.append(None)
-            problems.append(f"{path}: {_first_line(error)}; unpack the archive again")
+            problems.append(f"{path}: {first_line(error)}; unpack the archive again")
     return frames[0], frames[1]
 
 
@@ -96,6 +96,6 @@ def _split_year(text: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (text.strip(), None)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     line = str(error).strip().split("\n")[0]
     return textwrap.shorten(line, 300, placeholder=" ...") or type(error).__name__

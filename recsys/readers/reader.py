@@ -18,7 +18,7 @@ import polars as pl
 from recsys.data.dataset import Dataset, ReadyMade
 from recsys.data.events import Events, join, without_equal_times
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import TEST, TRAIN, VALIDATION
+from recsys.data.splitting import TEST, TRAIN, VALIDATION
 from recsys.errors import DataError
 from recsys.messages import count, listed
 from recsys.readers.adjacency import EXTENSION as ADJACENCY

@@ -15,7 +15,7 @@ import torch
 from recsys.data.interactions import Floats32, Interactions, Ints64
 from recsys.data.ragged import spans
 from recsys.evaluation.evaluator import Histories
-from recsys.models.histories import History
+from recsys.models.history import History
 from recsys.models.two_tower import TwoTower
 
 ROWS = 65_536  # users computed at once

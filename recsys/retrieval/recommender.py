@@ -17,7 +17,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions, Ints64
 from recsys.data.ragged import spans
 from recsys.evaluation.evaluator import encode_users
-from recsys.models.histories import histories
+from recsys.models.history import histories
 from recsys.models.two_tower import TwoTower
 from recsys.retrieval.approximate import IndexedCatalogue
 from recsys.retrieval.exact import Catalogue

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import CheckpointError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import MetricName

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.models.histories import History, histories, ranges
+from recsys.models.history import History, histories, ranges
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from recsys.models.neighbours import MAX_ITEMS, are_known
 _OF_TIMES = ("window_share", "target_decay", "recency")
 
 
-def without_effect(data: Interactions) -> dict[str, str]:
+def ineffective_parameters(data: Interactions) -> dict[str, str]:
     """Return why each hyperparameter that changes no training on this data does not.
 
     Args:

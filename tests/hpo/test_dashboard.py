@@ -33,7 +33,7 @@ from hpo.dashboards.servers import DashboardServer, MlflowServer, Server, wait_u
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.study.artifacts import artifact_folder, artifact_store
 from hpo.tracking.mirror import Mirror
-from hpo.tracking.study_page import study_page
+from hpo.tracking.study_page import page_of_study
 from hpo.tracking.urls import study_address
 from tests.hpo.commands import ROOT, environment
 from tests.hpo.fake_study import FakeStudy, locations
@@ -357,15 +357,15 @@ def test_mlflow_takes_nothing_from_other_sites(tracking_server: TrackingServer) 
 def test_the_page_of_a_study_is_known_once_it_has_a_run(study: FakeStudy) -> None:
     target, base = study.locations, "http://127.0.0.1:5000"
     unknown = f"{base}/#/experiments?workflowType=machine_learning"
-    assert study_page(target, study.record, base) == unknown
+    assert page_of_study(target, study.record, base) == unknown
     Mirror(target, None).sync()
-    address = study_page(target, study.record, base)
+    address = page_of_study(target, study.record, base)
     assert address.startswith(f"{base}/#/experiments/1/runs?workflowType=machine_learning&search")
     assert f"{study.record.uid}%27" in address
     order = "&orderByKey=metrics.best_recall_at_10&orderByAsc=false&compareRunsMode=CHART"
     assert address.endswith(order)
     missing = replace(target, tracking_uri=f"{target.tracking_uri}.none")
-    assert study_page(missing, study.record, base) == unknown
+    assert page_of_study(missing, study.record, base) == unknown
     gone = replace(target, tracking_uri="http://127.0.0.1:9")
     assert _study_page(gone, study.study, base).startswith(f"{unknown}  (MLflow at http://127.")
 

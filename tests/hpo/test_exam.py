@@ -26,7 +26,7 @@ from recsys.artifacts import checkpoint
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.artifacts.mlflow_run import open_run
 from recsys.config import TrainConfig
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import DataError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import TowerScorer

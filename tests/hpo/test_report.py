@@ -46,7 +46,7 @@ from recsys import evaluate
 from recsys.artifacts.checkpoint import load
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, Split
+from recsys.data.splitting import TEST, Split
 from recsys.evaluation.bootstrap import mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.fit import Fit

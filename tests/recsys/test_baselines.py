@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.errors import DataError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.models import baselines

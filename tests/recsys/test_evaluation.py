@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.evaluation.evaluator import Evaluator, Histories, TowerScorer, encode_users
 from recsys.evaluation.metrics import UserMetrics, half_width
 from recsys.evaluation.ranking import ranks

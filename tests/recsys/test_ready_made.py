@@ -11,7 +11,7 @@ import pytest
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, TRAIN, VALIDATION, Split, split
+from recsys.data.splitting import TEST, TRAIN, VALIDATION, Split, split
 from recsys.datasets.registry import load_dataset
 from recsys.errors import ConfigError, DataError
 from recsys.readers.reader import read_dataset

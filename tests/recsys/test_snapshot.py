@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.errors import CheckpointError
 from recsys.training.fit import Fit
 from tests.examples import random_log

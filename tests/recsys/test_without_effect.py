@@ -12,7 +12,7 @@ from recsys.data.interactions import Interactions
 from recsys.models import neighbours
 from recsys.training import without_effect as module
 from recsys.training.trainer import Trainer
-from recsys.training.without_effect import without_effect
+from recsys.training.without_effect import ineffective_parameters
 from tests.examples import conveyor, with_groups
 
 CPU = torch.device("cpu")
@@ -47,18 +47,18 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Interactions:
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_it_changes_no_number(without: Interactions, name: str) -> None:
-    assert name in without_effect(without)
+    assert name in ineffective_parameters(without)
     pairs = zip(trained(without), trained(without, **{name: CHANGED[name]}), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_those_are_all_that_are_tried_here(without: Interactions) -> None:
-    assert set(without_effect(without)) == set(CHANGED)
+    assert set(ineffective_parameters(without)) == set(CHANGED)
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_it_changes_numbers_where_it_is_not_named(name: str) -> None:
     data = with_groups(conveyor())
-    assert without_effect(data) == {}
+    assert ineffective_parameters(data) == {}
     pairs = zip(trained(data), trained(data, **{name: CHANGED[name]}), strict=True)
     assert not all(torch.equal(a, b) for a, b in pairs)
