@@ -1,4 +1,4 @@
-"""How a study searches: which sampler suggests configs, which pruner ends hopeless trials."""
+"""Choice and options of the sampler, which suggests configs, and of the pruner of a study."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Kind(BaseModel):
-    """One of several kinds, `name`, each with options of its own."""
+    """A choice among several kinds by `name`; each kind has its own options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     OPTIONS: ClassVar[dict[str, tuple[str, ...]]]
@@ -17,11 +17,16 @@ class _Kind(BaseModel):
 
     @property
     def options(self) -> dict[str, float | bool]:
-        """Those that mean something to this kind."""
+        """Return the options of the chosen kind with their values."""
         return {option: getattr(self, option) for option in self.OPTIONS[self.name]}
 
     @model_validator(mode="after")
     def _has_these_options(self) -> Self:
+        """Refuse options of other kinds.
+
+        Raises:
+            ValueError: an option that the chosen kind lacks differs from its default.
+        """
         own = self.OPTIONS[self.name]
         foreign = [
             option
@@ -36,7 +41,7 @@ class _Kind(BaseModel):
 
 
 class SamplerConfig(_Kind):
-    """How configs are suggested."""
+    """The sampler, which suggests configs."""
 
     OPTIONS = {
         "tpe": ("startup", "multivariate"),
@@ -50,13 +55,13 @@ class SamplerConfig(_Kind):
     """tpe, gp (a Gaussian process) and cmaes learn from earlier trials, qmc (a Sobol sequence)
     and random do not."""
     startup: int = Field(10, ge=0)
-    """So many random trials first."""
+    """Number of random trials at the start."""
     multivariate: bool = False
-    """Model parameters together, not each by itself."""
+    """Model all parameters jointly instead of each by itself."""
 
 
 class PrunerConfig(_Kind):
-    """When a hopeless trial ends early. All compare a trial's best value so far."""
+    """The pruner, which ends hopeless trials early. All kinds judge a trial's best value so far."""
 
     OPTIONS = {
         "none": (),
@@ -71,17 +76,17 @@ class PrunerConfig(_Kind):
     name: Literal["none", "median", "percentile", "patient", "asha", "hyperband", "forecast"] = (
         "percentile"
     )
-    """What it is compared with, see the README."""
+    """Kind of the comparison with other trials, see the README."""
     startup: int = Field(5, ge=0)
-    """COMPLETE trials before anything is pruned."""
+    """Number of COMPLETE trials before any trial is pruned."""
     warmup: int = Field(15, ge=0)
-    """Epochs that every trial gets; for asha and hyperband the first rung."""
+    """Number of epochs that every trial gets; for asha and hyperband the first rung."""
     keep: float = Field(75.0, gt=0, lt=100)
-    """percentile: a trial must be among the best so many percent."""
+    """percentile: a trial goes on while it is among the best `keep` percent."""
     patience: int = Field(2, ge=0)
-    """patient: median, but only for trials without a better value in so many epochs."""
+    """patient: as median, but prune only trials without a better value in `patience` epochs."""
     reduction: int = Field(3, ge=2)
-    """asha, hyperband: one of so many trials goes on at each rung."""
+    """asha, hyperband: one of `reduction` trials goes on at each rung."""
     share: float = Field(10.0, gt=0)
-    """forecast: a trial goes on while its chance to become the best is at least so many percent
+    """forecast: a trial goes on while its chance to become the best is at least `share` percent
     of a new trial's chance."""

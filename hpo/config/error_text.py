@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in plain words: what is allowed, and what was given."""
+"""Plain words for pydantic's errors, and values in TOML's notation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS: dict[str, str | Callable[[Context], str]] = {
 
 
 def words_for(error: Mapping[str, Any]) -> str:
-    """One of `ValidationError.errors()`, what was given aside."""
+    """Return the words for one of `ValidationError.errors()`, without the given value."""
     words = WORDS.get(error["type"])
     if words is None:
         return str(error["msg"]).removeprefix("Value error, ")
@@ -43,7 +43,7 @@ def words_for(error: Mapping[str, Any]) -> str:
 
 
 def given(value: object) -> str:
-    """A value as TOML writes it."""
+    """Return a value in TOML's notation."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -56,7 +56,12 @@ def given(value: object) -> str:
 
 
 def told_by_its_parts(error: Mapping[str, Any], locations: Sequence[tuple[str | int, ...]]) -> bool:
-    """Whether a list or table counts as too short only because its parts are wrong."""
+    """Return True if a list or table counts as too short only because its parts are wrong.
+
+    Args:
+        error: one of `ValidationError.errors()`.
+        locations: the places (`loc`) of all errors.
+    """
     place = error["loc"]
     inside = any(len(other) > len(place) and other[: len(place)] == place for other in locations)
     return error["type"] == "too_short" and inside

@@ -1,6 +1,6 @@
 """The JSON Schema of study files, for editors.
 
-python -m hpo.config.json_schema > studies/study.schema.json
+Run `python -m hpo.config.json_schema > studies/study.schema.json` after each change of the config.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from recsys.config import TrainConfig
 
 
 class _WithoutNull(GenerateJsonSchema):
-    """TOML knows no null: what may be None is left out there. Titles only repeat the keys."""
+    """A schema generator without null, which TOML lacks, and without titles, which repeat keys."""
 
     def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        """Return the schema of the type without None."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema with its default, unless the default is None."""
         if schema.get("default", ...) is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        """Return False: no field gets a title."""
         return False
 
 
 def schema() -> dict[str, Any]:
-    """All that a study file may hold, with the ranges of all hyperparameters."""
+    """Return the schema of a study file, with the ranges of all hyperparameters."""
     found = StudyConfig.model_json_schema(schema_generator=_WithoutNull)
     keys = found["properties"]
     numbers = {name: _number(name) for name in SEARCHABLE}
@@ -46,6 +49,7 @@ def schema() -> dict[str, Any]:
 
 
 def _number(name: str) -> dict[str, Any]:
+    """Return the schema of a hyperparameter's value."""
     low, high = TrainConfig.bounds(name)
     kind = "integer" if TrainConfig.is_integer(name) else "number"
     default = getattr(TrainConfig(), name)
@@ -53,12 +57,12 @@ def _number(name: str) -> dict[str, Any]:
 
 
 def _close(table: dict[str, Any], properties: dict[str, Any]) -> None:
-    """These keys and no others."""
+    """Allow these keys and no others in a table's schema."""
     table |= {"properties": properties, "additionalProperties": False}
 
 
 def main() -> None:
-    """Print the schema."""
+    """Print the schema to stdout."""
     print(json.dumps(schema(), indent=2))
 
 

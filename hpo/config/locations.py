@@ -1,4 +1,4 @@
-"""Locations: where a study and its mirror live. Nothing else reads the environment for them."""
+"""Locations of a study and its MLflow mirror. Only this module reads the environment for them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Self
 from hpo.errors import NoStoreError, SettingsError
 from recsys.artifacts import sqlite_file
 
-DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # of hpo.dashboard
+DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # the ports of hpo.dashboard
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a study and its mirror live. The same defaults in every command.
+    """The addresses of a study and its MLflow mirror, with the same defaults in every command.
 
     Attributes:
         storage: SQLAlchemy URL of the Optuna storage.
-        tracking_uri: of MLflow: sqlite:///..., http(s)://...
+        tracking_uri: URI of MLflow: sqlite:///..., http(s)://...
         experiment: MLflow experiment of the study's runs.
-        dashboard_url: where people see optuna-dashboard, for links; hpo.dashboard's by default.
-        mlflow_url: where people see MLflow, likewise; None: the tracking server, or
-            hpo.dashboard's MLflow UI.
+        dashboard_url: address of optuna-dashboard in links; by default hpo.dashboard's.
+        mlflow_url: address of MLflow in links; None: the tracking server, or hpo.dashboard's
+            MLflow UI.
     """
 
     storage: str = "sqlite:///studies/optuna.db"
@@ -41,12 +41,20 @@ class Locations:
         dashboard_url: str | None = None,
         mlflow_url: str | None = None,
     ) -> Self:
-        """Options first, then the environment, then the defaults.
+        """Return the locations: options first, then the environment, then the defaults.
 
-        Variables: MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL; an empty one is unset.
+        The variables are MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL and HPO_MLFLOW_URL; an empty
+        variable counts as unset. None for an option means that it was not given.
+
+        Args:
+            storage: value of --storage.
+            tracking_uri: value of --tracking-uri.
+            experiment: value of --experiment-name.
+            dashboard_url: value of --dashboard-url.
+            mlflow_url: value of --mlflow-url.
 
         Raises:
-            SettingsError: an option is empty, as of a shell variable that is not set.
+            SettingsError: an option is empty, for example from an unset shell variable.
         """
         given = {
             "--storage": storage,
@@ -71,16 +79,16 @@ class Locations:
 
 
 def has_store(tracking_uri: str) -> bool:
-    """Return True unless MLflow's SQLite database is missing; a server is not asked."""
+    """Return True unless MLflow's SQLite database is missing; True for any server."""
     file = sqlite_file(tracking_uri)
     return file is None or file.exists()
 
 
 def require_store(tracking_uri: str) -> None:
-    """Refuse an MLflow store that does not exist, before anything would make an empty one.
+    """Refuse a missing MLflow store, since opening it would create an empty one.
 
     Raises:
-        NoStoreError: its SQLite database is missing.
+        NoStoreError: the store's SQLite database is missing.
     """
     if not has_store(tracking_uri):
         raise NoStoreError(

@@ -1,4 +1,4 @@
-"""The commands that are printed as next steps, quoted for the user's shell."""
+"""Commands to print as next steps, quoted for the user's shell."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import chain
 
 from hpo.config.locations import Locations
 
-COLUMNS = 80  # of a terminal
+COLUMNS = 80  # assumed width of a terminal
 
 
-HIDDEN = ":***@"  # in the place of a password in a URL, as SQLAlchemy shows it
+HIDDEN = ":***@"  # SQLAlchemy's replacement of a password in a URL
 
 
 HIDDEN_HINT = "  # put the password of the database in the place of ***"
@@ -22,7 +22,7 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
     """Return commands to paste with their purposes, side by side if a terminal is wide enough.
 
     Args:
-        nexts: command -> purpose.
+        nexts: the purpose of each command, by command.
     """
     width, words = max(map(len, nexts)), max(map(len, nexts.values()))
     if 2 + width + 2 + words <= COLUMNS:
@@ -33,9 +33,9 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
     return ["next:", *hidden, *lines]
 
 
-NO_STORAGE = ("serve", "recommend")  # they ask the registry alone
-OF_DATA = ("run", "promote", "report", "replay", "retrain")
-LINKS = ("run", "sync")  # they write links between the two user interfaces
+NO_STORAGE = ("serve", "recommend")  # commands that read only the registry
+OF_DATA = ("run", "promote", "report", "replay", "retrain")  # commands that take --data
+LINKS = ("run", "sync")  # commands that write links between the two user interfaces
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
 
 
@@ -50,11 +50,11 @@ def command(
     """Return `python -m hpo.NAME` with exactly the options that differ from the defaults.
 
     Args:
-        name: of the command.
-        study_name: "" for commands that are about no study.
-        locations: None: the defaults.
-        data: where the study's data is, if not where the study says; "": there.
-        more: further options and their values, given whatever they are.
+        name: name of the command.
+        study_name: name of the study; "" for commands without a study.
+        locations: the addresses of the study and its mirror; None: the defaults.
+        data: source of the data if it differs from the study's record; else "".
+        more: further options with their values, always included.
     """
     default = Locations()
     locations = locations or default
@@ -81,16 +81,20 @@ def command(
 def shell_line(*words: str) -> str:
     """Return the words as one line to paste, quoted for the shell and without passwords.
 
-    Single quotes, which POSIX shells and PowerShell both take literally, are put where needed.
+    Words are quoted where needed with single quotes, which POSIX shells and PowerShell both take
+    literally.
+
+    Args:
+        words: the command and its arguments.
     """
     return shlex.join(without_password(word) for word in words)
 
 
 def powershell_quoted(text: str) -> str:
-    """Return the text as one word of PowerShell."""
+    """Return the text quoted as one word for PowerShell."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def without_password(text: str) -> str:
-    """Return the text with *** for the password of a URL in it."""
+    """Return the text with *** in the place of the password of a URL in it."""
     return PASSWORD.sub(rf"\1{HIDDEN}", text)

@@ -11,7 +11,13 @@ from hpo.errors import SettingsError
 
 @dataclass(frozen=True)
 class Override:
-    """`--set KEY=VALUE`. `text`: as given."""
+    """One `--set KEY=VALUE`.
+
+    Attributes:
+        place: the parts of KEY.
+        value: VALUE as a TOML value.
+        text: KEY=VALUE as given.
+    """
 
     place: tuple[str, ...]
     value: Any
@@ -19,10 +25,10 @@ class Override:
 
     @classmethod
     def parse(cls, text: str) -> Override:
-        """KEY is a dotted TOML key; VALUE a TOML value, or bare words, which are a string.
+        """Parse KEY=VALUE: a dotted TOML key, and a TOML value or bare words as a string.
 
         Raises:
-            ValueError: there is no such KEY.
+            ValueError: the text has no `=`, or KEY is no dotted TOML key.
         """
         key, equals, given = text.partition("=")
         try:
@@ -38,10 +44,10 @@ class Override:
         return cls(tuple(place), _toml_value(given.strip()), text)
 
     def put_into(self, values: dict[str, Any]) -> None:
-        """Set the value, making tables on the way.
+        """Set the value in a study file's tables; make missing tables.
 
         Raises:
-            SettingsError: what is on the way is no table.
+            SettingsError: a part of the key other than the last is no table.
         """
         *parents, last = self.place
         for depth, part in enumerate(parents, 1):
@@ -52,12 +58,13 @@ class Override:
         values[last] = self.value
 
     def concerns(self, place: tuple[str | int, ...]) -> bool:
-        """Whether it set this key, something in it or something around it."""
+        """Return True if the override set this key, a part of its value or a table around it."""
         n = min(len(place), len(self.place))
         return n > 0 and self.place[:n] == place[:n]
 
 
 def _toml_value(text: str) -> Any:
+    """Return the text as a TOML value; as a string if it is none."""
     try:
         found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

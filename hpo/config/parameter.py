@@ -1,4 +1,4 @@
-"""Parameter: one dimension of a search space, and the condition under which it is searched."""
+"""A dimension of a search space, and the condition under which it is searched."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-TOLERANCE = 1e-8  # of steps: 0.1 + 2 * 0.1 is not 0.3
+TOLERANCE = 1e-8  # in steps, since 0.1 + 2 * 0.1 is not 0.3 in floating point
 
 
 class _Values(BaseModel):
-    """Choices, or a range. Both ends belong to it."""
+    """A set of values: choices, or a range with both ends."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -28,18 +28,19 @@ class _Values(BaseModel):
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The ends of the range that are given, or all choices."""
+        """Return all choices, or the given ends of the range."""
         if self.choices is not None:
             return self.choices
         return tuple(end for end in (self.low, self.high) if end is not None)
 
     def holds(self, value: float) -> bool:
-        """Whether the value is one of these (steps aside)."""
+        """Return True if the value is in the set; steps are not regarded."""
         if self.choices is not None:
             return value in self.choices
         return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
+        """Return the choices, or the range as `low..high`."""
         if self.choices is not None:
             return ", ".join(f"{choice:g}" for choice in self.choices)
         low, high = ("" if end is None else f"{end:g}" for end in (self.low, self.high))
@@ -47,10 +48,15 @@ class _Values(BaseModel):
 
 
 class Condition(_Values):
-    """What the value of another parameter must be."""
+    """The required values of another parameter."""
 
     @model_validator(mode="after")
     def _is_range_or_choices(self) -> Self:
+        """Refuse contradictory fields.
+
+        Raises:
+            ValueError: choices and range are mixed, all are missing, or low is above high.
+        """
         if self.choices is not None and (self.low is not None or self.high is not None):
             raise ValueError("give either choices, or low and high")
         if not self.values:
@@ -61,7 +67,7 @@ class Condition(_Values):
 
 
 def _as_table(value: Any) -> Any:
-    """`[1, 2]` and `1` are short for `{ choices = [1, 2] }` and `{ choices = [1] }`."""
+    """Expand `[1, 2]` and `1` to `{ choices = [1, 2] }` and `{ choices = [1] }`."""
     if isinstance(value, list | tuple):
         return {"choices": value}
     return {"choices": [value]} if isinstance(value, int | float) else value
@@ -76,18 +82,24 @@ ShortCondition = Annotated[
 class Parameter(_Values):
     """One dimension of the search space: a range, or choices.
 
-    Whether it is an integer follows from the hyperparameter itself.
+    The hyperparameter decides if the values are integers.
     """
 
     log: bool = False
-    """Search the logarithm."""
+    """Search on a logarithmic scale."""
     step: float | None = Field(None, gt=0)
-    """Only low, low + step, ..., high; it must divide high - low."""
+    """Search only low, low + step, ..., high; the step must divide high - low."""
     when: dict[str, ShortCondition] = {}
-    """Searched only where other parameters are searched and have such values; else from [base]."""
+    """Search only where other parameters are searched and have such values; else take [base]."""
 
     @model_validator(mode="after")
     def _is_range_or_choices(self) -> Self:
+        """Refuse contradictory fields.
+
+        Raises:
+            ValueError: choices and range are mixed or incomplete, choices repeat, low is not below
+                high, log is used with a step or with low <= 0, or the step does not lead to high.
+        """
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log or self.step:
                 raise ValueError("give either choices, or low and high")
@@ -110,13 +122,14 @@ class Parameter(_Values):
         return self
 
     def _on_step(self, value: float) -> bool:
+        """Return True if the value is a whole number of steps from low, or there is no step."""
         if not self.step or self.low is None:
             return True
         steps = (value - self.low) / self.step
         return abs(steps - round(steps)) < TOLERANCE
 
     def holds(self, value: float) -> bool:
-        """Whether the search could suggest this value."""
+        """Return True if the search could suggest this value."""
         return super().holds(value) and self._on_step(value)
 
     def nearest(self, value: float) -> float:
@@ -128,13 +141,16 @@ class Parameter(_Values):
         if not self.step:
             return inside
         steps = math.ceil((inside - self.low) / self.step - 0.5)
-        return min(self.low + steps * self.step, self.high)  # 0.1 + 2 * 0.1 lies above 0.3
+        return min(
+            self.low + steps * self.step, self.high
+        )  # rounding: 0.1 + 2 * 0.1 lies above 0.3
 
     def is_active(self, searched: Mapping[str, float]) -> bool:
-        """Whether a trial searches it.
+        """Return True if a trial searches this parameter.
 
         Args:
-            searched: the values of those parameters that it does search, parents at least.
+            searched: values of the parameters that the trial searches; at least those that this
+                parameter's condition names.
         """
         return all(
             parent in searched and condition.holds(searched[parent])
@@ -142,10 +158,11 @@ class Parameter(_Values):
         )
 
     def can_meet(self, condition: Condition, *, whole: bool) -> bool:
-        """Whether the search could suggest a value of which `condition` holds.
+        """Return True if the search could suggest a value that meets the condition.
 
         Args:
-            whole: the hyperparameter is an integer.
+            condition: another parameter's condition on this one.
+            whole: True if the hyperparameter is an integer.
         """
         if self.choices is not None:
             return any(condition.holds(choice) for choice in self.choices)
@@ -157,28 +174,32 @@ class Parameter(_Values):
         high = self.high if condition.high is None else min(self.high, condition.high)
         if step is None:
             return low < high
-        first = self.low - (self.low - low) // step * step  # the first on a step from `low` on
+        first = (
+            self.low - (self.low - low) // step * step
+        )  # the least value on a step that is >= `low`
         return first <= high + TOLERANCE
 
     def __str__(self) -> str:
+        """Return the choices, or the range with its step."""
         return f"{super().__str__()} in steps of {self.step:g}" if self.step else super().__str__()
 
 
 def in_order(space: Mapping[str, Parameter]) -> list[str]:
-    """The names, each after those that its condition looks at, else in their own order.
+    """Return the parameters, each after those in its condition, else in their own order.
 
     Raises:
-        CycleError: conditions go in a circle; args[1] holds it.
+        CycleError: conditions form a cycle; args[1] holds its names.
     """
     graph = {name: [p for p in spec.when if p in space] for name, spec in space.items()}
     return list(TopologicalSorter(graph).static_order())
 
 
 def with_children(names: Iterable[str], parents: Mapping[str, Iterable[str]]) -> set[str]:
-    """The names, and all parameters whose conditions look at them, directly or not.
+    """Return the names and all parameters with a direct or indirect condition on them.
 
     Args:
-        parents: of each parameter, those that its condition looks at.
+        names: names of parameters.
+        parents: by parameter, the parameters that its condition names.
     """
     found = set(names)
     while more := {name for name, above in parents.items() if found & set(above)} - found:

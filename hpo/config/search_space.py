@@ -1,4 +1,4 @@
-"""SearchSpace: from a trial to a TrainConfig, and the one way back."""
+"""Conversion between a trial's parameters and a TrainConfig."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class SearchSpace:
-    """The hyperparameters that a study samples; the others stay at the default configuration.
+    """The hyperparameters that a study samples; all others stay at the default configuration.
 
-    So does a conditional parameter in a trial where its condition does not hold: it is not among
-    that trial's params.
+    A conditional parameter also stays at its default in trials where its condition does not hold,
+    and is then missing among the trial's params.
     """
 
     def __init__(self, config: StudyConfig) -> None:
@@ -25,9 +25,10 @@ class SearchSpace:
         self._base = config.train_config
 
     def suggest(self, trial: Trial, seed: int) -> TrainConfig:
-        """Draw every active parameter, in the order of the study file, conditions first.
+        """Draw every active parameter in the order of the study file, but after its conditions.
 
         Args:
+            trial: the trial to draw for.
             seed: TrainConfig.seed of this training.
         """
         drawn: dict[str, float] = {}
@@ -37,11 +38,16 @@ class SearchSpace:
         return self._base.replace(**drawn, seed=seed)
 
     def config(self, params: Mapping[str, float], seed: int) -> TrainConfig:
-        """The TrainConfig that `suggest` made from a stored trial's params."""
+        """Return the TrainConfig of a stored trial, as `suggest` made it.
+
+        Args:
+            params: params of the trial.
+            seed: TrainConfig.seed of the training.
+        """
         return self._base.replace(**params, seed=seed)
 
     def params(self, config: TrainConfig) -> dict[str, float]:
-        """The inverse of `suggest`: what a trial must be given to become `config`."""
+        """Return the params of a trial with this config, the inverse of `config`."""
         values, chosen = config.as_dict(), dict[str, float]()
         for name, spec in self._parameters.items():
             if spec.is_active(chosen):
@@ -49,20 +55,20 @@ class SearchSpace:
         return chosen
 
     def is_default(self, params: Mapping[str, float]) -> bool:
-        """Whether a trial with these parameters has the default configuration."""
+        """Return True if a trial with these params has the default configuration."""
         return self.config(params, self._base.seed) == self._base
 
     def is_complete(self, params: Mapping[str, float]) -> bool:
-        """Whether these are all active parameters and no other: not so while a trial draws."""
+        """Return True if these are exactly the active parameters; False while a trial draws."""
         active = {name for name, spec in self._parameters.items() if spec.is_active(params)}
         return active == set(params)
 
 
 def clamped_defaults(config: StudyConfig) -> dict[str, float]:
-    """Return the defaults that trial 0 takes in place of those outside of their range or choices.
+    """Return the replacements for all defaults of trial 0 outside of their range or choices.
 
     Args:
-        config: a study whose base and space are sound.
+        config: a study with valid base and space.
     """
     values, chosen, moved = config.train_config.as_dict(), dict[str, float](), dict[str, float]()
     for name in in_order(config.space):
@@ -76,12 +82,22 @@ def clamped_defaults(config: StudyConfig) -> dict[str, float]:
 
 
 def with_defaults(config: StudyConfig, values: Mapping[str, float]) -> StudyConfig:
-    """Return the study with other defaults of some hyperparameters."""
+    """Return the study with other defaults for some hyperparameters.
+
+    Args:
+        config: the study.
+        values: the new defaults by hyperparameter.
+    """
     return config.model_copy(update={"base": {**config.base, **values}})
 
 
 def clamped_lines(config: StudyConfig, values: Mapping[str, float]) -> list[str]:
-    """Return a line on each default of a study that `clamped_defaults` moved."""
+    """Return a line on each default that `clamped_defaults` replaced.
+
+    Args:
+        config: the study with its former defaults.
+        values: the replacements by hyperparameter.
+    """
     before = config.train_config.as_dict()
     return [
         f"{name}: default {before[name]:g} clamped to {value:g}, the nearest value in "
@@ -91,6 +107,7 @@ def clamped_lines(config: StudyConfig, values: Mapping[str, float]) -> list[str]
 
 
 def _suggest(trial: Trial, name: str, spec: Parameter) -> float:
+    """Draw one parameter."""
     whole = TrainConfig.is_integer(name)
     if spec.choices is not None:
         choices = [int(choice) if whole else choice for choice in spec.choices]

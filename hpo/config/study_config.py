@@ -1,7 +1,7 @@
-"""StudyConfig: all that defines a study.
+"""The definition of a study.
 
-Only hpo/config/toml_file.py reads study files. What one field cannot know (base against space,
-conditions, warm starts) is in hpo/config/validation.py.
+Only hpo/config/toml_file.py reads study files. hpo/config/validation.py checks what spans several
+fields: base against space, conditions, warm starts.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from recsys.config import TrainConfig
 from recsys.data import EVAL_USERS, Method, Repeats
 from recsys.evaluation import MetricName
 
-TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
+TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
 
 class _Section(BaseModel):
+    """A table of a study file; its fields' docstrings become descriptions in the JSON Schema."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class DataConfig(_Section):
-    """Which interactions, and how to read them."""
+    """The interactions, and how to read them."""
 
     source: str = "ml-100k"
     """A name (demo, ml-100k, ...), a file or a folder."""
@@ -38,112 +40,118 @@ class DataConfig(_Section):
     time_col: str | None = None
     """Column of times."""
     repeats: Repeats = "drop"
-    """Further rows of the same user and item: drop or keep them."""
+    """Drop or keep further rows of the same user and item."""
     item_features: tuple[str, ...] = ()
-    """Columns of the items' table that the model learns from."""
+    """Feature columns of the items' table."""
     user_features: tuple[str, ...] = ()
-    """Columns of the users' table that the model learns from."""
+    """Feature columns of the users' table."""
 
 
 class SplitConfig(_Section):
-    """See `recsys.data.splitting.split`. A stored study names its method."""
+    """The split, see `recsys.data.splitting.split`. A stored study always has its method."""
 
     method: Method | None = None
-    """How rows are held out; left out: as the data comes, else temporal."""
+    """Method of holding out rows; left out: the data's own split if it has one, else temporal."""
     fraction: float = Field(0.2, gt=0, lt=1)
-    """Held out for test, then of what is left for validation."""
+    """Part of the rows held out for test, then part of the rest held out for validation."""
     seed: int = 0
-    """Of random methods, and of the sample of validation users."""
+    """Seed of random methods, and of the sample of validation users."""
     eval_users: int = Field(EVAL_USERS, ge=1)
-    """Validation asks at most so many users."""
+    """Highest number of users in validation; of more users a random sample is taken."""
 
 
 class PromotionConfig(_Section):
-    """What a model must show on test users to become the champion, see `hpo.gate.rules`."""
+    """The rules for a model to become the champion, see `hpo.gate.rules`."""
 
     min_gain: float = Field(0.002, ge=0, lt=1)
-    """The lower end of the 95% interval of its gain in the objective over the champion must lie
-    above this; the default was chosen for recall_at_10."""
+    """Least gain over the champion: the lower end of the 95% interval of the gain in the objective
+    on test users must lie above it; the default was chosen for recall_at_10."""
     max_loss: float = Field(0.05, ge=0, lt=1)
-    """hpo.retrain: that end must lie above minus this share of what the champion has."""
+    """hpo.retrain: highest loss as a share of the champion's objective; the lower end of the 95%
+    interval must lie above minus this share."""
     must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )
-    """For baselines in here the lower end must lie above 0."""
+    """Models to beat; for baselines the lower end of the interval must lie above 0."""
     max_model_mb: float | None = Field(None, gt=0)
-    """Of all files of the model, in millions of bytes; left out: no limit."""
+    """Highest size of all files of the model, in millions of bytes; left out: no limit."""
     max_latency_ms: float | None = Field(None, gt=0)
-    """Median time of one answer; left out: no limit."""
+    """Highest median time of one answer, in milliseconds; left out: no limit."""
 
 
 class ConstraintsConfig(_Section):
-    """What a configuration must keep to. One that does not is not trained: its trial is PRUNED."""
+    """The limits on configurations. A trial that exceeds one is PRUNED without training."""
 
     model_mb: float | None = Field(None, gt=0)
     """Largest size of the model's tensors, in millions of bytes; see `recsys.models.size`."""
 
 
 class RetriesConfig(_Section):
-    """How often a config is trained again, by what ended its training.
+    """The number of retries of a config, by the cause that ended its training.
 
-    Interruptions and a dead launcher are nobody's fault and do not count.
+    Interruptions and a dead launcher are not the config's fault and do not count.
     """
 
     worker_died: int = Field(2, ge=0, le=100)
-    """Its worker died or hung: 2 retries are 3 tries in all."""
+    """Retries after the worker died or hung; 2 retries are 3 tries in all."""
     out_of_memory: int = Field(1, ge=0, le=100)
-    """It did not fit into memory, perhaps only because others used memory too."""
+    """Retries after the memory was full, perhaps only because other processes used memory too."""
 
 
 class StudyConfig(_Section):
-    """All that defines a study. Stored with it, so the other commands need only its name."""
+    """The definition of a study, stored with it, so other commands need only the study's name."""
 
     name: str | None = Field(None, min_length=1)
-    """Of the study; left out: FILE-DATA."""
+    """Name of the study; left out: FILE-DATA."""
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
     base: dict[str, float] = {}
-    """The default configuration, which is trial 0; what is left out has the model's defaults."""
+    """Default configuration, which is trial 0; missing hyperparameters have the model's default."""
     space: dict[str, Parameter] = Field(min_length=1)
-    """What is searched: hyperparameter = { low, high } or { choices }."""
+    """Searched hyperparameters: name = { low, high } or { choices }."""
     objective: MetricName = "recall_at_10"
-    """What is maximized, on validation: a trial's value is that of its best epoch. The gate asks
-    for it, too."""
+    """Metric to maximize on validation; a trial's value is that of its best epoch. The gate
+    compares models by the same metric."""
     n_trials: int = Field(50, ge=1, le=1_000_000)
-    """So many trials finish (COMPLETE or PRUNED)."""
+    """Number of trials to finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Of the study; every trial's seed derives from it."""
+    """Seed of the study; every trial's seed derives from it."""
     workers: int | None = Field(None, ge=1, le=256)
-    """Processes that train; left out: a core each, at most 8."""
+    """Number of processes that train; left out: one for each core, at most 8."""
     threads: int | None = Field(None, ge=1, le=1024)
-    """Of each worker; left out: as many as pay, at most cores / workers."""
+    """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""
     device_slots: int = Field(1, ge=1, le=64)
-    """Workers that share one GPU."""
+    """Number of workers that share one GPU."""
     timeout: float | None = Field(None, gt=0)
     """Seconds after which no further trial starts."""
     trial_seconds: float | None = Field(None, gt=0)
     """Seconds of training after which a trial ends as bad (PRUNED, time-limit)."""
     description: str = ""
-    """Shown in MLflow."""
+    """Description of the study's run in MLflow."""
     tags: dict[str, str] = {}
-    """Of the study's run in MLflow."""
+    """Tags of the study's run in MLflow."""
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
     constraints: ConstraintsConfig = ConstraintsConfig()
     retries: RetriesConfig = RetriesConfig()
     warm_starts: tuple[dict[str, float], ...] = ()
-    """Configurations to try right after trial 0; what is left out comes from [base]."""
+    """Configurations to try right after trial 0; missing hyperparameters come from [base]."""
     promotion: PromotionConfig = PromotionConfig()
 
     @field_validator("data", mode="before", json_schema_input_type=str | DataConfig)
     @classmethod
     def _a_name_is_enough(cls, value: Any) -> Any:
+        """Expand a name or path to the table that it stands for."""
         return {"source": value} if isinstance(value, str) else value
 
     @field_validator("tags")
     @classmethod
     def _mlflow_takes_them(cls, tags: dict[str, str]) -> dict[str, str]:
-        """One bad key would keep all of the study out of MLflow, at every sync."""
+        """Refuse bad tags, since MLflow would refuse the whole study at every sync.
+
+        Raises:
+            ValueError: MLflow does not take the key, or it has a prefix of hpo or MLflow.
+        """
         bad = [
             key
             for key in tags
@@ -166,22 +174,29 @@ class StudyConfig(_Section):
 
     @property
     def train_config(self) -> TrainConfig:
-        """The default configuration, which is also trial 0."""
+        """Return the default configuration, which is also trial 0."""
         return TrainConfig.from_dict({name: plain(name, v) for name, v in self.base.items()})
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some parameter is searched in some trials only."""
+        """Return True if some parameter is searched in some trials only."""
         return any(parameter.when for parameter in self.space.values())
 
     def with_whole_base(self) -> Self:
-        """The same study with every hyperparameter in its base, whatever defaults become."""
+        """Return the study with every hyperparameter in its base, safe from changed defaults."""
         base = self.train_config.as_dict()
         del base["seed"]  # every trial has its own
         return self.model_copy(update={"base": base})
 
 
 def plain(name: str, value: float) -> float:
-    """TOML writes 64 and 64.0; integers of TrainConfig take both if nothing is lost."""
+    """Return a value as an int if the hyperparameter is an integer and nothing is lost.
+
+    TOML has both 64 and 64.0; either is accepted for an integer hyperparameter.
+
+    Args:
+        name: name of the hyperparameter.
+        value: its value from a study file.
+    """
     whole = TrainConfig.is_integer(name) if name in TrainConfig.names() else False
     return int(value) if whole and float(value).is_integer() else value

@@ -1,4 +1,4 @@
-"""From a TOML file and options to a StudyConfig, and back. All problems are reported at once."""
+"""Reading and writing of study files; all problems of a file are reported at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpo.errors import SettingsError
 
 SCHEMA = "study.schema.json"  # beside the study files
 NO_STUDIES = ("pyproject.toml",)
-FLAGS = {  # of options that are not called as their key
+FLAGS = {  # options with another name than their key
     ("name",): "--study-name",
     ("data", "source"): "--data",
     ("split", "method"): "--split",
@@ -32,12 +32,12 @@ FLAGS = {  # of options that are not called as their key
 def load_study_config(
     path: Path, options: Mapping[str, Any], overrides: Sequence[Override] = ()
 ) -> StudyConfig:
-    """Read a study file, put `--set` over it, and over both the other options.
+    """Read a study file and apply the overrides, then the options.
 
     Args:
         path: a TOML file.
-        options: top-level keys of StudyConfig; None means "not given".
-        overrides: in the order in which they were given.
+        options: values of options by top-level key of StudyConfig; None means "not given".
+        overrides: the `--set` options in the order in which they were given.
 
     Raises:
         SettingsError: the file is missing or not TOML, or anything in it is unknown, out of
@@ -57,19 +57,19 @@ def load_study_config(
 
 
 def _spell_out_data(values: dict[str, Any]) -> None:
-    """`data = "demo"` as the table that it stands for, into which further keys may go."""
+    """Expand `data = "demo"` to the table that it stands for, so that keys can be added."""
     if isinstance(values.get("data"), str):
         values["data"] = {"source": values["data"]}
 
 
 def _put_options(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Put options over the values; those that were put, so that they may be wrong."""
+    """Overlay the options; return those applied, so that errors can name them."""
     put = {}
     for name, value in options.items():
-        if isinstance(value, dict):  # its keys go over those of the file
+        if isinstance(value, dict):  # the option's keys override those of the file
             table = values.get(name, {})
             if not isinstance(table, dict):
-                continue  # not this option's fault, and validation says what is wrong
+                continue  # the file is at fault, and validation reports it
             values[name] = {**table, **value}
         elif value is not None:
             values[name] = value
@@ -80,7 +80,7 @@ def _put_options(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str
 
 
 def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Override]) -> None:
-    """`--set pruner.name=none` means no pruner, whatever the file's had for options."""
+    """Drop the file's options of a sampler or pruner that `--set` replaces by another kind."""
     for section, kinds in (("sampler", SamplerConfig), ("pruner", PrunerConfig)):
         names = [one.value for one in overrides if one.place == (section, "name")]
         table = values.get(section)
@@ -91,7 +91,12 @@ def _drop_options_of_other_kinds(values: dict[str, Any], overrides: Sequence[Ove
 
 
 def default_name(path: Path, config: StudyConfig) -> str:
-    """The study's name, which its file need not have: FILE-DATA. Reads no data."""
+    """Return the study's name; FILE-DATA if the config has none. Reads no data.
+
+    Args:
+        path: the study file.
+        config: the study's config.
+    """
     source = Path(config.data.source)
     data = source.resolve().name or "data"
     if not source.is_dir() and "." in data:
@@ -100,7 +105,7 @@ def default_name(path: Path, config: StudyConfig) -> str:
 
 
 def dump_study_config(config: StudyConfig) -> str:
-    """The whole study as a TOML file, with nothing left to defaults; loading it gives it back."""
+    """Return the study as TOML with all defaults spelled out; loading it gives the same study."""
     import tomli_w
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
@@ -118,7 +123,7 @@ def dump_study_config(config: StudyConfig) -> str:
 
 
 def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """64, not 64.0, where the hyperparameter is an integer."""
+    """Return a parameter's table with 64, not 64.0, if the hyperparameter is an integer."""
     return {
         key: [plain(name, v) for v in value]
         if isinstance(value, list)
@@ -130,6 +135,11 @@ def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    """Read a study file as plain tables.
+
+    Raises:
+        SettingsError: the file is missing, a folder, unreadable or not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -146,13 +156,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _study_files(folder: Path) -> str:
-    """The TOML files there, those of other programs aside."""
+    """Return the TOML files of a folder, except those of other programs, as a list in words."""
     found = sorted(folder.glob("*.toml"))
     return ", ".join(str(path) for path in found if path.name not in NO_STUDIES) or "none"
 
 
 def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyProblem]]:
-    """The study and what is wrong with it, with its keys and among them alike."""
+    """Return the study, None if a key is invalid, and all problems of keys and between keys."""
     try:
         config = StudyConfig.model_validate(values)
     except ValidationError as error:
@@ -165,12 +175,13 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyPr
     found += unknown_parents(values.get("space"), out)
     try:
         rest = StudyConfig.model_validate(_sound(values, locations, out))
-    except ValidationError:  # nothing to search is left: the rest cannot be judged
+    except ValidationError:  # no parameter is left, so the rest cannot be checked
         return None, found
     return None, [*found, *problems(rest, out)]
 
 
 def _problem(error: Any) -> StudyProblem:
+    """Return one of `ValidationError.errors()` as a problem."""
     place = error["loc"]
     if error["type"] == "extra_forbidden":
         return StudyProblem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
@@ -180,7 +191,7 @@ def _problem(error: Any) -> StudyProblem:
 
 
 def _section(place: Sequence[str | int]) -> type[BaseModel]:
-    """The table that the last key of `place` is in."""
+    """Return the class of the table with the last key of `place`."""
     if len(place) == 1:
         return StudyConfig
     if place[0] == "space":
@@ -191,7 +202,7 @@ def _section(place: Sequence[str | int]) -> type[BaseModel]:
 
 
 def _unjudged(values: Mapping[str, Any], locations: Collection[tuple[Any, ...]]) -> set[str]:
-    """Hyperparameters that are wrong in base or space, and those with a condition on them."""
+    """Return hyperparameters with errors in base or space, and those with conditions on them."""
     wrong = {place[1] for place in locations if place[0] in ("base", "space") and len(place) > 1}
     space = values.get("space")
     if not isinstance(space, dict):
@@ -204,7 +215,7 @@ def _unjudged(values: Mapping[str, Any], locations: Collection[tuple[Any, ...]])
 def _sound(
     values: Mapping[str, Any], locations: Collection[tuple[Any, ...]], out: Collection[str]
 ) -> dict[str, Any]:
-    """A copy without what is wrong, and without what cannot be judged without it."""
+    """Return a copy without the wrong keys and without the hyperparameters in `out`."""
     rest = copy.deepcopy(dict(values))
     for place in locations:
         if len(place) > 1 and place[0] == "warm_starts":
@@ -223,7 +234,7 @@ def _sound(
 def _line(
     problem: StudyProblem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
 ) -> str:
-    """The problem, and where the user wrote it: an option, the last --set, or the file."""
+    """Return the problem as a line that begins with its source: an option, --set or the file."""
     top, *inner = problem.place
     value = options.get(str(top))
     if isinstance(value, dict) and inner and top != "tags":

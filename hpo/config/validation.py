@@ -1,4 +1,4 @@
-"""What one key of a study cannot know: base, space, conditions and warm starts together."""
+"""Checks of a study across keys: base, space, conditions and warm starts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ SEARCHABLE = tuple(name for name in TrainConfig.names() if name != "seed")
 
 @dataclass(frozen=True)
 class StudyProblem:
-    """One mistake. `place`: the keys that lead to it; `given`: what stands there, if that helps."""
+    """One mistake in a study.
+
+    Attributes:
+        place: the keys that lead to the mistake.
+        text: the mistake in words.
+        given: the given value as ` (given: VALUE)`; "" if it would not help.
+    """
 
     place: tuple[str | int, ...]
     text: str
     given: str = ""
 
     def __str__(self) -> str:
+        """Return the mistake on one line."""
         return f"{'.'.join(map(str, self.place))}: {self.text}{self.given}"
 
 
 def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyProblem]:
-    """All that is wrong with a study whose single keys are sound.
+    """Return all problems between the keys of a study.
 
     Args:
-        broken: parameters that were left out of it, having problems of their own.
+        config: a study whose keys are valid one by one.
+        broken: parameters that were left out of `config` because they have errors themselves.
     """
     found = list(_base(config.base))
     for name, parameter in config.space.items():
@@ -58,16 +66,17 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
 
 
 def check(config: StudyConfig) -> None:
-    """Refuse a study that no launcher could run, wherever it was made.
+    """Refuse a study that no launcher could run, from a file or made in Python.
 
     Raises:
-        SettingsError: parts of it contradict each other; one line for every problem.
+        SettingsError: parts of the study contradict each other; one line for every problem.
     """
     if found := problems(config):
         raise SettingsError([str(problem) for problem in found])
 
 
 def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
+    """Yield the problems of the base."""
     for name, value in base.items():
         if name == "seed":
             yield StudyProblem(
@@ -83,6 +92,7 @@ def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
 
 
 def _parameter(name: str, parameter: Parameter) -> Iterator[StudyProblem]:
+    """Yield the problems of one parameter with its hyperparameter."""
     place = ("space", name)
     if name not in SEARCHABLE:
         yield StudyProblem(place, f"no such hyperparameter; known: {', '.join(SEARCHABLE)}")
@@ -97,6 +107,7 @@ def _parameter(name: str, parameter: Parameter) -> Iterator[StudyProblem]:
 
 
 def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[StudyProblem]:
+    """Yield the problems of one parameter's conditions."""
     for parent, condition in space[name].when.items():
         place = ("space", name, "when", parent)
         if parent not in space:
@@ -110,16 +121,17 @@ def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[StudyProb
 
 
 def _not_searched(name: str, space: Iterable[str]) -> str:
+    """Return the words for a condition of parameter `name` on one that is not searched."""
     others = ", ".join(other for other in space if other != name) or "nothing else"
     return f"is not searched, so it is no condition; searched: {others}"
 
 
 def unknown_parents(space: Any, names: Collection[str]) -> Iterator[StudyProblem]:
-    """Conditions on what is not searched, of parameters whose own values are wrong.
+    """Yield conditions on parameters that are not searched, for parameters with own errors.
 
     Args:
-        space: the table as it was written.
-        names: those parameters.
+        space: the table `space` as written in the file.
+        names: the parameters with errors of their own.
     """
     for name, spec in space.items() if isinstance(space, dict) else ():
         when = spec.get("when") if name in names and isinstance(spec, dict) else None
@@ -129,7 +141,7 @@ def unknown_parents(space: Any, names: Collection[str]) -> Iterator[StudyProblem
 
 
 def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
-    """Why the condition never holds; "" if it may."""
+    """Return the reason why a condition can never hold; "" if it can."""
     whole = TrainConfig.is_integer(name)
     if condition.choices is not None:
         if parent.choices is None and not whole and not parent.step:
@@ -140,7 +152,7 @@ def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
 
 
 def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[StudyProblem]:
-    """Every warm start must be a point of the space."""
+    """Yield the problems of warm starts; each must be a point of the space."""
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
         for problem in _base({name: value for name, value in start.items() if name in broken}):
@@ -152,12 +164,12 @@ def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Study
 def start_problems(
     config: StudyConfig, values: Mapping[str, float], broken: Collection[str] = ()
 ) -> dict[str, str]:
-    """Why a trial of this study cannot have these values, by parameter; {} if it can.
+    """Return by parameter the reasons why no trial of a study can have these values; {} if one can.
 
     Args:
-        config: a study whose base and space are sound.
-        values: of hyperparameters; those left out come from the base.
-        broken: parameters that the study has beside those in its space.
+        config: a study with valid base and space.
+        values: values of hyperparameters; missing ones come from the base.
+        broken: parameters of the study that were left out of the space because of errors.
     """
     found, space = {}, config.space
     for name, value in values.items():
@@ -178,4 +190,5 @@ def start_problems(
 
 
 def _fits(name: str, value: float) -> bool:
+    """Return True if the hyperparameter's type allows the value."""
     return not TrainConfig.is_integer(name) or float(value).is_integer()

@@ -1,4 +1,4 @@
-"""Which configurations were trained, and which are being trained: none is trained twice."""
+"""Index of trained and running configurations, so that none is trained twice."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.study import FINISHED, Outcome
 from recsys.config import TrainConfig
 
-OF_LIMITS = ("infeasible", "time-limit")  # limits may change: such a config is looked at anew
+OF_LIMITS = ("infeasible", "time-limit")  # limits may change, so such a config may run again
 
 
 def is_final(trial: FrozenTrial, outcome: Outcome | None, pruner: str) -> bool:
-    """Whether a trial has shown what its config is worth, with the pruner of today.
+    """Return True if a trial's result can be reused for the same config under the current pruner.
 
-    Not so if a limit ended it, or a pruner where there is none any more.
+    It cannot if a limit ended the trial, or if a pruner did and the study now has none.
+
+    Args:
+        trial: the trial.
+        outcome: the trial's outcome; None if it has none.
+        pruner: name of the current pruner.
     """
     if trial.state not in FINISHED or outcome is None or outcome.cause in OF_LIMITS:
         return False
@@ -22,25 +27,40 @@ def is_final(trial: FrozenTrial, outcome: Outcome | None, pruner: str) -> bool:
 
 
 class Known:
-    """Configurations without their seeds. Not thread-safe: `hpo.execution.ledger` holds a lock."""
+    """Index of configurations regardless of their seeds. Not thread-safe: the ledger has a lock."""
 
     def __init__(self) -> None:
         self._trained: dict[TrainConfig, FrozenTrial] = {}
         self._training: dict[TrainConfig, int] = {}
 
     def add(self, config: TrainConfig, trial: FrozenTrial) -> None:
-        """The trial has shown what the config is worth; the first one counts."""
+        """Register a trial as the result of a config; the first trial of a config counts.
+
+        Args:
+            config: configuration of the trial.
+            trial: a trial with a final result, see `is_final`.
+        """
         self._trained.setdefault(config.replace(seed=0), trial)
 
     def trial(self, config: TrainConfig) -> FrozenTrial | None:
-        """The one that has trained it; None if none has."""
+        """Return the trial with the result of a config; None if there is none."""
         return self._trained.get(config.replace(seed=0))
 
     def claim(self, config: TrainConfig, number: int) -> bool:
-        """Whether trial `number` may train it from now on; False: another one does."""
+        """Reserve a config for one trial; return True unless another trial has reserved it.
+
+        Args:
+            config: configuration to train.
+            number: number of the trial.
+        """
         return self._training.setdefault(config.replace(seed=0), number) == number
 
     def release(self, config: TrainConfig, number: int) -> None:
-        """Trial `number` no longer trains it."""
+        """Give up a trial's reservation of a config, if it has one.
+
+        Args:
+            config: configuration of the trial.
+            number: number of the trial.
+        """
         if self._training.get(config.replace(seed=0)) == number:
             del self._training[config.replace(seed=0)]

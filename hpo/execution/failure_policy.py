@@ -1,4 +1,4 @@
-"""Which lost trainings start again, and which failures a configuration answers for itself."""
+"""Policy for failures: recovery of lost trials, retries, and limits that stop a study."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ CUT_OFF = Outcome(0, 0.0, "interrupted", "the study's storage failed while this 
 
 
 def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
-    """FAIL what an earlier launcher left RUNNING, and what it parked and cannot go on.
+    """Mark as FAIL the trials a previous launcher left RUNNING, and outdated parked trials.
 
-    The caller holds the study's lock, so whatever is RUNNING is dead.
+    The caller holds the study's lock, so every RUNNING trial is dead.
+
+    Args:
+        study: the study.
+        space: the study's search space.
+        record: the study's record.
 
     Returns:
-        How many trials were RUNNING.
+        The number of trials that were RUNNING.
     """
     dead = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in dead:
@@ -41,11 +46,11 @@ def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
 
 
 def fail_running(study: Study, numbers: Container[int] | None) -> None:
-    """Mark as FAIL the trials that are RUNNING though nobody trains them.
+    """Mark as FAIL the trials of this launcher that are RUNNING but no longer trained.
 
     Args:
-        study: whose trials.
-        numbers: of the trials that this launcher started; None: all are its own.
+        study: the study.
+        numbers: numbers of the trials that this launcher started; None: all trials are its own.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if numbers is None or trial.number in numbers:
@@ -53,15 +58,15 @@ def fail_running(study: Study, numbers: Container[int] | None) -> None:
 
 
 def n_ended(study: Study) -> int:
-    """Trials that have ended, in whatever way: the place of the next in the recorded order."""
+    """Return the number of ended trials, which is the next trial's place in the recorded order."""
     return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def _outdated(parked: FrozenTrial, space: SearchSpace, record: StudyRecord) -> str | None:
-    """Why a parked trial cannot go on after changes that were accepted; None: it can.
+    """Return why a parked trial cannot go on after accepted changes of the study; None: it can.
 
-    The base never changes and drawn values stay, so its config is another one exactly if
-    other parameters are drawn.
+    The base never changes and drawn values stay, so the trial's config differs exactly if the
+    space now draws other parameters.
     """
     if parked.number < record.comparable_from:
         return "parked on data that the study no longer has"
@@ -71,25 +76,26 @@ def _outdated(parked: FrozenTrial, space: SearchSpace, record: StudyRecord) -> s
 
 
 def _give_up(study: Study, trial: FrozenTrial, outcome: Outcome) -> None:
+    """Mark a trial as FAIL with its outcome."""
     outcome = replace(outcome, order=n_ended(study))
     study._storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome.as_dict())
     study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
-SAME_ERROR_LIMIT = 2  # the same exception twice is a bug, not bad luck
+SAME_ERROR_LIMIT = 2  # an exception that repeats is a bug, not bad luck
 
 
 FAILURES_IN_A_ROW = 10
 
 
-INCIDENT_SECONDS = 90.0  # a broken pipe is seen at once, a silent worker after a minute
+INCIDENT_SECONDS = 90.0  # a broken pipe shows at once, a silent worker after a minute
 
 
 class Incident:
-    """Deaths of workers that may have one cause: a machine that stops takes all its workers.
+    """A group of workers' deaths that may have one cause, such as a machine that stops.
 
-    It takes each of them once. A slot whose new worker dies too shows another cause, such as a bug
-    that kills every worker.
+    Such a machine kills each of its workers once. If the new worker of a slot dies too, there is
+    another cause, such as a bug that kills every worker.
     """
 
     def __init__(self) -> None:
@@ -97,9 +103,9 @@ class Incident:
         self._slots: set[object] = set()
 
     def takes(self, slot: object) -> bool:
-        """Return True if the death of this slot's worker belongs to the incident before.
+        """Return True if the death of this slot's worker belongs to the present incident.
 
-        Otherwise the death begins a new incident.
+        Any other death begins a new incident.
         """
         now = time.monotonic()
         belongs = slot not in self._slots and now - self._began <= INCIDENT_SECONDS
@@ -110,7 +116,7 @@ class Incident:
 
 
 class Failures:
-    """Count the failures of one run of a study; stop it at the limits. **Thread-safe.**"""
+    """The failures during one run of a study, which stop it at the limits. **Thread-safe.**"""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +125,7 @@ class Failures:
         self._incident = Incident()
 
     def forget_row(self) -> None:
-        """Begin a new row: a trial has succeeded."""
+        """Reset the count of failures in a row after a trial has succeeded."""
         with self._lock:
             self._in_a_row = 0
 
@@ -127,13 +133,13 @@ class Failures:
         """Count the failure of a trial.
 
         Args:
-            number: of the trial.
-            outcome: why it failed.
-            died: the slot whose worker was lost, so that the trial is tried again; deaths of one
-                incident count once. None: the failure counts by itself.
+            number: number of the trial.
+            outcome: outcome of the trial.
+            died: the slot that lost its worker, if the trial is tried again; deaths of one incident
+                count once. None: the failure counts by itself.
 
         Raises:
-            StudyStopped: as too many before it.
+            StudyStopped: the same error has occurred twice, or ten trials have failed in a row.
         """
         with self._lock:
             if died is None or not self._incident.takes(died):
@@ -161,22 +167,27 @@ BAD_CONFIG: frozenset[Cause] = frozenset({"diverged", "time-limit"})
 
 
 class Retries:
-    """The tries of each configuration of a study. Not thread-safe: the ledger holds a lock."""
+    """The attempts at each configuration of a study. Not thread-safe: the ledger has a lock.
+
+    Args:
+        study: the study.
+        config: the study's config.
+    """
 
     def __init__(self, study: Study, config: StudyConfig) -> None:
         self._study, self._config = study, config
         self._space = SearchSpace(config)
 
     def attempt_of(self, trial: FrozenTrial | Trial) -> Attempt:
-        """What is stored, or that this is the first try of a config of its own."""
+        """Return the stored attempt of a trial; without one, a first attempt at a new config."""
         seed = derive_seed(self._config.seed, trial.number)
         return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
 
     def requeue(self) -> None:
-        """Queue a new attempt of each config whose last attempt failed through no fault of its own.
+        """Queue a new attempt at each config if the last one failed through no fault of its own.
 
-        What to queue follows from the storage alone, so a kill between failure and queueing loses
-        nothing, and calling twice queues nothing twice.
+        The storage alone decides the new attempts, so a kill between failure and queueing loses
+        none, and a second call queues none twice.
         """
         attempts: dict[int, list[FrozenTrial]] = defaultdict(list)
         for trial in self._study.get_trials(deepcopy=False):
@@ -186,15 +197,20 @@ class Retries:
             attempt = self.attempt_of(last)
             params = last.system_attrs.get("fixed_params") or last.params
             lost = last.state == TrialState.FAIL and _cause(last) in RETRIED
-            complete = self._space.is_complete(params)  # killed amid the suggestions: no
+            complete = self._space.is_complete(params)  # False if killed while drawing parameters
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)
             tries = self._config.retries.worker_died + 1
-            if lost and complete and deaths < tries:  # is_bad_config() sees to the other limits
+            if lost and complete and deaths < tries:  # is_bad_config() has the other limits
                 again = Attempt(attempt.number + 1, attempt.origin, attempt.seed, 0, "")
                 self._study.enqueue_trial(params, user_attrs={ATTEMPT: again.as_dict()})
 
     def is_bad_config(self, attempt: Attempt, cause: Cause | None) -> bool:
-        """Whether a failure counts, so that the sampler learns from it."""
+        """Return True if a failure counts as a result, so that the sampler learns from it.
+
+        Args:
+            attempt: the failed attempt.
+            cause: cause of the failure.
+        """
         if cause != "out-of-memory":
             return cause in BAD_CONFIG
         failed = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
@@ -204,5 +220,6 @@ class Retries:
 
 
 def _cause(trial: FrozenTrial) -> Cause | None:
+    """Return the cause in a trial's outcome; None if there is none."""
     outcome = Outcome.of(trial)
     return outcome.cause if outcome else None

@@ -1,4 +1,4 @@
-"""The launcher: from a request to a finished study. Everything that hpo.run wires together."""
+"""The launcher behind hpo.run, which turns a request into a finished study."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from hpo.reporting import is_reported, report_at_end
 from hpo.search import Constraints
 from hpo.study import (
     StudyRecord,
+    adjust_to_data,
     as_stored,
     best_complete,
     comparable,
@@ -41,7 +42,6 @@ from hpo.study import (
     open_storage,
     open_study,
     parking_place,
-    settled,
     storage_failures,
     storage_if_there,
     stored_record,
@@ -61,7 +61,15 @@ if TYPE_CHECKING:
 def say_finished(
     events: TextIO, record: StudyRecord, ended: Ended, n_trials: int, best: FrozenTrial | None
 ) -> None:
-    """The event of --json that ends a study."""
+    """Write the last --json event of a study that ended.
+
+    Args:
+        events: stream of the events.
+        record: record of the study.
+        ended: reason and number of finished trials.
+        n_trials: number of trials asked for.
+        best: the best trial; None if no trial is complete.
+    """
     found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
     counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
     about = {"study": record.config.name, "objective": record.config.objective}
@@ -69,18 +77,32 @@ def say_finished(
 
 
 def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:
-    """The event of --json that ends a study which more trials would not mend."""
+    """Write the last --json event of a study stopped by an error.
+
+    Args:
+        events: stream of the events.
+        name: name of the study.
+        error: the error that stopped it.
+    """
     JsonProgress(events).say("stopped", study=name, message=str(error))
 
 
 def report(
     request: Request, study: Study, split: Split, tracking: TrackingError | None, console: Console
 ) -> int:
-    """Write the report, unless there is one of all these trials already; the exit code."""
+    """Write the report unless there is one of all these trials already; return the exit code.
+
+    Args:
+        request: the call of hpo.run.
+        study: the study.
+        split: the study's data.
+        tracking: error of the MLflow mirror; None if MLflow is complete.
+        console: console for messages.
+    """
     if is_reported(request.locations, study):
         return 0
     console.print("writing the report (Ctrl-C leaves it out, and loses no trial)")
-    log = request.tracking and tracking is None  # MLflow is out of reach otherwise
+    log = request.tracking and tracking is None  # an error means that MLflow is out of reach
     try:
         console.print(report_at_end(request.locations, study.study_name, split, log=log))
     except KeyboardInterrupt:
@@ -90,10 +112,16 @@ def report(
 
 
 def run_promotion(request: Request, name: str, speech: Speech) -> int:
-    """Promote the winner; the exit code."""
+    """Promote the winner; return the exit code.
+
+    Args:
+        request: the call of hpo.run.
+        name: name of the study.
+        speech: streams for messages and events.
+    """
     from hpo.promotion import promote_study, promotion_summary
 
-    source = request.config.data.source  # it may have moved since the study was made
+    source = request.config.data.source  # the data may have moved since the study was made
     say = speech.people.print
     found = promote_study(request.locations, name, data=source, say=say)
     say(promotion_summary(found, request.locations))
@@ -117,7 +145,14 @@ EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminat
 
 @storage_failures()
 def launch(request: Request) -> int:
-    """Run or continue the study until it has its trials; the exit code."""
+    """Run or continue the study until it has its trials; return the exit code.
+
+    Raises:
+        SettingsError: the request contradicts itself, or storage or space are unusable.
+        StudyError: the study cannot be continued with these settings.
+        StudyStopped: the study was stopped by an error, see `Scheduler.run`, or its storage failed.
+        DataError: the data cannot be loaded.
+    """
     check(request.config)
     speech = Speech.of(request)
     quieten_optuna()
@@ -151,7 +186,7 @@ def launch(request: Request) -> int:
 
 
 def quieten_optuna() -> None:
-    """Nothing of each trial, and of what is experimental in samplers that we chose to offer."""
+    """Silence Optuna's log of each trial and experimental warnings on samplers that hpo offers."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for beginning in ("Argument ``group``", "QMCSampler"):
         warnings.filterwarnings("ignore", beginning, ExperimentalWarning)
@@ -159,13 +194,13 @@ def quieten_optuna() -> None:
 
 @contextmanager
 def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> Iterator[OpenStudy]:
-    """The study, made or continued, and owned by this process while the block runs."""
+    """Make or continue the study, and own it while the block runs."""
     locations, people = request.locations, speech.people
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     storage = storage_if_there(locations.storage)
     stored = stored_record(storage, name) if storage else None
-    config, lines = settled(config, split.interactions, stored)
+    config, lines = adjust_to_data(config, split.interactions, stored)
     for line in lines:
         people.print(line)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
@@ -197,7 +232,7 @@ def _conclude(
     synced: SyncReport | TrackingError | None,
     speech: Speech,
 ) -> int:
-    """Tell what came out, then do what follows; the exit code."""
+    """Print the results, write the report and promote as requested; return the exit code."""
     study, record, people = opened.study, opened.record, speech.people
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
@@ -231,14 +266,20 @@ def _conclude(
 
 
 def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
-    """Return where the data of this call is, "" if the study itself says so."""
+    """Return the source of this call's data; "" if it is the one in the study's record."""
     data = config.data
     there = moved(data, data.source).source == record.config.data.source
     return "" if there else data.source
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:
-    """What the study would be if it were made now."""
+    """Return the record of the study as if it were made now.
+
+    Args:
+        config: the study's config.
+        data_name: short name of the data.
+        split: the study's data.
+    """
     return StudyRecord(
         uid=new_uid(),
         config=as_stored(config, split),
@@ -255,6 +296,7 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
 
 
 def _popularity(holdout: Holdout) -> dict[str, float]:
+    """Return the metrics of the popularity baseline on validation."""
     device = torch.device("cpu")
     evaluator = Evaluator(holdout, device)
     return evaluator.evaluate(Popularity(holdout.seen, device)).mean().as_dict()

@@ -1,8 +1,8 @@
-"""All that a launcher does to its study, one call at a time.
+"""The launcher's reads and writes of its study, one call at a time.
 
-Optuna keeps no order among threads, and SQLite has one writer anyway, so one lock goes around
-everything: cheaper than none, and the order of calls is the order in which the sampler saw the
-results.
+Optuna guarantees no order among threads, and SQLite has a single writer anyway, so one lock
+surrounds every call. That is cheaper than no lock, and the order of calls is the order in which
+the sampler saw the results.
 """
 
 from __future__ import annotations
@@ -42,16 +42,18 @@ from hpo.study import (
 from recsys.errors import CheckpointError
 from recsys.training import EpochResult, check_snapshot
 
-FLUSH_SECONDS = 2.0  # so old the curves of a running trial may be, in MLflow and after kill -9
+FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
 
 
 class Ledger:
-    """The launcher's side of a study. **Thread-safe.** The caller holds the study's lock.
+    """The launcher's access to its study. **Thread-safe.** The caller holds the study's lock.
 
     Args:
-        parked: folder for trainings that are put aside; None: none can be.
-        measures: of what the study's constraints limit, see `hpo.search.constraints`.
+        study: the study.
+        config: the study's config.
+        parked: folder for snapshots of parked trainings; None: no training can be parked.
+        measures: measures of the limited quantities, see `hpo.search.constraints`.
     """
 
     def __init__(
@@ -68,13 +70,13 @@ class Ledger:
         self._lock = threading.Lock()
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
-        self._asked: set[int] = set()  # trials that we started and did not park
+        self._asked: set[int] = set()  # trials that this launcher started and did not park
         self._record = StudyRecord.of(study)
         for trial in comparable(self._record, study.get_trials(deepcopy=False)):
             self._remember(trial)
 
     def _remember(self, trial: FrozenTrial) -> None:
-        """Take in a trial: for the pruner, and so that a finished config is not trained again."""
+        """Register a trial with the pruner, and a final one with the index of trained configs."""
         outcome = Outcome.of(trial)
         if outcome is not None and outcome.same_as is not None:
             return
@@ -84,23 +86,23 @@ class Ledger:
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
     def n_finished(self) -> int:
-        """Trials that count: COMPLETE and PRUNED."""
+        """Return the number of trials that count: COMPLETE and PRUNED."""
         with self._lock:
             return len(self._study.get_trials(deepcopy=False, states=FINISHED))
 
     def n_comparable(self) -> int:
-        """Those of them that may win, see `hpo.study.records.comparable`."""
+        """Return the number of finished trials that may win, see `hpo.study.records.comparable`."""
         with self._lock:
             finished = self._study.get_trials(deepcopy=False, states=FINISHED)
             return len(comparable(self._record, finished))
 
     def tidy(self) -> None:
-        """Remove what is left of parked trainings. When the study has its trials, none is."""
+        """Remove all snapshots of parked trainings; for a study that has all its trials."""
         if self._parked is not None:
             shutil.rmtree(self._parked, ignore_errors=True)
 
     def best(self) -> FrozenTrial | None:
-        """See `hpo.study.records.best_complete`, of those that compare."""
+        """Return the best COMPLETE trial of those that may win; None if there is none."""
         with self._lock:
             return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
 
@@ -113,26 +115,33 @@ class Ledger:
 
     @property
     def study(self) -> Study:
+        """Return the study."""
         return self._study
 
     def fail_running(self, *, owned: bool) -> None:
-        """Mark as FAIL what is left RUNNING after the storage failed.
+        """Mark as FAIL the trials left RUNNING after a failure of the storage.
 
         Args:
-            owned: the study's lock is still held, so every trial that is RUNNING is ours.
+            owned: True if this launcher still holds the study's lock, so that every RUNNING trial
+                is its own.
         """
         with self._lock:
             fail_running(self._study, None if owned else self._asked)
 
     def requeue(self) -> None:
-        """See `hpo.execution.failure_policy.Retries.requeue`."""
+        """Queue new attempts, see `hpo.execution.failure_policy.Retries.requeue`."""
         with self._lock:
             self._retries.requeue()
 
     def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
-        """Take the next trial: a queued one if there is any, else a new suggestion.
+        """Start the next trial: a queued one if there is any, else a new suggestion.
 
-        One with a `violation` is not to be trained but pruned.
+        A trial with a `violation` must be pruned without training.
+
+        Args:
+            runner: name of the runner, "inline" or "process".
+            threads: torch threads of the worker.
+            device: torch device name.
         """
         with self._lock:
             n_existing = len(self._study.get_trials(deepcopy=False))
@@ -165,13 +174,13 @@ class Ledger:
                 return assignment
             if self._parked is not None:
                 assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
-            if trial.user_attrs.get(EPOCHS):  # it was parked
+            if trial.user_attrs.get(EPOCHS):  # a parked trial
                 assignment.outdated = outdated
                 self._recall(assignment)
             return assignment
 
     def _recall(self, assignment: Assignment) -> None:
-        """Take in what the storage has of a parked trial."""
+        """Load the stored epochs of a parked trial, and check its snapshot."""
         frozen = self._study._storage.get_trial(assignment.trial._trial_id)
         assignment.stored = epochs_of(frozen)
         assignment.times_ms = [int(time_ms) for time_ms in assignment.stored["time_ms"]]
@@ -185,9 +194,10 @@ class Ledger:
             assignment.notice = f"{which} was parked and starts again at its first epoch: {error}"
 
     def claim(self, assignment: Assignment) -> bool:
-        """Whether the trial may go on; False while another one trains the same config.
+        """Return True if the trial may go on; False while another trial trains the same config.
 
-        Afterwards the config is this trial's to train, or `same_as` tells who has trained it.
+        After True, either the config is reserved for this trial, or `same_as` is the trial that has
+        trained it.
         """
         with self._lock:
             assignment.same_as = self._known.trial(assignment.config)
@@ -196,15 +206,19 @@ class Ledger:
             return self._known.claim(assignment.config, assignment.number)
 
     def release(self, assignment: Assignment) -> None:
-        """The trial trains no more, whatever became of it."""
+        """Give up the reservation of the trial's config after its training has ended."""
         with self._lock:
             self._known.release(assignment.config, assignment.number)
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
-        """Record one epoch; True if the trial is hopeless.
+        """Record one epoch; return True if the trial is hopeless.
+
+        Args:
+            assignment: the trial.
+            result: its next epoch.
 
         Raises:
-            OtherTraining: the storage has other numbers of it, from before it was parked.
+            OtherTraining: the epoch differs from the one stored before the trial was parked.
         """
         if difference := assignment.difference(result):
             raise OtherTraining(difference)
@@ -220,28 +234,34 @@ class Ledger:
             return self._rule.is_hopeless(assignment.number, assignment.values)
 
     def _flush(self, assignment: Assignment) -> None:
+        """Store the columns of the epochs so far."""
         if len(assignment.times_ms) > len(assignment.results):
-            return  # it tells its epochs again; the storage has more of them
+            return  # a resumed trial repeats its epochs, and the storage already has more of them
         columns = epochs_to_columns(assignment.results, assignment.times_ms)
         assignment.trial.set_user_attr(EPOCHS, columns)
         assignment.flushed = time.monotonic()
 
     def complete(self, assignment: Assignment) -> Outcome:
-        """End a trial with the value of its best epoch; what was recorded of it."""
+        """End a trial as COMPLETE with the value of its best epoch; return the outcome."""
         best = assignment.best
         assert best is not None, "a training ended without an epoch"
         value = assignment.value_of(best)
         return self._finish(assignment, TrialState.COMPLETE, assignment.outcome(), value)
 
     def prune(self, assignment: Assignment) -> Outcome:
+        """End a trial as PRUNED; return the outcome."""
         return self._finish(assignment, TrialState.PRUNED, assignment.outcome())
 
     def fail(self, assignment: Assignment, outcome: Outcome) -> tuple[TrialState, Outcome]:
         """End a trial without a result of its own.
 
+        Args:
+            assignment: the trial.
+            outcome: outcome with the cause of the failure.
+
         Returns:
-            PRUNED if it is the config's fault, so that it counts and the sampler learns from it;
-            else FAIL. And what was recorded.
+            The state and the recorded outcome. The state is PRUNED if the config is at fault, so
+            that the trial counts and the sampler learns from it; else FAIL.
         """
         with self._lock:
             bad = self._retries.is_bad_config(assignment.attempt, outcome.cause)
@@ -249,7 +269,7 @@ class Ledger:
         return state, self._finish(assignment, state, outcome)
 
     def park(self, assignment: Assignment) -> None:
-        """Put a trial back: the next `start` goes on with it."""
+        """Put a trial back into the queue; the next `start` resumes it."""
         with self._lock:
             self._flush(assignment)
             self._study._storage.set_trial_state_values(
@@ -258,14 +278,18 @@ class Ledger:
             self._asked.discard(assignment.number)
 
     def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
-        """End a trial with what the earlier trial of the same config has shown."""
+        """End a trial with a copy of the result of the earlier trial with the same config.
+
+        Returns:
+            State and outcome of the trial.
+        """
         same = assignment.same_as
         assert same is not None
         was = Outcome.of(same) or Outcome(0, 0.0)
         outcome = replace(was, seconds=0.0, same_as=same.number, usage={})
         source = Attempt.of(same)
         assert source is not None, f"trial {same.number} has an outcome but never started"
-        # the numbers are of that training: whoever trains this one again needs its seed
+        # a replay of the copied numbers needs the seed and place of the training behind them
         attempt = replace(
             assignment.attempt,
             seed=source.seed,
@@ -293,19 +317,20 @@ class Ledger:
         outcome: Outcome,
         value: float | None = None,
     ) -> Outcome:
+        """Store epochs and outcome of a trial, then its final state; remove its snapshot."""
         with self._lock:
             self._flush(assignment)
             outcome = replace(outcome, order=n_ended(self._study))
             assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
             self._remember(self._study.tell(assignment.trial, value, state=state))
         if assignment.snapshot:
-            with suppress(OSError):  # most were never parked; what is left over, tidy() removes
+            with suppress(OSError):  # most were never parked; tidy() removes the rest
                 assignment.snapshot.unlink()
         return outcome
 
 
 def _outdated(parked: Attempt, now: Attempt) -> str:
-    """Return why a parked attempt cannot go on where it is now; "" if it can, or nobody knows."""
+    """Return why a parked attempt cannot go on in this place; "" if it can or this is unknown."""
     if not parked.processor or parked.place == now.place:
         return ""
     return f"it was parked on {parked.place}, and {now.place} gives other numbers; {ANEW}"

@@ -1,4 +1,4 @@
-"""The view on a terminal while a study runs."""
+"""The live view on a terminal while a study runs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ SPARK_WIDTH = 24
 
 
 class LiveProgress:
-    """The same lines above a live view: bar, best so far, each worker's trial and curve, failures.
+    """A line per ended trial above a live view: bar, best value, running trials, failures.
 
     Args:
-        where: the last line: where the study can be watched.
+        console: console of the terminal.
+        lines: printer of the lines, which also counts trials and knows the best value.
+        where: last line of the view, on the user interfaces that show the study.
     """
 
     def __init__(self, console: Console, lines: LineProgress, where: str) -> None:
@@ -50,20 +52,23 @@ class LiveProgress:
         self._live = Live(self, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveProgress:
+        """Start the view."""
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Remove the view."""
         self._live.stop()
 
     def __rich__(self) -> Group:
+        """Return the present view."""
         lines = self._lines
         self._bar.update(self._task, completed=lines.n_finished, left=self._left())
         best = f"best {lines.objective} so far: {lines.best:.4f}" if lines.best else "no result yet"
         table = Table(box=None, padding=(0, 1), title=best)
         for heading in ("trial", "epoch", lines.objective, "curve"):
             table.add_column(heading, no_wrap=True)
-        table.add_column("parameters")  # the only one that rich may narrow, see `_cut`
+        table.add_column("parameters")  # the only column that rich may narrow, see `_cut`
         for number, assignment in sorted(self._running.copy().items()):
             values = assignment.values
             table.add_row(
@@ -78,6 +83,7 @@ class LiveProgress:
         return Group(self._bar, table, *[Text(line, "dim") for line in (*below, self._where)])
 
     def _left(self) -> str:
+        """Return the estimated time left in words; "" before the first trial ends."""
         done = self._lines.n_finished - self._already
         if done == 0:
             return ""
@@ -86,18 +92,32 @@ class LiveProgress:
         return f"about {seconds // 60:.0f}:{seconds % 60:02.0f} left"
 
     def started(self, assignment: Assignment) -> None:
+        """Add a trial to the view."""
         self._running[assignment.number] = assignment
 
     def epoch(self, assignment: Assignment, result: EpochResult) -> None:
-        """The view reads the assignment itself."""
+        """Do nothing: the view reads epochs from the assignment itself.
+
+        Args:
+            assignment: the trial.
+            result: its last epoch.
+        """
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        """Remove a trial from the view, and print its line.
+
+        Args:
+            assignment: the trial.
+            state: its state; WAITING if it was parked.
+            outcome: its outcome.
+        """
         self._running.pop(assignment.number, None)
         if outcome.cause:
             self._causes[outcome.cause] += 1
         self._lines.ended(assignment, state, outcome)
 
     def note(self, message: str) -> None:
+        """Print a message above the view."""
         self._lines.note(message)
 
 
@@ -107,7 +127,7 @@ def _cut(text: str) -> Text:
 
 
 def sparkline(values: list[float]) -> str:
-    """The newest values as block characters, scaled to their own range."""
+    """Return the newest values as block characters, scaled to their own range."""
     shown = values[-SPARK_WIDTH:]
     if not shown:
         return ""

@@ -1,4 +1,4 @@
-"""One trial: pull its epochs, report each, stop when it is hopeless, name the cause if it fails."""
+"""The run of one trial: report each epoch, stop if hopeless, name the cause of a failure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hpo.study import Outcome
 from recsys.errors import DivergedError
 from recsys.training import EpochResult
 
-TWIN_SECONDS = 0.1  # so often a trial looks whether another one has trained its config
+TWIN_SECONDS = 0.1  # interval of checks while another trial trains the same config
 
 
 class Stop(StrEnum):
-    """What the launcher wants of running trials."""
+    """The launcher's request to running trials."""
 
     NO = "go on"
     PARK = "put aside after this epoch"
@@ -29,19 +29,20 @@ class Stop(StrEnum):
 
 
 class Cancelled(Exception):
-    """The launcher wants to stop at once."""
+    """Error for a trial that the launcher stops at once."""
 
 
 class OutOfTime(Exception):
-    """The trial took longer than one may."""
+    """Error for a trial that exceeds its time limit."""
 
 
 class Objective:
-    """Runs assignments on one runner and writes what became of them into the ledger.
+    """A callable that runs a trial on a runner and records its end in the ledger.
 
     Args:
+        ledger: the study's ledger.
         on_epoch: called after each recorded epoch.
-        stop: asked at each epoch.
+        stop: returns the launcher's request; called at each epoch.
         trial_seconds: limit of one trial's training; None: no limit.
     """
 
@@ -56,13 +57,23 @@ class Objective:
         self._stop, self._trial_seconds = stop, trial_seconds
 
     def __call__(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
-        """Train; returns the state with what was recorded beside it. WAITING: it was parked."""
+        """Train; return the state (WAITING if the trial was parked) and the recorded outcome.
+
+        Args:
+            assignment: the trial.
+            runner: the runner that trains it.
+        """
         try:
             return self._run(assignment, runner)
         finally:
             self._ledger.release(assignment)
 
     def _run(self, assignment: Assignment, runner: Runner) -> tuple[TrialState, Outcome]:
+        """Train, or copy an earlier result; record the end of the trial.
+
+        Raises:
+            Exception: an error that is no failure of the trial, such as one of the storage.
+        """
         try:
             if assignment.outdated:
                 raise OtherTraining(assignment.outdated)
@@ -82,16 +93,29 @@ class Objective:
         return state, self._ledger.complete(assignment)
 
     def _claim(self, assignment: Assignment) -> None:
-        """Wait while another trial trains the same config: both would end at the same time."""
+        """Wait while another trial trains the same config: both would end at the same time.
+
+        Raises:
+            Cancelled: the launcher stops all trials at once.
+            Parked: the launcher parks all trials.
+        """
         while not assignment.violation and not self._ledger.claim(assignment):
             time.sleep(TWIN_SECONDS)
-            stop = self._stop()  # before the next claim: the other one may have been parked
+            stop = (
+                self._stop()
+            )  # checked before the next claim, since the other trial may have been parked
             if stop is Stop.ABORT:
                 raise Cancelled
             if stop is Stop.PARK:
                 raise Parked
 
     def _train(self, assignment: Assignment, runner: Runner) -> TrialState:
+        """Train until the last epoch or the pruner ends the trial; return COMPLETE or PRUNED.
+
+        Raises:
+            Cancelled: the launcher stops all trials at once.
+            OutOfTime: the trial exceeds its time limit.
+        """
         if self._stop() is Stop.ABORT:
             raise Cancelled
         if assignment.violation:
@@ -108,16 +132,21 @@ class Objective:
                 if self._is_late(assignment):
                     raise OutOfTime
                 if stop is Stop.PARK:
-                    runner.park()  # once more: the first call may have come before the training
+                    runner.park()  # again, since the first call may have come before the training
         return TrialState.COMPLETE
 
     def _is_late(self, assignment: Assignment) -> bool:
-        """Whether it may not go on; a training that has all its epochs is none the worse."""
+        """Return True if a trial is over its time limit and still lacks epochs."""
         if self._trial_seconds is None or len(assignment.results) == assignment.config.epochs:
             return False
         return assignment.seconds > self._trial_seconds
 
     def _failure(self, assignment: Assignment, error: Exception) -> Outcome:
+        """Return the outcome with the cause of a failure.
+
+        Raises:
+            Cancelled: `error` itself, if the launcher has not asked to stop.
+        """
         if self._stop() is not Stop.NO and not isinstance(error, DivergedError | OutOfTime):
             message = f"the study was stopped while this trial ran; {error}".rstrip("; ")
             return assignment.outcome("interrupted", message)

@@ -1,4 +1,4 @@
-"""What is told while a study runs: a line per trial, or JSON; hpo/live.py has the view."""
+"""Output while a study runs: a line per trial, or JSON; `hpo.execution.live_view` has the view."""
 
 from __future__ import annotations
 
@@ -23,24 +23,46 @@ STATES = {
 
 
 class Progress(Protocol):
-    """Is told what happens, by several threads at once."""
+    """The listener to the events of a running study; several threads call it at once."""
 
-    def started(self, assignment: Assignment) -> None: ...
+    def started(self, assignment: Assignment) -> None:
+        """Handle the start of a trial."""
 
-    def epoch(self, assignment: Assignment, result: EpochResult) -> None: ...
+    def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        """Handle a recorded epoch.
 
-    def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None: ...
+        Args:
+            assignment: the trial.
+            result: its last epoch.
+        """
 
-    def note(self, message: str) -> None: ...
+    def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        """Handle the end of a trial.
+
+        Args:
+            assignment: the trial.
+            state: its state; WAITING if it was parked.
+            outcome: its outcome.
+        """
+
+    def note(self, message: str) -> None:
+        """Handle a message for people."""
 
 
 class LineProgress:
-    """One line when a trial ends: for logs, pipes and CI.
+    """Output of one line when a trial ends, for logs, pipes and CI.
 
     Args:
-        n_finished: trials finished before this run.
+        console: console for the lines.
+        n_trials: number of trials asked for.
+        n_finished: number of trials finished before this run.
         best: highest value before this run.
-        objective: what the values are.
+        objective: the study's objective.
+
+    Attributes:
+        n_finished: number of trials finished so far.
+        best: highest value so far.
+        objective: the study's objective.
     """
 
     def __init__(
@@ -56,14 +78,26 @@ class LineProgress:
         self.n_finished, self.best, self.objective = n_finished, best, objective
 
     def started(self, assignment: Assignment) -> None:
-        """Nothing to say until the trial ends."""
+        """Do nothing: the trial's line comes at its end."""
 
     def epoch(self, assignment: Assignment, result: EpochResult) -> None:
-        """Too much for a log."""
+        """Do nothing: a line per epoch is too much for a log.
+
+        Args:
+            assignment: the trial.
+            result: its last epoch.
+        """
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        """Print the line of a trial.
+
+        Args:
+            assignment: the trial.
+            state: its state; WAITING if it was parked.
+            outcome: its outcome.
+        """
         with self._lock:
-            # a log gets one line a trial; a terminal would break it in the middle of a word
+            # a log gets one line per trial; on a terminal rich wraps it between words
             self._console.print(
                 self.line(assignment, state, outcome),
                 highlight=False,
@@ -72,7 +106,16 @@ class LineProgress:
             )
 
     def line(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> str:
-        """`[ 7/50] trial 6 complete recall_at_10 0.1871 (best) at epoch 22 of 32, 4.1 s, dim=..`"""
+        """Return the line of an ended trial, and count it.
+
+        For example `[ 7/50] trial 6 complete recall_at_10 0.1871 (best) at epoch 22 of 32, 4.1 s,
+        dim=64`.
+
+        Args:
+            assignment: the trial.
+            state: its state; WAITING if it was parked.
+            outcome: its outcome.
+        """
         value = max(assignment.values, default=0.0)
         better = state is TrialState.COMPLETE and value > self.best
         self.n_finished += state in FINISHED
@@ -93,47 +136,71 @@ class LineProgress:
 
     @property
     def n_trials(self) -> int:
+        """Return the number of trials asked for."""
         return self._n_trials
 
     def note(self, message: str) -> None:
+        """Print a message."""
         with self._lock:
             self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 class JsonProgress:
-    """One JSON object a line, for programs: {"event": "started" | "epoch" | "ended" | "note", ...}.
+    """Output of one JSON object per line, for programs.
+
+    The key "event" is "started", "epoch", "ended" or "note", or another one given to `say`.
 
     Args:
-        out: flushed after each line.
+        out: stream of the events, flushed after each line.
     """
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._lock = out, threading.Lock()
 
     def say(self, event: str, **values: Any) -> None:
-        """Write one event."""
+        """Write one event.
+
+        Args:
+            event: name of the event.
+            values: further keys of the object.
+        """
         line = json.dumps({"event": event, **values}, allow_nan=False)
         with self._lock:
             print(line, file=self._out, flush=True)
 
     def started(self, assignment: Assignment) -> None:
+        """Write the event of a trial's start."""
         self.say("started", trial=assignment.number, params=assignment.trial.params)
 
     def epoch(self, assignment: Assignment, result: EpochResult) -> None:
+        """Write the event of an epoch.
+
+        Args:
+            assignment: the trial.
+            result: its last epoch.
+        """
         metrics = result.metrics.as_dict()
         self.say("epoch", trial=assignment.number, epoch=result.epoch, seconds=result.seconds,
                  train_loss=result.train_loss, **metrics)  # fmt: skip
 
     def ended(self, assignment: Assignment, state: TrialState, outcome: Outcome) -> None:
+        """Write the event of a trial's end.
+
+        Args:
+            assignment: the trial.
+            state: its state; WAITING if it was parked.
+            outcome: its outcome.
+        """
         same = assignment.same_as
         value = same.value if same else max(assignment.values, default=None)
         self.say("ended", trial=assignment.number, state=STATES[state],
                  **{assignment.objective: value}, **outcome.as_dict())  # fmt: skip
 
     def note(self, message: str) -> None:
+        """Write a message as an event."""
         self.say("note", message=message)
 
 
 def shown_params(assignment: Assignment) -> str:
-    """Its parameters on one line."""
+    """Return a trial's parameters on one line."""
     return " ".join(f"{name}={value:.4g}" for name, value in assignment.trial.params.items())

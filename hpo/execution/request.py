@@ -1,4 +1,4 @@
-"""Where the launcher writes for people and programs: it may break, the study may not."""
+"""The request to the launcher, and its output streams, which may break without harm to a study."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hpo.config import Locations, StudyConfig
 
 
 def steadfast(stream: TextIO) -> TextIO:
-    """The stream, given up when it breaks: `| head` has read enough, a disk is full.
+    """Wrap a stream so that its break (a pipe closed by `| head`, a full disk) is no error.
 
-    What comes after that is lost; stderr says so once. Letters that its encoding lacks are escaped.
-    **Thread-safe**, since slots tell of their trials from threads of their own.
+    Output after the break is lost; one line on stderr says so. Characters missing in the stream's
+    encoding are escaped. **Thread-safe**, since each slot reports its trials from its own thread.
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a study may be called ñandú
@@ -27,21 +27,27 @@ def steadfast(stream: TextIO) -> TextIO:
 
 
 class _Output(io.TextIOBase):
+    """A text stream that drops all output after the first error."""
+
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._lock = stream, threading.Lock()
         self._lost = False
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
+        """Return the encoding of the stream."""
         return self._stream.encoding
 
     def isatty(self) -> bool:
+        """Return True if the stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
+        """Return the file descriptor of the stream."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
+        """Write the text, or drop it after a break; return its length."""
         with self._lock:
             if not self._lost:
                 try:
@@ -51,6 +57,7 @@ class _Output(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        """Flush the stream unless it is broken."""
         with self._lock:
             if not self._lost:
                 try:
@@ -59,8 +66,9 @@ class _Output(io.TextIOBase):
                     self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
+        """Drop all further output, and say so on stderr."""
         self._lost = True
-        # the stream still holds text, which it would try to write again at the end
+        # redirect the descriptor: the stream still holds text and would write it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         if self._stream is not sys.stderr:
             print(f"the output broke ({error.strerror}); the study goes on", file=sys.stderr)
@@ -68,18 +76,21 @@ class _Output(io.TextIOBase):
 
 @dataclass(frozen=True)
 class Request:
-    """What one call of hpo.run asks for.
+    """The request of one call of hpo.run.
 
     Attributes:
-        file_stem: of the study file; the default study name is `<file_stem>-<data>`.
+        config: the study's config.
+        file_stem: stem of the study file; the default study name is `<file_stem>-<data>`.
+        locations: the addresses of the study and its MLflow mirror.
+        runner: the kind of runner.
         devices: torch device name of each worker.
-        tracking: whether MLflow is kept up beside the study.
-        report: whether the report is written at the end.
-        promote: whether the winner is registered at the end.
-        accept_changes: whether a study goes on with other data or another space.
-        json: events on stdout, all that is for people on stderr.
-        warm_start_from: a study whose best configs are tried first; None: no such study.
-        again: the command that was called, to paste.
+        tracking: True to mirror the study into MLflow while it runs.
+        report: True to write the report at the end.
+        promote: True to register the winner at the end.
+        accept_changes: True to continue a study with other data, split, seed, space or constraints.
+        json: True for events on stdout and messages for people on stderr.
+        warm_start_from: name of a study with configs to try first; None: no such study.
+        again: the command line of the call, for the user to paste.
     """
 
     config: StudyConfig
@@ -98,14 +109,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Speech:
-    """Where the launcher speaks: to people, and to programs (one JSON object a line)."""
+    """The output of the launcher.
+
+    Attributes:
+        people: console for messages to people.
+        programs: stream for events, one JSON object per line.
+    """
 
     people: Console
     programs: TextIO
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """On stdout; to people on stderr where stdout is for programs."""
+        """Return the output on stdout; with `request.json` messages for people go to stderr."""
         programs = steadfast(sys.stdout)
         people = steadfast(sys.stderr) if request.json else programs
         return cls(Console(file=people, highlight=False, markup=False, soft_wrap=True), programs)

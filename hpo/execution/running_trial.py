@@ -1,4 +1,4 @@
-"""A trial while it runs."""
+"""The state of a running trial, and the end of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from recsys.training import EpochResult
 
 @dataclass(frozen=True)
 class Ended:
-    """Why the scheduler stopped: "complete", "timeout", "interrupted" or "terminated"."""
+    """The end of a scheduler's run.
+
+    Attributes:
+        reason: "complete", "timeout", "interrupted" or "terminated".
+        n_finished: number of finished trials of the study.
+    """
 
     reason: str
     n_finished: int
@@ -29,22 +34,28 @@ ANEW = "its configuration starts again as a new attempt"
 
 @dataclass
 class Assignment:
-    """A trial that runs: what to train, and what it has shown so far.
+    """A running trial: its task, and its results so far.
 
     Attributes:
-        objective: what the study maximizes.
-        times_ms: when each epoch ended first; longer than `results` while a parked trial tells its
-            earlier epochs again.
-        reported: epochs that the storage has.
-        stored: the columns of these, see `hpo.study.records.epochs_to_columns`; {} if it starts
-            anew.
-        outdated: why a parked trial cannot go on here; "" if it can.
-        notice: a line for people when it starts; "" if there is nothing to say.
-        same_as: a finished trial of the same config, which is told again instead of trained.
-        snapshot: file in which it is put aside when it is parked.
-        started, cpu_started: `time.monotonic()`, `time.process_time()`.
-        violation: the constraints that its config breaks, so that it is not trained; "" if none.
-        overdue: whether it was killed for its time limit.
+        trial: Optuna's trial.
+        config: the config to train.
+        attempt: the attempt of this trial.
+        objective: metric that the study maximizes.
+        results: the epochs so far.
+        times_ms: first end of each epoch, in milliseconds since 1970; longer than `results` while a
+            resumed trial repeats its stored epochs.
+        reported: numbers of the epochs that the storage has.
+        stored: columns of the stored epochs, see `hpo.study.records.epochs_to_columns`; {} if the
+            trial was never parked.
+        outdated: reason why a parked trial cannot go on here; "" if it can.
+        notice: a line for people when the trial starts; "" for none.
+        same_as: a finished trial with the same config, if its result is copied instead of training.
+        snapshot: file for the state of the training if it is parked; None: write none.
+        violation: the constraints that the config breaks, so that it is not trained; "" if none.
+        overdue: True if the trial was killed for its time limit.
+        started: `time.monotonic()` at the start.
+        cpu_started: `time.process_time()` at the start.
+        flushed: `time.monotonic()` when the columns were last stored.
     """
 
     trial: Trial
@@ -67,29 +78,30 @@ class Assignment:
 
     @property
     def number(self) -> int:
+        """Return the number of the trial."""
         return self.trial.number
 
     @property
     def best(self) -> EpochResult | None:
-        """The epoch with the best objective, the first of equals; None before the first."""
+        """Return the epoch with the best objective, of equals the first; None before any epoch."""
         return max(self.results, key=self.value_of, default=None)
 
     @property
     def values(self) -> list[float]:
-        """The objective of each epoch."""
+        """Return the objective of each epoch."""
         return [self.value_of(result) for result in self.results.copy()]
 
     def value_of(self, result: EpochResult) -> float:
-        """The objective of one epoch."""
+        """Return the objective of one epoch."""
         return result.metrics.value(self.objective)
 
     @property
     def seconds(self) -> float:
-        """Wall time of its epochs."""
+        """Return the wall time of all epochs."""
         return sum(result.seconds for result in self.results)
 
     def difference(self, result: EpochResult) -> str:
-        """Return how the next epoch differs from what is stored of it; "" if it does not."""
+        """Return the difference between the next epoch and its stored values; "" if none."""
         place = len(self.results)
         for name, (now,) in epochs_to_columns([result], [0]).items():
             column = self.stored.get(name, ())
@@ -101,6 +113,13 @@ class Assignment:
         return ""
 
     def outcome(self, cause: Cause | None = None, message: str = "", trace: str = "") -> Outcome:
+        """Return the outcome of the trial as of now.
+
+        Args:
+            cause: cause of a failure; None: "infeasible" if the trial has a violation, else none.
+            message: one sentence on the cause.
+            trace: traceback of an error.
+        """
         if self.violation and not cause:
             cause, message = "infeasible", self.violation
         best_epoch = self.best.epoch if self.best else 0

@@ -1,4 +1,4 @@
-"""Slots, the exact budget, retries and the clean stop."""
+"""The scheduler of a study's trials: slots, exact number of trials, retries and clean stop."""
 
 from __future__ import annotations
 
@@ -22,18 +22,24 @@ from hpo.execution.running_trial import Assignment, Ended
 from hpo.runners import Runner
 from hpo.study import Hold, Outcome, storage_failure, storage_failures
 
-PARK_SECONDS = 5.0  # after SIGTERM; containers are killed after ten
+PARK_SECONDS = 5.0  # for parking after SIGTERM; containers are killed after ten
 
 
 class Parkable(Protocol):
-    """What can be asked to end in order."""
+    """An object that can park its running trials."""
 
-    def park(self, reason: str, seconds: float = ...) -> None: ...
+    def park(self, reason: str, seconds: float = ...) -> None:
+        """Park the running trials, see `Scheduler.park`.
+
+        Args:
+            reason: reason to stop.
+            seconds: time until the trials are stopped at once.
+        """
 
 
 @contextmanager
 def stop_signals(study: Parkable) -> Iterator[None]:
-    """Both signals park `study` while the block runs; only in the main thread."""
+    """Park `study` on SIGINT and SIGTERM while the block runs; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -55,29 +61,33 @@ def stop_signals(study: Parkable) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # of reasons to stop
+STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # reasons to stop, weakest first
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
-LOCK_SECONDS = 5.0
-SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # a server that restarts takes some
+LOCK_SECONDS = 5.0  # interval of checks of the lock
+SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # time for a server to restart
 FOR_EVER = Hold()
-POLL_SECONDS = 0.2  # so long may Ctrl-C wait on Windows, where join() cannot be interrupted
+POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where join() cannot be interrupted
 
 
 class Scheduler:
-    """Runs trials on all runners until the study has `n_trials` finished ones.
+    """A scheduler that runs trials on all runners until the study has `n_trials` finished ones.
 
-    A trial starts only while finished + running < n_trials, so the number is exact whatever
-    fails. The time limit and the first Ctrl-C or SIGTERM park the running trials after their epoch:
-    WAITING, to go on from there when the study is continued. A second signal stops them at once,
-    and so does SIGTERM after a few seconds: FAIL ("interrupted"), to start again when the study is
-    continued.
+    A trial starts only while finished + running < n_trials, so the number is exact despite any
+    failures. The time limit and the first Ctrl-C or SIGTERM park the running trials after their
+    epoch: they become WAITING and resume there when the study is continued. A second signal, or a
+    few seconds after SIGTERM, stops the trials at once: they become FAIL ("interrupted") and start
+    again when the study is continued.
 
     Args:
+        ledger: the study's ledger.
+        runners: a runner for each slot.
+        progress: listener to the events.
+        n_trials: number of trials to finish.
         timeout: seconds after which no new trial starts and running ones are parked. None: no
             limit.
-        trial_seconds: of training after which a trial ends as bad; starting a worker and setting
-            up do not count. None: no limit.
-        hold: of the study's lock. It is asked every few seconds and before each trial.
+        trial_seconds: seconds of training after which a trial ends as bad; the start of a worker
+            and the set-up do not count. None: no limit.
+        hold: the study's lock, checked every few seconds and before each trial.
     """
 
     def __init__(
@@ -103,11 +113,11 @@ class Scheduler:
         self._hold, self._lock_checked = hold, time.monotonic()
 
     def run(self) -> Ended:
-        """Block until the study is done or stopped; nothing stays RUNNING.
+        """Block until the study is done or stopped; no trial stays RUNNING.
 
         Raises:
-            StudyStopped: trials keep failing in a way that more of them would not mend, the
-                storage fails, the study is deleted, or it is no longer this launcher's.
+            StudyStopped: too many trials failed, see `Failures`, the storage failed, the study was
+                deleted, or this launcher lost the study's lock.
         """
         deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
         objective = Objective(
@@ -137,22 +147,27 @@ class Scheduler:
         return Ended("complete" if done else self._reason or "complete", n_finished)
 
     def _settle(self) -> None:
-        """Leave nothing RUNNING if the storage answers again within some seconds."""
+        """Mark this launcher's RUNNING trials as FAIL if the storage answers within some seconds.
+
+        Raises:
+            Exception: an error that is not the storage's.
+        """
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             try:
                 self._ledger.fail_running(owned=self._hold.problem() is None)
                 return
             except UpdateFinishedTrialError:
-                continue  # another launcher, or a person, ended one between look and word
+                continue  # another process ended a trial between the read and the write
             except Exception as error:
                 if storage_failure(error) is None:
                     raise
                 if time.monotonic() > deadline:
-                    return  # the failure itself is told; the next run recovers the trials
+                    return  # run() raises the failure; the next run recovers the trials
             time.sleep(SETTLE_POLL_SECONDS)
 
     def _look_at_clock(self, deadline: float) -> None:
+        """Check all time limits and the lock, and act on them."""
         now = time.monotonic()
         if now > deadline and self._stop_mode is Stop.NO and self._error is None:
             self.park("timeout")
@@ -164,13 +179,14 @@ class Scheduler:
         if self._trial_seconds is None:
             return
         for runner, assignment in list(self._live.items()):
-            # most end by themselves, after an epoch; this one has an epoch that does not end
+            # most trials end by themselves after an epoch; kill the ones in an endless epoch
             began = runner.began
             if began is not None and now > began + self._trial_seconds + GRACE_SECONDS:
                 assignment.overdue = True
                 runner.kill()
 
     def _slot(self, objective: Objective, runner: Runner) -> None:
+        """Run trials on one runner until there are none left; the target of a slot's thread."""
         try:
             while (assignment := self._next(runner)) is not None:
                 try:
@@ -184,7 +200,7 @@ class Scheduler:
             self.abort("failed")
 
     def _next(self, runner: Runner) -> Assignment | None:
-        """The next trial; waits while the running ones might fill the budget."""
+        """Return the next trial, None if there is none; wait while running trials may suffice."""
         with self._changed:
             while self._reason is None and self._error is None:
                 n_finished = self._ledger.n_finished()
@@ -204,6 +220,7 @@ class Scheduler:
             return None
 
     def _run(self, objective: Objective, assignment: Assignment, runner: Runner) -> None:
+        """Run one trial, report its end, and handle a failure."""
         self._live[runner] = assignment
         try:
             state, outcome = objective(assignment, runner)
@@ -221,18 +238,19 @@ class Scheduler:
     def _after_failure(
         self, assignment: Assignment, state: TrialState, outcome: Outcome, runner: Runner
     ) -> None:
+        """Queue a lost trial again, and count the failure."""
         is_lost = state is TrialState.FAIL and outcome.cause in RETRIED
         if is_lost:
             self._ledger.requeue()
-        if outcome.cause not in ("interrupted", "infeasible"):  # nobody's fault; a rule's
+        if outcome.cause not in ("interrupted", "infeasible"):  # neither is a failure
             self._failures.add(assignment.number, outcome, runner if is_lost else None)
 
     def _check_lock(self) -> None:
-        """Stop if another launcher may own the study by now, or nobody can find it any more."""
+        """Stop if another launcher may own the study now, or its storage file is gone."""
         if self._error is not None or (problem := self._hold.problem()) is None:
             return
         with self._changed:
-            if self._error is not None:  # two threads ask; parking twice would be aborting
+            if self._error is not None:  # another thread was first, and a second park() would abort
                 return
             self._error = StudyStopped(
                 f"stopped: the study is no longer this launcher's ({problem}); "
@@ -241,10 +259,10 @@ class Scheduler:
         self.park("failed", PARK_SECONDS)
 
     def _stop(self, reason: str) -> None:
-        """Start no more trials. A stronger reason takes the place of a weaker one."""
+        """Start no more trials; a stronger reason replaces a weaker one."""
         if self._reason is None or STRENGTH.index(reason) > STRENGTH.index(self._reason):
             self._reason = reason
-        if self._changed.acquire(blocking=False):  # a slot that holds it looks at _reason next
+        if self._changed.acquire(blocking=False):  # a slot that holds it checks _reason next
             self._changed.notify_all()
             self._changed.release()
 
@@ -256,13 +274,13 @@ class Scheduler:
             runner.kill()
 
     def park(self, reason: str, seconds: float = math.inf) -> None:
-        """Put the running trials aside, each after its epoch; the second call stops them at once.
+        """Park the running trials, each after its epoch; a second call stops them at once.
 
-        The time limit does not count as a call: nobody has pressed Ctrl-C yet.
+        A call for the time limit does not count as the first one, since no signal has come yet.
 
         Args:
             reason: "timeout", or a stronger one, see `STRENGTH`.
-            seconds: after which they are stopped at once.
+            seconds: time until the trials are stopped at once.
         """
         if self._stop_mode is not Stop.NO and self._reason != "timeout":
             self.abort(reason)

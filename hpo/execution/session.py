@@ -1,4 +1,4 @@
-"""The trials of a study that is open: workers, progress, and MLflow beside."""
+"""The run of an open study's trials, with workers, progress and the MLflow mirror."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ class OpenStudy:
     """A study that this process owns.
 
     Attributes:
-        config: of this call; the study's own is in its record.
-        holdout: what its trials train on and are asked.
-        hold: of its lock.
+        study: Optuna's study.
+        record: the study's record.
+        config: config of this call; the study's own config is in its record.
+        holdout: training and validation data of the trials.
+        ledger: the study's ledger.
+        hold: the study's lock.
     """
 
     study: Study
@@ -53,7 +56,19 @@ class OpenStudy:
 def run_trials(
     request: Request, opened: OpenStudy, speech: Speech
 ) -> tuple[Ended, SyncReport | TrackingError | None]:
-    """Run trials with MLflow beside; what came of that at the end, None without tracking."""
+    """Run trials while a thread mirrors them into MLflow.
+
+    Args:
+        request: the call of hpo.run.
+        opened: the study.
+        speech: output for messages and events.
+
+    Returns:
+        The end of the run, and the result of the last sync into MLflow; None without tracking.
+
+    Raises:
+        StudyStopped: as `Scheduler.run`.
+    """
     mirror = None
     if request.tracking:
         from hpo.tracking import MirrorThread
@@ -85,6 +100,7 @@ def run_trials(
 
 
 def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
+    """Return the progress for this output: JSON, lines, or the live view, closed by `stack`."""
     if request.json:
         return JsonProgress(speech.programs)
     ledger, best, config = opened.ledger, opened.ledger.best(), opened.config
@@ -99,7 +115,15 @@ def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitSt
 
 
 def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
-    """Bring MLflow up to a study that is complete already: new tags, or an outage at its end."""
+    """Sync a complete study to MLflow, since tags may be new or MLflow was out of reach at its end.
+
+    Args:
+        request: the call of hpo.run.
+        name: name of the study.
+
+    Returns:
+        The result of the sync; None without tracking.
+    """
     if not request.tracking:
         return None
     from hpo.tracking import MirrorThread
@@ -113,7 +137,13 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
 def make_runners(
     request: Request, holdout: Holdout, record: StudyRecord
 ) -> Iterator[Sequence[Runner]]:
-    """The slots, and the file that worker processes read; both go when the block ends."""
+    """Make a runner for each slot and the data file for worker processes; remove both at the end.
+
+    Args:
+        request: the call of hpo.run.
+        holdout: data for the trials.
+        record: the study's record.
+    """
     objective = record.config.objective
     if request.runner == "inline":
         yield [InlineRunner(holdout, objective, torch.device(request.devices[0]))]

@@ -1,4 +1,4 @@
-"""The words around a study: what starts, what came out, what to do next."""
+"""Text before and after the trials of a study: heading, result tables and next commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 
 
 def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Locations) -> str:
-    """Which data, which features if any, and how far the study is; a line each."""
+    """Return the lines on data, features, the study's progress and its accepted changes.
+
+    Args:
+        record: the study's record.
+        n_trials: number of trials asked for.
+        n_finished: number of finished trials.
+        locations: the addresses of the study and its mirror.
+    """
     counts = record.counts
     state = f"continues after {n_finished} of " if n_finished else ""
     return (
@@ -37,6 +44,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
 
 
 def _changes(record: StudyRecord) -> str:
+    """Return a line on each accepted change."""
     return "".join(
         f"\nchanged before trial {note['trial']}: {'; '.join(note['what'])}"
         for note in record.changes
@@ -44,18 +52,19 @@ def _changes(record: StudyRecord) -> str:
 
 
 def _features(record: StudyRecord) -> str:
+    """Return a line on the features of items and users, if there are any."""
     data = record.config.data
     sides = (("items", data.item_features), ("users", data.user_features))
     return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
 
 
 def result_tables(study: Study, record: StudyRecord, console: Console) -> list[Table]:
-    """Return the final table with all hyperparameters; they go below it where it is too narrow.
+    """Return the final table with all hyperparameters, or with them below if it is too wide.
 
     Args:
-        study: with trials.
-        record: of the study.
-        console: where the tables are printed; its width decides.
+        study: the study.
+        record: the study's record.
+        console: the console of the output, which sets the width.
     """
     whole = trial_table(study, record, tuple(record.config.space))
     unlimited = console.options.update(max_width=UNLIMITED)
@@ -68,9 +77,9 @@ def trial_table(study: Study, record: StudyRecord, names: Sequence[str] = ()) ->
     """Return the best trials, trial 0 (the defaults) and the baselines, on validation.
 
     Args:
-        study: with trials.
-        record: of the study.
-        names: hyperparameters that get a column.
+        study: the study.
+        record: the study's record.
+        names: hyperparameters to show in columns.
     """
     objective = record.config.objective
     result = Table(title=f"study {study.study_name}: {objective} on validation")
@@ -91,7 +100,7 @@ def trial_table(study: Study, record: StudyRecord, names: Sequence[str] = ()) ->
 def _shown_trials(
     study: Study, record: StudyRecord
 ) -> tuple[list[FrozenTrial], FrozenTrial | None]:
-    """Return the best trials, then the default configuration unless it is one of them."""
+    """Return the best trials, and the trial of the defaults unless it is one of them."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
     best, space = ranked[:SHOWN_TRIALS], SearchSpace(record.config)
@@ -100,7 +109,7 @@ def _shown_trials(
 
 
 def _parameters(study: Study, record: StudyRecord) -> Table:
-    """Return each shown trial with its hyperparameters, broken between them only."""
+    """Return each shown trial with its hyperparameters; lines break only between parameters."""
     result = Table.grid(padding=(0, 2, 0, 0))
     result.add_column(no_wrap=True)
     result.add_column()
@@ -112,13 +121,20 @@ def _parameters(study: Study, record: StudyRecord) -> Table:
 
 
 def where(study: Study, locations: Locations, *, tracking: bool) -> str:
-    """Where the study can be watched, once hpo.dashboard runs."""
+    """Return a line on the command and the pages that show the study.
+
+    Args:
+        study: the study.
+        locations: the addresses of the study and its mirror.
+        tracking: True if the study is mirrored into MLflow.
+    """
     pages = [f"{locations.dashboard_url}{dashboard_path(study._study_id)}"]
     pages += [experiments_address(mlflow_base(locations))] if tracking else []
     return f"{command('dashboard', study.study_name, locations)}  shows it at {' and '.join(pages)}"
 
 
 def _row(trial: FrozenTrial, names: Sequence[str], mark: str = "") -> list[str]:
+    """Return the cells of a trial's row."""
     outcome = Outcome.of(trial)
     epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
     params = [f"{trial.params[name]:.4g}" if name in trial.params else "" for name in names]
@@ -126,6 +142,7 @@ def _row(trial: FrozenTrial, names: Sequence[str], mark: str = "") -> list[str]:
 
 
 def _value(trial: FrozenTrial) -> float:
+    """Return the trial's value; minus infinity if there is none."""
     return trial.value if trial.value is not None else float("-inf")
 
 
@@ -140,17 +157,17 @@ def ending(
     data: str = "",
     page: str | None = None,
 ) -> str:
-    """Tell how it ended, what failed, and the exact next commands.
+    """Return the lines on the end of a run, its failures, and the exact next commands.
 
     Args:
-        study: that ended.
-        ended: why, and with how many trials.
-        n_trials: that were asked for.
-        locations: where the study and its mirror live.
-        tracking: what is missing in MLflow; None: nothing.
-        again: the command that goes on with the study.
-        data: where its data is, if not where the study says; "": there.
-        page: its trials in the MLflow UI; None: not known.
+        study: the study.
+        ended: the end of the run.
+        n_trials: number of trials asked for.
+        locations: the addresses of the study and its mirror.
+        tracking: error of the MLflow mirror; None if MLflow is complete.
+        again: the command that continues the study.
+        data: source of the data if it differs from the study's record; else "".
+        page: address of the study's trials in the MLflow UI; None: unknown.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -176,13 +193,14 @@ def ending(
 
 
 def _finished(n: int, n_trials: int) -> str:
+    """Return the number of finished trials and of those asked for, in words."""
     if n > n_trials:
         return f"{count(n, 'trial')} finished, {n_trials} were asked for"
     return f"{n} of {count(n_trials, 'trial')} finished"
 
 
 def _causes(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Why trials have no result of their own, a line for each cause."""
+    """Return a line for each cause of trials without a result of their own."""
     told = [(trial.state, outcome) for trial in trials if (outcome := Outcome.of(trial))]
     causes = Counter((state, outcome.cause) for state, outcome in told if outcome.cause)
     lines: list[str] = []
@@ -191,7 +209,7 @@ def _causes(trials: Sequence[FrozenTrial]) -> list[str]:
             last = next(o.message for _, o in reversed(told) if o.cause == cause)
             lines.insert(0, f"  {n} infeasible, not trained, for instance: {last}")
         else:
-            # what is PRUNED counts: the sampler learns from it
+            # a PRUNED trial is no failure: it counts, and the sampler learns from it
             word = "pruned" if state is TrialState.PRUNED else "failed"
             lines.append(f"  {word} {n} x {cause}")
     return lines

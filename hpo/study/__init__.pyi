@@ -1,3 +1,4 @@
+from .adjusted_config import adjust_to_data as adjust_to_data
 from .artifacts import (
     REPORT as REPORT,
     KeptFile as KeptFile,
@@ -50,7 +51,6 @@ from .records import (
     milliseconds as milliseconds,
 )
 from .replayer import replay as replay, save_model as save_model, trial_to_replay as trial_to_replay
-from .settling import settled as settled
 from .storage import (
     beside as beside,
     existing_storage as existing_storage,

@@ -1,12 +1,12 @@
-"""Files that a study keeps: its report and the model of its best trial, as Optuna's artifacts.
+"""A study's artifacts in Optuna's form: its report and the model of its best trial.
 
-They are files named by id in one folder beside the storage, and an attribute of the study for each:
-optuna-dashboard lists those, `hpo.sync` copies the files into MLflow. A finished trial takes no
-attribute any more, so those of its model are the study's too, under the names by which
-optuna-dashboard shows them on the trial's own page.
+An artifact is a file in one folder beside the storage, named by its id, and an attribute of the
+study. optuna-dashboard lists the attributes, `hpo.sync` copies the files into MLflow. Optuna adds
+no attribute to a finished trial, so the attributes of a model belong to the study too; their names
+make optuna-dashboard show them on the trial's own page.
 
-`optuna.artifacts.upload_artifact` writes the attribute first, so that a kill leaves one without a
-file. Here the file comes first, and what has no attribute goes with the next call of `keep`.
+`optuna.artifacts.upload_artifact` writes the attribute first, so a kill leaves an attribute without
+a file. This module writes the file first; the next call of `keep` removes files without attribute.
 """
 
 from __future__ import annotations
@@ -32,14 +32,21 @@ from hpo.study.records import StudyRecord
 from hpo.study.storage import beside, existing_storage
 from recsys.artifacts import sha256
 
-FOLDER = "optuna-artifacts"  # `artifacts` is MLflow's
+FOLDER = "optuna-artifacts"  # the name `artifacts` is taken by MLflow
 REPORT = "report"  # folder of the report's files in MLflow
-OF_STUDY, OF_TRIAL = "artifacts", "dashboard:artifacts"  # how the attributes' names begin
+OF_STUDY, OF_TRIAL = "artifacts", "dashboard:artifacts"  # prefixes of the attributes' names
 UNKNOWN_TYPE = "application/octet-stream"
 
 
 class KeptFile(NamedTuple):
-    """One artifact. `trial`: number of the trial whose model it is part of; None: the report's."""
+    """One artifact of a study.
+
+    Attributes:
+        name: name of the file.
+        artifact_id: Optuna's id, which is also the file's name in the folder of artifacts.
+        sha256: hash of the content.
+        trial: number of the trial if the file is part of its model; None: part of the report.
+    """
 
     name: str
     artifact_id: str
@@ -48,40 +55,49 @@ class KeptFile(NamedTuple):
 
     @property
     def folder(self) -> str | None:
-        """Where it lies in its run in MLflow; None: at the top."""
+        """Return the folder of the file in its MLflow run; None: the top."""
         return REPORT if self.trial is None else None
 
     @property
     def path(self) -> str:
-        """Its place in its run, with the folder."""
+        """Return the path of the file in its MLflow run."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @classmethod
     def of(cls, uid: str, trial: int | None, path: Path) -> KeptFile:
-        """A file to be kept of a study. The same name of the same trial has the same id for good.
+        """Describe a file that is to become an artifact of a study.
 
-        So a newer file takes an older one's place. The other way, to empty the attribute (Optuna's
-        storages remove none), makes `optuna.artifacts.get_all_artifact_meta` fail.
+        The id depends only on study, trial and file name, so a newer file replaces an older one.
+        The alternative, a new id and an emptied attribute for the old one (Optuna's storages
+        cannot remove attributes), makes `optuna.artifacts.get_all_artifact_meta` fail.
+
+        Args:
+            uid: uid of the study, see `StudyRecord`.
+            trial: number of the trial if the file is part of its model; None: part of the report.
+            path: the file.
         """
         place = hashlib.sha256(f"{trial}/{path.name}".encode()).hexdigest()[:16]
         return cls(path.name, f"{uid}-{place}", sha256(path), trial)
 
 
 def artifact_folder(storage: str) -> Path:
-    """Where the artifacts of a storage's studies lie."""
+    """Return the folder with the artifacts of all studies of a storage."""
     return beside(storage) / FOLDER
 
 
 def artifact_store(storage: str) -> FileSystemArtifactStore:
-    """The same for Optuna and optuna-dashboard."""
+    """Return the artifact folder in the form that Optuna and optuna-dashboard take."""
     return FileSystemArtifactStore(artifact_folder(storage))
 
 
 def kept_files(study: Study, uid: str) -> dict[int | None, list[KeptFile]]:
-    """Trial number (None: the study itself) to its artifacts, by name; people's own left out.
+    """Return the artifacts by trial number (None: the report), each list sorted by file name.
+
+    Artifacts that users uploaded themselves are left out.
 
     Args:
-        uid: of the study, see `StudyRecord`.
+        study: the study.
+        uid: uid of the study, see `StudyRecord`.
     """
     found = defaultdict(list)
     for file in sorted(_by_key(study, uid).values(), key=lambda file: file.name):
@@ -96,13 +112,15 @@ def keep(
     trial: int,
     save: Callable[[Path], None] | None,
 ) -> None:
-    """Make these the study's artifacts, and no others. May be killed at any point and called again.
+    """Replace the study's artifacts by these; a killed call is completed by the next one.
 
     Args:
-        report: file name to content.
+        storage: URL of the Optuna storage.
+        study_name: name of the study.
+        report: content of each file of the report, by file name.
         trial: number of the best trial.
-        save: writes its model into a folder; None: there is none to keep. One that an earlier call
-            kept of this very trial then stays.
+        save: writes the best trial's model into a folder; None: write no model, but keep the one
+            that an earlier call wrote for the same trial.
 
     Raises:
         StudyError: there is no such study, or storage or folder cannot be written.
@@ -111,7 +129,7 @@ def keep(
     folder = artifact_folder(storage)
     try:
         study = load_study(existing_storage(storage), study_name)
-        # The lock of those who read artifacts: a sync is short, so nobody need be told.
+        # Readers of artifacts (sync) hold the same lock, only briefly: wait without a message.
         with exclusive(storage, study_name, role="sync", on_wait=lambda _: None):
             folder.mkdir(parents=True, exist_ok=True)
             _keep(study, folder, report, trial, save)
@@ -126,9 +144,10 @@ def _keep(
     trial: int,
     save: Callable[[Path], None] | None,
 ) -> None:
+    """Write all files and attributes, then remove the artifacts that are no longer wanted."""
     uid = StudyRecord.of(study).uid
     draft = folder / f".{uid}"
-    shutil.rmtree(draft, ignore_errors=True)  # of a call that was killed
+    shutil.rmtree(draft, ignore_errors=True)  # left by a killed call
     written = set()
     for path, file in _drafted(draft, uid, report, trial, save):
         _place(path, folder / file.artifact_id)
@@ -152,7 +171,7 @@ def _drafted(
     trial: int,
     save: Callable[[Path], None] | None,
 ) -> Iterator[tuple[Path, KeptFile]]:
-    """All files, written where nobody looks but on the file system where they will be."""
+    """Write all files into a hidden folder on the target's file system; yield each one's path."""
     model = draft / "model"
     model.mkdir(parents=True)
     for name, content in report.items():
@@ -166,7 +185,7 @@ def _drafted(
 
 
 def _by_key(study: Study, uid: str) -> dict[str, KeptFile]:
-    """Name of the attribute to what it says; emptied ones are left out."""
+    """Return the artifacts by the name of their attribute, without emptied attributes."""
     ours = re.compile(rf"(?:{OF_STUDY}|{OF_TRIAL}:(\d+)):({uid}-[0-9a-f]+)")
     storage, found = study._storage, {}
     for key, text in storage.get_study_system_attrs(study._study_id).items():
@@ -179,6 +198,7 @@ def _by_key(study: Study, uid: str) -> dict[str, KeptFile]:
 
 
 def _key(study: Study, file: KeptFile) -> str:
+    """Return the name of an artifact's attribute."""
     if file.trial is None:
         return f"{OF_STUDY}:{file.artifact_id}"
     trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, file.trial)
@@ -186,7 +206,7 @@ def _key(study: Study, file: KeptFile) -> str:
 
 
 def _set(study: Study, key: str, file: KeptFile | None) -> None:
-    """Write an attribute as Optuna does, with the sha256 besides; None empties it."""
+    """Write an attribute in Optuna's form plus the sha256; empty it if `file` is None."""
     values: dict[str, str | None] | None = None
     if file:
         kind, encoding = mimetypes.guess_type(file.name)
@@ -196,11 +216,12 @@ def _set(study: Study, key: str, file: KeptFile | None) -> None:
 
 
 def _place(path: Path, target: Path) -> None:
+    """Move a finished file to its final path."""
     path.replace(target)
 
 
 def _sweep(folder: Path, uid: str, live: Collection[str]) -> None:
-    """Remove the study's files that no attribute names."""
+    """Remove the study's files that have no attribute."""
     for path in sorted(folder.glob(f"{uid}-*")):
         if path.name not in live:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which trials of a study may be promoted, and all that is known about them."""
+"""Candidates for promotion: the best trials of a study with their config and metrics."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from hpo.errors import PromotionError
 from hpo.study.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
 from recsys.config import TrainConfig
 
-# The best epoch of a noisy curve comes early, and more rows bear longer training: holding out once
-# more from train, twice the best epoch was as good or better everywhere (studies/LOG.md).
+# The best epoch of a noisy curve comes early, and more rows bear longer training. In experiments
+# with a further part of train held out, twice the best epoch was as good or better on every data
+# set (studies/LOG.md).
 REFIT = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A COMPLETE trial.
+    """A COMPLETE trial that may be promoted.
 
     Attributes:
-        record: of its study.
+        record: record of the study.
         study: name of the study.
-        trial: its number.
-        config: what it trained.
-        epochs: its best epoch.
-        value: the objective at that epoch, which is what the study says.
-        validation: its metrics at that epoch.
+        trial: number of the trial.
+        config: configuration of the trial.
+        epochs: best epoch of the trial.
+        value: the objective at the best epoch, which is also the trial's value in the study.
+        validation: all metrics on validation at the best epoch.
     """
 
     record: StudyRecord
@@ -42,21 +43,21 @@ class Candidate:
 
     @property
     def refit_epochs(self) -> int:
-        """How many the refit on train + validation takes."""
+        """Return the number of epochs for the refit on train + validation."""
         return REFIT * self.epochs
 
 
 def top_candidates(study: Study, n: int) -> list[Candidate]:
-    """The n best COMPLETE trials with different configs, best first, the earliest of equals.
+    """Return up to n COMPLETE trials with different configs, best first; of equals the earliest.
 
-    Fewer if the study has fewer that keep its constraints.
+    Trials that break the study's constraints are left out.
 
     Args:
-        study: made by hpo.
-        n: >= 1.
+        study: a study made by hpo.
+        n: highest number of candidates, >= 1.
 
     Raises:
-        PromotionError: there is none, or one was not run by hpo.
+        PromotionError: there is no COMPLETE trial, or a trial was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
     trials = comparable(record, study.get_trials(deepcopy=False))
@@ -71,17 +72,17 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
     found: dict[TrainConfig, Candidate] = {}
     for trial in sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number)):
         candidate = _candidate(record, name, trial)
-        found.setdefault(candidate.config.replace(seed=0), candidate)  # a seed is no config
+        found.setdefault(candidate.config.replace(seed=0), candidate)  # seeds do not count
         if len(found) == n:
             break
     return list(found.values())
 
 
 def default_candidate(study: Study) -> Candidate | None:
-    """The default configuration: its first COMPLETE trial, None if there is none.
+    """Return the first COMPLETE trial of the default configuration; None if there is none.
 
     Raises:
-        PromotionError: it was not run by hpo.
+        PromotionError: the trial was not run by hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
     space = SearchSpace(record.config)
@@ -92,6 +93,11 @@ def default_candidate(study: Study) -> Candidate | None:
 
 
 def _candidate(record: StudyRecord, name: str, trial: FrozenTrial) -> Candidate:
+    """Return a COMPLETE trial as a candidate.
+
+    Raises:
+        PromotionError: the trial was not run by hpo.
+    """
     attempt, outcome = Attempt.of(trial), Outcome.of(trial)
     if attempt is None or outcome is None:
         raise PromotionError(
@@ -106,6 +112,7 @@ def _candidate(record: StudyRecord, name: str, trial: FrozenTrial) -> Candidate:
 
 
 def _metrics(record: StudyRecord, trial: FrozenTrial, epoch: int) -> dict[str, float]:
+    """Return the trial's metrics at an epoch; only the objective if the epoch is not stored."""
     columns = epochs_of(trial)
     if epoch not in columns.get("epoch", []):
         return {record.config.objective: float(trial.value or 0)}

@@ -1,4 +1,4 @@
-"""A study's data: loaded and split as its config says. Shared by all commands."""
+"""A study's data, loaded and split as its config says, for all commands."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from recsys.readers import Columns
 
 
 class Origin(Protocol):
-    """Whatever says which data and which split: a study's config, or a model's recipe."""
+    """The choice of data and split, which a study's config and a model's recipe both hold."""
 
     @property
-    def data(self) -> DataConfig: ...
+    def data(self) -> DataConfig:
+        """Return the choice of the data."""
+
     @property
-    def split(self) -> SplitConfig: ...
+    def split(self) -> SplitConfig:
+        """Return the choice of the split."""
 
 
 def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
-    """The config with nothing left to chance: it means the same in any folder and any version.
+    """Return the config with everything spelled out, valid in any folder and any later version.
 
-    Paths of data are absolute, the split has the method that it was made by, and the base holds
-    every hyperparameter, so that another default in a later version changes no old study.
+    Paths of data become absolute, the split gets the method that was used, and the base gets every
+    hyperparameter, so that another default in a later version changes no old study.
+
+    Args:
+        config: the study's config as given.
+        split: the split made with this config.
     """
     data = moved(config.data, config.data.source)
     rule = config.split.model_copy(update={"method": split.method})
@@ -37,7 +44,12 @@ def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
 
 
 def moved(data: DataConfig, source: str | None) -> DataConfig:
-    """The same columns of another name or path, which becomes absolute; None: as it is."""
+    """Return the data config with another source; an existing path becomes absolute.
+
+    Args:
+        data: the data config.
+        source: name of a data set, or a path; None: keep the source unchanged.
+    """
     if source is None:
         return data
     path = Path(source).expanduser()
@@ -51,13 +63,17 @@ def _to_stderr(line: str) -> None:
 
 
 def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[str, Split]:
-    """The data's short name and its split.
+    """Load the data and split it.
 
     Args:
-        say: is told what reading left out.
+        config: the choice of data and split.
+        say: called with each note of the reader, for example on rows that it left out.
+
+    Returns:
+        The short name of the data, and the split.
 
     Raises:
-        DataError: the data cannot be read, features cannot be made of it, or nobody has enough
+        DataError: the data cannot be read, features cannot be made of it, or no user has enough
             rows to hold out.
     """
     data, rule = config.data, config.split
@@ -72,14 +88,19 @@ def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[
 
 
 def load_split(record: StudyRecord, data: str | None) -> Split:
-    """The study's data, split as it was.
+    """Load the study's data and split it as when the study was made.
+
+    Args:
+        record: record of the study.
+        data: present name or path of the data; None: as in the record.
 
     Raises:
-        PromotionError: it is not the same any more.
+        DataError: as `load_data`.
+        PromotionError: data or split differ from the study's.
     """
     config = record.config
     config = config.model_copy(update={"data": moved(config.data, data)})
-    _, split = load_data(config, lambda _: None)  # it was told when the study was made
+    _, split = load_data(config, lambda _: None)  # the notes were shown when the study was made
     if split.fingerprint != record.split_fingerprint:
         raise PromotionError(
             f"{config.data.source} is not the data that the study was made on (data and split "

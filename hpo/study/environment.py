@@ -1,4 +1,4 @@
-"""What decides a result beside config and data: versions, commit and machine, for the record."""
+"""The environment of a study: package versions, commit and machine, which affect results too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
 
 
 def environment_facts() -> dict[str, str]:
-    """Versions of what decides a result, and the machine, for the record."""
+    """Return the versions of Python and packages, the commit and the machine, for the record."""
     found = {"python": platform.python_version(), "platform": platform.platform(), **_machine()}
     for package in PACKAGES:
         found[package] = metadata.version(package)
@@ -23,7 +23,7 @@ def environment_facts() -> dict[str, str]:
 
 
 def _machine() -> dict[str, str]:
-    """Processor, cores, memory and GPUs, as far as the system says."""
+    """Return processor, cores, memory and GPUs, as far as the system reports them."""
     import psutil
     import torch
 
@@ -38,9 +38,9 @@ def _machine() -> dict[str, str]:
 
 @cache
 def processor_of(device: str) -> str:
-    """Return the kind of CPU or GPU that a torch device of this machine is.
+    """Return the model name of the CPU or GPU behind a torch device of this machine.
 
-    Two kinds give other numbers for the same training, two of a kind give the same ones.
+    The same training gives the same numbers on the same model, and other numbers on another.
     """
     import torch
 
@@ -51,12 +51,16 @@ def processor_of(device: str) -> str:
         return place.type
     try:
         return torch.cuda.get_device_name(place)
-    except (RuntimeError, AssertionError) as error:  # the system lists it, torch cannot use it
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the system lists the GPU, but torch cannot use it
         return f"unusable ({str(error).splitlines()[0]})"
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")  # of Linux, where platform.processor() says nothing
+    """Return the model name of the CPU."""
+    cpuinfo = Path("/proc/cpuinfo")  # on Linux, platform.processor() returns nothing
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
@@ -65,7 +69,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """Of the checkout that this code runs from; None for an installed package."""
+    """Return the commit of the checkout with this code; None for an installed package."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Opening studies: made once, continued only if it is the same one."""
+"""Creation, continuation and loading of studies; a study continues only as the same experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from recsys.messages import count
 
 
 def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
-    """Differences under which a study may go on if its owner says so."""
+    """Return the differences that a study may continue with under --accept-changes, a line each.
+
+    Args:
+        stored: the study's record.
+        now: the record that the study would have if it were made now.
+    """
     found = []
     if stored.split_fingerprint != now.split_fingerprint:
         found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
@@ -33,7 +38,7 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 
 def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
-    """What differs in a section, by key."""
+    """Return the differences in a section of the config, a line by key."""
     before, after = (dict(getattr(record.config, part)) for record in (stored, now))
     return {
         name: f"{part}.{name}: was {_shown(before.get(name))}, is {_shown(after.get(name))}"
@@ -43,7 +48,7 @@ def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]
 
 
 def _other_kind(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
-    """Whether a parameter changed its choices or its scale, which Optuna refuses in one study."""
+    """Return True if a parameter's choices or scale changed, which Optuna refuses in one study."""
     before, after = stored.config.space.get(name), now.config.space.get(name)
     if before is None or after is None or before == after:
         return False
@@ -51,7 +56,12 @@ def _other_kind(name: str, stored: StudyRecord, now: StudyRecord) -> bool:
 
 
 def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
-    """Differences that make it another experiment, whatever its owner says."""
+    """Return the differences that make it another experiment even under --accept-changes.
+
+    Args:
+        stored: the study's record.
+        now: the record that the study would have if it were made now.
+    """
     space = _changes("space", stored, now)
     found = [text for name, text in space.items() if _other_kind(name, stored, now)]
     if (before := stored.config.objective) != (after := now.config.objective):
@@ -65,14 +75,14 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    """As in a study file, with everything that may differ, log and conditions too."""
+    """Return a setting in a study file's notation with all its keys, or "absent"."""
     if value is None:
         return "absent"
     return given(value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value)
 
 
 def _size(record: StudyRecord) -> str:
-    """How much data there is and how it is split; the fingerprint tells it from all others."""
+    """Return the size of the data and its parts in words, with the fingerprint."""
     n = record.counts
     return (
         f"{count(n['n_users'], 'user')}, {count(n['n_items'], 'item')}, {n['n_train']:,} train, "
@@ -81,7 +91,8 @@ def _size(record: StudyRecord) -> str:
     )
 
 
-CHANGEABLE = (  # they say how to search and what to do with it, not what is compared
+# Settings of the search and of the steps after it: trials before and after a change stay comparable.
+CHANGEABLE = (
     "sampler",
     "pruner",
     "promotion",
@@ -97,11 +108,16 @@ CHANGEABLE = (  # they say how to search and what to do with it, not what is com
 def load_study(storage: RDBStorage, name: str | None) -> Study:
     """Return the study `name`, or the only one that hpo made.
 
-    For commands that change something or train: a guess among several could be the wrong one.
+    Commands that train or change something use this function, since a guess among several studies
+    could be wrong.
+
+    Args:
+        storage: the storage of the studies.
+        name: name of the study; None: the only one.
 
     Raises:
         StudyError: there is no such study, or there are several and none is named; the message
-            lists those there are.
+            lists the existing ones.
     """
     names = _names(storage, name)
     if name is None and len(names) > 1:
@@ -115,15 +131,15 @@ def load_study(storage: RDBStorage, name: str | None) -> Study:
 
 
 def load_newest(storage: RDBStorage, name: str | None, say: Callable[[str], None]) -> Study:
-    """Return the study `name`, or the newest one that hpo made: for commands that only read.
+    """Return the study `name`, or the newest one that hpo made, for commands that only read.
 
     Args:
-        storage: holds the studies.
-        name: None: the newest.
-        say: is told which one was taken, if there are others and none is named.
+        storage: the storage of the studies.
+        name: name of the study; None: the newest.
+        say: called with a line on the choice if `name` is None and there are several studies.
 
     Raises:
-        StudyError: there is no such study; the message lists those there are.
+        StudyError: there is no such study; the message lists the existing ones.
     """
     names = _names(storage, name)
     if name is None and len(names) > 1:
@@ -132,7 +148,11 @@ def load_newest(storage: RDBStorage, name: str | None, say: Callable[[str], None
 
 
 def _names(storage: RDBStorage, name: str | None) -> list[str]:
-    """Return the names of the studies, `name` among them if it is not None."""
+    """Return the names of hpo's studies, oldest first; at least one, and `name` among them.
+
+    Raises:
+        StudyError: there are no studies, or none is called `name`.
+    """
     names = hpo_studies(storage)
     if not names:
         start = command("run", locations=Locations(storage.url), more={"--n-trials": "50"})
@@ -143,13 +163,18 @@ def _names(storage: RDBStorage, name: str | None) -> list[str]:
 
 
 def stored_record(storage: RDBStorage, name: str) -> StudyRecord | None:
-    """Return the record of the study `name`, or None if hpo made none of that name."""
+    """Return the record of the study `name`, or None if hpo made no study of that name.
+
+    Args:
+        storage: the storage of the studies.
+        name: name of the study.
+    """
     return StudyRecord.of(load_study(storage, name)) if name in hpo_studies(storage) else None
 
 
 def hpo_studies(storage: RDBStorage) -> list[str]:
-    """Names of the studies made by hpo, oldest first."""
-    # not optuna.get_all_study_summaries: it reads every trial, 2 s at 1,000 of them
+    """Return the names of the studies made by hpo, oldest first."""
+    # optuna.get_all_study_summaries would read every trial: 2 s for 1,000 trials
     ours = [study for study in storage.get_all_studies() if STUDY in study.user_attrs]
     return [study.study_name for study in sorted(ours, key=lambda study: study._study_id)]
 
@@ -157,26 +182,28 @@ def hpo_studies(storage: RDBStorage) -> list[str]:
 def open_study(
     storage: RDBStorage, name: str, record: StudyRecord, *, accept_changes: bool = False
 ) -> tuple[Study, StudyRecord]:
-    """Make the study, or continue it if it is the same one.
+    """Make the study, or continue it if it is the same experiment.
 
     Args:
-        record: what the study would be if it were made now.
-        accept_changes: go on with other data, another split, seed or ranges; the study keeps a
-            note of what changed, and from which trial on.
+        storage: the storage of the study.
+        name: name of the study.
+        record: the record that the study would have if it were made now.
+        accept_changes: continue with other data, split, seed, ranges or constraints; the record
+            notes the changes and the first trial after them.
 
     Returns:
-        The study and its stored record: the uid and all else of the first time.
+        The study and its stored record, with the uid and all else of its creation.
 
     Raises:
-        StudyError: a study of that name differs in objective, data, split, space, defaults or
-            constraints, or was not made by hpo.
+        StudyError: a study of that name differs in objective, data, split, seed, features, space,
+            defaults or constraints, or was not made by hpo.
     """
     study = optuna.create_study(
         storage=storage,
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        pruner=NopPruner(),  # the launcher prunes, see hpo/pruning.py; None would mean median
+        pruner=NopPruner(),  # hpo.search.pruners prunes; None would mean Optuna's median pruner
     )
     if STUDY not in study.user_attrs:
         if study.get_trials(deepcopy=False) or study.directions != [StudyDirection.MAXIMIZE]:
@@ -184,7 +211,7 @@ def open_study(
                 f"study {name!r} was made by another program; choose another --study-name"
             )
         study.set_user_attr(STUDY, record.to_json())
-        # what study.set_metric_names does, without its warning: plots name what they show
+        # as study.set_metric_names, but without its warning, so that plots name the objective
         objective = record.config.objective
         storage.set_study_system_attr(study._study_id, "study:metric_names", [objective])
     stored = StudyRecord.of(study)
@@ -204,10 +231,11 @@ def open_study(
 
 
 def _queue_first(study: Study, record: StudyRecord) -> None:
-    """Queue trial 0, which is the defaults, and the warm starts; none that was there before.
+    """Queue trial 0, which has the defaults, and the warm starts, unless they exist already.
 
-    So a launcher killed amid this loses none, and warm starts can be added later. On other data
-    all start again; under other constraints, those that broke the old ones.
+    A second call therefore completes the queue of a killed launcher, and warm starts can be added
+    later. After a change of data all of them start again; after a change of constraints, those that
+    broke the old ones.
     """
     config = record.config
     there = [
@@ -225,7 +253,11 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
 
 
 def _told_since(record: StudyRecord, trial: FrozenTrial) -> int:
-    """The first trial that says of its config what this one would say if it were run again."""
+    """Return the number of the first trial whose result would be the same if rerun today.
+
+    Earlier trials with this trial's kind of outcome ran on other data or, if they were infeasible,
+    under other constraints.
+    """
     outcome = Outcome.of(trial)
     if outcome is not None and outcome.cause == "infeasible":
         return max(record.comparable_from, record.constrained_from)
@@ -233,9 +265,9 @@ def _told_since(record: StudyRecord, trial: FrozenTrial) -> int:
 
 
 def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
-    """The stored record with what may change: how many trials, how to search, the gate, tags, text.
+    """Store and return the record with today's changeable settings, warm starts, tags and text.
 
-    Warm starts only tell the search where to look, as the sampler does; none is taken back.
+    Like the sampler, warm starts only direct the search, so new ones may be added; none is removed.
     """
     old = stored.config.warm_starts
     changes = {
@@ -252,7 +284,13 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
 
 
 def leave_out(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) -> StudyRecord:
-    """The record in which these trials, and no others, break constraints that came later."""
+    """Store and return the record with these trials as the ones that break later constraints.
+
+    Args:
+        study: the study.
+        record: the study's record.
+        infeasible: numbers of COMPLETE trials that break constraints set after they had run.
+    """
     if infeasible != record.infeasible:
         record = replace(record, infeasible=infeasible)
         study.set_user_attr(STUDY, record.to_json())
@@ -262,7 +300,7 @@ def leave_out(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) ->
 def _changed(
     stored: StudyRecord, now: StudyRecord, changes: list[str], n_trials: int
 ) -> StudyRecord:
-    """The record from trial `n_trials` on, with the changes noted."""
+    """Return the record with the accepted changes, which apply from trial `n_trials` on."""
     parts = ("data", "split", "seed", "space", "constraints")
     taken = {name: getattr(now.config, name) for name in parts}
     other_data = stored.split_fingerprint != now.split_fingerprint
@@ -276,4 +314,5 @@ def _changed(
 
 
 def new_uid() -> str:
+    """Return a new random UUID for a study."""
     return str(uuid.uuid4())

@@ -1,7 +1,8 @@
-"""One launcher owns a study, one promotion a registry; the operating system's locks die with them.
+"""Locks: one launcher owns a study, one promotion a registry.
 
-Holding it proves that every trial left RUNNING is dead. SQLite studies are locked by a file in
-`.locks` beside the database, PostgreSQL studies by an advisory lock on a connection of their own.
+The operating system or PostgreSQL releases a lock when its owner dies, so the holder of a study's
+lock knows that every trial left RUNNING is dead. SQLite studies are locked by a file in `.locks`
+beside the database, PostgreSQL studies by an advisory lock on a separate connection.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ POSTGRESQL = 'pip install -e ".[postgresql]"'
 
 
 class LockHeld(StudyError):
-    """Somebody else holds the lock."""
+    """Error for a lock that another process holds."""
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite URL; None for a server's URL.
+    """Return the file of an SQLite URL; None for a PostgreSQL URL.
 
     Raises:
-        SettingsError: not a URL, or SQLite in memory, which no second process can see.
+        SettingsError: not a database URL, neither SQLite nor PostgreSQL, or SQLite in memory, which
+            no second process can see.
     """
     try:
         parsed = make_url(url)
@@ -56,14 +58,14 @@ def sqlite_path(url: str) -> Path | None:
 
 @contextmanager
 def opening(url: str, *also: type[Exception]) -> Iterator[None]:
-    """Turn what goes wrong with a storage or its locks into one sentence.
+    """Turn errors of opening a storage or its locks into a SettingsError of one sentence.
 
     Args:
-        url: of the storage.
-        also: what a library raises beside errors of the database and the system.
+        url: URL of the storage.
+        also: further exceptions to turn, beside those of SQLAlchemy and the system.
 
     Raises:
-        SettingsError: nothing answers there, its driver is missing, or the disk is full.
+        SettingsError: no database answers there, its driver is missing, or the disk is full.
     """
     expected: tuple[type[Exception], ...] = (
         sqlalchemy.exc.SQLAlchemyError,
@@ -91,17 +93,18 @@ def exclusive(
     role: str = "launcher",
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[Hold]:
-    """Hold the lock of one study while the block runs, which can ask whether it still does.
+    """Hold one lock of a study while the block runs; yield a `Hold` that tells if it is lost.
 
     Args:
         storage: URL of the Optuna storage.
-        name: of the study.
-        role: "launcher" for who runs trials, "sync" for who writes MLflow, "create" for who
-            makes the tables.
-        on_wait: if given, wait until the lock is free, after telling this who has it.
+        name: name of the study.
+        role: which lock: "launcher" to run trials, "sync" to write MLflow, "create" to make the
+            tables.
+        on_wait: called with a sentence on the owner before waiting for the lock; None: do not
+            wait.
 
     Raises:
-        LockHeld: somebody else has it, and `on_wait` is None.
+        LockHeld: another process has the lock, and `on_wait` is None.
     """
     with _locked(storage, f"{role}:{name}", role, f"study {name!r} is run by", on_wait) as hold:
         yield hold
@@ -111,15 +114,15 @@ def exclusive(
 def exclusive_registry(
     storage: str, tracking_uri: str, on_wait: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock of a model registry while the block runs: champions follow one another.
+    """Hold the lock of a model registry while the block runs, so that only one process promotes.
 
-    For a tracking server it is a lock beside the Optuna storage, so it does not hold off
-    promotions out of another storage into the same server.
+    The lock for a tracking server lies beside the Optuna storage, so promotions from another
+    storage into the same server are not excluded.
 
     Args:
         storage: URL of the Optuna storage.
-        tracking_uri: of the MLflow that holds the registry.
-        on_wait: is told who has the lock, before this waits for it.
+        tracking_uri: URI of the MLflow that holds the registry.
+        on_wait: called with a sentence on the owner before waiting for the lock.
     """
     file = sqlite_file(tracking_uri)
     place = storage if file is None else sqlite_url(file.resolve())
@@ -133,7 +136,7 @@ def exclusive_registry(
 def _locked(
     storage: str, name: str, role: str, held: str, on_wait: Callable[[str], None] | None
 ) -> Iterator[Hold]:
-    """The lock `name` beside a storage; `held` begins the sentence on who has it."""
+    """Hold the lock `name` beside a storage; `held` begins the sentence on its owner."""
     key = hashlib.sha256(name.encode()).digest()
     path = sqlite_path(storage)
     if path is None:
@@ -152,7 +155,12 @@ def _locked(
 def _file_lock(
     storage: str, path: Path, held: str, on_wait: Callable[[str], None] | None
 ) -> Iterator[None]:
-    owner = path.with_suffix(".owner")  # Windows lets nobody read the locked file itself
+    """Hold a file lock while the block runs; `held` begins the sentence on its owner.
+
+    Raises:
+        LockHeld: another process has the lock, and `on_wait` is None.
+    """
+    owner = path.with_suffix(".owner")  # on Windows the locked file itself cannot be read
     lock = FileLock(path)
     with opening(storage):
         is_free = _try(lock)
@@ -171,7 +179,7 @@ def _file_lock(
 
 
 def _try(lock: FileLock) -> bool:
-    """Return True if the lock was free and is ours now."""
+    """Return True if the lock was free; this process holds it now."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -180,14 +188,15 @@ def _try(lock: FileLock) -> bool:
 
 
 def _write_owner(path: Path) -> None:
-    """Tell others who holds the lock; on a full disk they are told "another process"."""
+    """Write host and process id for others to read; skip it on a full disk."""
     try:
         path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-    except OSError:  # the lock itself is held all the same
-        path.unlink(missing_ok=True)  # it may name the owner before
+    except OSError:  # the lock does not depend on this file
+        path.unlink(missing_ok=True)  # the file may name a previous owner
 
 
 def _read_owner(path: Path) -> str:
+    """Return the owner as `process PID on HOST`, or "another process" if it is unknown."""
     try:
         owner = json.loads(path.read_text())
         return f"process {owner['pid']} on {owner['host']}"
@@ -199,6 +208,11 @@ def _read_owner(path: Path) -> str:
 def _advisory_lock(
     storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
 ) -> Iterator[ServerHold]:
+    """Hold an advisory lock of PostgreSQL; `held` begins the sentence on its owner.
+
+    Raises:
+        LockHeld: another session has the lock, and `on_wait` is None.
+    """
     with opening(storage):
         engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
     try:
@@ -227,27 +241,28 @@ SESSION = sqlalchemy.text("SELECT pg_backend_pid()")
 
 
 class Hold:
-    """Of a lock that nobody takes away."""
+    """A held lock that cannot be lost."""
 
     def problem(self) -> str | None:
-        """Why somebody else may have the lock by now; None: it is held."""
+        """Return the reason why another process may have the lock now; None: it is still held."""
         return None
 
 
 class FileHold(Hold):
-    """Of a file's lock: the operating system takes it from nobody who lives.
+    """A held lock of an SQLite file.
 
-    But the storage may be deleted or put back under an open connection, which goes on writing
-    into a file that nobody will find.
+    The operating system releases the lock only when its owner dies. The database file, however, may
+    be deleted or replaced under an open connection, and later writes would then be lost.
 
     Args:
-        storage: the SQLite file whose lock it is; it may come into being later.
+        storage: the locked SQLite file; it need not exist yet.
     """
 
     def __init__(self, storage: Path) -> None:
         self._storage, self._file = storage, _identity(storage)
 
     def problem(self) -> str | None:
+        """Return a sentence if the file was deleted or replaced; None: it is the same file."""
         now = _identity(self._storage)
         if self._file is None:
             self._file = now
@@ -257,7 +272,7 @@ class FileHold(Hold):
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file; None if there is none."""
+    """Return device and inode number of a file; None if there is no such file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -266,12 +281,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class ServerHold(Hold):
-    """Of an advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
+    """A held advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
 
-    A connection of its own, mostly idle, which a restart, an administrator or a firewall may end.
+    The session belongs to a separate connection, mostly idle, which a restart, an administrator or
+    a firewall may close.
 
     Args:
-        connection: the one that took the lock.
+        connection: the connection that took the lock.
     """
 
     def __init__(self, connection: sqlalchemy.Connection) -> None:
@@ -280,16 +296,18 @@ class ServerHold(Hold):
         self._problem: str | None = None
 
     def problem(self) -> str | None:
+        """Return the reason why the lock may be lost; None: the session that took it lives."""
         with self._turn:
-            if self._problem is None:  # once lost it may have been another's since
+            if self._problem is None:  # a lost lock stays lost: others may have changed the study
                 self._problem = self._ask()
             return self._problem
 
     def _ask(self) -> str | None:
+        """Ask the server for its session; return a sentence if it is not the one of the lock."""
         try:
             session = self._connection.execute(SESSION).scalar()
         except SQLAlchemyError as error:
             return str(error.__cause__ or error).splitlines()[0]
-        if session != self._session:  # connected again, or a pooler between us and the server
+        if session != self._session:  # reconnected, or behind a connection pooler
             return f"session {self._session} is {session} now"
         return None

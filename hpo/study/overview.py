@@ -1,4 +1,4 @@
-"""The studies of a storage, a line each: what somebody chooses from who named none."""
+"""Overview of a storage's studies, a line each, for users who have to name one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def study_lines(storage: RDBStorage, names: Sequence[str]) -> list[str]:
     """Return a line on each study: its name, trials, best value, and when it began.
 
     Args:
-        storage: holds them.
-        names: of studies made by hpo, in the order of the lines; beyond ten they are counted.
+        storage: the storage of the studies.
+        names: names of studies made by hpo, in the order of the lines; beyond ten, only counted.
     """
     shown = [_cells(storage, name) for name in names[:SHOWN_STUDIES]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
@@ -32,6 +32,7 @@ def study_lines(storage: RDBStorage, names: Sequence[str]) -> list[str]:
 
 
 def _cells(storage: RDBStorage, name: str) -> tuple[str, str, str, str]:
+    """Return a study's name, number of trials, best value and start, in words."""
     study = optuna.load_study(study_name=name, storage=storage)
     record, trials = StudyRecord.of(study), study.get_trials(deepcopy=False)
     started = [trial.datetime_start for trial in trials if trial.datetime_start]

@@ -1,7 +1,7 @@
-"""What a study says about itself and its trials, and under which names the storage keeps it.
+"""Records of studies and trials, stored as attributes in the Optuna storage.
 
-The only module that knows the attribute names. The storage is the one record: MLflow, reports
-and promotion read it through here.
+Only this module knows the attribute names. The storage is the single source of truth: MLflow,
+reports and promotion read it through this module.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from recsys.training import EpochResult
 from optuna.trial import TrialState
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # what counts
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # the states that count towards n_trials
 
 
-PROMOTION_OF = "hpo.promotion_of"  # tag of a run: study uid / trial
+PROMOTION_OF = "hpo.promotion_of"  # tag of a promotion's run: study uid / trial
 
 
 STUDY = "hpo:study"  # StudyRecord, as JSON
@@ -43,30 +43,31 @@ Cause = Literal[
     "interrupted",
     "infeasible",
 ]
-"""Why a trial has no result of its own.
+"""Reason why a trial has no result of its own.
 
-FAIL, does not count, tried again: worker-died (3 tries), out-of-memory (once more, since others
-used memory too), launcher-died, interrupted. FAIL and not tried again: error, a bug. PRUNED, so it
-counts and the sampler learns from it: diverged, time-limit, out-of-memory the second time, and
-infeasible, which breaks a constraint and is not trained at all.
+FAIL, which does not count, and tried again: worker-died (3 tries), out-of-memory (once more, since
+other processes used memory too), launcher-died, interrupted. FAIL and not tried again: error, a
+bug. PRUNED, which counts and teaches the sampler: diverged, time-limit, out-of-memory the second
+time, and infeasible, a config that breaks a constraint and is not trained at all.
 """
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Written when the study is made; when it goes on, with what may have changed.
+    """The record of a study, written when the study is made and updated when it is continued.
 
     Attributes:
         uid: UUID; names of studies are unique only within one storage.
         config: the whole StudyConfig.
-        data_name: for people; the data itself is config.data.
-        split_fingerprint: of the data and of every row's part in the split.
+        data_name: short name of the data for messages; config.data identifies the data.
+        split_fingerprint: hash of the data and of every row's part in the split.
         counts: n_users, n_items, n_train, n_validation, n_test.
-        baselines: name -> metric -> value on validation, e.g. popularity.
+        baselines: values on validation by baseline, such as popularity, then by metric.
         environment: versions of Python and packages, git commit, platform.
-        changes: what was accepted later, see `hpo.study.lifecycle.open_study`: {"trial": the first
-            one after it, "other_data": whether values before it compare no more, "what": lines}.
-        infeasible: COMPLETE trials that break a constraint which came later.
+        changes: accepted changes, see `hpo.study.lifecycle.open_study`: {"trial": number of the
+            first trial after the change, "other_data": True if earlier values no longer compare,
+            "what": lines}.
+        infeasible: numbers of COMPLETE trials that break a constraint set after they had run.
     """
 
     uid: str
@@ -81,20 +82,25 @@ class StudyRecord:
 
     @property
     def comparable_from(self) -> int:
-        """The first trial whose values are of today's data."""
+        """Return the number of the first trial on the study's present data."""
         return max((note["trial"] for note in self.changes if note["other_data"]), default=0)
 
     @property
     def constrained_from(self) -> int:
-        """The first trial under today's constraints."""
+        """Return the number of the first trial under the study's present constraints."""
         return max((note["trial"] for note in self.changes if _limits(note["what"])), default=0)
 
     def to_json(self) -> str:
+        """Return the record as JSON, as `of` reads it."""
         return json.dumps({**self.__dict__, "config": self.config.model_dump(mode="json")})
 
     @classmethod
     def of(cls, study: Study) -> StudyRecord:
-        """The record of a study made by hpo; KeyError for any other study."""
+        """Return the record of a study.
+
+        Raises:
+            KeyError: the study was not made by hpo.
+        """
         values = json.loads(study.user_attrs[STUDY])
         config = StudyConfig.model_validate(values["config"])
         lists = {name: tuple(values.get(name, ())) for name in ("changes", "infeasible")}
@@ -102,25 +108,30 @@ class StudyRecord:
 
 
 def _limits(changes: Iterable[str]) -> bool:
-    """Whether a constraint is among them, see `hpo.study.lifecycle`."""
+    """Return True if a constraint is among the changed settings, see `hpo.study.lifecycle`."""
     return any(change.startswith("constraints.") for change in changes)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Written when a trial starts.
+    """The record of one try to train a config, written when the trial starts.
+
+    A trial that copies the result of an earlier trial (`Outcome.same_as`) has the seed, threads,
+    device and processor of that earlier training.
 
     Attributes:
         number: 1 for the first try of a config.
-        origin: number of the first trial with this config (its own, if this is the first).
-        seed: TrainConfig.seed of this training; the same in all attempts. Of a trial that was told
-            again: the seed, threads and device of the training that its numbers are from.
+        origin: number of the first trial with this config; the trial's own number if it is the
+            first.
+        seed: TrainConfig.seed of this training; the same in all attempts.
         threads: torch threads of the worker.
         runner: "inline" or "process".
         device: torch device name.
-        started_ms: since 1970, when it started first; Optuna forgets that when a trial is parked.
-        after: how many trials had ended when it was asked for: what the sampler had seen.
-        processor: kind of CPU or GPU, see `hpo.study.environment.processor_of`; "" in old records.
+        started_ms: first start, in milliseconds since 1970; Optuna forgets the start of a trial
+            that is parked.
+        after: number of trials that had ended when this trial was suggested; the sampler had seen
+            the results of these.
+        processor: model of CPU or GPU, see `hpo.study.environment.processor_of`; "" in old records.
     """
 
     number: int
@@ -135,33 +146,36 @@ class Attempt:
 
     @property
     def place(self) -> str:
-        """Return what else than config, seed and data decides its numbers, in words."""
+        """Return processor and threads in words, which decide the numbers too."""
         return f"{self.processor} with {count(self.threads, 'thread')}"
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the attempt as JSON-compatible values."""
         return asdict(self)
 
     @classmethod
     def of(cls, trial: FrozenTrial | Trial) -> Attempt | None:
-        """None for a trial that never started."""
+        """Return the attempt of a trial; None if the trial never started."""
         values = trial.user_attrs.get(ATTEMPT)
         return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Written just before a trial gets its final state.
+    """The record of a trial's end, written just before the trial gets its final state.
 
     Attributes:
-        best_epoch: 0 if no epoch finished.
-        seconds: wall time of its epochs.
-        cause: why it has no result of its own; None for COMPLETE, and PRUNED by the pruner.
-        message: one sentence; the traceback follows where there is one.
-        same_as: number of an earlier trial with the same config, which was told again instead of
-            trained again; else None.
-        usage: what it took, by name, see `hpo.study.usage`; empty if it was not trained.
-        order: how many trials had ended before it. With several workers the order of ends is part
-            of the result: the same seed and the same order give the same suggestions.
+        best_epoch: number of the best epoch; 0 if no epoch finished.
+        seconds: wall time of all epochs.
+        cause: reason why the trial has no result of its own; None for COMPLETE, and PRUNED by the
+            pruner.
+        message: one sentence on the cause; "" if there is none.
+        traceback: traceback of an error; "" if there is none.
+        same_as: number of the earlier trial with the same config, if its result was copied instead
+            of training again; else None.
+        usage: CPU time and memory by name, see `hpo.study.usage`; empty if nothing was trained.
+        order: number of trials that ended before this one. With several workers the order of ends
+            is part of the result: the same seed and the same order give the same suggestions.
     """
 
     best_epoch: int
@@ -174,19 +188,24 @@ class Outcome:
     order: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON-compatible values."""
         return asdict(self)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Outcome | None:
-        """None while the trial runs."""
+        """Return the outcome of a trial; None if the trial has not ended."""
         values = trial.user_attrs.get(OUTCOME)
         return None if values is None else cls(**values)
 
 
 def epochs_to_columns(results: list[EpochResult], times_ms: list[int]) -> dict[str, list[float]]:
-    """Columns `epoch`, `time_ms` (since 1970, when it ended), `train_loss` and all metrics.
+    """Return the columns `epoch`, `time_ms`, `train_loss` and all metrics, a row for each epoch.
 
-    Written now and then while the trial runs, and always before it ends.
+    The ledger stores them from time to time while the trial runs, and always before it ends.
+
+    Args:
+        results: the epochs.
+        times_ms: end of each epoch, in milliseconds since 1970.
     """
     columns: dict[str, list[float]] = {
         "epoch": [result.epoch for result in results],
@@ -199,40 +218,48 @@ def epochs_to_columns(results: list[EpochResult], times_ms: list[int]) -> dict[s
 
 
 def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
-    """The columns of `epochs_to_columns`; {} if none were written."""
+    """Return the stored columns of a trial, see `epochs_to_columns`; {} if none were stored."""
     columns: dict[str, list[float]] = trial.user_attrs.get(EPOCHS, {})
     return columns
 
 
 def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The COMPLETE trial with the highest value, the earliest of equals; None if there is none."""
+    """Return the COMPLETE trial of the highest value, of equals the earliest; None without one."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 class Numbered(Protocol):
-    """A trial, in whatever form."""
+    """A trial in any form that has a number."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Return the number of the trial in its study."""
 
 
 T = TypeVar("T", bound=Numbered)
 
 
 def comparable(record: StudyRecord, trials: Iterable[T]) -> list[T]:
-    """Those that may win: all, unless other data or tighter constraints came on the way."""
+    """Return the trials that may win, in their order.
+
+    Trials on earlier data and trials that break constraints set later are left out.
+
+    Args:
+        record: record of the study.
+        trials: trials of the study.
+    """
     out, first = set(record.infeasible), record.comparable_from
     return [trial for trial in trials if trial.number >= first and trial.number not in out]
 
 
 def milliseconds(moment: datetime) -> int:
-    """Since 1970. Optuna keeps local time without a zone."""
+    """Return a local time without time zone, as Optuna stores it, in milliseconds since 1970."""
     return round(moment.timestamp() * 1000)
 
 
 def first_start_ms(trial: FrozenTrial) -> int | None:
-    """When a trial started, parked or not; None if it never did."""
+    """Return the first start of a trial in ms since 1970, before any parking; None: not started."""
     if trial.datetime_start is None:
         return None
     attempt = Attempt.of(trial)

@@ -1,4 +1,4 @@
-"""A stored trial trained again: same config, seed, data, device and threads, same numbers."""
+"""Replay of a stored trial; same config, seed, data, device and threads give the same numbers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ from recsys.messages import count
 from recsys.models import TwoTower
 from recsys.training import Fit
 
-SAID = 10  # epochs told of a training that is the same
-DECISIVE = ("torch", "numpy", "platform", "git_commit")  # of what may change a number
+SAID = 10  # number of epochs reported while all numbers agree
+DECISIVE = ("torch", "numpy", "platform", "git_commit")  # parts that may change a number
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What became of it.
+    """The result of a replay.
 
     Attributes:
-        n_epochs: trained again.
-        differences: lines for people; empty if all is the same.
+        record: the study's record.
+        split: the study's data.
+        fit: the repeated training.
+        n_epochs: number of repeated epochs.
+        differences: lines for people on differences and their likely reasons; empty if none.
     """
 
     record: StudyRecord
@@ -45,11 +48,15 @@ class Replay:
 
 
 def trial_to_replay(study: Study, number: int) -> FrozenTrial:
-    """The trial of that number.
+    """Return the trial of that number.
+
+    Args:
+        study: the study.
+        number: number of the trial.
 
     Raises:
-        StudyError: there is none, it is not over, it was stopped before its first epoch, the
-            study has gone on with other data since, or the trial's device is not here.
+        StudyError: there is no such trial, it has not ended, it was stopped before its first epoch,
+            the study has other data since, or this machine lacks the trial's device.
     """
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
@@ -80,14 +87,18 @@ def trial_to_replay(study: Study, number: int) -> FrozenTrial:
 def replay(
     study: Study, trial: FrozenTrial, data: str | None, say: Callable[[str], None]
 ) -> Replay:
-    """Train as many epochs as the trial had, on its device and with its threads.
+    """Train as many epochs as the trial had, on its device and with its threads, and compare.
+
+    The training ends early at the first epoch that differs.
 
     Args:
-        data: where the study's data is now; None: where it was.
-        say: told some epochs, and the one that differs.
+        study: the study.
+        trial: the trial, see `trial_to_replay`.
+        data: present name or path of the study's data; None: as in the record.
+        say: called with a line on some epochs, and on one that differs.
 
     Raises:
-        PromotionError: the data is not the same any more.
+        PromotionError: data or split differ from the study's.
     """
     record, attempt = StudyRecord.of(study), Attempt.of(trial)
     assert attempt is not None
@@ -101,7 +112,7 @@ def replay(
     try:
         fit = Fit(split.tuning, config, torch.device(attempt.device), objective)
         pairs = zip(columns[objective], columns["train_loss"], strict=True)
-        for (value, loss), result in zip(pairs, fit, strict=False):  # no epoch more than stored
+        for (value, loss), result in zip(pairs, fit, strict=False):  # the stored epochs only
             n_epochs = result.epoch
             now = result.metrics.value(objective)
             same = (now, result.train_loss) == (value, loss)
@@ -124,7 +135,7 @@ def replay(
 
 
 def _changes(record: StudyRecord) -> list[str]:
-    """What is not as it was when the study was made, and may be why."""
+    """Return the changes of the environment since the study was made that may change numbers."""
     now = environment_facts()
     return [
         f"  {name}: was {record.environment.get(name)}, is {now.get(name)}"
@@ -134,8 +145,9 @@ def _changes(record: StudyRecord) -> list[str]:
 
 
 def _other_processor(attempt: Attempt) -> list[str]:
+    """Return a line if the trial was trained on another processor."""
     now = processor_of(attempt.device)
-    if attempt.processor in ("", now):  # "": a record from before it was written down
+    if attempt.processor in ("", now):  # old records have ""
         return []
     return [f"  processor: was {attempt.processor}, is {now}"]
 
@@ -150,7 +162,16 @@ def save_model(
     best_epoch: int,
     validation: Metrics,
 ) -> None:
-    """Store a trial's model of its best epoch as `recsys.train` would; `recsys.evaluate` reads it.
+    """Store the model of a trial's best epoch in the format of `recsys.train`.
+
+    Args:
+        folder: folder of the model.
+        model: the model after the best epoch.
+        record: the study's record.
+        split: the study's data.
+        trial: number of the trial.
+        best_epoch: number of the best epoch.
+        validation: metrics on validation at that epoch.
 
     Raises:
         CheckpointError: the folder cannot be written, or the disk is full.

@@ -1,4 +1,4 @@
-"""The Optuna storage: SQLite files made safely, PostgreSQL as it is."""
+"""The Optuna storage: creation of SQLite files that survives kills, and PostgreSQL servers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from recsys.artifacts import reading_url, sqlite_url
 from recsys.drafts import new_database
 
 BUSY_SECONDS = 60
-DAMAGE = ("malformed", "not a database")  # in what SQLite says
+DAMAGE = ("malformed", "not a database")  # parts of SQLite's messages on damaged files
 
 
 def existing_storage(url: str) -> RDBStorage:
-    """The Optuna storage at `url`, for commands that read a study: nothing is made.
+    """Open the Optuna storage at `url` for commands that read a study; create nothing.
 
     Raises:
         StudyError: there is no such SQLite file.
@@ -48,41 +48,52 @@ def existing_storage(url: str) -> RDBStorage:
         return open_storage(url)
     with opening(
         url, StorageInternalError
-    ):  # its tables are whole, so no lock: the folder may be read-only
+    ):  # no lock: an existing file has all its tables, and its folder may be read-only
         if reading := reading_url(path):
             return _storage(reading)
         return _connect(url)
 
 
 def beside(url: str) -> Path:
-    """The folder for what belongs to a storage and is no row of it: an SQLite file's own.
+    """Return the folder for the files of a storage, such as artifacts and parked trainings.
 
-    Of a server it is `studies` in the current folder, so of this machine alone.
+    An SQLite file's folder is its own; a server's is `studies` in the current folder, so each
+    machine has a separate one.
     """
     path = sqlite_path(url)
     return path.parent if path else Path("studies")
 
 
 def parking_place(url: str, record: StudyRecord) -> Path:
-    """The folder for a study's trainings that are put aside: beside an SQLite file.
+    """Return the folder for snapshots of a study's parked trainings.
 
-    They are of this machine. Where they are missing, a parked trial starts at its first epoch.
+    Snapshots stay on the machine that wrote them. A parked trial without its snapshot starts again
+    at its first epoch.
+
+    Args:
+        url: URL of the storage.
+        record: record of the study.
     """
     return beside(url).resolve() / "parked" / record.uid / record.split_fingerprint
 
 
 @contextmanager
 def working_folder(url: str, uid: str) -> Iterator[Path]:
-    """The temporary folder of the launcher that holds a study's lock; gone when the block ends.
+    """Make a temporary folder for the launcher of a study; remove it when the block ends.
 
-    Its name is the study's, so that the next launcher clears what a killed one left.
+    The folder's name follows from the study, so the next launcher removes the folder of a killed
+    one. The caller must hold the study's lock.
+
+    Args:
+        url: URL of the storage.
+        uid: uid of the study.
     """
     path = sqlite_path(url)
     place = str(path.resolve()) if path else url
     key = hashlib.sha256(f"{place}:{uid}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"hpo-{key}"
-    shutil.rmtree(folder, ignore_errors=True)  # Windows: workers that still end hold the file
-    folder.mkdir(mode=0o700, exist_ok=os.name == "nt")  # else whose is it?
+    shutil.rmtree(folder, ignore_errors=True)  # Windows: ending workers may still hold a file
+    folder.mkdir(mode=0o700, exist_ok=os.name == "nt")  # refuse a folder that another user made
     try:
         yield folder
     finally:
@@ -90,14 +101,14 @@ def working_folder(url: str, uid: str) -> Iterator[Path]:
 
 
 def open_storage(url: str) -> RDBStorage:
-    """The Optuna storage at `url`; an SQLite file is made if missing, in WAL mode.
+    """Open the Optuna storage at `url`; create a missing SQLite file, in WAL mode.
 
-    First starters take turns, since Optuna's own creation of tables collides. A new SQLite file
-    is migrated under another name and moved into place, so that a kill in the middle leaves no
-    half-made database.
+    Processes that create tables take turns, since Optuna's own creation of tables collides. A new
+    SQLite file is migrated under another name and moved into place, so a kill in the middle leaves
+    no half-made database.
 
     Raises:
-        SettingsError: the URL is neither SQLite nor PostgreSQL, or nothing answers there.
+        SettingsError: the URL is neither SQLite nor PostgreSQL, or no database answers there.
     """
     path = sqlite_path(url)
     with (
@@ -110,7 +121,7 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def storage_if_there(url: str) -> RDBStorage | None:
-    """Return the Optuna storage at `url`, or None where that would make an SQLite file.
+    """Return the Optuna storage at `url`; None if its SQLite file does not exist.
 
     Raises:
         SettingsError: as `open_storage`.
@@ -120,7 +131,7 @@ def storage_if_there(url: str) -> RDBStorage | None:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether Optuna says that a study is no longer in its storage."""
+    """Return True if the error is Optuna's for a study that is no longer in its storage."""
     return isinstance(error, KeyError) and error.args == (NOT_FOUND_MSG,)
 
 
@@ -128,8 +139,8 @@ def storage_failure(error: BaseException, study: Study | None = None) -> str | N
     """Return one sentence on an error of the storage, or None for any other error.
 
     Args:
-        error: what Optuna raised.
-        study: the one that was read or written; a deleted one is named as the cause.
+        error: the exception that Optuna raised.
+        study: the study that was read or written; if it was deleted, the sentence says so.
     """
     if isinstance(error, StudyStopped):
         return str(error)
@@ -143,22 +154,23 @@ def storage_failure(error: BaseException, study: Study | None = None) -> str | N
 
 
 def _failed(cause: BaseException) -> str:
+    """Return the sentence on a failure of the storage with its cause."""
     reason = (str(cause) or type(cause).__name__).splitlines()[0]
     return f"the study's storage failed: {reason}; mend that, then run the same command again"
 
 
 def _is_deleted(study: Study) -> bool:
-    """Return True if the storage answers and no longer has the study."""
+    """Return True if the storage answers and does not have the study."""
     try:
         there = study._storage.get_all_studies()
     except (StorageInternalError, SQLAlchemyError, StudyStopped):
-        return False  # nobody knows; what failed before is the cause to name
+        return False  # unknown; the caller then names the first failure as the cause
     return study._study_id not in {found._study_id for found in there}
 
 
 @contextmanager
 def storage_failures(study: Study | None = None) -> Iterator[None]:
-    """Turn errors of the storage into a sentence.
+    """Turn errors of the storage inside the block into a StudyStopped of one sentence.
 
     Raises:
         StudyStopped: the storage failed or has lost `study`.
@@ -173,17 +185,18 @@ def storage_failures(study: Study | None = None) -> Iterator[None]:
 
 
 def _create_sqlite(path: Path) -> None:
+    """Create an SQLite storage under another name and move it to `path`."""
     with new_database(path, ".optuna-") as draft:
         storage = _connect(sqlite_url(draft))
         storage.remove_session()
-        storage.engine.dispose()  # the last connection folds the WAL into the file
+        storage.engine.dispose()  # closing the last connection merges the WAL into the file
 
 
 def _storage(url: str, **engine: Any) -> RDBStorage:
     """Open an Optuna storage.
 
     Args:
-        url: of the storage.
+        url: URL of the storage.
         engine: options of SQLAlchemy's engine.
 
     Raises:
@@ -191,7 +204,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
     """
     try:
         return RDBStorage(url, engine_kwargs=engine)
-    except RuntimeError as error:  # Optuna's word for that, and for nothing else here
+    except RuntimeError as error:  # Optuna raises it here only for tables of another version
         shown = without_password(url)
         if "storage upgrade" not in str(error):
             raise SettingsError(
@@ -205,6 +218,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
 
 
 def _connect(url: str) -> RDBStorage:
+    """Open a storage with handlers that name a damaged file or a lost server."""
     path = sqlite_path(url)
     if path is None:
         storage = _storage(url, pool_pre_ping=True)
@@ -213,12 +227,16 @@ def _connect(url: str) -> RDBStorage:
     storage = _storage(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(storage.engine, "connect", _set_pragmas)
     event.listen(storage.engine, "handle_error", partial(_say_damage, path))
-    storage.engine.dispose()  # the constructor has opened a connection without the pragmas
+    storage.engine.dispose()  # close the constructor's connection, which lacks the pragmas
     return storage
 
 
 def _say_damage(path: Path, context: Any) -> None:
-    """Optuna would report a damaged file as data that is too long."""
+    """Name a damaged SQLite file; Optuna would report it as data that is too long.
+
+    Raises:
+        StudyError: SQLite reports a damaged file.
+    """
     reason = str(context.original_exception)
     if any(sign in reason for sign in DAMAGE):
         raise StudyError(
@@ -228,12 +246,17 @@ def _say_damage(path: Path, context: Any) -> None:
 
 
 def _say_gone(context: Any) -> None:
-    """Name a server that is gone; Optuna would speak of invalid data."""
+    """Name a lost server; Optuna would report it as invalid data.
+
+    Raises:
+        StudyStopped: the connection is lost.
+    """
     is_gone = context.is_disconnect or context.connection is None
-    if is_gone and not context.is_pre_ping:  # after a failed ping SQLAlchemy connects anew
+    if is_gone and not context.is_pre_ping:  # SQLAlchemy reconnects after a failed ping
         raise StudyStopped(_failed(context.original_exception)) from context.original_exception
 
 
 def _set_pragmas(connection: Any, _: object) -> None:
+    """Set WAL mode and the wait for locks on a new SQLite connection."""
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS}000"):
         connection.execute(f"PRAGMA {pragma}")

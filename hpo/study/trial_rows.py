@@ -1,4 +1,4 @@
-"""A study's trials as plain rows: what reports, exports and comparisons are made from."""
+"""A study's trials as plain rows, for reports, exports and comparisons."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class TrialRow:
     """One trial as the storage has it.
 
     Attributes:
-        number: in the study, from 0.
+        number: number in the study, from 0.
         state: Optuna's: COMPLETE, PRUNED, FAIL, RUNNING or WAITING.
-        value: the objective of its best epoch, of a PRUNED trial the best until it ended; None
-            for all other states.
-        params: what was sampled.
-        curve: epoch -> the objective.
-        best_epoch: 0 if no epoch finished.
-        seconds: wall time of its epochs.
-        evaluation_seconds: the evaluations' part of it.
-        cause: why it FAILed or was not trained.
-        attempt: None if it never started.
-        started, ended: local time, as Optuna keeps it.
-        is_default: whether it has the default configuration, as trial 0.
+        value: the objective at the best epoch; for a PRUNED trial the best value until it ended;
+            None for all other states.
+        params: sampled hyperparameters.
+        curve: the objective by epoch.
+        best_epoch: number of the best epoch; 0 if no epoch finished.
+        seconds: wall time of all epochs.
+        evaluation_seconds: wall time of the evaluations, a part of `seconds`.
+        cause: reason why the trial has no result of its own; None if it has one.
+        attempt: the trial's attempt; None if it never started.
+        started: start in local time, as Optuna stores it; None if the trial never started.
+        ended: end in local time, as Optuna stores it; None if the trial has not ended.
+        is_default: True if the trial has the default configuration, as trial 0 has.
     """
 
     number: int
@@ -49,32 +50,33 @@ class TrialRow:
 
     @property
     def score(self) -> float:
-        """The value; minus infinity where there is none."""
+        """Return the value; minus infinity where there is none."""
         return float("-inf") if self.value is None else self.value
 
     def shown(self, name: str) -> str:
-        """A parameter's value; "-" where its condition did not hold."""
+        """Return a parameter's value as text; "-" where its condition did not hold."""
         return f"{self.params[name]:.4g}" if name in self.params else "-"
 
     @property
     def became(self) -> str:
-        """The state in words: complete, pruned, failed, running, waiting."""
+        """Return the state in words: complete, pruned, failed, running, waiting."""
         return "failed" if self.state == "FAIL" else self.state.lower()
 
     @property
     def other_seconds(self) -> float:
-        """Wall time between start and end that went into no epoch: set-up and bookkeeping."""
+        """Return the wall time between start and end outside of epochs: set-up and bookkeeping."""
         if self.started is None or self.ended is None:
             return 0.0
         return max(0.0, (self.ended - self.started).total_seconds() - self.seconds)
 
 
 def read_trials(study: Study) -> list[TrialRow]:
-    """All trials, by number."""
+    """Return all trials of a study, by number."""
     return list(_rows(study))
 
 
 def _rows(study: Study) -> Iterator[TrialRow]:
+    """Yield the trials by number."""
     space = SearchSpace(StudyRecord.of(study).config)
     for trial in study.get_trials(deepcopy=False):
         outcome = Outcome.of(trial) or Outcome(0, 0.0)
@@ -101,20 +103,20 @@ def _rows(study: Study) -> Iterator[TrialRow]:
 
 
 def complete(trials: Sequence[TrialRow]) -> list[TrialRow]:
-    """The COMPLETE ones, best first; of equals the earliest."""
+    """Return the COMPLETE trials, best first; of equals the earliest."""
     found = [trial for trial in trials if trial.state == "COMPLETE"]
     return sorted(found, key=lambda trial: (-trial.score, trial.number))
 
 
 def default_trial(trials: Sequence[TrialRow]) -> TrialRow | None:
-    """The COMPLETE trial of the default configuration; None if there is none."""
+    """Return the COMPLETE trial of the default configuration; None if there is none."""
     return next((trial for trial in complete(trials) if trial.is_default), None)
 
 
 def best_so_far(trials: Sequence[TrialRow]) -> list[float]:
-    """The highest COMPLETE value among the first 1, 2, ... of these trials, in their order.
+    """Return the highest COMPLETE value among the first 1, 2, ... of these trials, in their order.
 
-    Minus infinity before the first.
+    Values before the first COMPLETE trial are minus infinity.
     """
     values = (t.score if t.state == "COMPLETE" else float("-inf") for t in trials)
     return list(itertools.accumulate(values, max))

@@ -1,8 +1,8 @@
-"""What a trial took: CPU time and memory, of the process that trained and of the launcher.
+"""CPU time and memory of a trial, for the process that trained and for the launcher.
 
-Measured once, at the trial's end, and kept in the storage with its outcome, so that MLflow can be
-rebuilt. Sampling in between would be a second record, and MLflow's own system metrics a second
-writer.
+They are measured once, at the trial's end, and stored with its outcome, so MLflow can be rebuilt
+from the storage. Sampling during the trial would need a second store, and MLflow's own system
+metrics would be a second writer.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ MB = 1_000_000
 def resource_usage(
     results: Sequence[EpochResult], wall_start: float, cpu_start: float
 ) -> dict[str, float]:
-    """By name; {} for a trial without an epoch.
+    """Return the time and memory that a trial took, by name; {} for a trial without an epoch.
 
-    evaluation_seconds: wall time of the evaluations in its epochs. cpu_seconds: of its epochs, all
-    threads of the process that trained. peak_memory_mb,
-    peak_gpu_memory_mb: millions of bytes, see `recsys.training.resources`; the latter only with
-    a GPU.
-    launcher_memory_mb: resident, now. launcher_cpu_percent: of one core, since the trial started,
-    for all that runs at that time; in-process training counts as the launcher's.
+    Names:
+        evaluation_seconds: wall time of the evaluations in all epochs.
+        cpu_seconds: CPU time of all epochs, over all threads of the process that trained.
+        peak_memory_mb: millions of bytes, see `recsys.training.resources`.
+        peak_gpu_memory_mb: the same on the GPU; absent without one.
+        launcher_memory_mb: resident memory of this process now, in millions of bytes.
+        launcher_cpu_percent: CPU time of this process since the trial started, in percent of one
+            core, over all trials that ran; training inside this process is included.
 
     Args:
-        wall_start, cpu_start: `time.monotonic` and `time.process_time` when the trial started.
+        results: the trial's epochs.
+        wall_start: `time.monotonic()` when the trial started.
+        cpu_start: `time.process_time()` when the trial started.
     """
     import psutil
 
@@ -49,14 +53,15 @@ def resource_usage(
 
 
 def of_training(used: Mapping[str, float]) -> dict[str, float]:
-    """What the trial's own run shows."""
+    """Return the values for the trial's own MLflow run."""
     return {name: value for name, value in used.items() if not name.startswith("launcher_")}
 
 
 def of_system(used: Mapping[str, float], seconds: float) -> dict[str, float]:
-    """What the study's run shows; the prefix puts it into MLflow's tab of system metrics.
+    """Return the values for the study's MLflow run, under MLflow's prefix for system metrics.
 
     Args:
+        used: values of `resource_usage`.
         seconds: wall time of the trial's epochs.
     """
     found = {name: value for name, value in used.items() if name.startswith("launcher_")}

@@ -1,4 +1,4 @@
-"""Warm starts out of another study: its best configurations, where they fit this one."""
+"""Warm starts from another study: its best configurations that fit this study's space."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ N_BEST = 5
 
 
 def with_best_of(other: Study, config: StudyConfig, say: Callable[[str], None]) -> StudyConfig:
-    """`config` with up to five more warm starts: the best different configs of `other`.
+    """Return `config` with up to five more warm starts: the best different configs of `other`.
 
-    Hyperparameters that this study does not search come from its own base. A study that is
-    complete gets none: nothing would try them.
+    Hyperparameters that this study does not search come from its own base. A study that has all
+    its trials gets no warm starts, since it would not try them.
 
     Args:
-        say: is told which ones are left out, and why.
+        other: the study to take configurations from, in the same storage.
+        config: the config of the study to start or continue.
+        say: called with a line on each configuration left out, and on the number taken.
 
     Raises:
-        StudyError: no trial of `other` is complete, or it is the same study.
+        StudyError: no trial of `other` is complete, or `other` is the same study.
     """
     if other.study_name == config.name:
         raise StudyError(
-            f"--warm-start-from {config.name}: is the study itself, which knows its own trials; "
-            "name another, or leave it out"
+            f"--warm-start-from {config.name}: is this study itself, which has its own trials "
+            "already; name another study, or leave the option out"
         )
     known, is_complete = _so_far(other, config)
     if is_complete:
@@ -56,18 +58,18 @@ def with_best_of(other: Study, config: StudyConfig, say: Callable[[str], None]) 
 
 
 def _so_far(other: Study, config: StudyConfig) -> tuple[Sequence[Mapping[str, float]], bool]:
-    """The warm starts that this study has already, and whether it has all its trials."""
+    """Return the warm starts stored with this study, and True if it has all its trials."""
     try:
         study = optuna.load_study(study_name=config.name, storage=other._storage)
         known = StudyRecord.of(study).config.warm_starts
-    except KeyError:  # it is about to be made
+    except KeyError:  # the study does not exist yet
         return (), False
     done = sum(trial.state in FINISHED for trial in study.get_trials(deepcopy=False))
     return known, done >= config.n_trials
 
 
 def _params(candidate: Candidate, config: StudyConfig) -> tuple[dict[str, float], str]:
-    """What a trial here must be given to be as the candidate; and why it cannot, "" if it can."""
+    """Return the candidate's values for this study's parameters, and its problems here or ""."""
     params = SearchSpace(config).params(candidate.config)
     found = start_problems(config, params)
     return params, "; ".join(f"{name} {text}" for name, text in found.items())

@@ -356,7 +356,7 @@ def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> N
     assert said[-1] == f"warm starts: {len(fitting)} of the best 5 trials of small"
     with pytest.raises(StudyError, match="no complete trial"):
         with_best_of(make_study(tmp_path, study_config(name="empty")), narrow, said.append)
-    with pytest.raises(StudyError, match="--warm-start-from small: is the study itself"):
+    with pytest.raises(StudyError, match="--warm-start-from small: is this study itself"):
         with_best_of(other, config, said.append)
 
 

@@ -1,4 +1,4 @@
-"""What launch() refuses, leaves out and clamps, however the study was made."""
+"""Studies that launch() refuses, parameters it leaves out and defaults it clamps."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_study_of_nothing_with_an_effect_is_refused(tmp_path: Path) -> None:
     space = {"feature_weight": IDLE["feature_weight"]}
     with pytest.raises(SettingsError) as caught:
         launch(request(tmp_path, study_config(shop(tmp_path), space=space)))
-    assert "nothing in it has an effect on this data: feature_weight (no features" in str(
+    assert "no parameter in it has an effect on this data: feature_weight (no features" in str(
         caught.value
     )
     assert caught.value.exit_code == 2

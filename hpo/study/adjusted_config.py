@@ -1,4 +1,4 @@
-"""From the study that was asked for to the one that its data allows; each change is told."""
+"""The study config adjusted to the data, with a line on each adjustment."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from recsys.data import Interactions
 from recsys.training import ineffective_parameters
 
 
-def settled(
+def adjust_to_data(
     config: StudyConfig, data: Interactions, stored: StudyRecord | None
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and clamp defaults into their ranges.
 
     Args:
-        config: a study whose keys are sound.
-        stored: of the study of that name, if there is one: what it searches it goes on to search,
-            and a default that it has beside an unchanged range stays.
+        config: a study config without problems, see `hpo.config.validation`.
+        data: the interactions of the study.
+        stored: record of the existing study of that name, if there is one. Its parameters all
+            stay, and so does a default if neither it nor the range has changed.
 
     Returns:
-        The study and a line on each change.
+        The adjusted config, and a line on each adjustment.
 
     Raises:
-        SettingsError: nothing else would be searched.
+        SettingsError: no parameter would be left to search.
     """
     config, lines = _without_the_idle(config, data, () if stored is None else stored.config.space)
     moved = {
@@ -39,9 +40,14 @@ def settled(
 def _without_the_idle(
     config: StudyConfig, data: Interactions, kept: Collection[str]
 ) -> tuple[StudyConfig, list[str]]:
+    """Leave out parameters without effect, except those in `kept`; return a line on each.
+
+    Raises:
+        SettingsError: no parameter would be left to search.
+    """
     reasons = ineffective_parameters(data)
     idle = {name for name in reasons if name in config.space and name not in kept}
-    # A condition on it is an effect.
+    # A parameter in another one's condition does have an effect: it decides what is searched.
     while parents := idle & {p for n, s in config.space.items() if n not in idle for p in s.when}:
         idle -= parents
     if not idle:
@@ -50,7 +56,7 @@ def _without_the_idle(
     space = {name: spec for name, spec in config.space.items() if name not in idle}
     if not space:
         raise SettingsError(
-            f"[space]: nothing in it has an effect on this data: {'; '.join(told)}. Search "
+            f"[space]: no parameter in it has an effect on this data: {'; '.join(told)}. Search "
             "another parameter too, for instance --set 'space.dim={ low = 64, high = 256 }'"
         )
     starts = tuple({n: v for n, v in s.items() if n not in idle} for s in config.warm_starts)
@@ -59,7 +65,7 @@ def _without_the_idle(
 
 
 def _is_stored(name: str, config: StudyConfig, stored: StudyConfig) -> bool:
-    """Return True if the study was made with this very range and default."""
+    """Return True if the stored study has the same range and default of a parameter."""
     default = getattr(config.train_config, name)
     same_range = stored.space.get(name) == config.space[name]
     return same_range and getattr(stored.train_config, name) == default
