@@ -1,4 +1,4 @@
-"""What a registered version says about itself: Markdown, for its description."""
+"""The model card: the Markdown description of a registered version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ LEAKS = {
 def model_card(
     recipe: Recipe, split: Split, found: GateFindings, git_commit: str, locations: Locations
 ) -> str:
-    """The card of one measured model."""
+    """Return the card of one measured model as Markdown.
+
+    Args:
+        recipe: the model's config, number of epochs and origin.
+        split: the split of the data.
+        found: findings of the gate.
+        git_commit: commit of the code that trained the model.
+        locations: addresses of the study and of MLflow, for the command that the card names.
+    """
     source = recipe.source
     made_by = (
         command("retrain", "", locations)
@@ -79,7 +87,7 @@ def _verdict(found: GateFindings) -> str:
 
 
 def _occasion(found: GateFindings) -> list[str]:
-    """The race that the config has won, or how the data has moved since the champion."""
+    """Return the section on the race that the config has won, or on the drift of the data."""
     if found.race:
         rows = _table(lines.RACE, lines.race_rows(found.race))
         return ["## Race on validation", rows, f"{lines.luck_line(found.race)}."]

@@ -1,4 +1,4 @@
-"""What is asked of a promotion, and what comes out of it."""
+"""Settings and outcome of a promotion, as plain values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from recsys.config import TrainConfig
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of a promotion.
+    """Settings of one promotion.
 
     Attributes:
-        candidates: so many of the study's best trials race, fewer if it has fewer; >= 1.
-        seeds: trainings of each; >= 1.
-        dry_run: measure and judge, but leave MLflow as it is.
-        force: make it the champion whatever the gate says, for this reason.
+        candidates: number of the study's best trials that race, at least 1; in a smaller study all
+            trials race.
+        seeds: number of trainings per candidate, at least 1.
+        dry_run: measure and judge, but write nothing into MLflow.
+        force: reason to make the model the champion whatever the gate decides; None: the gate
+            decides.
     """
 
     candidates: int = 5
@@ -30,17 +32,18 @@ class Order:
 
 @dataclass(frozen=True)
 class Registered:
-    """Where the model stands in the registry.
+    """The place of a model in the registry.
 
     Attributes:
-        version: from 1.
-        is_new: False if this trial had been measured before.
-        run_id: the run that holds the evidence.
-        role: the alias that it was given, champion or challenger; somebody may have it by now.
-        refused: why it did not pass, in one sentence; None if it did.
-        forced: why it is champion all the same.
-        champion: the version that has that alias now; None: nobody.
-        rolled_back: it was champion once and was taken back by hand.
+        version: version number, from 1.
+        is_new: False if the same trial had been measured before.
+        run_id: id of the run that holds the evidence.
+        role: alias that the version was given, champion or challenger; by now another version may
+            have this alias.
+        refused: reason of the gate's refusal, in one sentence; None: the model passed.
+        forced: reason given for making the version the champion against the gate; None: nobody did.
+        champion: version that has the champion alias now; None: no version has it.
+        rolled_back: True if the version was the champion once and was rolled back by hand.
     """
 
     version: int
@@ -55,18 +58,17 @@ class Registered:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion, or a retraining, found out and did.
+    """Findings and outcome of a promotion or a retraining.
 
     Attributes:
-        study: its name.
-        trial: number of the trial whose config it is.
-        config: its hyperparameters.
-        epochs: how many the refit took.
-        validation: what the trial showed at its best epoch in the study, by metric; empty for a
-            retraining.
-        findings: race or drift, test and verdict.
-        example_user: somebody whom the model knows.
-        registered: None after a dry run.
+        study: name of the study.
+        trial: number of the trial that the config comes from.
+        config: hyperparameters of the model.
+        epochs: number of epochs of the refit.
+        validation: metrics of the trial at its best epoch in the study; empty for a retraining.
+        findings: race or drift, test figures, and the decision of the gate.
+        example_user: id of a user whom the model knows.
+        registered: place of the model in the registry; None after a dry run.
     """
 
     study: str
@@ -82,7 +84,14 @@ class Promotion:
     def of(
         cls, recipe: Recipe, found: GateFindings, example_user: str, registered: Registered | None
     ) -> Self:
-        """Of a model by this recipe, without the trial's validation."""
+        """Return the promotion of a recipe's model, without the trial's validation metrics.
+
+        Args:
+            recipe: the recipe that was refit.
+            found: findings of the gate.
+            example_user: id of a user whom the model knows.
+            registered: place of the model in the registry; None after a dry run.
+        """
         source = recipe.source
         return cls(
             source.study, source.trial, recipe.config, recipe.epochs, {}, found, example_user,
@@ -91,12 +100,15 @@ class Promotion:
 
     @property
     def test(self) -> dict[str, float]:
-        """Metrics of exactly these weights on test."""
+        """Return the metrics of exactly these weights on test."""
         return {name: interval.mean for name, interval in self.findings.test.items()}
 
     @property
     def passed(self) -> bool:
-        """Whether it is, or after a dry run could be, the champion by its own merit or by force."""
+        """Return True if the model was made the champion, by merit or by force.
+
+        After a dry run, return True if the gate found no reason against the model.
+        """
         found = self.registered
         if found is None:
             return self.findings.reason is None

@@ -1,9 +1,9 @@
-"""From a study's best trials to a version in the registry, measured on test once.
+"""Promotion of a study's best trial to a version in the registry, measured on test once.
 
 The best trials race with fresh seeds on validation; the winner is trained again on train +
-validation for twice its best epoch; then test is read, and the gate decides whether this is the
-new champion or a challenger. A promotion may be killed at any point and started again: there
-will be one version of a trial, and its verdict stands.
+validation for twice its best epoch; then test is read, and the gate decides whether the model
+becomes the champion or a challenger. Promotion is restartable: after a kill, the same call
+completes it. Each trial gets exactly one version, and the decision on it is never made twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from optuna import Study
 
-RACE = "hpo.race"  # tag of a version: which trials raced, with how many seeds
+RACE = "hpo.race"  # version tag: numbers of the trials in the race, and number of seeds
 
 
 def promote_study(
@@ -44,20 +44,25 @@ def promote_study(
     order: Order | None = None,
     say: Callable[[str], None] = print,
 ) -> Promotion:
-    """Race, refit, measure and register; nothing new if that was done before.
+    """Race, refit, measure and register the winner of a study, unless that was done before.
 
     Args:
-        locations: where the study and MLflow live.
-        study_name: None: the only one.
+        locations: addresses of the study and of MLflow.
+        study_name: name of the study; None: the only one.
         data: name or path of the study's data, if it has moved.
-        order: None: five candidates, three seeds.
-        say: is told how it goes on.
+        order: settings; None: five candidates, three seeds.
+        say: called with each line of progress.
+
+    Returns:
+        The findings and the outcome; those of the earlier promotion if the race or its winner
+        already has a version.
 
     Raises:
         StudyError: there is no such study, or there are several and none is named.
-        SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
-        PromotionError: no trial is complete, all diverge, or the data is not what the study was
-            made on.
+        SettingsError: the gate asks for a baseline that cannot be measured, and `order.force` is
+            None.
+        PromotionError: no trial is complete, all candidates diverge, or the data differs from the
+            study's.
         DivergedError: the refit diverges.
         TrackingError: MLflow does not answer.
     """
@@ -78,6 +83,14 @@ def promote_study(
 def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple[int, int]:
     """Make the previous champion the champion again, see `hpo.registry.versions.rollback`.
 
+    Args:
+        locations: addresses of the study's storage and of MLflow.
+        say: called with one line if the registry lock is held by another process.
+
+    Returns:
+        Number of the version that was rolled back, and of the champion now; equal if a killed call
+        had already moved the alias.
+
     Raises:
         PromotionError: there is no previous champion.
         NoStoreError: the MLflow database is missing.
@@ -94,7 +107,7 @@ def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple
 
 @dataclass(frozen=True, eq=False)
 class _Promotion:
-    """One promotion; under the registry's lock, unless it is a dry run, which writes nothing."""
+    """One promotion. The caller holds the registry lock, except for a dry run, which only reads."""
 
     promoter: Promoter
     study: Study
@@ -103,7 +116,7 @@ class _Promotion:
     data: str | None
 
     def run(self) -> Promotion:
-        """The version of this race, or of its winner, is made only if there is none."""
+        """Return the promotion; measure only if neither this race nor its winner has a version."""
         n_seeds, first = self.order.seeds, self.candidates[0]
         tags = {"hpo.study_uid": first.record.uid, RACE: _race_key(self.candidates, n_seeds)}
         tags["hpo.split_fingerprint"] = first.record.split_fingerprint
@@ -114,7 +127,7 @@ class _Promotion:
         return self._measure(tags)
 
     def _find(self, tags: Mapping[str, str]) -> ModelVersion | None:
-        """The version with these tags; a dry run finds none that a killed call left unsettled."""
+        """Return the version with these tags; a dry run ignores those of unfinished promotions."""
         if not self.order.dry_run:
             return self.promoter.find(tags)
         version = self.promoter.find(tags) if self.promoter.has_store else None

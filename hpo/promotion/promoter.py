@@ -1,4 +1,4 @@
-"""From a recipe to a settled version in the registry: what promotion and retraining share."""
+"""Steps from a recipe to a finished version, shared by promotion and retraining."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def changing_registry(locations: Locations, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the registry's lock while the block runs, see `hpo.study.locks.exclusive_registry`.
+    """Hold the registry lock while the block runs, see `hpo.study.locks.exclusive_registry`.
+
+    Args:
+        locations: addresses of the study's storage and of MLflow; the lock lies beside one of them.
+        say: called with one line if another process holds the lock.
 
     Raises:
-        PromotionError: nothing can be written where the lock would be.
+        PromotionError: the folder of the lock is not writable.
     """
     with ExitStack() as stack:
         try:
@@ -39,19 +43,22 @@ def changing_registry(locations: Locations, say: Callable[[str], None]) -> Itera
         except OSError as error:
             raise PromotionError(
                 f"the registry cannot be changed: {error.filename}: {error.strerror}; make that "
-                "folder writable, or look only, with --dry-run"
+                "folder writable, or measure without registering, with --dry-run"
             ) from None
         yield
 
 
 @dataclass(frozen=True, eq=False)
 class Promoter:
-    """Measures models and registers them; who calls what writes holds the registry's lock.
+    """Measurement and registration of models in one MLflow.
+
+    Callers of methods that write must hold the registry lock.
 
     Attributes:
-        locations: where MLflow lives.
-        force: make a model the champion whatever the gate says, for this reason.
-        say: is told how it goes on.
+        locations: addresses of the study's storage and of MLflow.
+        force: reason to make a model the champion whatever the gate decides; None: the gate
+            decides.
+        say: called with each line of progress.
     """
 
     locations: Locations
@@ -60,29 +67,33 @@ class Promoter:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """Opened when it is needed: that makes a missing database, which no dry run should.
+        """Return the MLflow client, which is opened at the first use.
 
-        It must be the first that imports mlflow, see `recsys.artifacts.mlflow_client`.
+        Opening it creates a missing database, and a dry run must not create one. The opening must
+        also be the first import of mlflow, see `recsys.artifacts.mlflow_client`.
         """
         return open_client(self.locations.tracking_uri)
 
     @property
     def has_store(self) -> bool:
-        """False if MLflow's database does not exist yet."""
+        """Return True unless MLflow's database is missing."""
         return has_store(self.locations.tracking_uri)
 
     def find(self, tags: Mapping[str, str]) -> ModelVersion | None:
-        """The oldest version that carries all these tags; None if there is none."""
+        """Return the oldest version that carries all these tags; None if there is none."""
         client = self.client
         with tracking_errors(self.locations.tracking_uri):
             return registry.find_version(client, tags)
 
     def champion(self) -> Champion | None:
-        """Who has the alias now; asked before any training, so that none is lost for it.
+        """Return the version that has the champion alias now; None if no version has it.
+
+        Promotion and retraining ask before they train: a champion that cannot be fetched costs no
+        training.
 
         Raises:
-            TrackingError: MLflow does not answer, or the champion's files are lost and nobody
-                forces.
+            TrackingError: MLflow does not answer, or the champion's files are lost and `force` is
+                None.
         """
         if not self.has_store:
             return None
@@ -109,14 +120,14 @@ class Promoter:
         split: Split,
         tags: Mapping[str, str] | None,
     ) -> Promotion:
-        """Refit, measure once, and make the version.
+        """Refit a recipe, measure the model once, and register it.
 
         Args:
-            recipe: what is refit.
+            recipe: the recipe to refit.
             occasion: a promotion or a retraining.
-            champion: whom it is compared with.
-            split: of the data.
-            tags: of the version; None: the registry stays as it is.
+            champion: the version to compare the model with; None: there is none.
+            split: the split of the data.
+            tags: further tags of the new version; None: dry run, nothing is registered.
 
         Raises:
             DivergedError: the refit diverges.
@@ -134,7 +145,7 @@ class Promoter:
         return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:
-        """Return how many versions were measured on the same test rows; dry runs leave no trace."""
+        """Return the number of versions measured on the same test rows; dry runs do not count."""
         if not self.has_store:
             return 0
         client = self.client
@@ -142,7 +153,20 @@ class Promoter:
             return registry.count_measured(client, split.fingerprint)
 
     def finish(self, recipe: Recipe, version: ModelVersion, *, is_new: bool) -> Promotion:
-        """Give the version what its gate has earned, if that is not done."""
+        """Give a version the alias that its gate has earned, unless it has been given one.
+
+        Args:
+            recipe: the recipe of the version.
+            version: a version that `make_version` has registered.
+            is_new: True if this call has measured the model.
+
+        Returns:
+            The findings of the version's gate, and its place in the registry.
+
+        Raises:
+            PromotionError: the findings in the version's run are missing or damaged.
+            TrackingError: MLflow does not answer.
+        """
         with tracking_errors(self.locations.tracking_uri):
             now_ms = time.time_ns() // 1_000_000
             version, found = finish_version(self.client, version, self.force, now_ms)

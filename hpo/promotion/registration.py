@@ -1,4 +1,4 @@
-"""A measured model as a version in the registry, with a run of its own that holds the evidence."""
+"""Registration of a measured model: a version, and a run of its own that holds the evidence."""
 
 from __future__ import annotations
 
@@ -43,18 +43,21 @@ def make_version(
     final: Refit,
     tags: Mapping[str, str],
 ) -> ModelVersion:
-    """Log the model and what was found out about it in a new run, and register it.
+    """Log a model and its findings in a new run, and register the model.
 
-    What killed promotions of the study left RUNNING is ended first; the caller holds the lock of
-    the registry. Aliases and test figures in the run are the affair of `finish_version`.
+    Runs that killed promotions of the same study left RUNNING are ended first. The caller holds the
+    registry lock. `finish_version` sets the alias and logs the test figures.
 
     Args:
-        client: of MLflow.
-        locations: of the study and its runs.
-        recipe: that was refit.
-        split: of the data.
-        final: the refit, measured.
-        tags: of the version, beside those that say what it comes from.
+        client: client of MLflow.
+        locations: addresses of the study and of its runs.
+        recipe: the recipe that was refit.
+        split: the split of the data.
+        final: the refit with its findings.
+        tags: further tags of the version; the tags on its origin are added to them.
+
+    Returns:
+        The new version, as yet without an alias.
     """
     experiment = experiment_id(client, locations.experiment)
     registry.fail_unfinished(client, experiment, recipe.source.study_uid)
@@ -83,12 +86,21 @@ def make_version(
 def finish_version(
     client: MlflowClient, version: ModelVersion, force: str | None, now_ms: int
 ) -> tuple[ModelVersion, GateFindings]:
-    """Finish what `make_version` began, also for a version of a promotion that was killed.
+    """Complete a version that `make_version` has registered, even if its promotion was killed.
 
-    Test figures come last into the run: one that no version belongs to never shows any.
+    Test figures are logged last, so that a run without a version never shows test figures.
+
+    Args:
+        client: client of MLflow.
+        version: the version to complete.
+        force: reason to make it the champion whatever the gate decides; None: the gate decides.
+        now_ms: time of the test figures, in milliseconds since 1970.
 
     Returns:
-        The version as it is now, and what was found out when it was made.
+        The version in its present state, and the findings of its gate.
+
+    Raises:
+        PromotionError: the findings in the version's run are missing or damaged.
     """
     found = read_findings(client, version)
     figures = _figures(found)
@@ -100,15 +112,19 @@ def finish_version(
 
 
 def read_findings(client: MlflowClient, version: ModelVersion) -> GateFindings:
-    """What was found out when the version was made, from its run.
+    """Read the findings of the gate from a version's run.
+
+    Args:
+        client: client of MLflow.
+        version: the version.
 
     Raises:
-        PromotionError: the file is not there, or damaged.
+        PromotionError: the file is missing or damaged.
     """
     if gate.FILE not in {file.path for file in client.list_artifacts(version.run_id)}:
         raise PromotionError(
-            f"{version.name} version {version.version}: its run has no {gate.FILE}, so what it "
-            "showed is unknown; delete the version in MLflow and promote again"
+            f"{version.name} version {version.version}: its run has no {gate.FILE}, so its "
+            "findings are unknown; delete the version in MLflow and promote again"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = client.download_artifacts(version.run_id, gate.FILE, folder)

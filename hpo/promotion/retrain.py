@@ -1,7 +1,7 @@
-"""The champion's recipe on the data of today, before the same gate that it came through.
+"""Retraining: the champion's recipe on today's data, judged by the gate of promotions.
 
-The registry alone is asked: a promoted model carries its recipe. A retraining may be killed at
-any point and started again; on the same data, beside the same champion, there is one version.
+Retraining reads the registry only: a promoted model carries its recipe. It is restartable: after a
+kill, the same call completes it, and the same data beside the same champion gives one version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from recsys.data import Split
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The data is what the champion was made on, so nothing was trained."""
+    """The result of a retraining whose data equals the champion's: nothing was trained.
+
+    Attributes:
+        version: version of the champion.
+        fingerprint: fingerprint of the data.
+    """
 
     version: int
     fingerprint: str
@@ -39,17 +44,22 @@ def retrain_champion(
     """Train the champion's recipe on today's data, measure it once, and register it.
 
     Args:
-        locations: where MLflow lives; the storage's folder holds a tracking server's lock.
+        locations: address of MLflow, and of the storage, whose folder holds the lock of a tracking
+            server.
         data: name or path of the data, if it has moved.
-        dry_run: measure and judge, but leave MLflow as it is.
-        force: make it the champion whatever the gate says, for this reason.
-        say: is told how it goes on.
+        dry_run: measure and judge, but write nothing into MLflow.
+        force: reason to make the model the champion whatever the gate decides; None: the gate
+            decides.
+        say: called with each line of progress.
+
+    Returns:
+        The findings and the outcome; `Unchanged` if the champion was made on the same data.
 
     Raises:
         NoStoreError: the MLflow database is missing.
-        PromotionError: there is no champion, or it does not say how it was made.
+        PromotionError: there is no champion, or its files or its recipe cannot be read.
         DataError: the data cannot be read.
-        SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
+        SettingsError: the gate asks for a baseline that cannot be measured, and `force` is None.
         DivergedError: the training diverges.
         TrackingError: MLflow does not answer.
     """
@@ -62,6 +72,11 @@ def retrain_champion(
 
 
 def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotion | Unchanged:
+    """Retrain the champion unless its data is unchanged.
+
+    Raises:
+        PromotionError: there is no champion, or its files or its recipe cannot be read.
+    """
     champion = promoter.champion()
     if champion is None:
         raise PromotionError(
@@ -92,7 +107,7 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
 
 
 def _today(stored: Checkpoint, which: str, data: str | None) -> tuple[Recipe, Split]:
-    """The champion's recipe for the data of today, and this data."""
+    """Return the champion's recipe for today's data, and the split of this data."""
     recipe = Recipe.of_model(stored, which)
     source = recipe.source.model_copy(update={"data": moved(recipe.source.data, data)})
     name, split = load_data(source)
@@ -100,7 +115,7 @@ def _today(stored: Checkpoint, which: str, data: str | None) -> tuple[Recipe, Sp
 
 
 def _finish(promoter: Promoter, recipe: Recipe, version: int) -> None:
-    """Settle a champion whose retraining was killed just after it was crowned."""
+    """Complete the champion's version if a kill of its retraining left it unfinished."""
     found = promoter.client.get_model_version(registry.MODEL, str(version))
     if registry.SETTLED not in found.tags:
         promoter.finish(recipe, found, is_new=False)

@@ -1,4 +1,4 @@
-"""What a promotion or a retraining prints: what it found out, the verdict, how to serve."""
+"""Summary that hpo.promote and hpo.retrain print: findings, decision, and how to serve."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ PORT = 5001
 
 
 def promotion_summary(promotion: Promotion, locations: Locations) -> str:
-    """Race or drift, test figures, gate and what follows."""
+    """Return the summary: race or drift, test figures, gate, and the next commands.
+
+    Args:
+        promotion: findings and outcome.
+        locations: addresses of the study and of MLflow, for the commands.
+    """
     found = promotion.findings
     return "\n".join([
         *_occasion(found),
@@ -58,7 +63,7 @@ def _validation(promotion: Promotion, metric: str) -> str:
 
 
 def _ending(promotion: Promotion, locations: Locations) -> list[str]:
-    """The verdict, where the model stands, and how to serve it."""
+    """Return the lines on the decision, the model's place in the registry, and how to serve it."""
     p, r = promotion, promotion.registered
     which = f"trial {p.trial} of study {p.study}, trained for {count(p.epochs, 'epoch')}"
     if r is None:
@@ -66,11 +71,7 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
         return [
             f"{outcome}; {which}. Nothing was registered (--dry-run)",
             "next: the same command without --dry-run"
-            + (
-                " registers it"
-                if p.passed
-                else " and with --force REASON, if it shall be all the same"
-            ),
+            + (" registers it" if p.passed else " and with --force REASON registers it anyway"),
         ]
     if r.rolled_back:
         was = f"measured before, as {MODEL} version {r.version}, and rolled back since"
@@ -85,7 +86,7 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     if r.forced:
         told.append(f"forced: {r.forced}")
     if r.role != CHAMPION:
-        return [*told, "to make it the champion all the same: --force REASON"]
+        return [*told, "to make it the champion anyway: --force REASON"]
     if r.champion != r.version:
         told.append(f"the champion is version {r.champion} by now")
     name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
@@ -103,7 +104,7 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     url = f"http://127.0.0.1:{PORT}/invocations"
     programs = str(Path(sys.executable).parent)
     public = replace(locations, tracking_uri=uri)
-    hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
+    hidden = shutil.which("uvicorn") is None  # mlflow looks for uvicorn on the PATH
     return [
         "serve it:",
         f"  {command('serve', locations=public, more={'--model': model})}",
