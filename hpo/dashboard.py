@@ -119,11 +119,10 @@ def _start(
     options: argparse.Namespace, locations: Locations, storage: RDBStorage, stack: ExitStack
 ) -> list[Server]:
     """Both servers, or optuna-dashboard alone where MLflow is a server already."""
-    import optuna_dashboard
-
     from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS, DashboardServer, Guard, MlflowServer
     from hpo.errors import SettingsError
     from hpo.study import artifact_folder, artifact_store
+    from hpo.tracking import dashboard_app
     from recsys.artifacts import is_server, open_client, sqlite_file
 
     if ":" in options.host:
@@ -135,7 +134,8 @@ def _start(
     hosts = sorted(name.lower() for name in names)
     if options.allow_writes:  # somebody may add the first one
         artifact_folder(locations.storage).mkdir(parents=True, exist_ok=True)
-    shown = optuna_dashboard.wsgi(storage, artifact_store=artifact_store(locations.storage))
+    store = artifact_store(locations.storage)
+    shown = dashboard_app(storage, store, allow_writes=options.allow_writes)
     app = Guard(shown, hosts, allow_writes=options.allow_writes)
     servers: list[Server] = [DashboardServer(app, options.host, options.port, "--port")]
     stack.callback(servers[0].stop)

@@ -1,6 +1,7 @@
 from .host_guard import (
     EVERYWHERE as EVERYWHERE,
     LOCAL_HOSTS as LOCAL_HOSTS,
+    App as App,
     Guard as Guard,
     KnownHosts as KnownHosts,
 )

@@ -91,7 +91,7 @@ def _size(record: StudyRecord) -> str:
     )
 
 
-# Settings of the search and of the steps after it: trials before and after a change stay comparable.
+# Settings of the search and of the steps after it; trials on both sides of a change are comparable.
 CHANGEABLE = (
     "sampler",
     "pruner",

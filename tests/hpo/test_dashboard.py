@@ -20,7 +20,6 @@ from types import SimpleNamespace
 from typing import cast
 from urllib.error import HTTPError
 
-import optuna_dashboard
 import psutil
 import pytest
 from optuna.trial import TrialState
@@ -32,6 +31,7 @@ from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
 from hpo.dashboards.servers import DashboardServer, MlflowServer, Server, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.study.artifacts import artifact_folder, artifact_store
+from hpo.tracking.dashboard_view import dashboard_app
 from hpo.tracking.mirror import Mirror
 from hpo.tracking.study_page import page_of_study
 from hpo.tracking.urls import study_address
@@ -71,7 +71,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Fa
 
 def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
     store = artifact_store(study.locations.storage)
-    app = optuna_dashboard.wsgi(study.storage, artifact_store=store)
+    app = dashboard_app(study.storage, store, allow_writes=allow_writes)
     guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
     return DashboardServer(guard, "127.0.0.1", free_port(), "--port")
 
