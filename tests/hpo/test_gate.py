@@ -133,6 +133,15 @@ def test_the_reason_is_one_sentence_with_all_problems() -> None:
     assert judge([], rules, 10.0, 2.5) is None
 
 
+def test_why_the_champion_was_not_compared_stands_first() -> None:
+    worse, better = np.zeros(40), np.ones(40)
+    rules = PromotionConfig(must_beat=("champion", "itemknn", "popularity"))
+    found = [compare(rival, worse, better, rules) for rival in ("itemknn", "popularity")]
+    reason = judge(found, rules, 1.0, 1.0, "the champion cannot be compared: why")
+    assert reason is not None
+    assert reason.startswith("the champion cannot be compared: why; its gain over itemknn is ")
+
+
 def test_a_baseline_that_was_not_measured_is_never_passed() -> None:
     missing = {"ease": "12,000 items are too many"}
     rules = PromotionConfig(must_beat=("ease",))

@@ -43,10 +43,12 @@ def test_a_config_is_not_trained_twice(tmp_path: Path, slots: int) -> None:
     trained = [config for runner in runners for config in runner.trained]
     assert len(trained) == len({config.replace(seed=0) for config in trained}) <= 4
     trials = make_study(tmp_path, config).trials
-    again = [(t, o.same_as) for t in trials if (o := Outcome.of(t)) and o.same_as is not None]
+    again = [(t, o) for t in trials if (o := Outcome.of(t)) and o.same_as is not None]
     assert len(again) == 12 - len(trained)
-    for trial, same_as in again:
-        source = trials[same_as]
+    for trial, outcome in again:
+        assert outcome.same_as is not None
+        assert (outcome.seconds, outcome.usage) == (0.0, {}), "it cost nothing"
+        source = trials[outcome.same_as]
         assert (trial.params, trial.value) == (source.params, source.value)
         assert trial.intermediate_values == source.intermediate_values
         assert epochs_of(trial)["recall_at_10"] == epochs_of(source)["recall_at_10"]

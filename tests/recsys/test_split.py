@@ -80,6 +80,31 @@ def test_global_time_takes_the_last_of_equally_old_rows() -> None:
     assert split(log, "global-time").parts.tolist() == [0] * 7 + [1] + [2] * 2
 
 
+def test_global_time_takes_newer_rows_before_equally_old_ones() -> None:
+    times = [0] * 3 + [5] * 6 + [9]
+    log = Interactions.from_ids([f"u{n // 2}" for n in range(10)], list("abcdefghij"), times)
+    parts = split(log, "global-time", fraction=0.4).parts
+    assert parts.tolist() == [0] * 4 + [1] * 2 + [2] * 4
+
+
+def test_global_time_with_too_few_rows_is_a_sentence() -> None:
+    with pytest.raises(DataError, match="nothing to hold out: 4 train, 0 validation and 0 test"):
+        split(history_of([2, 2]), "global-time")
+
+
+def test_who_has_nothing_held_out_is_not_among_those_to_ask() -> None:
+    parts = split(history_of([10, 2, 1]), eval_users=1)
+    assert (parts.n_validation_users, parts.is_sampled) == (1, False)
+
+
+def test_the_fingerprint_tells_other_rows_of_a_ready_made_split() -> None:
+    log = history_of([6])
+    one, other = (
+        split(log, given=np.array(parts, np.int8)) for parts in ([0] * 4 + [1, 2], [0] * 4 + [2, 1])
+    )
+    assert one.fingerprint != other.fingerprint
+
+
 def test_of_many_users_tuning_asks_a_sample_and_test_asks_all() -> None:
     log = random_log(np.random.default_rng(5), n_users=80)
     whole, some, again, other = (
