@@ -38,7 +38,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for database in folder.rglob("*.db"):
         move(database, PLACEHOLDER, folder.as_posix())
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store(folder))  # MLflow keeps stores by address
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     return folder
 
