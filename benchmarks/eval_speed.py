@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator
 
 ROUNDS = 5

@@ -29,7 +29,7 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.data.holdout_file import load_holdout, save_holdout
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.readers.reader import read_dataset
 from recsys.training.trainer import Trainer

@@ -35,7 +35,7 @@ from hpo.study.lifecycle import open_study
 from hpo.study.storage import open_storage, parking_place
 from hpo.tracking.background import MirrorThread
 from recsys.artifacts.mlflow_client import experiment_id, open_client
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 FILE = Path("studies/two_tower.toml")
 

@@ -33,7 +33,7 @@ from comparison.roster import OURS, PEERS, Model
 from comparison.store import FIGURES, Store
 from comparison.tuning import Budget, tune
 
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.evaluation.bootstrap import mean_interval
 from recsys.evaluation.metrics import UserMetrics
 

@@ -188,7 +188,7 @@ def generate(folder: Path, n_items: int) -> tuple[str, str]:
     from recsys.artifacts.mlflow_run import log_checkpoint, open_run
     from recsys.config import TrainConfig
     from recsys.data.interactions import Interactions
-    from recsys.data.split import split
+    from recsys.data.splitting import split
     from recsys.models.two_tower import new_model
     from recsys.retrieval.index_builder import build_index, is_good_enough, pays
     from recsys.retrieval.recommender import Recommender

@@ -29,7 +29,7 @@ from comparison.roster import PEERS
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.models.two_tower import new_model
 from recsys.training.negatives import NegativeSampler, n_negatives

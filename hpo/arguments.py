@@ -9,7 +9,13 @@ from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
 MAX_REASON = 500
 
 
-def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) -> None:
+ONLY = "the only one; required where there are several"  # `hpo.study.lifecycle.load_study`
+NEWEST = "the newest"  # `hpo.study.lifecycle.load_newest`, for commands that only read
+
+
+def add_place_arguments(
+    parser: argparse.ArgumentParser, *, study: bool = True, default: str = ONLY
+) -> None:
     """Add --storage, --tracking-uri, --experiment-name and --study-name.
 
     `hpo.config.locations.Locations` resolves the first three.
@@ -17,12 +23,13 @@ def add_place_arguments(parser: argparse.ArgumentParser, *, study: bool = True) 
     Args:
         parser: gets them.
         study: whether the command is about one study.
+        default: which study is taken without --study-name, for the help.
     """
     if study:
         parser.add_argument(
             "--study-name",
             metavar="NAME",
-            help="study (default: the newest; hpo.run: <toml>-<data>)",
+            help=f"study (default: {default})",
         )
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna storage (default: sqlite:///studies/optuna.db)"

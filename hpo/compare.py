@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
 
     from hpo.config.locations import Locations
     from hpo.config.next_commands import command, next_lines
-    from hpo.reporting.study_comparison import read_side, tables, warnings
+    from hpo.reporting.study_comparison import comparison_tables, read_side, warnings
     from hpo.study.storage import existing_storage
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     apart = warnings(first, second)
     for warning in apart:
         console.print(f"warning: {warning}", style="bold yellow")
-    for table in tables(first, second):
+    for table in comparison_tables(first, second):
         console.print(table)
     bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}
     if any(bests.values()) and not apart:

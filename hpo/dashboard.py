@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_host_arguments, add_place_arguments
+from hpo.arguments import NEWEST, add_host_arguments, add_place_arguments
 from hpo.config.locations import DASHBOARD_PORT, MLFLOW_PORT
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.storages import RDBStorage
 
     from hpo.config.locations import Locations
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let anyone who reaches optuna-dashboard change and delete studies",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=NEWEST)
     return result
 
 
@@ -61,14 +62,14 @@ def main(argv: Sequence[str]) -> int:
     from hpo.config.locations import Locations
     from hpo.dashboards.servers import wait_until_ready
     from hpo.errors import HpoError
-    from hpo.study.lifecycle import load_study
+    from hpo.study.lifecycle import load_newest
     from hpo.study.storage import existing_storage
-    from hpo.tracking.urls import dashboard_path, experiments_address
+    from hpo.tracking.urls import dashboard_path
     from recsys.artifacts.mlflow_client import public_uri
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(locations.storage)
-    study = load_study(storage, options.study_name)
+    study = load_newest(storage, options.study_name, print)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -78,9 +79,10 @@ def main(argv: Sequence[str]) -> int:
             return 0
         mode = "can be changed by anyone" if options.allow_writes else "read-only"
         mlflow = servers[1].address if len(servers) > 1 else public_uri(locations.tracking_uri)
+        page = _study_page(locations, study, mlflow)
         print(f"optuna-dashboard  {servers[0].address}{dashboard_path(study._study_id)}  ({mode})")
         print(
-            f"MLflow            {experiments_address(mlflow)}{_link_hint(locations, servers)}\n"
+            f"MLflow            {page}{_link_hint(locations, study.study_name, servers)}\n"
             "Ctrl-C stops this",
             flush=True,
         )
@@ -91,14 +93,29 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _link_hint(locations: Locations, servers: Sequence[Server]) -> str:
-    """How to make links between the two lead here, if they do not."""
+def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
+    """Return the address of the study's trials in MLflow; of the experiments' list if unknown."""
+    from hpo.study.records import StudyRecord
+    from hpo.tracking.study_page import page_of_study
+    from hpo.tracking.urls import experiments_address
+    from recsys.errors import TrackingError
+
+    try:
+        return page_of_study(locations, StudyRecord.of(study), mlflow)
+    except TrackingError as error:
+        return f"{experiments_address(mlflow)}  ({error})"
+
+
+def _link_hint(locations: Locations, study_name: str, servers: Sequence[Server]) -> str:
+    """Return how to make links between the two lead here, "" if they do."""
+    from hpo.config.next_commands import command
     from hpo.tracking.urls import mlflow_base
 
     wanted = {"--dashboard-url": locations.dashboard_url, "--mlflow-url": mlflow_base(locations)}
     seen = zip(wanted, servers, strict=False)
-    other = [f"{name} {s.address}" for name, s in seen if s.address != wanted[name]]
-    return f"\nif links lead elsewhere: python -m hpo.sync {' '.join(other)}" if other else ""
+    other = {name: s.address for name, s in seen if s.address != wanted[name]}
+    again = command("sync", study_name, locations, more=other)
+    return f"\nif links lead elsewhere: {again}" if other else ""
 
 
 def _start(

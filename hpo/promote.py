@@ -44,10 +44,10 @@ def run_promotion(
     order: Order | None = None,
 ) -> int:
     """Promote and print what came out; the exit code: 1 if the gate refused the model."""
-    from hpo.promotion.promote import promote
+    from hpo.promotion.promote import promote_study
     from hpo.promotion.summary import promotion_summary
 
-    found = promote(locations, study_name, data=data, order=order, say=_say)
+    found = promote_study(locations, study_name, data=data, order=order, say=_say)
     print(promotion_summary(found, locations))
     return 0 if found.passed else REFUSED
 

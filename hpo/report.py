@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.arguments import (
+    NEWEST,
     add_moved_data_argument,
     add_place_arguments,
     add_spreadsheet_argument,
@@ -38,17 +39,21 @@ def main(argv: Sequence[str]) -> int:
         _export(locations, options)
         if options.out is None:
             return 0
-    return run_report(locations, options.study_name, options.out, data=options.data)
+    return run_report(locations, options.study_name, options.out, data=options.data, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # stdout may be a table
 
 
 def _export(locations: Locations, options: argparse.Namespace) -> None:
     from hpo.reporting.export import STDOUT, trial_frame, write_frame
-    from hpo.study.lifecycle import load_study
+    from hpo.study.lifecycle import load_newest
     from hpo.study.records import StudyRecord
     from hpo.study.storage import existing_storage
     from hpo.study.trial_rows import read_trials
 
-    study = load_study(existing_storage(locations.storage), options.study_name)
+    study = load_newest(existing_storage(locations.storage), options.study_name, _say)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
     written = write_frame(
@@ -66,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "Write a study's report (HTML, PNG, Markdown), or export its trials.",
         "python -m hpo.report --study-name two_tower-ml-100k",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=NEWEST)
     result.add_argument(
         "--out",
         type=Path,

@@ -18,11 +18,11 @@ def main(argv: Sequence[str]) -> int:
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
     from hpo.config.locations import Locations
-    from hpo.promotion.retrain import Unchanged, retrain
+    from hpo.promotion.retrain import Unchanged, retrain_champion
     from hpo.promotion.summary import promotion_summary
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
-    found = retrain(
+    found = retrain_champion(
         locations, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
     )
     if isinstance(found, Unchanged):

@@ -6,7 +6,9 @@ python -m hpo.run --n-trials 50
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
-    add_place_arguments(result)
+    add_place_arguments(result, default="<toml>-<data>")
     add_link_arguments(result)
     result.add_argument(
         "--workers",
@@ -131,14 +133,13 @@ def main(argv: Sequence[str]) -> int:
     if options.no_tracking and options.promote:
         commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
     from hpo.config.locations import Locations
-    from hpo.config.toml_file import default_name, dump_study_config, load_study_config
+    from hpo.config.next_commands import shell_line
+    from hpo.config.toml_file import load_study_config
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
-        named = config.model_copy(update={"name": default_name(options.study, config)})
-        print(dump_study_config(named), end="")
-        return 0
+        return _print_config(options.study, config)
     locations = Locations.resolve(
         options.storage,
         options.tracking_uri,
@@ -152,7 +153,21 @@ def main(argv: Sequence[str]) -> int:
         launch,  # torch and optuna, only after the settings are found good
     )
 
-    return launch(_request(options, config, locations))
+    again = shell_line("python", "-m", "hpo.run", *argv)
+    return launch(replace(_request(options, config, locations), again=again))
+
+
+def _print_config(path: Path, config: StudyConfig) -> int:
+    """Print the study that would run, and on stderr which defaults were moved; the exit code."""
+    from hpo.config.search_space import clamped_defaults, clamped_lines, with_defaults
+    from hpo.config.toml_file import default_name, dump_study_config
+
+    moved = clamped_defaults(config)
+    for line in clamped_lines(config, moved):
+        print(line, file=sys.stderr)
+    named = config.model_copy(update={"name": default_name(path, config)})
+    print(dump_study_config(with_defaults(named, moved)), end="")
+    return 0
 
 
 def _request(options: argparse.Namespace, config: StudyConfig, locations: Locations) -> Request:

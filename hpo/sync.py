@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_link_arguments, add_place_arguments
+from hpo.arguments import NEWEST, ONLY, add_link_arguments, add_place_arguments
 from hpo.errors import SettingsError, StudyError
 from recsys.cli.entry import run_command
 from recsys.cli.formatting import command_parser
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "Write into MLflow what it lacks of a study. Nothing is written twice.",
         "python -m hpo.sync --follow",
     )
-    add_place_arguments(result)
+    add_place_arguments(result, default=f"{ONLY}; --check: {NEWEST}")
     add_link_arguments(result)
     either = result.add_mutually_exclusive_group()
     either.add_argument(
@@ -51,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     """Sync one study; the exit code."""
     options = parser().parse_args(argv)
     from hpo.config.locations import Locations
+    from hpo.study.lifecycle import load_newest
+    from hpo.study.storage import existing_storage
     from hpo.tracking.mirror import Mirror
     from recsys.artifacts.mlflow_client import check_tracking_uri
 
@@ -62,7 +64,12 @@ def main(argv: Sequence[str]) -> int:
         mlflow_url=options.mlflow_url,
     )
     check_tracking_uri(locations.tracking_uri)
-    mirror = Mirror(locations, options.study_name)
+    name = options.study_name
+    if options.check:  # it only reads
+        storage = existing_storage(locations.storage)
+        name = load_newest(storage, name, _say).study_name
+        storage.engine.dispose()
+    mirror = Mirror(locations, name)
     try:
         if options.check:
             return _check(mirror, locations)
@@ -82,30 +89,43 @@ def main(argv: Sequence[str]) -> int:
         mirror.close()
     print(_line(mirror, report))
     if report.absent:
-        from hpo.study.artifacts import artifact_folder
-
-        print(
-            f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in "
-            f"{artifact_folder(locations.storage)}. Sync where they are, or make them again: "
-            "python -m hpo.report"
-        )
+        print(_absent(mirror, locations, report))
     print(_where(mirror, locations, report))
     return 0
 
 
+def _absent(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
+    """Name the files that are neither in MLflow nor in the artifact folder, with the cure."""
+    from hpo.config.next_commands import command
+    from hpo.study.artifacts import artifact_folder
+
+    return (
+        f"not in MLflow: {', '.join(report.absent)}; the original files are not in "
+        f"{artifact_folder(locations.storage)} either. Run hpo.sync on the machine that has them, "
+        f"or make them again: {command('report', mirror.study_name, locations)}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def _check(mirror: Mirror, locations: Locations) -> int:
     """Print every difference; the exit code."""
+    from hpo.config.next_commands import command
+
     running = _is_running(locations, mirror.study_name)  # asked first: it may end meanwhile
     found = mirror.check()
     for line in found:
         print(line)
     if found:
+        again = command("sync", mirror.study_name, locations)
         cure = (
             "it runs, so what is new of the last seconds may not be in MLflow yet; check again "
             "when it has ended."
             if running
-            else "hpo.sync writes what is missing. What differs still after that, MLflow cannot "
-            "change: delete that run there, and hpo.sync makes it again, without what people "
+            else f"{again} writes what is missing. What differs still after that, MLflow cannot "
+            "change: delete that run there, and the same makes it again, without what people "
             "added to it."
         )
         print(f"study {mirror.study_name}: {count(len(found), 'difference')}; {cure}")

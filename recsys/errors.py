@@ -1,11 +1,11 @@
-"""What can go wrong in recsys.
+"""The errors that recsys raises on purpose.
 
 RecsysError
 ├── DataError        the given interactions cannot be used (exit code 2)
 ├── ConfigError      a hyperparameter is out of its range (exit code 2)
-├── DivergedError    the training loss is not finite any more
+├── DivergedError    the training loss is NaN or infinite
 ├── CheckpointError  a stored model is missing, damaged or of another version
-└── TrackingError    MLflow cannot be reached, or does not hold what it should (exit code 3)
+└── TrackingError    MLflow cannot be reached, or its content is not as expected (exit code 3)
 
 Every message says what was given, what is allowed and what to do next. Errors about input
 collect all problems first, so that a user mends a file once.
@@ -18,13 +18,17 @@ from contextlib import contextmanager
 
 
 class RecsysError(Exception):
-    """Base of all errors that recsys raises on purpose; commands end with `exit_code`."""
+    """Base of all errors that recsys raises on purpose; a command ends with `exit_code`."""
 
     exit_code = 1
 
 
 class Problems(RecsysError):
-    """An error with one line for everything that is wrong."""
+    """An error with one line for each problem.
+
+    Attributes:
+        problems: the lines, in the order in which the problems were found.
+    """
 
     exit_code = 2
 
@@ -36,15 +40,18 @@ class Problems(RecsysError):
 
 
 class DataError(Problems):
-    """The interactions, or a file that holds them, cannot be used."""
+    """Interactions, or a file of interactions, that cannot be used."""
 
 
 @contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Put the name or path of the data before each problem of a DataError.
+    """Put the name or path of the data before each problem of a DataError raised in the block.
+
+    Args:
+        source: the name or path.
 
     Raises:
-        DataError: the one raised within, each problem with `source` before it.
+        DataError: the error of the block, with `source` before each problem.
     """
     try:
         yield
@@ -53,25 +60,26 @@ def naming(source: str) -> Iterator[None]:
 
 
 class ConfigError(Problems):
-    """One or more hyperparameters are out of range."""
+    """One or more hyperparameters out of range."""
 
 
 class CheckpointError(RecsysError):
-    """A stored model cannot be read back."""
+    """A stored model that cannot be read back."""
 
 
 class TrackingError(RecsysError):
-    """MLflow does not answer, refuses, or does not hold what it should."""
+    """A failure of MLflow to answer, to accept a request, or to hold the expected content."""
 
     exit_code = 3
 
 
 class DivergedError(RecsysError):
-    """The training loss became NaN or infinite.
+    """A training loss that became NaN or infinite.
 
     Attributes:
-        epoch: epoch (from 1) in which it happened.
-        step: optimizer step within that epoch (from 1).
+        epoch: epoch of the failure, counted from 1.
+        step: optimizer step within that epoch, counted from 1.
+        loss: the loss of that step.
     """
 
     def __init__(self, epoch: int, step: int, loss: float) -> None:

@@ -1,6 +1,6 @@
-"""Score a stored model on validation again: python -m recsys.evaluate --artifacts DIR --data D
+"""Command that scores a stored model: python -m recsys.evaluate --artifacts DIR --data D
 
-The figures equal those of the training that wrote it.
+It repeats the scores on validation; they equal those of the training that wrote the model.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
-    """Score and print; returns the exit code."""
+    """Score a stored model on validation and print the metrics; return the exit code.
+
+    Raises:
+        CheckpointError: the model cannot be read, or was trained on more than train.
+        DataError: the data cannot be used, or is not the data of the model.
+    """
     args = parser().parse_args(argv)
 
     from recsys.artifacts.checkpoint import load
-    from recsys.data.split import split
+    from recsys.data.splitting import split
     from recsys.evaluation.cold_start import cold_lines
     from recsys.evaluation.evaluator import Evaluator, TowerScorer
     from recsys.models.baselines import Popularity
@@ -59,10 +64,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
-    """Fill in what was not given from what the model says of its data; nothing is fetched for it.
+    """Fill in missing data options from the model's metadata; no data is fetched.
 
     Raises:
-        DataError: the data was no named one, or --data names another.
+        DataError: --data is missing and the model's data has no known name, or --data names
+            another data set than the model's.
     """
     from recsys.datasets.registry import NAMES
 
@@ -84,7 +90,7 @@ def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m recsys.evaluate`."""
+    """Return the parser of `python -m recsys.evaluate`."""
     result = command_parser(
         "recsys.evaluate",
         "Score a stored model on the validation part of its data.",

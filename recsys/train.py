@@ -1,6 +1,7 @@
-"""Train one model: python -m recsys.train --data ml-100k --artifacts artifacts
+"""Command that trains one model: python -m recsys.train --data ml-100k --artifacts artifacts
 
-Learns from train, scores validation after every epoch, keeps the best epoch. Test is not touched.
+It learns from train, scores validation after every epoch and keeps the best epoch. It never uses
+test.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from recsys.config import TrainConfig
 from recsys.errors import naming
 
 if TYPE_CHECKING:
-    from recsys.data.split import Split
+    from recsys.data.splitting import Split
     from recsys.training.epoch import EpochResult
     from recsys.training.fit import Fit
 
@@ -37,14 +38,14 @@ EXPERIMENT = "two-tower-baseline"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train, store and, if asked to, log; returns the exit code."""
+    """Train, store and, if asked to, log a model; return the exit code."""
     args = parser().parse_args(argv)
     config = TrainConfig.from_dict({name: getattr(args, name) for name in TrainConfig.names()})
 
     import torch
 
     from recsys.artifacts.checkpoint import make_folder
-    from recsys.data.split import EVAL_USERS, split
+    from recsys.data.splitting import EVAL_USERS, split
     from recsys.evaluation.cold_start import cold_lines
     from recsys.training.fit import Fit
     from recsys.training.resources import useful_threads
@@ -60,9 +61,6 @@ def main(argv: Sequence[str]) -> int:
             eval_users=EVAL_USERS if args.eval_users is None else args.eval_users,
             given=dataset.parts,
         )
-    for note in dataset.notes:
-        label, _, text = note.partition(": ")
-        print(f"{label:12}{text}")
     print(f"data        {dataset.name}: {counts_line(parts)}")
     for line in feature_lines(parts.interactions):
         print(line)
@@ -82,6 +80,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _print_popularity(parts: Split) -> None:
+    """Print the metrics of the popularity baseline on validation."""
     import torch
 
     from recsys.evaluation.evaluator import Evaluator
@@ -95,7 +94,7 @@ def _print_popularity(parts: Split) -> None:
 
 
 def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]:
-    """All epochs, a line for each; returns them with the times at which they ended."""
+    """Train all epochs, printing a line for each; return them and their ends in ms since 1970."""
     results, times_ms = [], []
     for result in fit:
         results.append(result)
@@ -109,6 +108,7 @@ def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]
 
 
 def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
+    """Store the best epoch as a model in `folder`, and print its metrics."""
     from recsys.artifacts.checkpoint import origin, save
 
     assert fit.best is not None, "a training ended without an epoch"
@@ -126,7 +126,7 @@ def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
 
 
 class _Tracker:
-    """MLflow, opened before the training so that a wrong address costs no training."""
+    """A client of MLflow, opened before the training so that a wrong address costs no training."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         from recsys.artifacts.mlflow_client import experiment_id, open_client
@@ -145,6 +145,7 @@ class _Tracker:
         times_ms: Sequence[int],
         parts: Split,
     ) -> None:
+        """Log the training to MLflow, and print the lines that load its model."""
         from recsys.artifacts.mlflow_client import load_lines, public_uri, tracking_errors
         from recsys.artifacts.mlflow_run import Training, log_training
         from recsys.artifacts.pair_scorer import PairScorer
@@ -159,7 +160,7 @@ class _Tracker:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m recsys.train`."""
+    """Return the parser of `python -m recsys.train`."""
     result = command_parser(
         "recsys.train",
         "Train one two-tower model and store it.",

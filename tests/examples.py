@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout, Split, split
+from recsys.data.splitting import Holdout, Split, split
 
 SECOND = 1_000_000
 

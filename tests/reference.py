@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 
 
 def relevant_of(holdout: Holdout) -> dict[int, set[int]]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for folder in ("recsys", "hpo") for path in (ROOT / folder).rglob("*.py"))
 # Bottom up: a package imports from floors below its own, and from itself.
 FLOORS = (
-    ("recsys.errors", "recsys.messages"),
+    ("recsys.drafts", "recsys.errors", "recsys.messages"),
     ("recsys.config", "recsys.data"),
     ("recsys.readers", "recsys.models"),
     ("recsys.datasets", "recsys.evaluation"),
@@ -85,7 +85,7 @@ def arrows_upward(name: str, uses: set[str]) -> set[str]:
 
 
 def test_a_planted_violation_is_found() -> None:
-    assert arrows_upward("recsys.data.split", {"recsys.training.fit", "recsys.errors"}) == {
+    assert arrows_upward("recsys.data.splitting", {"recsys.training.fit", "recsys.errors"}) == {
         "recsys.training.fit"
     }
     assert arrows_upward("hpo.study.records", {"hpo.run", "hpo.config.parameter"}) == {"hpo.run"}

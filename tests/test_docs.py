@@ -109,3 +109,34 @@ def test_todays_commands_run(tmp_path: Path) -> None:
         "item_vecs.npy",
         "model_meta.json",
     }
+
+
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_says_what_would_show_it_wrong(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    title, *sections = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    assert title.startswith(f"{int(path.name[:4])}. ")
+    assert sections == ["Context", "Decision", "Consequences", "Wrong if"]
+    assert all(part.strip() for part in re.split(r"^## .*$", text, flags=re.MULTILINE))
+
+
+def test_the_index_names_every_decision_and_its_title() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\d+)\]\((.*?)\) \| (.*?) \|$", index, re.MULTILINE)
+    titles = [path.read_text(encoding="utf-8").splitlines()[0] for path in DECISIONS]
+    assert [name for _, name, _ in rows] == [path.name for path in DECISIONS]
+    assert [f"# {number}. {title}" for number, _, title in rows] == titles
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs/decisions").glob("*.md")],
+    ids=lambda path: path.name,
+)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (path.parent / link).exists()] == []

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.datasets.registry import cache_folder, load_dataset
 
 if TYPE_CHECKING:
     from recsys.data.interactions import Repeats
-    from recsys.data.split import Split
+    from recsys.data.splitting import Split
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from comparison.graph_models import user_item_matrix
 from comparison.roster import Environment, Model
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator
 from recsys.evaluation.metrics import UserMetrics
 

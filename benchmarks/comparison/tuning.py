@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from comparison.contestants import Contestant, TrainingFailed, measure
 from comparison.roster import Choice, Dimension, Whole
 from hpo.search.samplers import derive_seed
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 
 OBJECTIVE = "recall_at_10"
 

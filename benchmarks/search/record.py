@@ -26,7 +26,7 @@ from scipy.stats import qmc
 from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.datasets.registry import load_dataset
 from recsys.training.fit import Fit
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
-
-from sqlalchemy.engine import make_url
+from itertools import chain
 
 from hpo.config.locations import Locations
 
 COLUMNS = 80  # of a terminal
 
 
-HIDDEN = ":***@"  # what SQLAlchemy shows of a password in a URL
+HIDDEN = ":***@"  # in the place of a password in a URL, as SQLAlchemy shows it
 
 
 HIDDEN_HINT = "  # put the password of the database in the place of ***"
 
 
 def next_lines(nexts: Mapping[str, str]) -> list[str]:
-    """Commands to paste and what they are for, beside each other if a terminal is wide enough.
+    """Return commands to paste with their purposes, side by side if a terminal is wide enough.
 
     Args:
         nexts: command -> purpose.
@@ -33,40 +33,64 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
     return ["next:", *hidden, *lines]
 
 
-def command(name: str, study_name: str, locations: Locations | None = None) -> str:
-    """`python -m hpo.NAME`, with exactly the options that differ from the defaults.
+NO_STORAGE = ("serve", "recommend")  # they ask the registry alone
+OF_DATA = ("run", "promote", "report", "replay", "retrain")
+LINKS = ("run", "sync")  # they write links between the two user interfaces
+PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
+
+
+def command(
+    name: str,
+    study_name: str = "",
+    locations: Locations | None = None,
+    *,
+    data: str = "",
+    more: Mapping[str, str] | None = None,
+) -> str:
+    """Return `python -m hpo.NAME` with exactly the options that differ from the defaults.
 
     Args:
         name: of the command.
         study_name: "" for commands that are about no study.
         locations: None: the defaults.
+        data: where the study's data is, if not where the study says; "": there.
+        more: further options and their values, given whatever they are.
     """
     default = Locations()
     locations = locations or default
-    options = {
-        "--study-name": (study_name, ""),
-        "--storage": (locations.storage, default.storage),
-        "--tracking-uri": (locations.tracking_uri, default.tracking_uri),
-        "--experiment-name": (locations.experiment, default.experiment),
-    }
-    if name == "sync":  # it writes links, too
+    options = {"--tracking-uri": (locations.tracking_uri, default.tracking_uri)}
+    if name not in NO_STORAGE:
+        options = {
+            "--study-name": (study_name, ""),
+            "--storage": (locations.storage, default.storage),
+            **options,
+            "--experiment-name": (locations.experiment, default.experiment),
+        }
+    if name in OF_DATA:
+        options |= {"--data": (data, "")}
+    if name in LINKS:
         options |= {
             "--dashboard-url": (locations.dashboard_url, default.dashboard_url),
             "--mlflow-url": (locations.mlflow_url or "", ""),
         }
-    given = [
-        f"{option} {_quoted(_shown(value))}"
-        for option, (value, usual) in options.items()
-        if value != usual
-    ]
-    return " ".join([f"python -m hpo.{name}", *given])
+    given = {option: value for option, (value, usual) in options.items() if value != usual}
+    given |= more or {}
+    return shell_line("python", "-m", f"hpo.{name}", *chain.from_iterable(given.items()))
 
 
-def _quoted(value: str) -> str:
-    """Safe to paste; POSIX shells and PowerShell both take single quotes literally."""
-    return shlex.quote(value)
+def shell_line(*words: str) -> str:
+    """Return the words as one line to paste, quoted for the shell and without passwords.
+
+    Single quotes, which POSIX shells and PowerShell both take literally, are put where needed.
+    """
+    return shlex.join(without_password(word) for word in words)
 
 
-def _shown(url: str) -> str:
-    """Without the password."""
-    return make_url(url).render_as_string(hide_password=True) if "://" in url else url
+def powershell_quoted(text: str) -> str:
+    """Return the text as one word of PowerShell."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def without_password(text: str) -> str:
+    """Return the text with *** for the password of a URL in it."""
+    return PASSWORD.sub(rf"\1{HIDDEN}", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Self
@@ -117,6 +118,17 @@ class Parameter(_Values):
     def holds(self, value: float) -> bool:
         """Whether the search could suggest this value."""
         return super().holds(value) and self._on_step(value)
+
+    def nearest(self, value: float) -> float:
+        """Return the value nearest to `value` that the search could suggest, the lower of two."""
+        if self.choices is not None:
+            return min(self.choices, key=lambda choice: (abs(choice - value), choice))
+        assert self.low is not None and self.high is not None
+        inside = min(max(value, self.low), self.high)
+        if not self.step:
+            return inside
+        steps = math.ceil((inside - self.low) / self.step - 0.5)
+        return min(self.low + steps * self.step, self.high)  # 0.1 + 2 * 0.1 lies above 0.3
 
     def is_active(self, searched: Mapping[str, float]) -> bool:
         """Whether a trial searches it.

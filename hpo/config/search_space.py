@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpo.config.parameter import Parameter, in_order
-from hpo.config.study_config import StudyConfig
+from hpo.config.study_config import StudyConfig, plain
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -56,6 +56,38 @@ class SearchSpace:
         """Whether these are all active parameters and no other: not so while a trial draws."""
         active = {name for name, spec in self._parameters.items() if spec.is_active(params)}
         return active == set(params)
+
+
+def clamped_defaults(config: StudyConfig) -> dict[str, float]:
+    """Return the defaults that trial 0 takes in place of those outside of their range or choices.
+
+    Args:
+        config: a study whose base and space are sound.
+    """
+    values, chosen, moved = config.train_config.as_dict(), dict[str, float](), dict[str, float]()
+    for name in in_order(config.space):
+        spec = config.space[name]
+        if not spec.is_active(chosen):
+            continue
+        chosen[name] = values[name]
+        if not spec.holds(values[name]):
+            chosen[name] = moved[name] = plain(name, spec.nearest(values[name]))
+    return moved
+
+
+def with_defaults(config: StudyConfig, values: Mapping[str, float]) -> StudyConfig:
+    """Return the study with other defaults of some hyperparameters."""
+    return config.model_copy(update={"base": {**config.base, **values}})
+
+
+def clamped_lines(config: StudyConfig, values: Mapping[str, float]) -> list[str]:
+    """Return a line on each default of a study that `clamped_defaults` moved."""
+    before = config.train_config.as_dict()
+    return [
+        f"{name}: default {before[name]:g} clamped to {value:g}, the nearest value in "
+        f"{config.space[name]}"
+        for name, value in values.items()
+    ]
 
 
 def _suggest(trial: Trial, name: str, spec: Parameter) -> float:

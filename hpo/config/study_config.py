@@ -1,7 +1,7 @@
 """StudyConfig: all that defines a study.
 
-Only hpo/study_file.py reads study files. What one field cannot know (base against space,
-conditions, warm starts) is in hpo/checks.py.
+Only hpo/config/toml_file.py reads study files. What one field cannot know (base against space,
+conditions, warm starts) is in hpo/config/validation.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.data.interactions import Repeats
-from recsys.data.split import EVAL_USERS, Method
+from recsys.data.splitting import EVAL_USERS, Method
 from recsys.evaluation.metrics import MetricName
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # what MLflow takes
@@ -47,7 +47,7 @@ class DataConfig(_Section):
 
 
 class SplitConfig(_Section):
-    """See `recsys.data.split.split`. A stored study names its method."""
+    """See `recsys.data.splitting.split`. A stored study names its method."""
 
     method: Method | None = None
     """How rows are held out; left out: as the data comes, else temporal."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
-from hpo.config.search_space import SearchSpace
+from hpo.config.search_space import SearchSpace, clamped_defaults, with_defaults
 from hpo.config.study_config import StudyConfig, plain
+from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 
@@ -52,7 +53,18 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
             "space": {name: p for name, p in config.space.items() if name not in wrong},
         }
     )
-    return [*found, *_defaults(sound), *_warm_starts(sound, {*wrong & set(config.space), *broken})]
+    sound = with_defaults(sound, clamped_defaults(sound))
+    return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
+
+
+def check(config: StudyConfig) -> None:
+    """Refuse a study that no launcher could run, wherever it was made.
+
+    Raises:
+        SettingsError: parts of it contradict each other; one line for every problem.
+    """
+    if found := problems(config):
+        raise SettingsError([str(problem) for problem in found])
 
 
 def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
@@ -127,19 +139,8 @@ def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
     return "" if parent.can_meet(condition, whole=whole) else f"never holds; {name} is {parent}"
 
 
-def _defaults(config: StudyConfig) -> Iterator[StudyProblem]:
-    """Trial 0 must be a point of the space."""
-    for name, default in SearchSpace(config).params(config.train_config).items():
-        if not config.space[name].holds(default):
-            yield StudyProblem(
-                ("space", name),
-                f"the default {default:g} lies outside {config.space[name]}, and trial 0 is the "
-                f"default configuration: widen the range or set [base] {name}",
-            )
-
-
 def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[StudyProblem]:
-    """Every warm start must be one, too."""
+    """Every warm start must be a point of the space."""
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
         for problem in _base({name: value for name, value in start.items() if name in broken}):

@@ -1,8 +1,11 @@
-"""The guard before optuna-dashboard, which has no login, checks no Host and can delete studies."""
+"""The one check of Host and Origin, and the guard before optuna-dashboard.
+
+optuna-dashboard has no login, checks no Host and can delete studies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,13 +13,43 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (as --host, not as our default)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 READING = ("GET", "HEAD")
+FOREIGN_HOST = "this host name is not allowed here"
+
+
+class KnownHosts:
+    """Names under which a server may be asked; the port does not matter.
+
+    A foreign Host means DNS rebinding: a web page that had its own name point here, and could
+    read the answers. A foreign Origin means that another page sent the request.
+
+    Args:
+        names: in lower case; IPv6 addresses in brackets.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = frozenset(names)
+
+    def refusal(self, hosts: Sequence[str], origins: Sequence[str]) -> str | None:
+        """Return why a request is refused, or None.
+
+        Args:
+            hosts: values of its Host headers. Two of them, or none, may mean one name to a proxy
+                and another here.
+            origins: values of its Origin headers.
+        """
+        if len(hosts) != 1 or not self._include(hosts[0]):
+            return FOREIGN_HOST
+        if not all(self._include(_site(origin)) for origin in origins):
+            return "another site may not send this"
+        return None
+
+    def _include(self, address: str) -> bool:
+        name, colon, port = address.rpartition(":")
+        return (name if colon and port.isdecimal() else address).lower() in self._names
 
 
 class Guard:
     """A WSGI application that lets only harmless requests through to `app`.
-
-    A foreign Host means DNS rebinding: a web page that had its own name point here. A foreign
-    Origin means that another page sent the request.
 
     Args:
         hosts: names under which the dashboard is known; the port does not matter.
@@ -24,24 +57,18 @@ class Guard:
     """
 
     def __init__(self, app: App, hosts: Sequence[str], *, allow_writes: bool) -> None:
-        self._app, self._hosts, self._allow_writes = app, frozenset(hosts), allow_writes
+        self._app, self._hosts, self._allow_writes = app, KnownHosts(hosts), allow_writes
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        origin = environ.get("HTTP_ORIGIN")
-        if not self._is_ours(environ.get("HTTP_HOST", "")):
-            return _refuse(start_response, "403 Forbidden", "this host name is not allowed here")
-        if origin is not None and not self._is_ours(_site(origin)):
-            return _refuse(start_response, "403 Forbidden", "another site may not send this")
+        origins = [environ["HTTP_ORIGIN"]] if "HTTP_ORIGIN" in environ else []
+        if reason := self._hosts.refusal([environ.get("HTTP_HOST", "")], origins):
+            return _refuse(start_response, "403 Forbidden", reason)
         if environ["REQUEST_METHOD"] not in READING and not self._allow_writes:
             message = "read-only; start python -m hpo.dashboard with --allow-writes to change this"
             return _refuse(start_response, "405 Method Not Allowed", message)
         return self._app(environ, start_response)
-
-    def _is_ours(self, address: str) -> bool:
-        name, colon, port = address.rpartition(":")
-        return (name if colon and port.isdecimal() else address).lower() in self._hosts
 
 
 def _site(origin: str) -> str:

@@ -24,6 +24,10 @@ from recsys.artifacts.mlflow_client import artifact_root
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 10.0
+UVICORN_OPTIONS = (
+    "--log-level warning --ws none --http hpo.dashboards.mlflow_protocol:GuardedProtocol"
+)
+HOSTS_VARIABLE = "HPO_MLFLOW_HOSTS"  # for hpo.dashboards.mlflow_protocol
 REUSE_ADDRESS = os.name != "nt"  # on Windows it would let two servers share a port
 
 
@@ -134,10 +138,10 @@ class MlflowServer:
             "--workers",
             "1",
         ]
-        command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
+        command += ["--host", host, "--port", str(port), "--uvicorn-opts", UVICORN_OPTIONS]
         # MLflow's own list has patterns such as 10.*, which 10.evil.example matches, too
         command += ["--allowed-hosts", ",".join(f"{name}:{port}" for name in hosts)]
-        env = _environment(tracking_uri)
+        env = {**_environment(tracking_uri), HOSTS_VARIABLE: ",".join(hosts)}
         self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
 
     def problem(self) -> str | None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import optuna
 import torch
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo.config.study_config import StudyConfig
+from hpo.config.validation import check
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
@@ -26,21 +27,25 @@ from hpo.execution.session import OpenStudy, catch_up, run_trials
 from hpo.gate.rivals import check_baselines
 from hpo.reporting.report import is_reported, report_at_end
 from hpo.search.constraints import Constraints
-from hpo.study.data import as_stored, load_data
-from hpo.study.environment import environment
-from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study
+from hpo.study.data import as_stored, load_data, moved
+from hpo.study.environment import environment_facts
+from hpo.study.lifecycle import leave_out, load_study, new_uid, open_study, stored_record
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord, best_complete, comparable
-from hpo.study.storage import open_storage, parking_place, storage_failures
+from hpo.study.settling import settled
+from hpo.study.storage import open_storage, parking_place, storage_failures, storage_if_there
 from hpo.study.warm_starts import with_best_of
 from recsys.cli.entry import INTERRUPTED
 from recsys.cli.formatting import sample_line
-from recsys.data.split import Holdout, Split
+from recsys.data.splitting import Holdout, Split
 from recsys.errors import TrackingError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.messages import count
 from recsys.models.baselines import Popularity
 from recsys.models.size import model_mb
+
+if TYPE_CHECKING:
+    from hpo.tracking.mirror import SyncReport
 
 
 def say_finished(
@@ -76,7 +81,7 @@ def report(
 
 def run_promotion(request: Request, name: str, speech: Speech) -> int:
     """Promote the winner; the exit code."""
-    from hpo.promotion.promote import promote as promote_study
+    from hpo.promotion.promote import promote_study
     from hpo.promotion.summary import promotion_summary
 
     source = request.config.data.source  # it may have moved since the study was made
@@ -104,6 +109,7 @@ EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminat
 @storage_failures()
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; the exit code."""
+    check(request.config)
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)
@@ -118,7 +124,7 @@ def launch(request: Request) -> int:
                 speech.people.print(
                     "none of them compares with the data of today: raise --n-trials to try some"
                 )
-            ended, tracking = Ended("complete", n_before), catch_up(request, name)
+            ended, synced = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
             people.print(summary.heading(record, n_trials, n_before, request.locations))
@@ -127,12 +133,12 @@ def launch(request: Request) -> int:
                 popular = record.baselines["popularity"][objective]
                 people.print(f"validation, popularity: {sample_line(split, popular, objective)}")
             try:
-                ended, tracking = run_trials(request, opened, speech)
+                ended, synced = run_trials(request, opened, speech)
             except StudyStopped as error:
                 if request.json:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
-    return _conclude(request, opened, split, ended, tracking, speech)
+    return _conclude(request, opened, split, ended, synced, speech)
 
 
 def quieten_optuna() -> None:
@@ -148,10 +154,15 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     locations, people = request.locations, speech.people
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
+    storage = storage_if_there(locations.storage)
+    stored = stored_record(storage, name) if storage else None
+    config, lines = settled(config, split.interactions, stored)
+    for line in lines:
+        people.print(line)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
-    storage = open_storage(locations.storage)
+    storage = storage or open_storage(locations.storage)  # a refused study leaves no file
     if request.warm_start_from:
         config = with_best_of(load_study(storage, request.warm_start_from), config, people.print)
 
@@ -174,11 +185,13 @@ def _conclude(
     opened: OpenStudy,
     split: Split,
     ended: Ended,
-    tracking: TrackingError | None,
+    synced: SyncReport | TrackingError | None,
     speech: Speech,
 ) -> int:
     """Tell what came out, then do what follows; the exit code."""
     study, record, people = opened.study, opened.record, speech.people
+    tracking = synced if isinstance(synced, TrackingError) else None
+    page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials = opened.config.n_trials
     for table in summary.result_tables(study, record, people):
         people.print(table)
@@ -191,10 +204,28 @@ def _conclude(
     code = EXIT_CODES[ended.reason]
     if code == 0 and request.report:
         code = report(request, study, split, tracking, people)
-    people.print(summary.ending(study, ended, n_trials, request.locations, tracking))
+    people.print(
+        summary.ending(
+            study,
+            ended,
+            n_trials,
+            request.locations,
+            tracking,
+            again=request.again,
+            data=_moved_to(request.config, record),
+            page=page,
+        )
+    )
     if code == 0 and request.promote:
         code = run_promotion(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
+
+
+def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
+    """Return where the data of this call is, "" if the study itself says so."""
+    data = config.data
+    there = moved(data, data.source).source == record.config.data.source
+    return "" if there else data.source
 
 
 def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecord:
@@ -210,7 +241,7 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
             **dict(zip(("n_train", "n_validation", "n_test"), split.counts, strict=True)),
         },
         baselines={"popularity": _popularity(split.tuning)},
-        environment=environment(),
+        environment=environment_facts(),
     )
 
 

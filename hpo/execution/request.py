@@ -80,6 +80,7 @@ class Request:
         accept_changes: whether a study goes on with other data or another space.
         json: events on stdout, all that is for people on stderr.
         warm_start_from: a study whose best configs are tried first; None: no such study.
+        again: the command that was called, to paste.
     """
 
     config: StudyConfig
@@ -93,6 +94,7 @@ class Request:
     accept_changes: bool = False
     json: bool = False
     warm_start_from: str | None = None
+    again: str = "python -m hpo.run"
 
 
 @dataclass(frozen=True)

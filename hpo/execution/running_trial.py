@@ -11,7 +11,7 @@ from optuna import Trial
 from optuna.trial import FrozenTrial
 
 from hpo.study.records import Attempt, Cause, Outcome, epochs_to_columns
-from hpo.study.usage import usage
+from hpo.study.usage import resource_usage
 from recsys.config import TrainConfig
 from recsys.evaluation.metrics import MetricName
 from recsys.training.epoch import EpochResult
@@ -105,5 +105,5 @@ class Assignment:
         if self.violation and not cause:
             cause, message = "infeasible", self.violation
         best_epoch = self.best.epoch if self.best else 0
-        used = usage(self.results, self.started, self.cpu_started)
+        used = resource_usage(self.results, self.started, self.cpu_started)
         return Outcome(best_epoch, self.seconds, cause, message, trace, usage=used)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from optuna import Study
@@ -26,9 +27,12 @@ from hpo.study.locks import Hold
 from hpo.study.records import StudyRecord
 from hpo.study.storage import working_folder
 from recsys.data.holdout_file import save_holdout
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import TrackingError
 from recsys.training.resources import useful_threads
+
+if TYPE_CHECKING:
+    from hpo.tracking.mirror import SyncReport
 
 TERMINATED_SECONDS = 3.0  # for the last sync; containers are killed after ten
 
@@ -53,8 +57,8 @@ class OpenStudy:
 
 def run_trials(
     request: Request, opened: OpenStudy, speech: Speech
-) -> tuple[Ended, TrackingError | None]:
-    """Run trials with MLflow beside; what is missing in MLflow at the end comes back as error."""
+) -> tuple[Ended, SyncReport | TrackingError | None]:
+    """Run trials with MLflow beside; what came of that at the end, None without tracking."""
     mirror = None
     if request.tracking:
         from hpo.tracking.background import MirrorThread
@@ -82,7 +86,7 @@ def run_trials(
                 patience = TERMINATED_SECONDS
         finally:
             tracking = mirror.stop(patience) if mirror else None
-    return ended, tracking if isinstance(tracking, TrackingError) else None
+    return ended, tracking
 
 
 def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
@@ -99,7 +103,7 @@ def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitSt
     return stack.enter_context(LiveProgress(speech.people, lines, where))
 
 
-def catch_up(request: Request, name: str) -> TrackingError | None:
+def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     """Bring MLflow up to a study that is complete already: new tags, or an outage at its end."""
     if not request.tracking:
         return None
@@ -107,8 +111,7 @@ def catch_up(request: Request, name: str) -> TrackingError | None:
 
     mirror = MirrorThread(request.locations, name)
     mirror.start()
-    result = mirror.stop()
-    return result if isinstance(result, TrackingError) else None
+    return mirror.stop()
 
 
 @contextmanager

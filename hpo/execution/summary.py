@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import _shown, command, next_lines
+from hpo.config.next_commands import command, next_lines, without_password
 from hpo.config.search_space import SearchSpace
 from hpo.execution.running_trial import Ended
 from hpo.study.records import Outcome, StudyRecord, comparable
@@ -33,7 +33,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
         f"{count(counts['n_test'], 'test row')}\n{_features(record)}"
         f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "
-        f"{_shown(locations.storage)}"
+        f"{without_password(locations.storage)}"
         f"{_changes(record)}"
     )
 
@@ -132,9 +132,28 @@ def _value(trial: FrozenTrial) -> float:
 
 
 def ending(
-    study: Study, ended: Ended, n_trials: int, locations: Locations, tracking: TrackingError | None
+    study: Study,
+    ended: Ended,
+    n_trials: int,
+    locations: Locations,
+    tracking: TrackingError | None,
+    *,
+    again: str = "python -m hpo.run",
+    data: str = "",
+    page: str | None = None,
 ) -> str:
-    """How it ended, what failed, and the exact next commands."""
+    """Tell how it ended, what failed, and the exact next commands.
+
+    Args:
+        study: that ended.
+        ended: why, and with how many trials.
+        n_trials: that were asked for.
+        locations: where the study and its mirror live.
+        tracking: what is missing in MLflow; None: nothing.
+        again: the command that goes on with the study.
+        data: where its data is, if not where the study says; "": there.
+        page: its trials in the MLflow UI; None: not known.
+    """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
     counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
@@ -145,10 +164,16 @@ def ending(
     if tracking:
         again = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
+    if page:
+        lines.append(f"its trials in MLflow, the best first: {page}")
+    nexts = {} if ended.reason == "complete" else {again: "go on"}
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
         purposes |= {"report": "what the study found", "promote": "register the winner"}
-    nexts = {command(name, study.study_name, locations): text for name, text in purposes.items()}
+    nexts |= {
+        command(name, study.study_name, locations, data=data): text
+        for name, text in purposes.items()
+    }
     return "\n".join([*lines, *next_lines(nexts)])
 
 

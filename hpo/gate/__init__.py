@@ -1,1 +1,1 @@
-"""Decide whether a model may become champion: race, refit, one comparison on test, rules."""
+"""The gate between a model and the champion alias: race, refit, one comparison on test, rules."""

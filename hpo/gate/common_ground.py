@@ -1,8 +1,8 @@
-"""Where a new model and the champion can be compared: on the users and items that both know.
+"""Common ground: the users and items on which a new model and the champion can be compared.
 
-The champion may come from older data, from a part of it, or from something else entirely. Ids
-are all that connects the two, so equal ids must mean the same people and things, and users whose
-test rows the champion was trained on are left out: it would know the answers.
+The champion may come from older data, from a part of the data, or from an unrelated data set. Only
+ids connect the two, so equal ids must mean the same users and items. Users with test rows that the
+champion was trained on are left out, because the champion would know the answers.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ from torch import Tensor
 from hpo.errors import HpoError
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Bools, Interactions, Ints64
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import TowerScorer, Without
 from recsys.messages import count
 from recsys.models.scorer import Scorer
 
-MIN_USERS = 30  # fewer say nothing
-MIN_SHARE = 0.25  # of the test users
-# Of the champion's rows with common ids: a later snapshot of the same data has nearly all of
-# them, two data sets that both count users from 1 share a few percent by chance.
+MIN_USERS = 30  # with fewer test users a comparison means nothing
+MIN_SHARE = 0.25  # smallest share of the test users that must remain
+# Smallest share of the champion's rows with common ids that the new data must contain. A later
+# snapshot of the same data contains nearly all of them; two data sets that both number users from 1
+# share a few percent by chance.
 MIN_SHARED_ROWS = 0.25
 UNKNOWN = -1
 
 
 class NoCommonGround(HpoError):
-    """The champion cannot be compared with; the message is half a sentence that says why."""
+    """A champion that cannot be compared; the message is half a sentence that gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class CommonGround:
-    """The part of a question that both can answer.
+    """The part of an evaluation that both the new model and the champion can answer.
 
     Attributes:
-        holdout: the whole history; as question, the test rows of common users and items.
-        users: (n_users,) int64, each user's position at the champion, -1 if it has none.
-        items: (n_items,) int64, likewise.
-        note: what was left out, for people; empty if nothing was.
+        holdout: the full history to learn from; as the rows to predict, the test rows of common
+            users and items.
+        users: (n_users,) int64, position of each user in the champion's data, -1 if the champion
+            does not know the user.
+        items: (n_items,) int64, position of each item in the champion's data, -1 if the champion
+            does not know the item.
+        note: a sentence for people about the users and items left out; empty if none were.
     """
 
     holdout: Holdout
@@ -52,10 +56,15 @@ class CommonGround:
 
 
 def common_ground(holdout: Holdout, champion: Checkpoint) -> CommonGround:
-    """The common users and items of a question and a stored model.
+    """Return the users and items that an evaluation and a stored model have in common.
+
+    Args:
+        holdout: the evaluation on the new data.
+        champion: the stored model.
 
     Raises:
-        NoCommonGround: too little is left, or equal ids seem to mean different things.
+        NoCommonGround: too few test users remain, or equal ids seem to mean different users and
+            items.
     """
     known = champion.measured
     users = _positions(holdout.seen.user_ids, known.user_ids)
@@ -83,9 +92,13 @@ def common_ground(holdout: Holdout, champion: Checkpoint) -> CommonGround:
 
 
 class ChampionScorer:
-    """The champion's scores in the new data's numbering; -inf for items that it does not know.
+    """The champion as a scorer in the numbering of the new data.
 
-    It answers from the new history, as far as it knows the users and items in there.
+    The champion answers from the new history, restricted to the users and items that it knows.
+
+    Args:
+        champion: the stored model.
+        ground: the users and items that the champion shares with the new data.
     """
 
     def __init__(self, champion: Checkpoint, ground: CommonGround) -> None:
@@ -97,12 +110,22 @@ class ChampionScorer:
         self._unknown = torch.as_tensor(ground.items < 0, device=device)
 
     def scores(self, users: Tensor) -> Tensor:
+        """Return the (b, n_items) float32 scores of users (b,) int64.
+
+        Items that the champion does not know score -inf.
+        """
         scores = self._scorer.scores(self._users[users])[:, self._items]
         return scores.masked_fill_(self._unknown, -torch.inf)
 
 
 def on_ground(scorer: Scorer, ground: CommonGround, device: torch.device) -> Scorer:
-    """Another scorer with the common items as its only candidates."""
+    """Return a scorer that has only the common items as candidates.
+
+    Args:
+        scorer: computes the scores of all items.
+        ground: the common users and items.
+        device: device of the scores.
+    """
     return Without(scorer, torch.as_tensor(np.flatnonzero(ground.items < 0), device=device))
 
 
@@ -112,6 +135,12 @@ def _positions(ids: Sequence[str], known: Sequence[str]) -> Ints64:
 
 
 def _check_same_world(holdout: Holdout, known: Interactions, users: Ints64, items: Ints64) -> None:
+    """Check that equal ids mean the same users and items in both data sets.
+
+    Raises:
+        NoCommonGround: the champion's data has no row with common ids, or too few of these rows are
+            in the new data.
+    """
     here = np.concatenate([
         _keys(rows, known.n_items, users, items) for rows in (holdout.seen, holdout.relevant)
     ])  # fmt: skip
@@ -128,10 +157,10 @@ def _check_same_world(holdout: Holdout, known: Interactions, users: Ints64, item
 
 
 def _is_among(asked: Interactions, known: Interactions, users: Ints64, items: Ints64) -> Bools:
-    """(n,) bool: test rows that the champion was trained on.
+    """Return (n,) bool, True for test rows that the champion was trained on.
 
-    Where repeats are kept, an earlier purchase of the same item is no such row: the time counts
-    as well.
+    If the data keeps repeats, the times must be equal as well, since an earlier purchase of the
+    same item is another row.
     """
     keys = _keys(asked, known.n_items, users, items)
     theirs = known.users.astype(np.int64) * known.n_items + known.items
@@ -143,16 +172,21 @@ def _is_among(asked: Interactions, known: Interactions, users: Ints64, items: In
 
 
 def _keys(rows: Interactions, n_items: int, users: Ints64, items: Ints64) -> Ints64:
-    """(n,) int64: each row's (user, item) in the champion's numbering, -1 if it knows one not."""
+    """Return (n,) int64, a key of each row's user and item in the champion's numbering.
+
+    The key is -1 if the champion does not know both.
+    """
     user, item = users[rows.users], items[rows.items]
     return np.where((user >= 0) & (item >= 0), user * n_items + item, UNKNOWN)
 
 
 def _translated(seen: Interactions, known: Interactions, ground: CommonGround) -> Interactions:
-    """The rows that the champion understands, in its numbering."""
+    """Return the rows whose user and item the champion knows, in the champion's numbering."""
     users, items = ground.users[seen.users], ground.items[seen.items]
     rows = np.flatnonzero((users >= 0) & (items >= 0))
-    rows = rows[np.argsort(users[rows], kind="stable")]  # within a user by time, as before
+    rows = rows[
+        np.argsort(users[rows], kind="stable")
+    ]  # stable: rows of a user stay in order of time
     return replace(
         known,
         users=users[rows].astype(np.int32),

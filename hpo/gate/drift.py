@@ -1,4 +1,4 @@
-"""How far new data has moved away from what the champion was made on."""
+"""Drift: the difference between new data and the data that the champion was trained on."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ from recsys.data.interactions import Interactions, Ints32
 from recsys.evaluation.metrics import MetricName
 from recsys.messages import count
 
-# Until 2026-11-25 a gate.json said recall.
+# Files gate.json written until 2026-11-25 have the names recall_then and recall.
 THEN, NOW = AliasChoices("value_then", "recall_then"), AliasChoices("value", "recall")
 
 
 @dataclass(frozen=True)
 class Drift:
-    """New data beside the champion's.
+    """The difference between new data and the champion's data.
 
     Attributes:
-        version: the champion.
-        n_rows, rows_then: rows now, and of the champion's data.
-        n_users, unknown_users: with rows now, and how many of them the champion's data lacks.
-        n_items, unknown_items: likewise.
-        objective: what the champion's study maximized.
-        value_then: what the champion has on its own test users; None: it does not say.
-        value: on the new ones, as far as it can be asked; None: it cannot.
-        n_asked: how many users that is; 0 if it cannot be asked.
+        version: version number of the champion.
+        n_rows: rows of the new data.
+        rows_then: rows of the champion's data.
+        n_users: users with rows in the new data.
+        unknown_users: users among `n_users` without a row in the champion's data.
+        n_items: items with rows in the new data.
+        unknown_items: items among `n_items` without a row in the champion's data.
+        value_then: the champion's objective on its own test users; None: its checkpoint does not
+            state it.
+        value: the champion's objective on the new test users who can be compared; None: the
+            champion cannot be compared.
+        n_asked: number of test users behind `value`; 0 without a value.
+        objective: metric that the champion's study maximized.
     """
 
     version: int
@@ -48,7 +53,7 @@ class Drift:
 
     @property
     def lines(self) -> list[str]:
-        """Two sentences for people."""
+        """Return the drift as two sentences for people."""
         users = _share("user", self.unknown_users, self.n_users)
         items = _share("item", self.unknown_items, self.n_items)
         then = "unknown" if self.value_then is None else f"{self.value_then:.4f}"
@@ -69,13 +74,15 @@ class Drift:
 def measure_drift(
     version: int, stored: Checkpoint, data: Interactions, objective: MetricName
 ) -> Drift:
-    """All but the value on the new data, which takes the exam.
+    """Measure all of the drift but the champion's value on the new data.
+
+    The comparison on test users measures that value, and `with_value` adds it.
 
     Args:
-        version: number of the champion.
-        stored: its model, with all rows of its data as history.
-        data: all rows now.
-        objective: what its study maximized.
+        version: version number of the champion.
+        stored: the champion's model, with all rows of its data as history.
+        data: all rows of the new data.
+        objective: metric that the champion's study maximized.
     """
     then, test = stored.history, stored.meta.get("test", {})
     n_users, unknown_users = _count(data.users, data.user_ids, then.users, then.user_ids)
@@ -94,7 +101,13 @@ def measure_drift(
 
 
 def with_value(drift: Drift, champion: Comparison | None) -> Drift:
-    """The drift with what the exam adds: the champion's value; None: it could not be asked."""
+    """Return the drift with the champion's value on the new data.
+
+    Args:
+        drift: the result of `measure_drift`.
+        champion: the comparison with the champion; None if the champion cannot be compared, which
+            leaves the drift unchanged.
+    """
     if champion is None:
         return drift
     return replace(drift, value=champion.theirs, n_asked=champion.n_users)
@@ -103,7 +116,7 @@ def with_value(drift: Drift, champion: Comparison | None) -> Drift:
 def _count(
     now: Ints32, ids: Sequence[str], then: Ints32, ids_then: Sequence[str]
 ) -> tuple[int, int]:
-    """How many have rows now, and how many of these had none then."""
+    """Return the number of ids with rows now, and how many of these had no row then."""
     known = {ids_then[position] for position in np.unique(then)}
     have = [ids[position] for position in np.unique(now)]
     return len(have), sum(text not in known for text in have)

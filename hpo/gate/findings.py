@@ -1,4 +1,4 @@
-"""All that a promotion found out, as plain values; the run keeps them as gate.json."""
+"""Findings of the gate as plain values; the run of a version stores them as gate.json."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ FILE = "gate.json"
 
 @dataclass(frozen=True)
 class GateFindings:
-    """What the race, or the new data, and the one look at test showed.
+    """Everything that the gate measured about one model, and its decision.
 
     Attributes:
-        objective: by which rivals were compared.
         test: every metric of the refit on all test users, with its 95% interval.
-        comparisons: with the rivals.
-        notes: rivals that were not measured, or only on a part, and why.
+        comparisons: comparisons with the rivals.
+        notes: sentences on rivals that were not measured, or only on a part of the users, with the
+            reason.
         model_mb: size of the model's files, in millions of bytes.
-        latency_ms: median time of one answer of 10 items on the machine that promoted.
-        champion: the version that had the alias when this was measured; None: there was none.
-        reason: why it may not become the champion, in one sentence; None: it may.
-        race: on validation; None for a retraining, which runs none.
-        drift: how the data differs from the champion's; None for a promotion.
-        measured_before: versions of the registry that had been measured on the same test rows (by
-            the split's fingerprint) when this one was; None: it was measured before they counted.
-        index: what hpo.serve finds answers with; None: they are exact.
+        latency_ms: median time of one answer of 10 items, on the machine that ran the promotion.
+        champion: version that had the champion alias at the time of the measurement; None: there
+            was none.
+        reason: one sentence on why the model may not become the champion; None: it may.
+        race: the race on validation; None for a retraining, which runs no race.
+        drift: difference between the new data and the champion's; None for a promotion.
+        index: facts about the index that hpo.serve uses; None: its answers are exact.
+        objective: metric by which the rivals were compared.
+        measured_before: number of versions in the registry that had been measured on the same test
+            rows (equal fingerprint of the split) before this one; None: the model was measured
+            before versions were counted.
     """
 
     test: Mapping[str, Interval]
@@ -52,7 +55,7 @@ class GateFindings:
     measured_before: int | None = None
 
     def comparison(self, rival: str) -> Comparison | None:
-        """The one with this rival; None if it was not measured."""
+        """Return the comparison with a rival; None if the rival was not measured."""
         return next((found for found in self.comparisons if found.rival == rival), None)
 
 
@@ -60,15 +63,15 @@ _FORM = TypeAdapter(GateFindings)
 
 
 def to_json(findings: GateFindings) -> str:
-    """The content of gate.json."""
+    """Return findings as the content of gate.json."""
     return _FORM.dump_json(findings, indent=1).decode()
 
 
 def from_json(text: str) -> GateFindings:
-    """What `to_json` wrote.
+    """Read findings from the content of gate.json.
 
     Raises:
-        PromotionError: it is something else.
+        PromotionError: `to_json` cannot have written this text.
     """
     try:
         return _FORM.validate_json(text)

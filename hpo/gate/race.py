@@ -1,8 +1,8 @@
-"""The race: the study's best trials once more with fresh seeds, before one of them is believed.
+"""The race: the study's best trials, trained again with fresh seeds before one of them is believed.
 
-The best of many noisy values is best partly by luck: of its seed, and of the epoch at which it
-was read. So each candidate is trained for its best epoch count with seeds that the study never
-used, the same ones for all, and is judged by what it shows on validation then.
+The best of many noisy values is best partly by luck: the luck of its seed, and of the epoch at
+which it was read. So each candidate is trained for its best epoch count with seeds that the study
+never used, the same ones for all candidates, and is judged by its value on validation after that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from hpo.errors import PromotionError
 from hpo.search.samplers import derive_seed
 from hpo.study.candidates import Candidate
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
@@ -27,13 +27,14 @@ from recsys.training.fixed_epochs import train
 
 @dataclass(frozen=True)
 class Racer:
-    """One candidate with fresh seeds.
+    """One candidate, trained with fresh seeds.
 
     Attributes:
-        trial: its number.
-        study_value: what the study says, which is one seed at its best epoch.
-        values: the objective on validation, one per fresh seed; none if a training diverged.
-        behind: what the winner has more, per user and paired; 0 for the winner, None if diverged.
+        trial: number of the candidate's trial.
+        study_value: the objective in the study, from one seed at its best epoch.
+        values: the objective on validation, one value per fresh seed; empty if a training diverged.
+        behind: the winner's lead over this candidate, paired per user, with its 95% interval; 0 for
+            the winner, None if a training diverged.
     """
 
     trial: int
@@ -43,24 +44,33 @@ class Racer:
 
     @property
     def mean(self) -> float:
-        """Over the fresh seeds; minus infinity if a training diverged."""
+        """Return the mean over the fresh seeds; minus infinity if a training diverged."""
         return float(np.mean(self.values)) if self.values else float("-inf")
 
 
 @dataclass(frozen=True)
 class Race:
-    """All racers in the study's order, its best trial first; and who won."""
+    """The result of a race.
+
+    Attributes:
+        racers: all racers in the study's order, its best trial first.
+        winner: trial number of the winner.
+    """
 
     racers: tuple[Racer, ...]
     winner: int
 
     @property
     def won(self) -> Racer:
+        """Return the racer that won."""
         return next(racer for racer in self.racers if racer.trial == self.winner)
 
     @property
     def luck(self) -> float | None:
-        """How much of the best trial's value fresh seeds did not show; None if it diverged."""
+        """Return the part of the best trial's value that fresh seeds did not show.
+
+        None if a training of that trial diverged.
+        """
         best = self.racers[0]
         return best.study_value - best.mean if best.values else None
 
@@ -75,14 +85,14 @@ def run_race(
     """Train every candidate with every fresh seed and compare them on the same users.
 
     Args:
-        candidates: at least one, the study's best first.
-        holdout: train as history, validation as the question.
+        candidates: at least one candidate, the study's best first.
+        holdout: train as the history, validation as the rows to predict.
         n_seeds: trainings of each candidate, >= 1.
-        device: where to train.
-        say: is told a line about each candidate.
+        device: device for training.
+        say: called with one line about each candidate.
 
     Raises:
-        PromotionError: every candidate diverges.
+        PromotionError: every candidate diverged.
     """
     evaluator = Evaluator(holdout, device)
     seeds = fresh_seeds(candidates[0].record.config.seed, n_seeds)
@@ -95,12 +105,14 @@ def run_race(
 
 
 def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -> Race:
-    """Who wins: the highest mean over users and seeds, the study's order among equals.
+    """Return the race, won by the highest mean over users and seeds.
+
+    Equal means are decided by the study's order.
 
     Args:
-        candidates: c of them, the study's best first.
-        shown: per candidate, one (m,) float64 per seed: every user's objective; empty for a
-            candidate that diverged.
+        candidates: c candidates, the study's best first.
+        shown: per candidate, one (m,) float64 array per seed with the objective of every user;
+            empty for a candidate that diverged.
 
     Raises:
         PromotionError: every candidate diverged.
@@ -131,7 +143,14 @@ def _everybody(n: int) -> str:
 
 
 def fresh_seeds(study_seed: int, n: int) -> list[int]:
-    """N seeds that no trial of the study was trained with: theirs come from numbers >= 0."""
+    """Return n seeds that no trial of the study was trained with.
+
+    Seeds of trials are derived from numbers >= 0, fresh seeds from negative numbers.
+
+    Args:
+        study_seed: seed of the study.
+        n: number of seeds.
+    """
     return [derive_seed(study_seed, -number) for number in range(1, n + 1)]
 
 

@@ -1,4 +1,4 @@
-"""The refit: a recipe on train + validation, stored, and examined once."""
+"""The refit: a recipe trained on train + validation, stored, and measured on test once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.registry.recipe import Recipe
 from hpo.study.candidates import Candidate
 from recsys.artifacts import checkpoint
 from recsys.cli.formatting import default_device
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.evaluation.bootstrap import Interval
 from recsys.messages import count
 from recsys.models.two_tower import TwoTower
@@ -29,7 +29,13 @@ from recsys.training.fixed_epochs import train
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """The final model, the folder that holds it, and all that was found out about it."""
+    """The final model and its findings.
+
+    Attributes:
+        model: the trained model.
+        folder: folder of the stored model.
+        findings: everything that the gate measured about the model.
+    """
 
     model: TwoTower
     folder: Path
@@ -38,12 +44,13 @@ class Refit:
 
 @dataclass(frozen=True, eq=False)
 class Occasion:
-    """Why there is a new model.
+    """The occasion of a refit: a promotion or a retraining.
 
     Attributes:
-        race: that the config has won; None for a retraining.
-        default: the default configuration, if it is COMPLETE in the study.
-        drift: how the data differs from the champion's; None for a promotion.
+        race: the race that the config has won; None for a retraining.
+        default: the study's default configuration; None if it has no COMPLETE trial, and for a
+            retraining.
+        drift: difference between the new data and the champion's; None for a promotion.
     """
 
     race: Race | None = None
@@ -51,7 +58,7 @@ class Occasion:
     drift: Drift | None = None
 
 
-def refit(
+def refit_model(
     recipe: Recipe,
     occasion: Occasion,
     champion: Champion | None,
@@ -62,15 +69,18 @@ def refit(
     """Train on train + validation, then measure the model and its rivals on test, once.
 
     Args:
-        recipe: its config is trained for its epochs.
+        recipe: the config and its number of epochs.
         occasion: a promotion or a retraining.
-        champion: None: there is none yet.
-        split: of the data.
-        folder: where the model is stored; made if missing.
-        say: is told what takes long.
+        champion: the current champion; None: there is none yet.
+        split: the split of the data.
+        folder: folder for the model; created if missing.
+        say: called with one line before each long step.
+
+    Returns:
+        The stored model and its findings.
 
     Raises:
-        DivergedError: the refit's loss is not finite.
+        DivergedError: the loss of the refit is not finite.
     """
     device = default_device()
     say(
@@ -90,7 +100,10 @@ def refit(
 
 
 def _served(exam: Exam, say: Callable[[str], None]) -> tuple[Recommender, ItemIndex | None]:
-    """What hpo.serve will answer with, and its index, if the catalogue is large enough for one."""
+    """Return the recommender that hpo.serve will answer with, and its index.
+
+    The index is None if the catalogue is too small for one, or if the index misses its target.
+    """
     recommender = Recommender(exam.model, exam.split.interactions)
     if not indexing.pays(recommender.n_items):
         return recommender, None
@@ -116,7 +129,7 @@ def _findings(
     )
     drift = occasion.drift
     if drift is not None:
-        # Data without common ground is other data, whatever the rules ask.
+        # Data without common ground is unrelated: no retraining passes, whatever the rules ask.
         reason = reason or exam.obstacle
         rivals = (one for one in exam.comparisons if one.rival == CHAMPION)
         drift = with_value(drift, next(rivals, None))
@@ -143,7 +156,10 @@ def _save(
     test: Mapping[str, Interval],
     index: ItemIndex | None,
 ) -> None:
-    """The full history to serve from, the measured one to check the figures by."""
+    """Store the model with the full history, and with the history behind the test figures.
+
+    The full history is what hpo.serve answers from.
+    """
     about = {
         **checkpoint.origin(recipe.source.data_name, split),
         **recipe.as_dict(),

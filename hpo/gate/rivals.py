@@ -1,4 +1,4 @@
-"""Whom a new model has to stand beside: the champion, the default configuration, baselines."""
+"""Rivals of a new model that exist already: the champion and the baselines."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from recsys.models.scorer import Scorer
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The version that has the alias now.
+    """The version that has the champion alias now.
 
     Attributes:
-        version: its number.
-        stored: its model, read from verified files; None if they cannot be read.
-        problem: why not.
+        version: version number.
+        stored: the model, read from verified files; None if the files cannot be read.
+        problem: the reason why the files cannot be read; empty if they can.
     """
 
     version: int
@@ -32,14 +32,14 @@ class Champion:
 
 
 def check_baselines(rules: PromotionConfig, n_items: int) -> None:
-    """Refuse a gate that asks for a baseline which the catalogue is too large for.
+    """Refuse a gate with a baseline that cannot be computed for so many items.
 
     Args:
-        rules: of the study file.
-        n_items: of the data.
+        rules: the gate's section of the study file.
+        n_items: number of items in the data.
 
     Raises:
-        SettingsError: `must_beat` holds such a baseline.
+        SettingsError: `must_beat` contains such a baseline.
     """
     if "ease" in rules.must_beat and n_items > MAX_ITEMS:
         raise SettingsError(
@@ -50,10 +50,16 @@ def check_baselines(rules: PromotionConfig, n_items: int) -> None:
 
 
 def load_champion(tracking_uri: str, model: str, version: int) -> Champion:
-    """A registered model as data: safetensors and JSON with the registered sha256, no pyfunc.
+    """Load a registered model from files that have the registered sha256.
 
-    A version whose files are missing, changed or of another format is no error here: it is a
-    champion that nothing can be compared with.
+    Only safetensors and JSON are read, and no pyfunc is run. A version whose files are missing,
+    changed or of another format raises no error: the result is a champion that nothing can be
+    compared with.
+
+    Args:
+        tracking_uri: URI of MLflow.
+        model: name of the registered model.
+        version: version number.
 
     Raises:
         NoStoreError: the MLflow database is missing.
@@ -68,7 +74,15 @@ def load_champion(tracking_uri: str, model: str, version: int) -> Champion:
 
 
 def baselines(seen: Interactions, device: torch.device) -> tuple[dict[str, Scorer], dict[str, str]]:
-    """All baselines that the catalogue allows, and why the others are missing, by name."""
+    """Make all baselines that the catalogue allows.
+
+    Args:
+        seen: the rows to learn from.
+        device: device of the scores.
+
+    Returns:
+        The baselines by name, and for each missing one the reason by name.
+    """
     made, missing = {}, {}
     for name, make in BASELINES.items():
         try:

@@ -1,4 +1,4 @@
-"""The rules of the gate, on numbers per user: no model, no registry, no clock."""
+"""Rules of the gate, applied to numbers per user: no model, no registry, no clock."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ CHAMPION, DEFAULT = "champion", "default"
 
 @dataclass(frozen=True)
 class Comparison:
-    """The new model beside one rival, on the same test users.
+    """The new model compared with one rival on the same test users.
 
     Attributes:
         rival: champion, default, popularity, itemknn or ease.
-        what: which one, for people; for instance "version 3".
-        n_users: how many could be compared.
-        ours, theirs: mean of the objective over these users.
+        what: description of the rival for people, for instance "version 3".
+        n_users: number of users compared.
+        ours: the new model's mean of the objective over these users.
+        theirs: the rival's mean of the objective over these users.
         gain: ours - theirs, paired per user, with its 95% interval.
-        need: the interval's lower bound must lie above this; None: for information only.
+        need: the interval's lower bound must lie above this value; None: the comparison is for
+            information only.
     """
 
     rival: str
@@ -36,7 +38,7 @@ class Comparison:
 
     @property
     def problem(self) -> str | None:
-        """Half a sentence on why the model may not pass; None if it may."""
+        """Return half a sentence on why the model may not pass; None if it may."""
         if self.need is None or self.gain.low > self.need:
             return None
         return (
@@ -47,6 +49,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
+        """Return the name of the rival with its description."""
         return f"{self.rival} ({self.what})" if self.what else self.rival
 
 
@@ -59,22 +62,23 @@ def compare(
     *,
     renews: bool = False,
 ) -> Comparison:
-    """One rival's comparison under the study's rules.
+    """Compare the new model with one rival under the study's rules.
 
-    The champion must be beaten by `min_gain`, so that chance does not swap equal models day by
-    day; a baseline must be beaten at all. Both count only if they stand in `must_beat`.
+    The champion must be beaten by `min_gain`, so that chance does not swap equal models day by day;
+    a baseline must be beaten by any amount. Both rules hold only for rivals in `must_beat`.
 
-    A retraining has the champion's own recipe, so it cannot be expected to beat it. It brings what
-    the comparison leaves out: new users, new items, today's histories. So it must only be no worse,
-    by a non-inferiority test with the margin `max_loss` times the champion's value.
+    A retraining has the champion's own recipe, so it cannot be expected to beat the champion. It
+    brings what the comparison leaves out: new users, new items, today's histories. So a retraining
+    must only be no worse, by a non-inferiority test with the margin `max_loss` times the champion's
+    value.
 
     Args:
-        rival: see `Comparison`.
+        rival: kind of the rival, see `Comparison`.
         ours: (m,) float64, the objective of each user with the new model; m >= 1.
-        theirs: (m,) float64, of the same users with the rival.
-        rules: of the study file.
-        what: see `Comparison`.
-        renews: whether it is a retraining of the champion.
+        theirs: (m,) float64, the objective of the same users with the rival.
+        rules: the gate's section of the study file.
+        what: description of the rival, see `Comparison`.
+        renews: True if the new model is a retraining of the champion.
     """
     need: float | None = None
     if rival in rules.must_beat:
@@ -100,15 +104,16 @@ def judge(
     obstacle: str | None = None,
     missing: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
-    """Why the model may not become the champion, as one sentence; None if it may.
+    """Return one sentence on why the model may not become the champion; None if it may.
 
     Args:
-        comparisons: with all rivals that could be measured.
-        rules: of the study file.
+        comparisons: comparisons with all rivals that could be measured.
+        rules: the gate's section of the study file.
         model_mb: size of the model's files, in millions of bytes.
-        latency_ms: of one answer.
-        obstacle: why the champion could not be compared, if that is so.
-        missing: why baselines could not be measured, by their names.
+        latency_ms: time of one answer, in milliseconds.
+        obstacle: the reason why the champion could not be compared; None if it could, or if there
+            is no champion.
+        missing: by name of a baseline, the reason why it could not be measured.
     """
     problems = [why for comparison in comparisons if (why := comparison.problem)]
     problems += [

@@ -1,4 +1,4 @@
-"""What a model costs to serve: megabytes of files, milliseconds an answer."""
+"""Cost of serving a model: megabytes of files, milliseconds per answer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ ASKED, K = 100, 10
 
 
 def stored_mb(folder: Path) -> float:
-    """Size of a stored model's files, in millions of bytes."""
+    """Return the size of a stored model's files, in millions of bytes."""
     return sum((folder / name).stat().st_size for name in stored_files(folder)) / 1e6
 
 
 def latency_ms(recommender: Recommender, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median time of one answer of 10 items for one known user, after a first round.
+    """Return the median time of one answer of 10 items for one known user, in milliseconds.
+
+    A first round of answers is not counted.
 
     Args:
-        recommender: it knows at least one user.
-        clock: in seconds.
+        recommender: knows at least one user.
+        clock: returns the time in seconds.
     """
     users = [recommender.user_ids[i % len(recommender.user_ids)] for i in range(ASKED)]
     seconds = []

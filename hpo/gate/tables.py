@@ -1,4 +1,4 @@
-"""A promotion's findings as rows of text, for the terminal and the model card."""
+"""Findings of the gate as rows of text, for the terminal and the model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = tuple[str, ...]
 
 
 def race_rows(race: Race) -> list[Row]:
-    """One row per racer, in the study's order; columns as in RACE."""
+    """Return one row per racer in the study's order, with the columns RACE."""
     return [
         (
             str(racer.trial),
@@ -29,7 +29,7 @@ def race_rows(race: Race) -> list[Row]:
 
 
 def luck_line(race: Race) -> str:
-    """How much of the best trial's lead was luck, and who won."""
+    """Return a line that says how much of the best trial's lead was luck, and which trial won."""
     best, n_seeds = race.racers[0], len(race.won.values)
     seeds = f"{n_seeds} fresh seed{'s' if n_seeds > 1 else ''}"
     if race.luck is None:
@@ -44,17 +44,17 @@ def luck_line(race: Race) -> str:
 
 
 def cost_line(found: GateFindings) -> str:
-    """What the model takes to serve."""
+    """Return a line with the size of the model's files and the time of an answer."""
     return f"{found.model_mb:.3g} MB of files, {found.latency_ms:.3g} ms an answer (median)"
 
 
 def index_lines(found: GateFindings) -> list[str]:
-    """How hpo.serve finds answers, where it does not look at all items."""
+    """Return a line about the index that hpo.serve uses; none if its answers are exact."""
     return [f"answers over HTTP come from {found.index}"] if found.index else []
 
 
 def looks_lines(found: GateFindings) -> list[str]:
-    """Return how often the test rows had been looked at, in a sentence; none if nobody counted."""
+    """Return a sentence on earlier measurements on the test rows; none if they were not counted."""
     n = found.measured_before
     if n is None:
         return []
@@ -65,7 +65,7 @@ def looks_lines(found: GateFindings) -> list[str]:
 
 
 def metric_rows(found: GateFindings) -> list[Row]:
-    """One row per metric; columns as in TEST."""
+    """Return one row per metric, with the columns TEST."""
     return [
         (name, f"{value.mean:.6f}", f"{value.low:.4f} to {value.high:.4f}")
         for name, value in found.test.items()
@@ -73,12 +73,15 @@ def metric_rows(found: GateFindings) -> list[Row]:
 
 
 def gate_rows(found: GateFindings) -> list[Row]:
-    """One row per rival; columns as in GATE."""
+    """Return one row per rival, with the columns GATE."""
     return [_row(comparison) for comparison in found.comparisons]
 
 
 def gate_table(found: GateFindings) -> list[str]:
-    """The same for a terminal of 80 columns, even with 50,000 users and version 100."""
+    """Return the comparisons as lines for a terminal of 80 columns.
+
+    The lines fit even with 50,000 users and version 100.
+    """
     rows: list[Row] = []
     for one, (name, users, ours, theirs, *_) in zip(
         found.comparisons, gate_rows(found), strict=True
@@ -91,7 +94,12 @@ def gate_table(found: GateFindings) -> list[str]:
 
 
 def padded_table(heading: Row, rows: list[Row]) -> list[str]:
-    """Columns padded for a terminal, without trailing spaces."""
+    """Return heading and rows as lines with padded columns, without trailing spaces.
+
+    Args:
+        heading: title of each column.
+        rows: as many cells as the heading in each row.
+    """
     widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

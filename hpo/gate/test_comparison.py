@@ -1,4 +1,4 @@
-"""The one look at the test users: the refit and its rivals, all asked the same."""
+"""The only measurement on test users: the refit and its rivals answer the same question."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpo.gate.rivals import Champion, baselines
 from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
 from hpo.study.candidates import Candidate
 from recsys.config import TrainConfig
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import Interval, mean_intervals
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
@@ -25,15 +25,20 @@ from recsys.training.fixed_epochs import train
 
 @dataclass(eq=False)
 class Exam:
-    """Test users and one model that has learned from all the rest.
+    """The test users, and one model trained on all other rows.
 
-    Args:
-        split: of all data.
-        model: trained on train + validation.
-        rules: what the gate asks.
-        device: where scores are computed.
-        objective: by which it is compared.
-        renews: whether the model is a retraining of the champion.
+    Attributes:
+        split: the split of all data.
+        model: the model, trained on train + validation.
+        rules: the gate's section of the study file.
+        device: device of the scores.
+        objective: metric by which the model is compared.
+        renews: True if the model is a retraining of the champion.
+        comparisons: comparisons made so far.
+        notes: sentences on rivals that were not measured, or only on a part of the users.
+        obstacle: the reason why the champion could not be compared; None if there was none.
+        missing: by name of a baseline, the reason why it could not be measured.
+        found: metrics of the model per test user.
     """
 
     split: Split
@@ -54,12 +59,18 @@ class Exam:
 
     @property
     def test(self) -> dict[str, Interval]:
-        """Every metric of the model over all test users."""
+        """Return every metric of the model over all test users, with its 95% interval."""
         columns = np.stack(list(self.found.values.values()), axis=1)
         return dict(zip(self.found.values, mean_intervals(columns), strict=True))
 
     def face(self, rival: str, scorer: Scorer, what: str = "") -> None:
-        """Compare with a rival on all test users."""
+        """Compare the model with a rival on all test users.
+
+        Args:
+            rival: kind of the rival, see `Comparison`.
+            scorer: computes the rival's scores.
+            what: description of the rival, see `Comparison`.
+        """
         ours, theirs = self.found, self._evaluator.evaluate(scorer)
         self.comparisons.append(
             compare(
@@ -68,7 +79,7 @@ class Exam:
         )
 
     def face_champion(self, champion: Champion) -> None:
-        """Compare with the champion on common ground, or keep the obstacle."""
+        """Compare the model with the champion on common ground, or record the obstacle."""
         what = f"version {champion.version}"
         try:
             if champion.stored is None:
@@ -91,7 +102,12 @@ class Exam:
             self.notes.append(ground.note)
 
     def face_default(self, default: Candidate | None, config: TrainConfig) -> None:
-        """Compare with the study's default configuration, which is never a gate."""
+        """Compare the model with the study's default configuration, which is never a gate.
+
+        Args:
+            default: the trial of the default configuration; None if it has no COMPLETE trial.
+            config: the config of the model.
+        """
         if default is None:
             self.notes.append("the default configuration has no complete trial in the study")
         elif default.config.replace(seed=0) == config.replace(seed=0):
@@ -106,7 +122,7 @@ class Exam:
                 self.face(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
 
     def face_baselines(self) -> None:
-        """Compare with all baselines that this catalogue allows."""
+        """Compare the model with all baselines that the catalogue allows."""
         made, self.missing = baselines(self.split.final.seen, self.device)
         self.notes += [f"{name} was not measured: {why}" for name, why in self.missing.items()]
         for name, scorer in made.items():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from hpo.config.locations import Locations
 from hpo.config.next_commands import command
 from hpo.gate import tables as lines
 from hpo.gate.findings import GateFindings
 from hpo.gate.tables import Row
 from hpo.registry.recipe import Recipe
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.messages import count
 
 LIMITS = (
@@ -33,10 +34,16 @@ LEAKS = {
 }
 
 
-def model_card(recipe: Recipe, split: Split, found: GateFindings, git_commit: str) -> str:
+def model_card(
+    recipe: Recipe, split: Split, found: GateFindings, git_commit: str, locations: Locations
+) -> str:
     """The card of one measured model."""
     source = recipe.source
-    made_by = command("retrain", "") if found.drift else command("promote", source.study)
+    made_by = (
+        command("retrain", "", locations)
+        if found.drift
+        else command("promote", source.study, locations)
+    )
     return "\n\n".join([
         f"# Two-tower recommender, trial {source.trial} of study {_as_code(source.study)}",
         _purpose(recipe, split),

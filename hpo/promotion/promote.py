@@ -26,7 +26,7 @@ from hpo.study.lifecycle import load_study
 from hpo.study.storage import existing_storage
 from recsys.artifacts.mlflow_client import tracking_errors
 from recsys.cli.formatting import default_device
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RACE = "hpo.race"  # tag of a version: which trials raced, with how many seeds
 
 
-def promote(
+def promote_study(
     locations: Locations,
     study_name: str | None,
     *,
@@ -47,13 +47,13 @@ def promote(
 
     Args:
         locations: where the study and MLflow live.
-        study_name: None: the newest.
+        study_name: None: the only one.
         data: name or path of the study's data, if it has moved.
         order: None: five candidates, three seeds.
         say: is told how it goes on.
 
     Raises:
-        StudyError: there is no such study.
+        StudyError: there is no such study, or there are several and none is named.
         SettingsError: the gate asks for a baseline that cannot be measured, and nobody forces.
         PromotionError: no trial is complete, all diverge, or the data is not what the study was
             made on.

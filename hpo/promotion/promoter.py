@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.config.locations import Locations, has_store
 from hpo.errors import PromotionError, TrackingError
-from hpo.gate.refit import Occasion, refit
+from hpo.gate.refit import Occasion, refit_model
 from hpo.gate.rivals import Champion, load_champion
 from hpo.promotion.outcome import Promotion, Registered
 from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version
@@ -21,7 +21,7 @@ from hpo.registry import versions as registry
 from hpo.registry.recipe import Recipe
 from hpo.study.locks import exclusive_registry
 from recsys.artifacts.mlflow_client import open_client, tracking_errors
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,15 +126,13 @@ class Promoter:
         """
         before = self._count_measured(split)
         with tempfile.TemporaryDirectory() as temp:
-            final = refit(recipe, occasion, champion, split, Path(temp) / "model", self.say)
+            final = refit_model(recipe, occasion, champion, split, Path(temp) / "model", self.say)
             final = replace(final, findings=replace(final.findings, measured_before=before))
             if tags is None:
                 user = split.interactions.user_ids[0]
                 return Promotion.of(recipe, final.findings, user, None)
             with tracking_errors(self.locations.tracking_uri):
-                version = make_version(
-                    self.client, self.locations.experiment, recipe, split, final, tags
-                )
+                version = make_version(self.client, self.locations, recipe, split, final, tags)
         return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.config.locations import Locations
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
 from hpo.gate.findings import GateFindings
@@ -17,7 +18,7 @@ from hpo.registry import versions as registry
 from hpo.registry.model_store import manifest_tag
 from hpo.registry.pyfunc import save_pyfunc
 from hpo.registry.recipe import Recipe
-from hpo.study.environment import environment
+from hpo.study.environment import environment_facts
 from hpo.study.records import PROMOTION_OF
 from recsys.artifacts.mlflow_client import experiment_id
 from recsys.artifacts.mlflow_run import (
@@ -29,7 +30,7 @@ from recsys.artifacts.mlflow_run import (
     open_run,
 )
 from recsys.artifacts.pair_scorer import PairScorer
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +43,7 @@ TEST = "test_"  # prefix of metric names in the version's run
 
 def make_version(
     client: MlflowClient,
-    experiment_name: str,
+    locations: Locations,
     recipe: Recipe,
     split: Split,
     final: Refit,
@@ -55,13 +56,13 @@ def make_version(
 
     Args:
         client: of MLflow.
-        experiment_name: of the study's runs.
+        locations: of the study and its runs.
         recipe: that was refit.
         split: of the data.
         final: the refit, measured.
         tags: of the version, beside those that say what it comes from.
     """
-    experiment = experiment_id(client, experiment_name)
+    experiment = experiment_id(client, locations.experiment)
     registry.fail_unfinished(client, experiment, recipe.source.study_uid)
     run_tags = {
         PROMOTION_OF: recipe.run_tag,
@@ -76,7 +77,7 @@ def make_version(
     with open_run(client, experiment, name, run_tags) as run:
         log_params(client, run, {**recipe.config.as_dict(), "refit_epochs": recipe.epochs})
         tags = {**tags, **_version_tags(recipe, split, final)}
-        card = model_card(recipe, split, found, tags["hpo.git_commit"])
+        card = model_card(recipe, split, found, tags["hpo.git_commit"], locations)
         _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})
         log_checkpoint(client, run, final.folder)
         log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
@@ -155,6 +156,6 @@ def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
         registry.RULES: recipe.rules,
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],
-        "hpo.git_commit": environment().get("git_commit", "unknown"),
+        "hpo.git_commit": environment_facts().get("git_commit", "unknown"),
         **manifest_tag(final.folder),
     }

@@ -20,7 +20,7 @@ from hpo.registry import versions as registry
 from hpo.registry.recipe import Recipe
 from hpo.study.data import load_data, moved
 from recsys.artifacts.checkpoint import Checkpoint
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Unchanged:
     fingerprint: str
 
 
-def retrain(
+def retrain_champion(
     locations: Locations,
     *,
     data: str | None = None,

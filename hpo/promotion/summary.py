@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hpo.config.locations import Locations
+from hpo.config.next_commands import command, powershell_quoted, shell_line
 from hpo.gate import tables as lines
 from hpo.gate.findings import GateFindings
 from hpo.promotion.outcome import Promotion
@@ -93,29 +95,28 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
 
 
 def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
-    serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port {PORT}"
+    serve = shell_line(
+        *("mlflow", "models", "serve", "-m", model, "--env-manager", "local"),
+        *("--host", "127.0.0.1", "--port", str(PORT)),
+    )
     question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
     body = json.dumps(question).replace("'", r"\u0027")
     uri = public_uri(locations.tracking_uri)
     url = f"http://127.0.0.1:{PORT}/invocations"
-    programs = Path(sys.executable).parent
+    programs = str(Path(sys.executable).parent)
+    public = replace(locations, tracking_uri=uri)
     hidden = shutil.which("uvicorn") is None  # mlflow looks for it on the PATH
     return [
         "serve it:",
-        f"  python -m hpo.serve --model {model}{_tracking_option(locations)}",
+        f"  {command('serve', locations=public, more={'--model': model})}",
         "or with MLflow's own server, in a POSIX shell:",
-        *([f'  export PATH="{programs}:$PATH"'] if hidden else []),
-        f"  export MLFLOW_TRACKING_URI='{uri}'",
+        *([f'  export PATH={shell_line(programs)}:"$PATH"'] if hidden else []),
+        f"  export MLFLOW_TRACKING_URI={shell_line(uri)}",
         f"  {serve}",
         f"  curl {url} -H 'Content-Type: application/json' -d '{body}'",
         "in PowerShell:",
-        *([f'  $env:PATH = "{programs};$env:PATH"'] if hidden else []),
-        f"  $env:MLFLOW_TRACKING_URI = '{uri}'",
+        *([f"  $env:PATH = {powershell_quoted(f'{programs};')} + $env:PATH"] if hidden else []),
+        f"  $env:MLFLOW_TRACKING_URI = {powershell_quoted(uri)}",
         f"  {serve}",
         f"  Invoke-RestMethod {url} -Method Post -ContentType application/json -Body '{body}'",
     ]
-
-
-def _tracking_option(locations: Locations) -> str:
-    uri = locations.tracking_uri
-    return "" if uri == type(locations).tracking_uri else f" --tracking-uri {public_uri(uri)}"

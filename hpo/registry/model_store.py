@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hpo.config.locations import require_store
+from hpo.config.locations import Locations, require_store
+from hpo.config.next_commands import command
 from hpo.errors import HpoError, SettingsError
 from recsys.artifacts.checkpoint import Checkpoint, load
 from recsys.artifacts.checkpoint_files import META, sha256
@@ -73,6 +74,11 @@ class Reference:
         return f"models:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.number}")
 
 
+def _promote(tracking_uri: str) -> str:
+    """Return the command that puts a model there."""
+    return command("promote", locations=Locations(tracking_uri=tracking_uri))
+
+
 class ModelStore:
     """The registry behind a tracking URI, with a cache of verified files.
 
@@ -111,7 +117,7 @@ class ModelStore:
                     raise
         raise ModelRefused(
             f"{reference}: not in MLflow at {public_uri(self._uri)}; promote a model with "
-            "python -m hpo.promote, or give another --model or --tracking-uri"
+            f"{_promote(self._uri)}, or give another --model or --tracking-uri"
         )
 
     def load(self, version: ModelVersion) -> Checkpoint:

@@ -7,8 +7,8 @@ they did is checked against what the storage says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,13 +17,14 @@ import torch
 
 from hpo.config.search_space import SearchSpace
 from hpo.errors import StudyError
+from hpo.gate.rivals import baselines
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow
 from recsys.cli.formatting import default_device, usable_device
 from recsys.config import TrainConfig
-from recsys.data.interactions import Bools, Interactions
-from recsys.data.split import Holdout
-from recsys.errors import ConfigError, DataError
+from recsys.data.interactions import Bools
+from recsys.data.splitting import Holdout
+from recsys.errors import ConfigError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import Floats, MetricName, UserMetrics
@@ -34,17 +35,12 @@ from recsys.evaluation.segments import (
     coverage,
     popularity_groups,
 )
-from recsys.models.baselines import Popularity, ease, item_knn
 from recsys.models.scorer import Scorer
 from recsys.models.two_tower import TwoTower
-from recsys.training.trainer import Trainer
+from recsys.training.fixed_epochs import train
 
 BEST, DEFAULT = "best trial", "default configuration"
-BASELINES: Mapping[str, Callable[[Interactions, torch.device], Scorer]] = {
-    "EASE": ease,
-    "item-kNN": item_knn,
-    "popularity": Popularity,
-}
+LABELS = {"ease": "EASE", "itemknn": "item-kNN", "popularity": "popularity"}  # as reports show them
 EXACT = 1e-9  # two trainings count as the same below this difference
 
 
@@ -201,14 +197,8 @@ def compare_elsewhere(
 
 def _baselines(bench: Bench) -> list[Contender]:
     """Measure EASE, item-kNN and popularity; leave out EASE above its number of items."""
-    found = []
-    for name, make in BASELINES.items():
-        try:
-            scorer = make(bench.holdout.seen, bench.device)
-        except DataError:
-            continue
-        found.append(bench.measure(name, scorer))
-    return found
+    made, _ = baselines(bench.holdout.seen, bench.device)
+    return [bench.measure(label, made[name]) for name, label in LABELS.items() if name in made]
 
 
 def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
@@ -222,26 +212,13 @@ def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
             f"trial {trial.number} was not run by hpo.run, so its seed and best epoch are unknown; "
             "run the study with hpo.run"
         )
-    config = _trial_config(record, trial)
-    with _threads(trial.attempt.threads):
-        trainer = Trainer(bench.holdout.seen, config, bench.device)
-        for _ in range(trial.best_epoch):
-            trainer.train_epoch()
-        return TowerScorer(trainer.model, bench.holdout.seen)
+    seen, config = bench.holdout.seen, _trial_config(record, trial)
+    # the trial's own number of threads orders the sums as its worker did
+    model = train(seen, config, trial.best_epoch, bench.device, trial.attempt.threads)
+    return TowerScorer(model, seen)
 
 
 def _trial_config(record: StudyRecord, trial: TrialRow) -> TrainConfig:
     """All hyperparameters that a trial was trained with."""
     seed = trial.attempt.seed if trial.attempt else 0
     return SearchSpace(record.config).config(trial.params, seed)
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Torch with n threads, as the trial's worker had: the order of sums is part of the result."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from hpo.study.records import StudyRecord, comparable
 from hpo.study.storage import existing_storage
 from hpo.study.trial_rows import TrialRow, complete, default_trial, read_trials
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, Split, split
+from recsys.data.splitting import TEST, Split, split
 from recsys.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def write_report(
 
     Args:
         locations: where the study lives.
-        study_name: None: the newest.
+        study_name: None: the only one.
         folder: made if missing.
         data: name or path of the study's data, if it has moved.
         whole: the study's data and split, if they are loaded already.
@@ -149,7 +149,7 @@ def find_out(
     if not ranked:
         raise StudyError(
             f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
-            "let it run: python -m hpo.run. Its trials can be had with --csv FILE."
+            "run the same hpo.run again to go on with it. Its trials can be had with --csv FILE."
         )
     whole = whole or load_split(record, data)
     known = whole.interactions.take(whole.parts != TEST)
@@ -244,20 +244,28 @@ def run_report(
     out: Path | None = None,
     *,
     data: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> int:
-    """Write the report, bring it into MLflow if the study is there, say where it is."""
+    """Write the report, bring it into MLflow if the study is there, print where it is.
+
+    Args:
+        locations: where the study lives.
+        study_name: None: the newest.
+        out: folder of the report; None: see `report_folder`.
+        data: name or path of the study's data, if it has moved.
+        say: is told which study was taken, if none was named and there are others.
+    """
     from hpo.config.next_commands import command, next_lines
-    from hpo.reporting.report import write_report
-    from hpo.study.lifecycle import load_study
-    from hpo.study.storage import existing_storage
+    from hpo.study.lifecycle import load_newest
     from hpo.tracking.background import bring_into_mlflow
 
-    name = load_study(existing_storage(locations.storage), study_name).study_name
+    name = load_newest(existing_storage(locations.storage), study_name, say).study_name
     written = write_report(locations, name, out or report_folder(locations, name), data=data)
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
         print(bring_into_mlflow(locations, name))
-    print("\n".join(next_lines({command("promote", name, locations): "register the winner"})))
+    promote = command("promote", name, locations, data=data or "")
+    print("\n".join(next_lines({promote: "register the winner"})))
     return 0
 
 
@@ -281,11 +289,15 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
         whole: the study's data and split.
         log: bring it into MLflow, too.
     """
+    from hpo.config.next_commands import command
+
     started = time.monotonic()
     try:
         if training := _long_training(locations, study_name):
-            return f"no report yet: it would train for about {training:,.0f} s (hpo.report)"
-        from hpo.reporting.report import write_report
+            later = command("report", study_name, locations)
+            return (
+                f"no report yet: it would train for about {training:,.0f} s; write it with: {later}"
+            )
         from hpo.tracking.background import bring_into_mlflow
 
         written = write_report(

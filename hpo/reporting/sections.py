@@ -16,7 +16,7 @@ from hpo.reporting.insights import MIN_COMPLETE, hints
 from hpo.reporting.model_comparison import ModelComparison
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.messages import count
 
 NOTHING = (

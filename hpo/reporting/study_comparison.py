@@ -93,7 +93,7 @@ def warnings(first: Side, second: Side) -> list[str]:
     return found
 
 
-def tables(first: Side, second: Side) -> Iterator[Table]:
+def comparison_tables(first: Side, second: Side) -> Iterator[Table]:
     """The studies, their best configs, the searches at equal cost."""
     yield _table("studies", (first, second), _facts(first, second))
     yield _table("best configurations", (first, second), _configs(first, second))

@@ -11,7 +11,7 @@ import numpy as np
 from hpo.config.study_config import SplitConfig
 from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
 from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
-from hpo.study.environment import environment
+from hpo.study.environment import environment_facts
 from hpo.study.records import StudyRecord
 from hpo.study.trial_rows import TrialRow, complete, default_trial
 from recsys.evaluation.bootstrap import RESAMPLES, mean_interval
@@ -72,7 +72,7 @@ def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
     ]
     if not differ:
         return []
-    now = environment()
+    now = environment_facts()
     changed = [name for name in now if record.environment.get(name) != now[name]]
     why = f"since then changed: {', '.join(changed)}" if changed else "other hardware, perhaps"
     note = (

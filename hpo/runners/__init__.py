@@ -1,1 +1,1 @@
-"""Train one configuration, in this process or in a worker."""
+"""Training of one configuration, in this process or in a worker process."""

@@ -1,7 +1,7 @@
-"""Engines that train: where the epochs of a trial come from.
+"""The protocol of runners, the engines that train the epochs of a trial.
 
-The objective pulls; whether the arithmetic happens in this process, in a worker process or on
-another machine is the runner's affair. An engine is one class with this protocol.
+The objective pulls epochs; the runner decides if this process, a worker process or another
+machine computes them. An engine is one class with this protocol.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 
 class Runner(Protocol):
-    """Trains one config at a time. **Owned by one thread.**
+    """An engine that trains one config at a time. **Owned by one thread.**
 
-    `epochs` yields each epoch as it ends. Closing the iterator early stops that training; the
-    runner can then be asked again. After an exception, too.
+    Each epoch is yielded as it ends. Closing the iterator early stops that training; afterwards, or
+    after an exception, the runner accepts another config.
 
     Attributes:
+        name: kind of the engine.
+        threads: torch threads of a training.
+        device: torch device of a training.
         began: `time.monotonic()` when the running training was set up and its epochs began; None
-            while none does. Other threads read it.
+            while no training runs. Other threads read it.
     """
 
     name: str
@@ -39,43 +42,48 @@ class Runner(Protocol):
         """Train `config` and yield its epochs.
 
         Args:
-            snapshot: where the training is put aside when it is parked. If the file is there, the
-                training goes on from it; if it cannot be read, from the first epoch.
+            config: all hyperparameters.
+            snapshot: file in which `park` saves the training. If the file exists, the training
+                resumes from it; if it cannot be read, the training starts at the first epoch.
 
         Raises:
-            Parked: as `park` asked.
-            WorkerDied: the process that trained is gone or silent. Try again.
+            Parked: the training was saved, as `park` asked.
+            WorkerDied: the process that trained is gone or silent; the config may be tried again.
             DivergedError: the loss is not finite.
             MemoryError: the config does not fit.
-            TrainingFailed: anything else that the training raised.
+            TrainingFailed: the training raised any other error.
         """
         ...
 
     def park(self) -> None:
-        """Put a running training aside after its epoch, from another thread.
+        """Save a running training after its current epoch and end it; called from another thread.
 
-        `epochs` raises Parked, or TrainingFailed if the disk does not take the snapshot. Nothing
-        happens to a training without a snapshot, or if none runs.
+        `epochs` raises Parked, or TrainingFailed if the snapshot cannot be written. The call does
+        nothing if no training runs or the training has no snapshot.
         """
         ...
 
     def kill(self) -> None:
-        """End a running training, from another thread; `epochs` raises WorkerDied.
+        """End a running training, so that `epochs` raises WorkerDied; called from another thread.
 
-        At once, or after its epoch where the engine cannot break into one.
+        The training ends at once, or after its epoch if the engine cannot interrupt one.
         """
         ...
 
     def close(self) -> None:
-        """Give back processes and memory. Idempotent."""
+        """Release processes and memory; may be called again."""
         ...
 
 
 def go_on(fit: Fit, snapshot: Path | None) -> None:
-    """Bring a new training to where it was put aside, if it was.
+    """Resume a new training from its snapshot, if there is one.
 
-    A snapshot that cannot be read costs time, not truth: the training starts at its first epoch
-    and comes to the same numbers.
+    A snapshot that cannot be read costs time only: the training starts at its first epoch and
+    comes to the same numbers.
+
+    Args:
+        fit: a training without epochs.
+        snapshot: file of `Fit.save`, which may not exist; None: there is none.
     """
     if snapshot is None or not snapshot.exists():
         return

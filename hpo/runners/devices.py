@@ -1,4 +1,4 @@
-"""How many workers a study gets, and where each of them trains."""
+"""The number of workers of a study and the device of each."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import os
 
 import torch
 
-MAX_WORKERS = 8  # of one machine without GPUs, if nobody says otherwise
+MAX_WORKERS = 8  # default limit on a machine without GPUs
 
 
 def worker_devices(device: str, workers: int | None, per_card: int) -> list[str]:
-    """The torch device of each worker.
+    """Return the torch device of each worker.
 
     Args:
-        device: "cuda" stands for all cards of the machine, filled in turn.
-        workers: None: `per_card` for each card; without cards one a core, at most MAX_WORKERS.
+        device: torch device name; "cuda" stands for all cards of the machine, assigned in turn.
+        workers: number of workers; None: `per_card` for each card, or without cards one per core,
+            at most MAX_WORKERS.
+        per_card: workers of each card if `workers` is None.
     """
     cards = torch.cuda.device_count() if device == "cuda" else 0
     locations = [f"cuda:{i}" for i in range(cards)] or [device]

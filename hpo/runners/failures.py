@@ -1,4 +1,4 @@
-"""What a training raises, told in the same way by every engine: in words, and as a message."""
+"""Failures of a training: one exception in every engine, and its form as a message of a worker."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hpo.errors import TrainingFailed
 from recsys.errors import DivergedError
 
 Failure = DivergedError | MemoryError | TrainingFailed
-"""What `Runner.epochs` may raise for a fault of the training itself."""
+"""The exceptions that `Runner.epochs` may raise for a fault of the training itself."""
 
-NO_MEMORY = (  # what torch raises as a plain RuntimeError
+NO_MEMORY = (  # texts of errors that torch raises as a plain RuntimeError
     "allocate memory",  # by the CPU's allocator
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -22,7 +22,7 @@ NO_MEMORY = (  # what torch raises as a plain RuntimeError
 
 
 def failure_of(error: Exception) -> Failure:
-    """What an exception of a training is in the contract; one that is in it already stays."""
+    """Map any training exception to one the Runner contract allows; those pass unchanged."""
     if isinstance(error, Failure):
         return error
     message = f"{type(error).__name__}: {error}"
@@ -32,13 +32,14 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    """Return True if torch raised the error because memory ran out."""
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 def to_message(failure: Failure) -> dict[str, Any]:
-    """The last message of a training that failed, see `hpo.runners.worker`."""
+    """Return the last message of a failed training, see `hpo.runners.worker`."""
     match failure:
         case DivergedError():
             return {"end": "diverged", "at": [failure.epoch, failure.step, failure.loss]}
@@ -48,7 +49,7 @@ def to_message(failure: Failure) -> dict[str, Any]:
 
 
 def from_message(message: Mapping[str, Any]) -> Failure:
-    """The inverse of `to_message`."""
+    """Return the failure in a message of `to_message`."""
     match message["end"]:
         case "diverged":
             return DivergedError(*message["at"])

@@ -1,4 +1,4 @@
-"""Training in this process: for tests and debugging, where a breakpoint should work."""
+"""Training in this process, for tests and for debugging with breakpoints."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from hpo.errors import Parked, WorkerDied
 from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import MetricName
 from recsys.training.epoch import EpochResult
 from recsys.training.fit import Fit
 
 
 class InlineRunner:
-    """Trains in the calling thread.
+    """A runner that trains in the calling thread.
 
     Args:
-        holdout: what trainings learn from and are asked.
-        objective: by which epochs are compared.
-        device: where.
+        holdout: history to train on and relevant items to score with.
+        objective: the metric that decides which epoch is best.
+        device: device of the trainings.
+
+    Attributes:
+        threads: torch threads of this process.
+        device: name of the device.
+        began: see `Runner`.
     """
 
     name = "inline"
@@ -38,6 +43,19 @@ class InlineRunner:
         self._parking, self._killed = threading.Event(), threading.Event()
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+        """Train `config` in this thread and yield its epochs, see `Runner.epochs`.
+
+        Args:
+            config: all hyperparameters.
+            snapshot: file in which `park` saves the training, and from which it resumes.
+
+        Raises:
+            Parked: the training was saved, as `park` asked.
+            WorkerDied: `kill` ended the training after its epoch.
+            DivergedError: the loss is not finite.
+            MemoryError: the config does not fit.
+            TrainingFailed: the training raised any other error.
+        """
         self._parking.clear()
         self._killed.clear()
         try:
@@ -62,10 +80,12 @@ class InlineRunner:
             self.began = None
 
     def park(self) -> None:
+        """Save the running training after its current epoch and end it, see `Runner.park`."""
         self._parking.set()
 
     def kill(self) -> None:
-        self._killed.set()  # no thread can be ended from outside
+        """End the running training after its current epoch, see `Runner.kill`."""
+        self._killed.set()  # a thread cannot be ended from outside, so `epochs` looks at this
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: this runner owns no process."""

@@ -1,9 +1,10 @@
-"""Whether Linux killed a worker because memory ran out.
+"""Detection of workers that Linux killed because memory ran out.
 
-Its killer sends signal 9, as people do, but it counts: per control group (cgroup v2), else for the
-whole machine. Another process that it kills within the same ten seconds, or by the machine's
-counter even one in another container, is taken for the worker; the worker's config is tried once
-more all the same. What kills by itself, as systemd-oomd does, is not counted.
+The kernel's OOM killer sends signal 9, as people do, but it counts its kills: per control group
+(cgroup v2), else for the whole machine. A kill of another process within the same ten seconds, or
+with the machine's counter even of one in another container, is mistaken for a kill of the worker;
+the worker's config is tried once more in any case. Programs that kill on their own, such as
+systemd-oomd, are not counted.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ COUNTER = "oom_kill"
 
 
 class OomKills:
-    """The count of such kills where a process lives, from now on. Other systems have none.
+    """The count of OOM kills in the control group of a process, from now on; none outside Linux.
 
     Args:
-        pid: of the process.
-        root: of the file system.
+        pid: id of the process.
+        root: root of the file system.
     """
 
     def __init__(self, pid: int, root: Path = Path("/")) -> None:
@@ -28,14 +29,15 @@ class OomKills:
         self._seen = deque([_count(self._file)], maxlen=2)
 
     def look(self) -> None:
-        """Forget kills before the last look: the process has lived on.
+        """Move the baseline: OOM kills before the previous heartbeat cannot have hit this process.
 
-        Not those since then: its last sign of life may come to us after its end.
+        Kills since the previous heartbeat still count, because the last heartbeat may be read
+        after the process has ended.
         """
         self._seen.append(_count(self._file))
 
     def reason(self) -> str | None:
-        """Why the process, which got signal 9, was killed for memory; None: it was not."""
+        """Return the evidence that signal 9 was a kill for memory; None if there is none."""
         before, now = self._seen[0], _count(self._file)
         if before is None or now is None or now <= before:
             return None
@@ -43,6 +45,7 @@ class OomKills:
 
 
 def _file_of(pid: int, root: Path) -> Path:
+    """Return the file with the counter of the process's control group, else of the machine."""
     with suppress(OSError):  # no Linux
         for line in (root / "proc" / str(pid) / "cgroup").read_text().splitlines():
             hierarchy, _, group = line.partition("::")
@@ -53,6 +56,7 @@ def _file_of(pid: int, root: Path) -> Path:
 
 
 def _count(file: Path) -> int | None:
+    """Return the number of OOM kills in a counter file; None if it has none."""
     with suppress(OSError):  # no Linux, or the group is gone
         for line in file.read_text().splitlines():
             name, _, value = line.partition(" ")

@@ -16,17 +16,22 @@ from recsys.config import TrainConfig
 from recsys.evaluation.metrics import MetricName, Metrics
 from recsys.training.epoch import EpochResult
 
-USUAL_EPOCHS = 100  # the last ones tell what is usual
+USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 
 
 class ProcessRunner:
-    """A slot with one worker process, started when first needed and again after it died.
+    """A runner with one worker process, started at the first task and again after a death.
 
     Args:
         data: file of `recsys.data.holdout_file.save_holdout`.
-        objective: by which epochs are compared.
+        objective: the metric that decides which epoch is best.
         device: torch device name, e.g. "cpu", "cuda:0".
         threads: torch threads of the worker.
+
+    Attributes:
+        threads: torch threads of the worker.
+        device: torch device name of the worker.
+        began: see `Runner`.
     """
 
     name = "process"
@@ -51,10 +56,23 @@ class ProcessRunner:
 
     @property
     def pid(self) -> int | None:
-        """Of the living worker; None before the first task and after a death."""
+        """Return the living worker's process id; None before the first task and after a death."""
         return self._worker.pid if self._worker else None
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+        """Train `config` in the worker and yield its epochs, see `Runner.epochs`.
+
+        Args:
+            config: all hyperparameters.
+            snapshot: file in which `park` saves the training, and from which it resumes.
+
+        Raises:
+            Parked: the training was saved, as `park` asked.
+            WorkerDied: the worker is gone, silent or stalled.
+            DivergedError: the loss is not finite.
+            MemoryError: the config does not fit.
+            TrainingFailed: the training raised any other error, or the worker cannot start.
+        """
         worker = self._ready_worker()
         self._task += 1
         place = str(snapshot.resolve()) if snapshot else None
@@ -82,7 +100,7 @@ class ProcessRunner:
             self.began = None
 
     def _drain(self, worker: WorkerProcess) -> None:
-        """Wait for the stopped training's last word, so that the worker is free again."""
+        """Wait for the last message of a stopped training, so that the worker is free again."""
         try:
             while "end" not in self._next(worker):
                 pass
@@ -90,6 +108,13 @@ class ProcessRunner:
             self.close()
 
     def _ready_worker(self) -> WorkerProcess:
+        """Return the worker, started and ready for a task.
+
+        Raises:
+            WorkerDied: a signal ended the worker while it started.
+            MemoryError: memory ran out while the worker started.
+            TrainingFailed: the worker cannot start.
+        """
         if self._worker is None:
             worker = self._worker = WorkerProcess(self._command)
             try:
@@ -106,36 +131,39 @@ class ProcessRunner:
         """Close the worker that died.
 
         Raises:
-            MemoryError: it died of that.
+            MemoryError: the worker was killed because memory ran out.
         """
         self.close()
         if worker.out_of_memory:
             raise MemoryError(str(error)) from error
 
     def _next(self, worker: WorkerProcess) -> dict[str, Any]:
-        """The next message of the current task."""
+        """Return the next message of the current task."""
         usual = self._epoch_seconds[-USUAL_EPOCHS:] if self.began is not None else []
         return _wait(worker, Patience(usual), task=self._task)
 
     def park(self) -> None:
+        """Save the running training after its current epoch and end it, see `Runner.park`."""
         if (worker := self._worker) is not None:
             worker.send({"park": self._task})
 
     def kill(self) -> None:
+        """Kill the worker at once, see `Runner.kill`."""
         if (worker := self._worker) is not None:
             worker.kill()
 
     def close(self) -> None:
+        """End the worker; a later task starts a new one."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
 
 
 def _wait(worker: WorkerProcess, patience: Patience, **wanted: object) -> dict[str, Any]:
-    """The next message that has the `wanted` values.
+    """Return the next message that has the `wanted` values.
 
     Raises:
-        WorkerDied: it is gone, silent or stalled.
+        WorkerDied: the worker is gone, silent or stalled.
     """
     while not wanted.items() <= (message := worker.receive()).items():
         if "alive" in message and (reason := patience.complaint(message["cpu"])):
@@ -145,10 +173,19 @@ def _wait(worker: WorkerProcess, patience: Patience, **wanted: object) -> dict[s
 
 
 def _epoch_result(values: dict[str, Any]) -> EpochResult:
+    """Return an epoch from its message."""
     return EpochResult(**{**values, "metrics": Metrics(**values["metrics"])})
 
 
 def _raise_failure(message: dict[str, Any]) -> None:
+    """Raise the exception that the last message of a training stands for; none if it is done.
+
+    Raises:
+        Parked: the training was saved.
+        DivergedError: the loss is not finite.
+        MemoryError: the config does not fit.
+        TrainingFailed: the training raised any other error.
+    """
     if message["end"] == "done":
         return
     if message["end"] == "parked":

@@ -1,15 +1,16 @@
-"""How long to wait for a worker that lives: long for honest work, not for ever.
+"""Limits of waiting for a living worker: honest work gets its time, a hung worker does not.
 
-A worker that gives no sign at all is dead, see `WorkerProcess.receive`. One that does may still
-hang, since a thread of its own gives the signs. Two rules see that:
+A worker without any heartbeat counts as dead, see `WorkerProcess.receive`. A worker with
+heartbeats may still hang, since a thread of its own sends them. Two rules detect that:
 
-- No epoch for 20 times the median, and at least a minute. It needs epochs to compare with, and a
-  training that has begun: reading the data and setting up may take much longer than an epoch.
+- No epoch for 20 times the median, and at least a minute. The rule needs epochs to compare with,
+  and a training that has begun: reading the data and setting up may take much longer than an
+  epoch.
 - Hardly any CPU time in a minute, from the first moment on. A first epoch may honestly take
-  hours, but it computes; what waits for a lock or a lost mount does not.
+  hours, but it computes; a worker that waits for a lock or a lost mount does not.
 
-A slot's first training that spins, in an endless loop or at a GPU that does not answer, is seen by
-neither: only `trial_seconds` ends it.
+Neither rule detects a worker's first training that spins, in an endless loop or at a GPU that
+does not answer: only `trial_seconds` ends it.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ import time
 from collections.abc import Sequence
 
 STALL_SECONDS = 60.0
-STALL_FACTOR = 20  # epochs that take this many times the median are no epochs any more
+STALL_FACTOR = 20  # a worker whose epoch takes this many times the median is stalled
 MIN_EPOCHS = 3
-IDLE_CPU_SECONDS = 0.3  # waiting, with a sign of life every 5 s, takes a hundredth of that
+IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1% of that
 
 
 class Patience:
-    """With one wait for a worker's next word, which begins now.
+    """The limits of one wait for a worker's next message, which begins now.
 
     Args:
-        epoch_seconds: of earlier epochs, if the next word is to be an epoch; else empty.
+        epoch_seconds: seconds of earlier epochs, if the next message is to be an epoch; else empty.
     """
 
     def __init__(self, epoch_seconds: Sequence[float] = ()) -> None:
@@ -41,10 +42,10 @@ class Patience:
         self._cpu: float | None = None
 
     def complaint(self, cpu_seconds: float) -> str | None:
-        """Why not to wait any longer; None: go on.
+        """Return the reason to stop waiting; None: go on.
 
         Args:
-            cpu_seconds: of the worker since it started, as its sign of life says.
+            cpu_seconds: CPU time of the worker since it started, from its heartbeat.
         """
         now = time.monotonic()
         if now > self._deadline:

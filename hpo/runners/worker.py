@@ -1,9 +1,9 @@
-"""The process that trains. Knows recsys and torch; no optuna, no mlflow, no database.
+"""The worker process, which trains. It imports recsys and torch; no optuna, no mlflow, no database.
 
     python -m hpo.runners.worker --data FILE --objective recall_at_10 --device cpu --threads 1
 
-Speaks JSON lines: tasks come in on stdin, epochs go out on stdout. Ends when stdin closes, so a
-launcher that is killed leaves nobody behind.
+It exchanges JSON lines: tasks come in on stdin, epochs go out on stdout. It ends when stdin
+closes, so a killed launcher leaves no worker behind.
 
     in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
     out  {"ready": true}   {"alive": true, "cpu": seconds of all threads since it started}
@@ -31,7 +31,7 @@ from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
 from recsys.data.holdout_file import load_holdout
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import MetricName
 from recsys.training.fit import Fit
 from recsys.training.resources import forget_peaks
@@ -40,7 +40,12 @@ ALIVE_SECONDS = 5.0
 
 
 class Channel:
-    """The two pipes to the launcher."""
+    """The two pipes to the launcher.
+
+    Args:
+        commands: the lines from the launcher.
+        results: the lines to the launcher.
+    """
 
     def __init__(self, commands: TextIO, results: TextIO) -> None:
         self._commands, self._results = commands, results
@@ -50,11 +55,12 @@ class Channel:
         self._parking: set[int] = set()
 
     def start(self) -> None:
-        """Read commands and give signs of life beside the training."""
+        """Start threads that read commands and send heartbeats during a training."""
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _read(self) -> None:
+        """Read commands until the launcher closes the pipe, then end the process."""
         for line in self._commands:
             command = json.loads(line)
             if "stop" in command:
@@ -66,28 +72,33 @@ class Channel:
         os._exit(0)  # the launcher is gone; the main thread may be deep in a matrix product
 
     def _beat(self) -> None:
+        """Send a heartbeat every ALIVE_SECONDS."""
         while not threading.Event().wait(ALIVE_SECONDS):
             self.send(alive=True, cpu=time.process_time())
 
     def send(self, **message: Any) -> None:
+        """Write one message, from any thread."""
         with self._write_lock:
             self._results.write(json.dumps(message) + "\n")
             self._results.flush()
 
     def next_task(self) -> dict[str, Any]:
+        """Wait for the next task and return it."""
         return self._tasks.get()
 
     def is_stopped(self, task: int) -> bool:
+        """Return True if the launcher asked to stop this task."""
         return task in self._stopped
 
     def is_parking(self, task: int) -> bool:
+        """Return True if the launcher asked to park this task."""
         return task in self._parking
 
 
 def main() -> None:
     """Serve tasks until stdin closes."""
     options = _parse(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; we are told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's, which sends commands
     results = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a stray print must not break the protocol
     torch.set_num_threads(options.threads)
@@ -109,7 +120,15 @@ def serve_task(
     device: torch.device,
     objective: MetricName,
 ) -> dict[str, Any]:
-    """Train as a command asks; return the last message, without the task's number."""
+    """Train as a command asks and return the last message, without the task's number.
+
+    Args:
+        channel: pipes to the launcher.
+        command: the task, see the module.
+        holdout: history to train on and relevant items to score with.
+        device: device of the training.
+        objective: the metric that decides which epoch is best.
+    """
     try:
         forget_peaks(device)
         fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
@@ -119,7 +138,7 @@ def serve_task(
 
 
 def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
-    """Send the epochs; why there are no more."""
+    """Train and send the epochs; return how the training ended."""
     snapshot = Path(place) if place else None
     go_on(fit, snapshot)
     channel.send(task=task, began=True)

@@ -1,4 +1,4 @@
-"""A worker process and its pipes, see `hpo.runners.worker` for what goes through them."""
+"""A worker process and its pipes; `hpo.runners.worker` defines the messages."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from typing import IO, Any
 from hpo.errors import WorkerDied
 from hpo.runners.oom import OomKills
 
-SILENCE_SECONDS = 60.0  # a living worker gives a sign every 5
+SILENCE_SECONDS = 60.0  # a living worker sends a heartbeat every 5 s
 EXIT_SECONDS = 5.0
 TAIL_BYTES = 4000
 SIGKILL = -9  # as an exit code; Windows has none
 
 
 class WorkerProcess:
-    """Started at once. A thread reads what it says, so that waiting can end.
+    """A worker process, started at construction.
+
+    A thread reads the worker's messages, so that waiting for one can time out.
 
     Args:
-        command: ends with the number of its threads.
+        command: the command line, which ends with the worker's number of threads.
 
     Attributes:
-        out_of_memory: whether it died of that.
+        pid: process id.
+        out_of_memory: True if the worker was killed because memory ran out.
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -39,11 +42,11 @@ class WorkerProcess:
             stderr=self._errors,
             text=True,
             encoding="utf-8",
-            # Ctrl-C, and a service manager's SIGTERM to the whole group, are for the launcher: it
-            # parks the trainings. A worker ends with its pipes.
+            # Ctrl-C, and a service manager's SIGTERM to the whole group, are for the launcher,
+            # which parks the trainings. A worker ends when its pipes close.
             start_new_session=True,
             env={
-                "OMP_WAIT_POLICY": "passive",  # as recsys.cli has it
+                "OMP_WAIT_POLICY": "passive",  # the reason is in `recsys.cli.entry`
                 **os.environ,
                 "PYTHONPATH": _import_path(),
                 "OMP_NUM_THREADS": command[-1],
@@ -59,27 +62,28 @@ class WorkerProcess:
         self._reader.start()
 
     def _read(self) -> None:
+        """Queue the worker's lines, then None when its output ends."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._messages.put(line)
         self._messages.put(None)
 
     def send(self, command: dict[str, Any]) -> None:
-        """Say something to it; nothing happens if it is dead."""
+        """Write a command to the worker; a dead worker is ignored."""
         assert self._process.stdin is not None
         try:
             with self._write_lock:
                 self._process.stdin.write(json.dumps(command) + "\n")
                 self._process.stdin.flush()
         except (OSError, ValueError):
-            # it died between two messages, or was closed; receive() says so, and why
+            # The worker died between two messages or was closed; receive() raises the reason.
             return
 
     def receive(self) -> dict[str, Any]:
-        """The next message.
+        """Wait for the next message and return it.
 
         Raises:
-            WorkerDied: the process ended, or said nothing for a minute (then killed).
+            WorkerDied: the process ended, or sent nothing for a minute and was killed.
         """
         try:
             line = self._messages.get(timeout=SILENCE_SECONDS)
@@ -90,7 +94,7 @@ class WorkerProcess:
             raise WorkerDied(self._cause_of_death())
         try:
             message: dict[str, Any] = json.loads(line)
-        except ValueError:  # it died in the middle of a line
+        except ValueError:  # the worker died in the middle of a line
             self.kill()
             raise WorkerDied(f"the worker broke off: {line[:80]!r}") from None
         if "alive" in message:
@@ -98,6 +102,7 @@ class WorkerProcess:
         return message
 
     def _cause_of_death(self) -> str:
+        """Return how the process ended, with the tail of its errors."""
         code = self._process.wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if code == SIGKILL and not self._killed and (reason := self._oom_kills.reason()):
@@ -107,17 +112,18 @@ class WorkerProcess:
         return f"the worker process died ({how})" + (f": {tail}" if tail else "")
 
     def _error_tail(self) -> str:
+        """Return the end of the worker's stderr."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, size - TAIL_BYTES))
         return self._errors.read().decode(errors="replace").strip()
 
     @property
     def was_killed(self) -> bool:
-        """Whether we ended it, or a signal did (POSIX; Windows knows exit codes only)."""
+        """Return True if `kill` or a signal ended the worker (signals: POSIX only)."""
         return self._killed or (self._process.poll() or 0) < 0
 
     def kill(self) -> None:
-        """End it at once; `receive` raises WorkerDied."""
+        """Kill the worker at once; `receive` then raises WorkerDied."""
         self._killed = True
         self._process.kill()
 
@@ -127,7 +133,7 @@ class WorkerProcess:
         try:
             self._process.stdin.close()
         except OSError:
-            self._process.kill()  # a broken pipe: it is dead or dying
+            self._process.kill()  # a broken pipe: the worker is dead or dying
         try:
             self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -140,6 +146,6 @@ class WorkerProcess:
 
 
 def _import_path() -> str:
-    """Where the worker finds these packages, also when started from another folder."""
+    """Return a PYTHONPATH with which the worker finds these packages from any folder."""
     here = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))

@@ -1,1 +1,1 @@
-"""Choose what to try and when to stop: samplers, constraints, pruners."""
+"""The choice of configurations and of trials to stop: samplers, constraints, pruners."""

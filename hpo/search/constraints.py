@@ -1,4 +1,4 @@
-"""What a configuration must keep to, judged before it is trained."""
+"""Limits on configurations, checked before a training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Measure = Callable[[TrainConfig], float]
 
 
 class Constraints:
-    """The limits of a study, and how to measure what they limit.
+    """The limits of a study and the measures of the limited quantities.
 
     Args:
-        config: of the study.
-        measures: by the name of the limit; needed for those limits alone that the study sets.
-            Each grows or falls in every hyperparameter, whatever the others are.
+        config: the study's config.
+        measures: by the name of the limit; only limits that the study sets need one. Each measure
+            must be monotonic in every hyperparameter, whatever the values of the others.
     """
 
     def __init__(self, config: StudyConfig, measures: Mapping[str, Measure]) -> None:
@@ -31,11 +31,11 @@ class Constraints:
         }
 
     def excess(self, config: TrainConfig) -> dict[str, float]:
-        """By how much each limit is exceeded, as Optuna wants it: feasible where <= 0."""
+        """Return by how much each limit is exceeded, in Optuna's form: feasible where <= 0."""
         return {name: measure(config) - limit for name, (limit, measure) in self._limits.items()}
 
     def violation(self, excess: Mapping[str, float]) -> str:
-        """`model_mb 61.2 > 50`; "" where all limits are kept."""
+        """Return the exceeded limits as `model_mb 61.2 > 50`; "" if all limits are met."""
         return ", ".join(
             f"{name} {limit + excess[name]:.4g} > {limit:g}"
             for name, (limit, _) in self._limits.items()
@@ -43,7 +43,7 @@ class Constraints:
         )
 
     def broken_by(self, trials: Iterable[FrozenTrial]) -> tuple[int, ...]:
-        """Numbers of the COMPLETE trials that exceed a limit: the limit came after them."""
+        """Return the numbers of COMPLETE trials that exceed a limit set after they had run."""
         if not self._limits:
             return ()
         space = SearchSpace(self._config)
@@ -55,10 +55,10 @@ class Constraints:
         )
 
     def check(self) -> None:
-        """Refuse a study that could only try what breaks its constraints.
+        """Check that at least one configuration of the space meets each limit.
 
         Raises:
-            SettingsError: no configuration of the space is feasible.
+            SettingsError: no configuration of the space meets some limit.
         """
         problems = []
         for name, (limit, measure) in self._limits.items():
@@ -72,6 +72,7 @@ class Constraints:
             raise SettingsError(problems)
 
     def _least(self, measure: Measure) -> float:
+        """Return the least value of a measure over the space."""
         best = self._config.train_config
         for name, parameter in self._config.space.items():
             ends = [best.replace(**{name: plain(name, value)}) for value in parameter.values]

@@ -1,4 +1,4 @@
-"""Rules that compare a trial with the finished ones at the same epoch."""
+"""Pruning rules that compare a trial with the COMPLETE ones at the same epoch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import Protocol
 
-MIN_CURVES = 5  # so many finished trials (or `startup`, if less) must have reached an epoch
+MIN_CURVES = 5  # COMPLETE trials (or `startup`, if less) that must have reached an epoch
 
 
 class PercentileRule:
-    """A trial is hopeless if its best value so far is not among the best `keep` % at that epoch.
+    """A rule that prunes a trial if its best value so far is not among the best `keep` %.
 
-    Those are the values of all COMPLETE trials at that epoch, as in Optuna's PercentilePruner and
-    (50 %) MedianPruner, which tests compare it with.
+    The trial is compared with the values of all COMPLETE trials at its epoch, as in Optuna's
+    PercentilePruner and (50 %) MedianPruner, which tests compare this rule with.
 
     Args:
-        startup: COMPLETE trials before anything is pruned.
+        keep: percentage of the values that counts as good.
+        startup: COMPLETE trials before the first trial is pruned.
         warmup: epochs that every trial gets.
     """
 
@@ -26,6 +27,13 @@ class PercentileRule:
         self._sorted_at: list[list[float]] = []  # [epoch - 1]
 
     def add(self, number: int, values: Sequence[float], complete: bool) -> None:
+        """Register the curve of a COMPLETE trial; other trials do not count.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs 1, 2, ...
+            complete: True if the trial is COMPLETE.
+        """
         if not complete:
             return
         self._finished += 1
@@ -35,6 +43,12 @@ class PercentileRule:
             insort(others, value)
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
+        """Return True if the trial's best value so far is below the percentile at its epoch.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs so far, at least one.
+        """
         epoch = len(values)
         if self._finished < self._startup or not max(1, self._warmup) <= epoch:
             return False
@@ -45,7 +59,12 @@ class PercentileRule:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Of sorted values, interpolated linearly as numpy does; `share` in 0..1."""
+    """Return the quantile of sorted values, interpolated linearly as numpy does.
+
+    Args:
+        ordered: values, ascending, at least one.
+        share: share of the values below the quantile, in [0, 1].
+    """
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -59,15 +78,35 @@ class _Rule(Protocol):
 
 
 class PatientRule:
-    """Judges a trial only when its last `patience` + 1 epochs lie below its best, as Optuna's."""
+    """A rule that spares a trial until its last `patience` + 1 epochs lie below its best.
+
+    Optuna's PatientPruner does the same.
+
+    Args:
+        rule: judges the trials that are not spared.
+        patience: epochs without improvement that a trial may have.
+    """
 
     def __init__(self, rule: _Rule, patience: int) -> None:
         self._rule, self._patience = rule, patience
 
     def add(self, number: int, values: Sequence[float], complete: bool) -> None:
+        """Register a trial with the wrapped rule.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs 1, 2, ...
+            complete: True if the trial is COMPLETE.
+        """
         self._rule.add(number, values, complete)
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
+        """Return True if the trial stopped improving and the wrapped rule would prune it.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs so far, at least one.
+        """
         before, after = values[: -self._patience - 1], values[-self._patience - 1 :]
         if not before or max(before) <= max(after):
             return False

@@ -1,8 +1,9 @@
-"""When a trial is hopeless: rules on curves that the launcher keeps in memory.
+"""Pruning rules on curves that the launcher holds in memory.
 
 Optuna's pruners read all trials again at every report: 8 ms of CPU at 50 trials, and growing,
-where an epoch may take 80. A launcher is the only one that writes, so it knows already. What a
-rule knows follows from the stored trials alone: a resumed study decides as one that never stopped.
+where an epoch may take 80. The launcher is the only writer, so it knows all curves already. The
+state of a rule follows from the stored trials alone, so a resumed study decides like one that
+never stopped.
 """
 
 from __future__ import annotations
@@ -17,34 +18,54 @@ from hpo.search.percentile import PatientRule, PercentileRule
 
 
 class PruningRule(Protocol):
-    """Decides from curves: the values of epochs 1, 2, ... of a trial. Values are maximized."""
+    """A rule that judges trials by their curves: the values of epochs 1, 2, ..., maximized."""
 
     def add(self, number: int, values: Sequence[float], complete: bool) -> None:
-        """Take in a trial that has ended, or that an earlier launcher left.
+        """Register a trial that has ended, or that a previous launcher left unfinished.
 
         Args:
-            complete: it ended by itself; else it was pruned, failed or stopped.
+            number: number of the trial.
+            values: values of the trial's epochs 1, 2, ...
+            complete: True if the trial ended by itself; False if it was pruned, failed or stopped.
         """
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
-        """Whether to prune a trial that runs; asked after each of its epochs, in order."""
+        """Return True if a running trial should be pruned; called after each epoch, in order.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs so far, at least one.
+        """
 
 
 class NoRule:
-    """Every trial runs to its end."""
+    """A rule that prunes no trial."""
 
     def add(self, number: int, values: Sequence[float], complete: bool) -> None:
-        pass
+        """Ignore the trial.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs 1, 2, ...
+            complete: True if the trial is COMPLETE.
+        """
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
+        """Return False.
+
+        Args:
+            number: number of the trial.
+            values: values of the trial's epochs so far.
+        """
         return False
 
 
 def pruning_rule(study: StudyConfig, study_name: str) -> PruningRule:  # noqa: PLR0911
-    """The rule that a study asks for.
+    """Return the pruning rule that the study's config names.
 
     Args:
-        study_name: hyperband draws the trials' brackets from it, as Optuna does.
+        study: the study's config.
+        study_name: name of the study; hyperband draws the trials' brackets from it, as Optuna does.
     """
     config = study.pruner
     median = PercentileRule(50.0, config.startup, config.warmup)

@@ -1,4 +1,4 @@
-"""Who suggests the next configuration, and the seeds of all that is drawn."""
+"""The samplers that suggest configurations, and the seeds of all random draws."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from hpo.config.study_config import StudyConfig
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
-    """A sampler for the next trial alone.
+    """Return a sampler for the next trial alone.
 
     Its seed comes from the study's seed and the number of existing trials: a resumed study
-    repeats no suggestion, and a parked one draws as if it had not been interrupted. What a kill
-    lost is tried again under a new number, so later trials then draw otherwise.
+    repeats no suggestion, and a parked study draws as if it had not been interrupted. A trial lost
+    to a kill is tried again under a new number, so later trials then draw other configurations.
+
+    Args:
+        config: the study's config.
+        n_existing: number of trials in the study, in any state.
     """
     from optuna import samplers
 
@@ -25,7 +29,7 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
         case "random":
             return samplers.RandomSampler(seed=seed)
         case "tpe":
-            group = config.is_conditional  # else what some trials lack is drawn one by one
+            group = config.is_conditional  # else parameters that some trials lack are drawn apart
             return samplers.TPESampler(
                 seed=seed,
                 n_startup_trials=options.startup,
@@ -47,11 +51,13 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
 
 
 def derive_seed(base: int, number: int, starts: Sequence[Mapping[str, float]] = ()) -> int:
-    """A seed in 0..2**31 - 1 for one trial; neighbours have nothing in common.
+    """Return the seed of one trial, in 0..2**31 - 1; seeds of neighbouring trials are unrelated.
 
     Args:
-        starts: the study's warm starts. A study that starts from another's best would draw the
-            other's random trials again, one by one, if both had one seed.
+        base: the study's seed.
+        number: number of the trial.
+        starts: the study's warm starts. If they did not count, a study that starts from another's
+            best with the same seed would draw the other's random trials again, one by one.
     """
     words = [f"{base}:{number}"]
     words += [json.dumps({n: float(start[n]) for n in sorted(start)}) for start in starts]

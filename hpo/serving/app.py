@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hpo.serving.batching import Batcher
+from hpo.serving.http_protocol import LimitedProtocol
 from hpo.serving.live_model import LiveModel
 from hpo.serving.metrics import CONTENT_TYPE, ServingMetrics
 from hpo.serving.middleware import Counted, HostGuard, Shortcut, send_json
@@ -148,11 +149,13 @@ def readiness(live: LiveModel) -> Ready:
     )
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
+def make_server(app: ASGIApp, protocol: type[LimitedProtocol] = LimitedProtocol) -> uvicorn.Server:
     """One event loop, no log line a request; give the socket to `run`."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=protocol,
+            ws="none",
             log_level="warning",
             access_log=False,
             lifespan="off",

@@ -8,36 +8,30 @@ from collections.abc import Collection, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hpo.dashboards.host_guard import KnownHosts
 from hpo.serving.metrics import ServingMetrics
 
 
 class HostGuard:
     """Lets only requests through whose Host is ours; the port does not matter.
 
-    A foreign Host means DNS rebinding: a web page that had its own name point here, and could
-    read the answers. (Starlette's TrustedHostMiddleware refuses in plain text, not in JSON.)
+    (Starlette's TrustedHostMiddleware refuses in plain text, not in JSON.)
 
     Args:
         hosts: names in lower case; IPv6 addresses in brackets.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        self._app, self._hosts = app, frozenset(hosts)
+        self._app, self._hosts = app, KnownHosts(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_ours(scope):
-            reason = "this host name is not allowed here; start hpo.serve with --allowed-host NAME"
-            await send_json(send, 403, json.dumps({"detail": reason}).encode())
-            return
+        if scope["type"] == "http":
+            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            if reason := self._hosts.refusal(hosts, []):  # no Origin: nothing here can be changed
+                reason += "; start hpo.serve with --allowed-host NAME"
+                await send_json(send, 403, json.dumps({"detail": reason}).encode())
+                return
         await self._app(scope, receive, send)
-
-    def _is_ours(self, scope: Scope) -> bool:
-        addresses = [value for name, value in scope["headers"] if name == b"host"]
-        if len(addresses) != 1:
-            return False
-        address: str = addresses[0].decode("latin-1")
-        name, colon, port = address.rpartition(":")
-        return (name if colon and port.isdecimal() else address).lower() in self._hosts
 
 
 class Counted:

@@ -65,7 +65,8 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
         since = record.comparable_from
         later = f" on its data of today (from trial {since} on)" if since else ""
         raise PromotionError(
-            f"study {name!r} has no complete trial yet{later}; let it run: hpo.run"
+            f"study {name!r} has no complete trial yet{later}; run the same hpo.run again to go on "
+            "with it"
         )
     found: dict[TrainConfig, Candidate] = {}
     for trial in sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number)):

@@ -10,7 +10,7 @@ from typing import Protocol
 from hpo.config.study_config import DataConfig, SplitConfig, StudyConfig
 from hpo.errors import PromotionError
 from hpo.study.records import StudyRecord
-from recsys.data.split import Split, split
+from recsys.data.splitting import Split, split
 from recsys.datasets.features import with_features
 from recsys.datasets.registry import NAMES, load_dataset
 from recsys.errors import naming

@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGES = ("torch", "numpy", "optuna", "mlflow", "polars")
 
 
-def environment() -> dict[str, str]:
+def environment_facts() -> dict[str, str]:
     """Versions of what decides a result, and the machine, for the record."""
     found = {"python": platform.python_version(), "platform": platform.platform(), **_machine()}
     for package in PACKAGES:

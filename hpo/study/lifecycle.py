@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 import optuna
@@ -13,10 +14,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from hpo.config.error_text import given
+from hpo.config.locations import Locations
+from hpo.config.next_commands import command
 from hpo.config.parameter import Parameter
 from hpo.config.search_space import SearchSpace
 from hpo.config.study_config import plain
 from hpo.errors import StudyError
+from hpo.study.overview import study_lines
 from hpo.study.records import STUDY, Outcome, StudyRecord
 from recsys.messages import count
 
@@ -96,17 +100,56 @@ CHANGEABLE = (  # they say how to search and what to do with it, not what is com
 
 
 def load_study(storage: RDBStorage, name: str | None) -> Study:
-    """The study `name`, or the newest one that hpo made.
+    """Return the study `name`, or the only one that hpo made.
+
+    For commands that change something or train: a guess among several could be the wrong one.
 
     Raises:
-        StudyError: there is none; the message lists those there are.
+        StudyError: there is no such study, or there are several and none is named; the message
+            lists those there are.
     """
+    names = _names(storage, name)
+    if name is None and len(names) > 1:
+        raise StudyError(
+            [
+                f"{len(names)} studies here; say which one with --study-name NAME:",
+                *study_lines(storage, names[::-1]),
+            ]
+        )
+    return optuna.load_study(study_name=name or names[-1], storage=storage)
+
+
+def load_newest(storage: RDBStorage, name: str | None, say: Callable[[str], None]) -> Study:
+    """Return the study `name`, or the newest one that hpo made: for commands that only read.
+
+    Args:
+        storage: holds the studies.
+        name: None: the newest.
+        say: is told which one was taken, if there are others and none is named.
+
+    Raises:
+        StudyError: there is no such study; the message lists those there are.
+    """
+    names = _names(storage, name)
+    if name is None and len(names) > 1:
+        say(f"study {names[-1]}, the newest of {len(names)}; choose another with --study-name NAME")
+    return optuna.load_study(study_name=name or names[-1], storage=storage)
+
+
+def _names(storage: RDBStorage, name: str | None) -> list[str]:
+    """Return the names of the studies, `name` among them if it is not None."""
     names = hpo_studies(storage)
     if not names:
-        raise StudyError("no study here yet; start one with: python -m hpo.run --n-trials 50")
+        start = command("run", locations=Locations(storage.url), more={"--n-trials": "50"})
+        raise StudyError(f"no study here yet; start one with: {start}")
     if name is not None and name not in names:
         raise StudyError(f"no study {name!r} here; there are: {', '.join(names)}")
-    return optuna.load_study(study_name=name or names[-1], storage=storage)
+    return names
+
+
+def stored_record(storage: RDBStorage, name: str) -> StudyRecord | None:
+    """Return the record of the study `name`, or None if hpo made none of that name."""
+    return StudyRecord.of(load_study(storage, name)) if name in hpo_studies(storage) else None
 
 
 def hpo_studies(storage: RDBStorage) -> list[str]:

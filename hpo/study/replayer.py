@@ -13,11 +13,11 @@ from optuna.trial import FrozenTrial
 from hpo.config.search_space import SearchSpace
 from hpo.errors import StudyError
 from hpo.study.data import load_split
-from hpo.study.environment import environment, processor_of
+from hpo.study.environment import environment_facts, processor_of
 from hpo.study.records import Attempt, StudyRecord, epochs_of
 from recsys.artifacts.checkpoint import origin, save
 from recsys.cli.formatting import usable_device
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import Metrics
 from recsys.messages import count
@@ -125,7 +125,7 @@ def replay(
 
 def _changes(record: StudyRecord) -> list[str]:
     """What is not as it was when the study was made, and may be why."""
-    now = environment()
+    now = environment_facts()
     return [
         f"  {name}: was {record.environment.get(name)}, is {now.get(name)}"
         for name in DECISIVE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,13 +17,15 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.config.locations import Locations
+from hpo.config.next_commands import command, shell_line, without_password
 from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
 from recsys.artifacts.sqlite import reading_url, sqlite_url
+from recsys.drafts import new_database
 
 BUSY_SECONDS = 60
 DAMAGE = ("malformed", "not a database")  # in what SQLite says
@@ -39,8 +40,9 @@ def existing_storage(url: str) -> RDBStorage:
     """
     path = sqlite_path(url)
     if path is not None and not path.exists():
+        start = command("run", locations=Locations(url))
         raise StudyError(
-            f"{path}: no study storage there; start a study with python -m hpo.run, "
+            f"{path}: no study storage there; start a study with {start}, "
             "or say where it is with --storage"
         )
     if path is None:
@@ -108,6 +110,16 @@ def open_storage(url: str) -> RDBStorage:
         return _connect(url)
 
 
+def storage_if_there(url: str) -> RDBStorage | None:
+    """Return the Optuna storage at `url`, or None where that would make an SQLite file.
+
+    Raises:
+        SettingsError: as `open_storage`.
+    """
+    path = sqlite_path(url)
+    return open_storage(url) if path is None or path.exists() else None
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether Optuna says that a study is no longer in its storage."""
     return isinstance(error, KeyError) and error.args == (NOT_FOUND_MSG,)
@@ -162,14 +174,10 @@ def storage_failures(study: Study | None = None) -> Iterator[None]:
 
 
 def _create_sqlite(path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".optuna-") as folder:
-        draft = Path(folder) / path.name
+    with new_database(path, ".optuna-") as draft:
         storage = _connect(sqlite_url(draft))
         storage.remove_session()
         storage.engine.dispose()  # the last connection folds the WAL into the file
-        for suffix in ("-wal", "-shm"):  # of a file deleted since: SQLite would play them back
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        draft.replace(path)
 
 
 def _storage(url: str, **engine: Any) -> RDBStorage:
@@ -185,7 +193,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
     try:
         return RDBStorage(url, engine_kwargs=engine)
     except RuntimeError as error:  # Optuna's word for that, and for nothing else here
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = without_password(url)
         if "storage upgrade" not in str(error):
             raise SettingsError(
                 f"storage {shown}: a newer Optuna made its tables; "
@@ -193,7 +201,7 @@ def _storage(url: str, **engine: Any) -> RDBStorage:
             ) from error
         raise SettingsError(
             f"storage {shown}: an older Optuna made its tables; keep a copy of it, then run: "
-            f"optuna storage upgrade --storage {shlex.quote(shown)}"
+            + shell_line("optuna", "storage", "upgrade", "--storage", url)
         ) from error
 
 
@@ -216,7 +224,7 @@ def _say_damage(path: Path, context: Any) -> None:
     if any(sign in reason for sign in DAMAGE):
         raise StudyError(
             f"{path}: the study storage is damaged ({reason}); put a copy of it back, or save "
-            f"what can be read: sqlite3 {path} .recover"
+            f"what can be read: {shell_line('sqlite3', str(path), '.recover')}"
         ) from context.original_exception
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MB = 1_000_000
 
 
-def usage(results: Sequence[EpochResult], wall_start: float, cpu_start: float) -> dict[str, float]:
+def resource_usage(
+    results: Sequence[EpochResult], wall_start: float, cpu_start: float
+) -> dict[str, float]:
     """By name; {} for a trial without an epoch.
 
     evaluation_seconds: wall time of the evaluations in its epochs. cpu_seconds: of its epochs, all

@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpo.config.locations import Locations, has_store
+from hpo.config.locations import Locations
+from hpo.config.next_commands import command
 from hpo.errors import HpoError
 from hpo.study.storage import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
+from hpo.tracking.study_page import experiment_of
 from recsys.artifacts.mlflow_client import open_client
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-from hpo.registry import versions as registry
 from hpo.study.artifacts import REPORT
 from hpo.study.lifecycle import load_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import existing_storage
-from recsys.artifacts.mlflow_client import tracking_errors
 
 MAX_WAIT_SECONDS = 60.0
 
@@ -119,28 +119,24 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> str:
     Raises:
         StudyError: there is no such study.
     """
+    sync = command("sync", study_name, locations)
     try:
         if not _has_run(locations, study_name):
-            return "not in MLflow: the study has no run there; make one with hpo.sync"
+            return f"not in MLflow: the study has no run there; make one with: {sync}"
     except TrackingError as error:
         return f"not in MLflow: {error}"
     mirror = MirrorThread(locations, study_name)
     mirror.start()
     result = mirror.stop(PATIENCE_SECONDS)
     if isinstance(result, TrackingError):
-        return f"not in MLflow: {result}; bring it there with hpo.sync"
+        return f"not in MLflow: {result}; bring it there with: {sync}"
     if result.absent:
-        return f"not in MLflow: {', '.join(result.absent)} vanished; python -m hpo.report helps"
+        report = command("report", study_name, locations)
+        return f"not in MLflow: {', '.join(result.absent)} vanished; make them again with: {report}"
     return f"in MLflow: folder {REPORT} of run {result.run_id}"
 
 
 def _has_run(locations: Locations, study_name: str) -> bool:
-    if not has_store(locations.tracking_uri):
-        return False
-    uid = StudyRecord.of(load_study(existing_storage(locations.storage), study_name)).uid
-    client = open_client(locations.tracking_uri)
-    with tracking_errors(locations.tracking_uri):
-        experiment = client.get_experiment_by_name(locations.experiment)
-        if experiment is None:
-            return False
-        return registry.study_run(client, experiment.experiment_id, uid) is not None
+    """Return True if the study has a run in MLflow."""
+    study = load_study(existing_storage(locations.storage), study_name)
+    return experiment_of(locations, StudyRecord.of(study).uid) is not None

@@ -87,7 +87,7 @@ class Mirror:
     """Keeps the MLflow runs of one study. Use it from one thread.
 
     Args:
-        study_name: of a study that exists; None: the newest.
+        study_name: of a study that exists; None: the only one.
         connect: opens the MLflow client.
     """
 

@@ -1,17 +1,18 @@
-"""A trained model as a folder: safetensors, JSON and .npy. Nothing in it can run code.
+"""A trained model as a folder: safetensors, JSON and .npy, none of which can run code.
 
     model_meta.json         format, config, ids, sizes, origin, sha256 of the other files
     weights.safetensors     the model's state_dict
-    history.safetensors     what each user has: the towers encode it, answers leave it out
+    history.safetensors     items of each user: the towers encode them, answers leave them out
     measured.safetensors    only in promoted models: the history behind the stated test figures
-    index.safetensors       only in large promoted models: item_index.py, its facts in model_meta
+    index.safetensors       only in large promoted models: the arrays of `recsys.retrieval.index`,
+                            whose facts are in model_meta.json
     user_vecs.npy           (n_users, dim) float32, encoded from history.safetensors
     item_vecs.npy           (n_items, dim) float32
     item_bias.npy           (n_items,) float32
 
 score = user_vecs[u] @ item_vecs[i] + item_bias[i]; row u is user_ids[u], row i is item_ids[i].
-With config.neighbour_weight > 0 the score has a sparse part, too (neighbours.py); the weights hold
-neighbours.items and neighbours.nearness.
+With config.neighbour_weight > 0 the score also has a sparse part (see `recsys.models.neighbours`),
+and the weights hold neighbours.items and neighbours.nearness.
 """
 
 from __future__ import annotations
@@ -45,17 +46,16 @@ from recsys.artifacts.checkpoint_files import (
     write_index,
 )
 from recsys.config import TrainConfig
-from recsys.errors import CheckpointError, ConfigError
-from recsys.evaluation.evaluator import encode_users
 from recsys.data.features import FEATURES
 from recsys.data.interactions import Interactions
+from recsys.data.splitting import Split
+from recsys.errors import CheckpointError, ConfigError
+from recsys.evaluation.evaluator import encode_users
+from recsys.models.two_tower import TwoTower, new_model
 from recsys.retrieval.index import ItemIndex
-from recsys.models.two_tower import TwoTower
-from recsys.data.split import Split
-from recsys.models.two_tower import new_model
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
-BEFORE = {"neighbour_weight": 0.0}  # what models are that were stored when they had no such thing
+BEFORE = {"neighbour_weight": 0.0}  # values in models older than the hyperparameter
 NEIGHBOURS = " + neighbour_weight * sum of what u's newest items say for i, see recsys.neighbours"
 
 
@@ -65,10 +65,10 @@ class Checkpoint:
 
     Attributes:
         model: ready to answer; no optimizer.
-        history: what serving encodes and masks.
+        history: the history that serving encodes and leaves out of answers.
         measured: the history behind the stated figures; `history` itself unless promoted.
         meta: all of model_meta.json.
-        index: finds answers to serve without looking at all items; None: there is none.
+        index: finds answers without scoring all items; None if the model has no index.
     """
 
     model: TwoTower
@@ -79,7 +79,15 @@ class Checkpoint:
 
 
 def origin(data_name: str, split: Split) -> dict[str, Any]:
-    """Which data and which split a model comes from, for `save`."""
+    """Return the data and the split that a model comes from, for `save`.
+
+    Args:
+        data_name: name of the data set.
+        split: the split whose parts trained and measured the model.
+
+    Returns:
+        Plain JSON values under "data" and "split".
+    """
     data = {"name": data_name, "fingerprint": split.interactions.fingerprint}
     how: dict[str, Any] = {"method": split.method, "fraction": split.fraction, "seed": split.seed}
     how |= {"eval_users": split.eval_users, "fingerprint": split.fingerprint}
@@ -87,10 +95,10 @@ def origin(data_name: str, split: Split) -> dict[str, Any]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder and prove that it takes files, so that no training is lost for it.
+    """Make the folder and prove that it is writable before a training is spent on it.
 
     Raises:
-        CheckpointError: it does not.
+        CheckpointError: the folder cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,16 +121,16 @@ def save(
 ) -> None:
     """Write a model; other files in the folder stay as they are.
 
-    All is written elsewhere first and moved, model_meta.json last: a kill in between leaves a
-    folder that `load` refuses, never a model mixed of two.
+    All files are written elsewhere first and then moved, model_meta.json last: a kill in between
+    leaves a folder that `load` refuses, never a mixture of two models.
 
     Args:
         folder: made if missing.
         model: trained.
-        history: what serving encodes and masks.
-        about: `origin(...)`, metrics and what else is worth keeping; plain JSON values.
+        history: the history that serving encodes and leaves out of answers.
+        about: `origin(...)`, metrics and other facts to keep; plain JSON values.
         measured: the history behind the metrics, if it is not `history`.
-        index: of the model's items, if there is one.
+        index: index of the model's items, if there is one.
 
     Raises:
         CheckpointError: the folder cannot be written, or the disk is full.
@@ -149,11 +157,11 @@ def save(
 
 
 def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
-    """Read a model back, bit for bit.
+    """Return a model as `save` wrote it, bit for bit.
 
     Args:
-        folder: where `save` wrote it.
-        device: where the model goes (default: the CPU).
+        folder: folder that `save` wrote.
+        device: device of the model (default: the CPU).
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version; the message names it
@@ -178,12 +186,13 @@ def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
 
 
 def stored_files(folder: Path) -> dict[str, str]:
-    """sha256 of each file of the model in `folder`, by name; files of others left out."""
+    """Return the sha256 of each file of the model in `folder`, by name, without other files."""
     names = [*read_meta(folder)["files"], META]
     return {name: sha256(folder / name) for name in sorted(names)}
 
 
 def _facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
+    """Return the facts of model_meta.json that follow from model and history."""
     return {
         "format": FORMAT,
         "config": model.config.as_dict(),
@@ -203,6 +212,7 @@ def _facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
 
 
 def _write_model(draft: Path, model: TwoTower, history: Interactions) -> None:
+    """Write the weights and, for other programs, the vectors as .npy."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(state, draft / WEIGHTS)
     vectors = {

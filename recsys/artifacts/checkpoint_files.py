@@ -1,4 +1,4 @@
-"""The files of a stored model one by one: written plainly, read with suspicion."""
+"""The files of a stored model: one function to write each, and a checking one to read it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from recsys.errors import CheckpointError
 from recsys.data.features import FEATURES, Features
 from recsys.data.interactions import Interactions
+from recsys.errors import CheckpointError
 from recsys.retrieval.index import ItemIndex
 
 FORMAT = 1
@@ -30,10 +30,10 @@ _ROWS = {"items", "times", "weights"}
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """model_meta.json, with every file that it lists proven to be there and whole.
+    """Return model_meta.json after checking that all files it lists are there and whole.
 
     Raises:
-        CheckpointError: no such file, damaged, of another version, or files that it does not fit.
+        CheckpointError: model_meta.json or a listed file is missing, damaged or of another version.
     """
     path = folder / META
     try:
@@ -56,6 +56,11 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _verify(folder: Path, name: str, digest: str) -> None:
+    """Check that a listed file lies in the folder and has the listed digest.
+
+    Raises:
+        CheckpointError: it does not.
+    """
     path = folder / name
     if Path(name).name != name:
         raise CheckpointError(f"{folder / META}: names a file elsewhere: {name!r}; {CURE}")
@@ -66,13 +71,18 @@ def _verify(folder: Path, name: str, digest: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Of one file, as hex digits."""
+    """Return the sha256 of one file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_history(path: Path, history: Interactions) -> None:
-    """Items end to end, where each user's begin; times, weights and features if there are any."""
+    """Write the history's items and offsets, and its times, weights and features if any.
+
+    Args:
+        path: the file to write.
+        history: the histories of all users.
+    """
     columns: dict[str, npt.NDArray[Any]] = {"items": history.items, "offsets": history.offsets}
     optional = {"times": history.times, "weights": history.weights}
     columns |= {name: column for name, column in optional.items() if column is not None}
@@ -83,10 +93,15 @@ def write_history(path: Path, history: Interactions) -> None:
 
 
 def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
-    """What `write_history` wrote, with the ids of `meta`.
+    """Return the history that `write_history` wrote, with the ids of `meta`.
+
+    Args:
+        path: the file to read.
+        meta: all of model_meta.json.
 
     Raises:
-        KeyError, ValueError: the columns contradict each other or the ids.
+        KeyError: a column is missing.
+        ValueError: the columns contradict each other or the ids.
     """
     columns = load_file(path)
     items, offsets = columns["items"], columns["offsets"]
@@ -118,16 +133,26 @@ def read_history(path: Path, meta: Mapping[str, Any]) -> Interactions:
 
 
 def write_index(path: Path, index: ItemIndex) -> None:
-    """The arrays of an index; what is no array belongs into model_meta.json."""
+    """Write the arrays of an index; its other facts belong in model_meta.json.
+
+    Args:
+        path: the file to write.
+        index: index of the model's items.
+    """
     columns = index.to_columns()
     save_file({name: np.ascontiguousarray(column) for name, column in columns.items()}, path)
 
 
 def read_index(path: Path, meta: Mapping[str, Any]) -> ItemIndex:
-    """What `write_index` wrote, with the facts of `meta`.
+    """Return the index that `write_index` wrote, with the facts of `meta`.
+
+    Args:
+        path: the file to read.
+        meta: all of model_meta.json.
 
     Raises:
-        KeyError, ValueError: it is no index of this model's items.
+        KeyError: an array or a fact is missing.
+        ValueError: the file is no index of this model's items.
     """
     shape = len(meta["item_ids"]), meta["config"]["dim"]
     return ItemIndex.from_columns(load_file(path), meta["index"], shape)

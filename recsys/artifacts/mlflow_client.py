@@ -1,7 +1,7 @@
-"""The one way to MLflow: a client that is bounded in time, quiet, and never uses global state.
+"""The only access to MLflow: a client with bounded waits, no noise and no global state.
 
-MLflow's own defaults wait 245 seconds per call for a server that is gone, keep runs relative to
-the current folder, and send telemetry. Nothing else in this repository sets these right.
+MLflow's own defaults wait 245 seconds per call for a server that is gone, store runs relative to
+the current folder, and send telemetry. Only this module overrides these defaults.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from recsys.errors import TrackingError
 from recsys.artifacts.sqlite import reading_url, sqlite_url, why_unreadable
+from recsys.drafts import new_database
+from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 HTTP = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # none would trip over a restarted server
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds an attempt
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # costs a request per run, too
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # with 0, calls fail when a server restarts
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds per attempt
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # printing costs a request per run, too
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # shown for local copies, too
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # the bar is shown for local copies, too
 }
 
 UNWRITABLE = ("unable to open", "readonly database", "Read-only", "Permission denied")
-CAUSE = re.compile(r"Caused by .*: (.+?)[\"']\)\)$")  # the point of urllib3's long story
+CAUSE = re.compile(r"Caused by .*: (.+?)[\"']\)\)$")  # the reason in urllib3's long message
 
 
 class TrackingUriError(TrackingError):
-    """The tracking URI is of a kind that cannot work; no retry would help."""
+    """A tracking URI of a kind that cannot work; no retry would help."""
 
     exit_code = 2
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
-    """A client for this tracking URI; a missing SQLite file is made.
+    """Return a client for a tracking URI; a missing SQLite file is made.
 
-    It gives up on a server that is gone or hangs within about 20 seconds a call, unless the
+    The client gives up on a server that is gone or hangs within about 20 seconds a call, unless the
     environment says otherwise (MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT).
-    A server is not asked anything yet.
+    No request is sent yet.
 
     Raises:
         TrackingUriError: a folder (MLflow's old file store) or no URI at all.
@@ -64,18 +64,22 @@ def open_client(tracking_uri: str) -> MlflowClient:
         from mlflow import MlflowClient
 
         for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say is raised as well
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # their messages are raised as well
         path = sqlite_file(tracking_uri)
         made = path is not None and not path.exists() and _make_database(path)
         reading = reading_url(path) if path else None
         client = MlflowClient(tracking_uri=reading or tracking_uri)
-        if made:  # connections that this process may still hold to a file deleted since
+        if made:  # close connections that this process may still have to a file deleted since
             client._tracking_client.store._dispose_engine()
         return client
 
 
 def check_tracking_uri(tracking_uri: str) -> None:
-    """Raise TrackingUriError unless MLflow could keep runs there. Imports no mlflow."""
+    """Check that MLflow can store runs at a tracking URI, without importing mlflow.
+
+    Raises:
+        TrackingUriError: a folder, a database in memory, or a scheme that MLflow does not know.
+    """
     scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
     if scheme not in (*HTTP, *DATABASES, "file") and len(scheme) > 1:  # C: is a folder
         raise TrackingUriError(
@@ -96,12 +100,12 @@ def check_tracking_uri(tracking_uri: str) -> None:
 
 
 def is_server(tracking_uri: str) -> bool:
-    """Whether it is a tracking server's address, not a database."""
+    """Return True if the URI is the address of a tracking server, not of a database."""
     return urlsplit(tracking_uri).scheme in HTTP
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
-    """The file behind an SQLite tracking URI; None for servers and databases in memory."""
+    """Return the file behind an SQLite tracking URI; None for servers and databases in memory."""
     if urlsplit(tracking_uri).scheme.partition("+")[0] != "sqlite":
         return None
     from sqlalchemy.engine import make_url
@@ -109,18 +113,18 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     name = make_url(tracking_uri).database
     if name in (None, "", ":memory:"):
         return None
-    # what open_client makes of a file in a folder that cannot be written
+    # a file: URI is how open_client opens a database in a folder that cannot be written
     return Path(unquote(urlsplit(str(name)).path) if str(name).startswith("file:") else str(name))
 
 
 def artifact_root(tracking_uri: str) -> str | None:
-    """Where artifacts of an SQLite tracking URI live, as file: URI; None: the server decides."""
+    """Return the file: URI of artifacts beside an SQLite database; None if the server decides."""
     path = sqlite_file(tracking_uri)
     return (path.resolve().parent / "artifacts").as_uri() if path else None
 
 
 def public_uri(uri: str) -> str:
-    """The URI without user and password: fit for logs, tags and links."""
+    """Return the URI without user and password, fit for logs, tags and links."""
     address = urlsplit(uri).netloc
     return uri.replace(address, address.rpartition("@")[2], 1)
 
@@ -128,12 +132,12 @@ def public_uri(uri: str) -> str:
 def load_lines(tracking_uri: str, run_id: str) -> list[str]:
     """Return the lines of Python that load a run's model, to be pasted as they are.
 
-    Not indented, since Python's prompt refuses that. Without the URI, MLflow would look into the
-    current folder and make a mlflow.db there.
+    The lines are not indented, since Python's prompt refuses that. They set the URI, because MLflow
+    would otherwise search the current folder and make a mlflow.db there.
 
     Args:
-        tracking_uri: where the run is; one with a password is left to the environment.
-        run_id: of a run with a "model".
+        tracking_uri: the store of the run; a URI with a password is left to the environment.
+        run_id: id of a run with a "model".
     """
     shown = public_uri(tracking_uri)
     lines = ["import mlflow.pytorch", f"mlflow.set_tracking_uri({shown!r})"]
@@ -145,7 +149,11 @@ def load_lines(tracking_uri: str, run_id: str) -> list[str]:
 
 @contextmanager
 def tracking_errors(tracking_uri: str) -> Iterator[None]:
-    """Turn whatever MLflow raises inside the block into TrackingError, without credentials."""
+    """Turn all errors of MLflow inside the block into TrackingError, without credentials.
+
+    Raises:
+        TrackingError: MLflow, the database, the network or the file system raised an error.
+    """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -166,39 +174,43 @@ def tracking_errors(tracking_uri: str) -> Iterator[None]:
 
 
 def _make_database(path: Path) -> bool:
-    """Create the file if it is missing; whether it was.
+    """Create the database file if it is missing, and return True if it was.
 
     MLflow's migrations are no transaction: killed in the middle, they leave a file that no later
-    start can mend. So they run on a draft, which then moves into place.
+    start can repair. So they run on a draft, which then moves into place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(path.name + ".create.lock")):
         if path.exists():
             return False
         print(f"preparing {path} (once; up to half a minute)", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-            draft = Path(folder) / path.name
+        with new_database(path, ".mlflow-") as draft:
             _migrate(draft, path.resolve().parent / "artifacts")
-            for suffix in ("-wal", "-shm", "-journal"):  # of a file deleted since: SQLite would
-                path.with_name(path.name + suffix).unlink(missing_ok=True)  # play them back here
-            draft.replace(path)
     return True
 
 
 def _migrate(path: Path, artifacts: Path) -> None:
+    """Create MLflow's tables in a new file whose experiments store artifacts in `artifacts`."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy import text
 
     store = SqlAlchemyStore(sqlite_url(path), artifacts.as_uri())
-    with store.engine.connect() as connection:  # stays with the file; halves the time of a sync
+    with store.engine.connect() as connection:  # the file keeps this mode; it halves sync times
         connection.execute(text("PRAGMA journal_mode=WAL"))
-    store._dispose_engine()  # Windows moves no open file
+    store._dispose_engine()  # Windows cannot move an open file
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """The experiment of that name: found, restored from the trash, or made.
+    """Return the id of the experiment of that name, which is restored or made if needed.
 
     On SQLite its artifacts go beside the database; MLflow would put them into the current folder.
+
+    Args:
+        client: client of the tracking store.
+        name: name of the experiment.
+
+    Raises:
+        TrackingError: MLflow does not answer or refuses.
     """
     from mlflow.exceptions import MlflowException
 
@@ -210,7 +222,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                found = client.get_experiment_by_name(name)  # somebody else was faster
+                found = client.get_experiment_by_name(name)  # another process was faster
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

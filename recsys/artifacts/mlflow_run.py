@@ -1,7 +1,7 @@
 """One finished training in MLflow: params, curves, files, and a model that torch users can load.
 
-Through MlflowClient alone: MLflow's fluent functions keep a current run and an address that are
-global to the process.
+All calls go through MlflowClient, because MLflow's fluent functions hold a current run and an
+address that are global to the process.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.artifacts.checkpoint import stored_files
+from recsys.artifacts.pair_scorer import PairScorer
 from recsys.config import TrainConfig
 from recsys.training.epoch import EpochResult
-from recsys.artifacts.pair_scorer import PairScorer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,14 +31,14 @@ PARAM_BATCH = 100
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What there is to say about one finished training.
+    """One finished training, ready to be logged.
 
     Attributes:
         config: all hyperparameters.
-        results: of its epochs.
-        times_ms: when each epoch ended, since 1970.
-        folder: where `recsys.artifacts.checkpoint.save` has put the model.
-        scorer: the same model as pairs in, scores out.
+        results: results of its epochs, in order.
+        times_ms: time at the end of each epoch, in ms since 1970.
+        folder: folder of the model, written by `recsys.artifacts.checkpoint.save`.
+        scorer: the same model as a module that maps pairs to scores.
     """
 
     config: TrainConfig
@@ -51,7 +51,15 @@ class Training:
 def log_training(
     client: MlflowClient, experiment: str, training: Training, name: str, tags: Mapping[str, str]
 ) -> str:
-    """Log everything into one new run; returns its id."""
+    """Log a training into one new run and return the run's id.
+
+    Args:
+        client: client of the tracking store.
+        experiment: id of the experiment.
+        training: the training to log.
+        name: name of the run.
+        tags: tags of the run.
+    """
     with open_run(client, experiment, name, tags) as run_id:
         log_params(client, run_id, training.config.as_dict())
         log_epochs(client, run_id, training.results, training.times_ms)
@@ -64,7 +72,20 @@ def log_training(
 def open_run(
     client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]
 ) -> Iterator[str]:
-    """A new run that ends FINISHED, or FAILED if the block raises (Ctrl-C too)."""
+    """Open a new run that ends FINISHED, or FAILED if the block raises (Ctrl-C too).
+
+    Args:
+        client: client of the tracking store.
+        experiment: id of the experiment.
+        name: name of the run.
+        tags: tags of the run.
+
+    Yields:
+        The run's id.
+
+    Raises:
+        BaseException: the block's own exception, after the run is marked FAILED.
+    """
     run_id: str = client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id
     try:
         yield run_id
@@ -76,7 +97,13 @@ def open_run(
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> None:
-    """Write params under their own names."""
+    """Write params under their own names.
+
+    Args:
+        client: client of the tracking store.
+        run_id: the run to write to.
+        params: values by name; written as text.
+    """
     from mlflow.entities import Param
 
     entries = [Param(name, str(value)) for name, value in params.items()]
@@ -87,7 +114,14 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> 
 def log_metrics(
     client: MlflowClient, run_id: str, values: Mapping[str, float], time_ms: int
 ) -> None:
-    """Write single figures, at step 0."""
+    """Write single figures, at step 0.
+
+    Args:
+        client: client of the tracking store.
+        run_id: the run to write to.
+        values: figures by name.
+        time_ms: time of the figures, in ms since 1970.
+    """
     from mlflow.entities import Metric
 
     client.log_batch(run_id, [Metric(name, v, time_ms, 0) for name, v in values.items()])
@@ -98,7 +132,13 @@ def log_epochs(
 ) -> None:
     """Write `train_loss` and all metrics of every epoch; the step is the epoch.
 
-    The best epoch stands beside them as `best_epoch` and `best_recall_at_10`.
+    The best epoch is written as `best_epoch` and `best_recall_at_10`, at step 0.
+
+    Args:
+        client: client of the tracking store.
+        run_id: the run to write to.
+        results: results of the epochs, at least one.
+        times_ms: time at the end of each epoch, in ms since 1970.
     """
     from mlflow.entities import Metric
 
@@ -117,15 +157,28 @@ def log_epochs(
 
 
 def log_checkpoint(client: MlflowClient, run_id: str, folder: Path) -> None:
-    """Upload the files of the model in `folder`, and nothing else that lies there."""
+    """Upload the files of the model in `folder`, but no other file there.
+
+    Args:
+        client: client of the tracking store.
+        run_id: the run to write to.
+        folder: folder that `recsys.artifacts.checkpoint.save` wrote.
+    """
     for name in stored_files(folder):
         client.log_artifact(run_id, str(folder / name))
 
 
 def log_pair_scorer(client: MlflowClient, experiment: str, run_id: str, scorer: PairScorer) -> str:
-    """Log "model", for `mlflow.pytorch.load_model("runs:/RUN_ID/model")`; returns its id.
+    """Log "model" for `mlflow.pytorch.load_model("runs:/RUN_ID/model")` and return its id.
 
-    Format pt2, a graph without our classes: it loads with pickles forbidden too.
+    The format is pt2, a graph without classes of this package: it loads even if pickles are
+    forbidden.
+
+    Args:
+        client: client of the tracking store.
+        experiment: id of the run's experiment.
+        run_id: the run that made the model.
+        scorer: the model.
     """
     import mlflow.pytorch
     from mlflow.models import ModelSignature
@@ -158,14 +211,17 @@ def log_model(
     name: str,
     save: Callable[[Path, Model], None],
 ) -> str:
-    """Log a model of any flavour as an output of the run; returns its id.
+    """Log a model of any flavour as an output of a run and return the model's id.
 
     Args:
-        client: of the tracking store.
+        client: client of the tracking store.
         experiment: id of the run's experiment.
         run_id: the run that made the model.
-        name: `runs:/RUN_ID/name` finds it.
-        save: writes the model into a folder; it is given the metadata to write beside it.
+        name: `runs:/RUN_ID/name` finds the model.
+        save: writes the model into the folder given, with the metadata given beside it.
+
+    Raises:
+        BaseException: any error of `save` or of MLflow, after the model is marked FAILED.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -187,5 +243,8 @@ def log_model(
 
 
 def pinned(*packages: str) -> list[str]:
-    """Requirements on the installed versions; "2.13.0+cpu" is no version on a package index."""
+    """Return requirements of the installed versions of packages, as pip reads them.
+
+    Local parts are dropped: "2.13.0+cpu" is no version on a package index.
+    """
     return [f"{package}=={metadata.version(package).split('+')[0]}" for package in packages]

@@ -1,4 +1,4 @@
-"""The model as torch users expect it: pairs in, scores out; small enough to be exported."""
+"""The model in the form torch users expect: pairs in, scores out; small enough to be exported."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.evaluation.evaluator import Histories, encode_users
 from recsys.data.interactions import Interactions
+from recsys.evaluation.evaluator import Histories, encode_users
 from recsys.models.two_tower import TwoTower
 
 
 class PairScorer(nn.Module):
-    """score = <user vector, item vector> + item bias + what the user's items say for this one.
+    """A scorer of (user, item) pairs made of tensors alone.
 
-    Holds tensors only, so `mlflow.pytorch` stores it as a graph (pt2) without our code.
+    score = <user vector, item vector> + item bias + gain from the neighbours of the user's items.
+    `mlflow.pytorch` stores the scorer as a graph (pt2) without our code.
 
     Attributes:
         user_vectors: (n_users, dim) float32.
         item_vectors: (n_items, dim) float32.
         bias: (n_items,) float32.
-        asking_items: (n_users, q) int64, whose neighbours the user's scores gain from.
-        asking_weights: (n_users, q) float32, 0 where a user has fewer.
-        neighbours: (n_items, K) int32; K = 0 if the model has none.
+        asking_items: (n_users, q) int64, history items whose neighbours gain in the user's scores.
+        asking_weights: (n_users, q) float32, 0 where a user has fewer items.
+        neighbours: (n_items, K) int32; K = 0 if the model has no neighbours.
         nearness: (n_items, K) float32.
     """
 
@@ -42,7 +43,12 @@ class PairScorer(nn.Module):
     @classmethod
     @torch.no_grad()
     def of(cls, model: TwoTower, history: Interactions) -> PairScorer:
-        """The scores of `model` for users with this history, on the CPU."""
+        """Return the scorer of `model` for users with this history, on the CPU.
+
+        Args:
+            model: a trained model.
+            history: the histories of all users.
+        """
         tensors = {
             "user_vectors": encode_users(model, history),
             "item_vectors": model.item_vectors(),
@@ -52,7 +58,7 @@ class PairScorer(nn.Module):
         return cls({name: tensor.cpu().clone() for name, tensor in tensors.items()})
 
     def forward(self, pairs: Tensor) -> Tensor:
-        """(n,) float32 scores of (n, 2) int64 pairs of user and item positions."""
+        """Return the scores (n,) float32 of pairs (n, 2) int64 of user and item positions."""
         users, items = pairs[:, 0], pairs[:, 1]
         scores = (self.user_vectors[users] * self.item_vectors[items]).sum(1) + self.bias[items]
         asking = self.asking_items[users]  # (n, q)
@@ -62,6 +68,7 @@ class PairScorer(nn.Module):
 
 
 def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
+    """Return the tensors of the neighbours' part of the score; of width 0 if the model has none."""
     if model.neighbours is None:
         none = torch.zeros(history.n_items, 0)
         asking = torch.zeros(history.n_users, 0)
@@ -70,7 +77,7 @@ def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
         items, nearness = model.neighbours.items, model.neighbours.nearness
         everybody = torch.from_numpy(np.arange(history.n_users)).to(items.device)
         owner, asked, weight = model.asking(Histories(model, history).of(everybody))
-        heard = nearness[asked, 0] > 0  # the lists fall, so others have no neighbours at all
+        heard = nearness[asked, 0] > 0  # nearness descends, so other items have no neighbours
         owner, asked, weight = owner[heard], asked[heard], weight[heard]
         counts = torch.bincount(owner, minlength=history.n_users)
         place = torch.arange(len(owner), device=owner.device)

@@ -1,4 +1,4 @@
-"""SQLite files in folders that cannot be written: read as they are, without locks beside them."""
+"""SQLite files in folders that cannot be written: opened read-only, without lock files."""
 
 from __future__ import annotations
 
@@ -10,38 +10,42 @@ NOT_WRITABLE = "this folder cannot be written"
 
 
 def sqlite_url(path: Path) -> str:
-    """The SQLAlchemy URL of a file, whatever its name holds: a % or ? would mean something else."""
+    """Return the SQLAlchemy URL of a file, also if its name contains % or ?."""
     from sqlalchemy import URL
 
     return URL.create("sqlite", database=path.as_posix()).render_as_string()
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made there; also root cannot on a file system that is read-only."""
+    """Return True if files can be made in the folder.
+
+    On a read-only file system root cannot make files either.
+    """
     return os.access(folder, os.W_OK)
 
 
 def has_changes_beside(path: Path) -> bool:
-    """Whether a -wal file holds changes that the database itself does not have yet."""
+    """Return True if a -wal file holds changes that the database itself does not have yet."""
     log = path.with_name(path.name + "-wal")
     return log.exists() and log.stat().st_size > 0
 
 
 def reading_url(path: Path) -> str | None:
-    """The SQLAlchemy URL that reads a database where nothing can be written; None: the usual one.
+    """Return the SQLAlchemy URL to read a database in a read-only folder; None: use the usual URL.
 
     A database in WAL mode cannot be opened without a file beside it, unless SQLite is told that
-    nobody changes it (`immutable`). That is a lie, and would lose rows, where changes wait beside.
+    nobody changes it (`immutable`). The usual URL is used if a -wal file holds changes, because
+    `immutable` would hide their rows.
     """
     if is_writable(path.parent) or has_changes_beside(path):
         return None
     name = quote(quote(path.resolve().as_posix()))  # SQLAlchemy undoes one, SQLite the other
-    # with the driver named: of sqlite:///file:... MLflow makes a folder "file:" where one stands
+    # name the driver: for sqlite:///file:... MLflow makes a folder "file:" in the current folder
     return f"sqlite+pysqlite:///file:{name}?mode=ro&immutable=1&uri=true"
 
 
 def why_unreadable(path: Path) -> str:
-    """What a person should know about a database that does not open; "" if nothing is special."""
+    """Return why a database does not open and how to mend it; "" if the folder is writable."""
     if is_writable(path.parent):
         return ""
     if has_changes_beside(path):

@@ -1,8 +1,9 @@
-"""The command-line flags about data, the same in every command. Imports nothing heavy."""
+"""Command-line flags of data and split, the same in every command; no heavy imports."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ def add_data_arguments(
     """Add --data (or --data-root), the columns, --repeats, --item-features, --user-features.
 
     Args:
-        parser: gets the flags.
-        source: default of --data; None if a study file or a stored study knows better, and then
+        parser: the parser to extend.
+        source: default of --data; None if a study file or a stored study provides it, and then
             --repeats and the features have no default either.
-        where: how the help names that default.
+        where: name of that default in the help.
     """
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -56,8 +57,8 @@ def add_data_arguments(
 
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --split and --eval-users, without defaults: study files and `split` know them."""
-    from recsys.data.split import EVAL_USERS, Method
+    """Add --split and --eval-users without defaults; study files and `split` have them."""
+    from recsys.data.splitting import EVAL_USERS, Method
 
     group = parser.add_argument_group("split")
     group.add_argument(
@@ -76,20 +77,25 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, without blanks."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def dataset_from(args: argparse.Namespace) -> Dataset:
-    """Load what the parsed flags name, with the features they name.
+    """Return the data set that the parsed flags name, with the features they name.
+
+    Prints to stderr what reading left out or took for something else.
 
     Raises:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
     """
-    # Here, not above: polars takes a quarter of a second that --help must not cost.
+    # Imported here, because polars takes a quarter of a second that --help must not cost.
     from recsys.datasets.features import with_features
     from recsys.datasets.registry import load_dataset
     from recsys.readers.reader import Columns
 
     columns = Columns(user=args.user_col, item=args.item_col, time=args.time_col)
     dataset = load_dataset(args.data, columns=columns, repeats=args.repeats)
+    for note in dataset.notes:
+        print(note, file=sys.stderr, flush=True)
     return with_features(dataset, items=args.item_features, users=args.user_features)

@@ -1,4 +1,4 @@
-"""What all commands share: how they end.
+"""The common frame of all commands: error messages and exit codes.
 
 Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 tracking incomplete, 130 interrupted.
 """
@@ -18,8 +18,8 @@ INTERRUPTED = 130
 
 
 def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run `command(argv)` and exit with its code; an expected error is a message, no traceback."""
-    # Threads of torch that wait for each other sleep; they would spin whole cores away otherwise.
+    """Run `command(argv)` and exit with its code; print an expected error without traceback."""
+    # Let torch's threads sleep while they wait for each other; by default they spin on their cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -28,7 +28,7 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
     except RecsysError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
-    except BrokenPipeError:  # `| head` has read enough; Python would complain again at exit
+    except BrokenPipeError:  # `| head` has read enough; without dup2 Python complains at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except KeyboardInterrupt:
@@ -38,10 +38,13 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Ctrl-C: KeyboardInterrupt, but amid an import the end at once.
+    """Raise KeyboardInterrupt on Ctrl-C, but end the process at once amid an import.
 
-    Libraries swallow exceptions while they are imported, and go on half-made or abort. Nothing of
-    ours is open then that a kill could harm.
+    Libraries swallow exceptions while they are imported, and go on half-made or abort. No file or
+    database of ours is open during an import, so the kill harms none.
+
+    Raises:
+        KeyboardInterrupt: no import is running.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

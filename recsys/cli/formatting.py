@@ -1,4 +1,4 @@
-"""What the recsys commands share: options, and how figures are printed. Imports nothing heavy."""
+"""Parsers, devices and printed lines that the commands of recsys share; no heavy imports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     import torch
 
     from recsys.data.interactions import Interactions
-    from recsys.data.split import Split
+    from recsys.data.splitting import Split
     from recsys.evaluation.metrics import Metrics
 
-DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch has more; meta, for one, holds no numbers
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch knows more, such as meta, which holds no numbers
 DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
 
 
 def command_parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A parser for `python -m module` whose help ends with an example."""
+    """Return a parser for `python -m module` whose help ends with an example.
+
+    Args:
+        module: dotted name of the command's module.
+        description: first paragraph of the help.
+        example: a complete command line.
+    """
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
@@ -31,17 +37,17 @@ def command_parser(module: str, description: str, example: str) -> argparse.Argu
 
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
-    """--device."""
+    """Add --device."""
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda or cuda:N (default: cuda if there is one)"
     )
 
 
 def device_from(args: argparse.Namespace) -> torch.device:
-    """The device that --device names; "auto" is a GPU if there is one.
+    """Return the device that --device names; "auto" is a GPU if there is one.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: there is no such device here, or it does not work.
     """
     name = _best_kind() if args.device == "auto" else args.device
     try:
@@ -51,7 +57,7 @@ def device_from(args: argparse.Namespace) -> torch.device:
 
 
 def default_device() -> torch.device:
-    """Return the device of what has no --device: a GPU if there is one.
+    """Return the device of commands without --device: a GPU if there is one.
 
     Raises:
         ConfigError: torch sees a GPU, but it does not work.
@@ -65,16 +71,17 @@ def default_device() -> torch.device:
 
 
 def _best_kind() -> str:
+    """Return "cuda" if torch sees a GPU, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, on which something was put to see whether it works.
+    """Return the device of that name after allocating a tensor on it as a test.
 
     Raises:
-        ConfigError: it does not, or nothing can be trained on such a device.
+        ConfigError: the device does not work, or no model can be trained on its kind.
     """
     import torch
 
@@ -88,7 +95,7 @@ def usable_device(name: str) -> torch.device:
 
 
 def data_flags(args: argparse.Namespace) -> list[str]:
-    """The data options as they were given, for the next command."""
+    """Return the data options as they were given, to be printed in the next command."""
     names = {"--user-col": "user_col", "--item-col": "item_col", "--time-col": "time_col"}
     given = ["--data", args.data]
     for flag, name in names.items():
@@ -103,7 +110,7 @@ def data_flags(args: argparse.Namespace) -> list[str]:
 
 
 def counts_line(split: Split) -> str:
-    """How much data there is, and how it is split."""
+    """Return the line with the size of the data and of its parts."""
     data, (train, validation, test) = split.interactions, split.counts
     return (
         f"{count(data.n_users, 'user')}, {count(data.n_items, 'item')}, {count(len(data), 'row')}: "
@@ -112,7 +119,13 @@ def counts_line(split: Split) -> str:
 
 
 def sample_line(split: Split, value: float, metric: str = "recall@10") -> str:
-    """How many users validation asks, and how well that tells the metric of all of them."""
+    """Return the line that says how far the metric of sampled users may be off.
+
+    Args:
+        split: a split whose validation uses a sample of the users.
+        value: the metric's mean over the sampled users, in [0, 1].
+        metric: name of the metric in the line.
+    """
     from recsys.evaluation.metrics import half_width
 
     asked, everybody = split.eval_users, split.n_validation_users
@@ -124,7 +137,7 @@ def sample_line(split: Split, value: float, metric: str = "recall@10") -> str:
 
 
 def feature_lines(data: Interactions) -> list[str]:
-    """What was made of the columns that were named, a line for each side that has some."""
+    """Return a line on the features of items and of users; a side without features has none."""
     sides = (("item", data.item_features), ("user", data.user_features))
     return [
         f"{side}s       {features.describe()}" for side, features in sides if features is not None
@@ -132,7 +145,7 @@ def feature_lines(data: Interactions) -> list[str]:
 
 
 def metrics_line(metrics: Metrics) -> str:
-    """The figures that people compare."""
+    """Return recall@10, ndcg@10 and mrr as one line."""
     return (
         f"recall@10 {metrics.recall_at_10:.4f}  ndcg@10 {metrics.ndcg_at_10:.4f}  "
         f"mrr {metrics.mrr:.4f}"

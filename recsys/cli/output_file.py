@@ -1,7 +1,7 @@
-"""Tables that commands write where somebody says: whole or not at all, and nothing else replaced.
+"""Atomic output files: written as a whole or not at all.
 
-A file is written under another name and moved into place. What a link leads to is replaced, not
-the link; pipes and devices are written into.
+A file is written under another name and moved into place. A symbolic link stays and its target
+is replaced; pipes and devices are written into.
 """
 
 from __future__ import annotations
@@ -17,28 +17,38 @@ from filelock import FileLock, Timeout
 
 from recsys.errors import ConfigError
 
-LOCK = "writer.lock"  # held while somebody writes in the folder of a draft
-YOUNG_SECONDS = 60.0  # a folder may not have its lock yet
+LOCK = "writer.lock"  # locked while a process writes in the folder of a draft
+YOUNG_SECONDS = 60.0  # age below which a folder may not have its lock yet
 
 
 def check_suffix(option: str, path: Path, suffixes: Sequence[str]) -> None:
-    """Raise ConfigError unless the name says the form that the table is to have."""
+    """Check that the suffix of an output file names a format that the option allows.
+
+    Args:
+        option: the command-line option, for the message.
+        path: the output file.
+        suffixes: allowed suffixes in lower case, such as ".csv".
+
+    Raises:
+        ConfigError: the file has another suffix.
+    """
     if path.suffix.lower() not in suffixes:
         raise ConfigError(f"{option} {path}: must end in {' or '.join(suffixes)}")
 
 
 def is_special(path: Path) -> bool:
-    """Whether it is there and is neither a file nor a folder: a pipe, a device, /dev/stdout."""
+    """Return True if a pipe or a device is there, such as /dev/stdout: neither file nor folder."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager
 def draft_of(path: Path, prefix: str) -> Iterator[Path]:
-    """A name to write to; what is there when the block ends well gets to `path`.
+    """Yield a path to write to; when the block ends without error, the draft moves to `path`.
 
     Args:
-        path: where it goes; its folder exists.
-        prefix: of the temporary folder beside it. Those that killed writers left are removed.
+        path: the output file; its folder exists.
+        prefix: prefix of the temporary folder beside it; folders with this prefix that killed
+            writers left are removed.
     """
     special = is_special(path)
     target = path if special else path.resolve()
@@ -59,13 +69,13 @@ def draft_of(path: Path, prefix: str) -> Iterator[Path]:
 
 
 def _clear(beside: Path, prefix: str) -> None:
-    """Remove folders whose writers are dead: nobody holds their locks."""
+    """Remove temporary folders whose writers are dead: their locks are free."""
     for folder in beside.glob(f"{prefix}*"):
         try:
             if time.time() - folder.stat().st_mtime < YOUNG_SECONDS:
                 continue
             with FileLock(folder / LOCK, timeout=0):
                 pass
-        except (Timeout, OSError):  # in use, somebody else's, or gone by now
+        except (Timeout, OSError):  # in use, another user's, or gone by now
             continue
         shutil.rmtree(folder, ignore_errors=True)

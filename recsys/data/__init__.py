@@ -1,4 +1,4 @@
-"""Plain arrays of interactions, features and splits that every other package works on.
+"""Plain arrays of interactions, features and splits, the input of every other package.
 
-Depends on numpy and polars only.
+The package imports numpy, polars and safetensors only.
 """

@@ -1,4 +1,4 @@
-"""A data set as the readers return it: interactions, features, perhaps a ready-made split."""
+"""The result of reading a data set: interactions, side tables, and perhaps a ready-made split."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, TRAIN, Parts
+from recsys.data.splitting import TEST, TRAIN, Parts
 from recsys.messages import count
 
 
 @dataclass(frozen=True, eq=False)
 class ReadyMade:
-    """Which part of a ready-made split each row belongs to.
+    """The part of a ready-made split that each row belongs to.
 
     Attributes:
         parts: (n,) int8, aligned with the interactions: 0 train, 1 validation, 2 test.
@@ -26,7 +26,11 @@ class ReadyMade:
     n_dropped: int
 
     def describe(self, interactions: Interactions) -> str:
-        """A line for people: sizes, what was dropped, and what train does not know."""
+        """Return a line for people: sizes, dropped rows, and test rows unknown to train.
+
+        Args:
+            interactions: the rows that `parts` labels.
+        """
         train, validation, test = np.bincount(self.parts, minlength=3)
         known = interactions.take(self.parts == TRAIN)
         asked = interactions.take(self.parts == TEST)
@@ -37,26 +41,25 @@ class ReadyMade:
         return (
             f"ready-made split: {train:,} train, {validation:,} validation and "
             f"{count(int(test), 'test row')}; "
-            f"dropped {self.n_dropped:,} of user and item pairs that an earlier part has; "
-            f"{count(n_cold, 'test row')} {'has' if n_cold == 1 else 'have'} a user or an item "
-            "that train does not know"
+            f"dropped {count(self.n_dropped, 'row')} whose user and item occur together in an "
+            f"earlier part; {count(n_cold, 'test row')} {'has' if n_cold == 1 else 'have'} a user "
+            "or an item that is not in train"
         )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Interactions, and what is known about users and items.
+    """Interactions with the tables of their users and items.
 
     Attributes:
-        name: of the named data set, folder or file.
-        interactions: the vocabulary is theirs alone; ids that occur only in a table have no
-            number.
-        user_table: first column `user_id` (text, unique); other columns as found. None if the
-            data has no such table. It may hold personal data: never log or print it.
+        name: name of the data set, folder or file.
+        interactions: the rows. Their vocabulary holds only ids of rows; an id that occurs only in
+            a table has no number.
+        user_table: first column `user_id` (text, unique), other columns as found; None if the
+            data has no such table. The table may hold personal data: never log or print it.
         item_table: the same with `item_id`.
-        ready_made: which part of the ready-made split each row came in; None if the data came
-            in one piece.
-        notes: lines for people on what reading did: rows read and left out, columns not used.
+        ready_made: the part of each row in a ready-made split; None if the data has no such split.
+        notes: lines for people about the reading: rows read and left out, columns not used.
     """
 
     name: str
@@ -68,7 +71,11 @@ class Dataset:
 
     @property
     def parts(self) -> Parts | None:
-        """(n,) int8, each row's part, for `recsys.data.split`; None: there is no such split."""
+        """Return each row's part of the ready-made split, for `recsys.data.splitting`.
+
+        Returns:
+            (n,) int8, or None if the data has no ready-made split.
+        """
         return self.ready_made.parts if self.ready_made else None
 
     def __repr__(self) -> str:

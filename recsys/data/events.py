@@ -1,7 +1,7 @@
-"""Events: what one file of interactions held; and several of them made into one data set.
+"""Events: the rows of one file of interactions, and the union of several files.
 
-A ready-made split comes in files with a vocabulary each. Here they get one, and every row keeps
-the part that it came in.
+The files of a ready-made split have a vocabulary each. `join` builds one vocabulary from them, and
+every row keeps the part of its file.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from recsys.data.interactions import (
     row_order,
     sorted_ids,
 )
-from recsys.data.split import Parts
+from recsys.data.splitting import Parts
 
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Rows of one file in file order, with positions in its own vocabularies.
+    """Rows of one file in file order, with positions in the file's own vocabularies.
 
     Attributes:
         users, items: (n,) int32, positions in `user_ids` and `item_ids`.
         times: (n,) int64 microseconds since 1970, or None.
         weights: (n,) float32 > 0, or None.
-        user_ids, item_ids: in vocabulary order, each used at least once.
+        user_ids, item_ids: ids in vocabulary order, each used at least once.
         n_returns: further rows of the file, left out because they speak against interest.
-        unused: columns of the file that nothing was made of.
-        from_floats: id columns whose whole numbers were written as floats.
-        ratings: a phrase on each rating column that is not used and has low values.
+        unused: columns of the file that were not used.
+        from_floats: id columns with whole numbers written as floats.
+        ratings: a phrase on each unused rating column that has low values.
     """
 
     users: Ints32
@@ -52,7 +52,11 @@ class Events:
     ratings: tuple[str, ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
-        """These rows alone as a data set."""
+        """Return these rows alone as Interactions.
+
+        Args:
+            repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+        """
         return Interactions.from_codes(
             *(self.users, self.items, self.times, self.weights),
             *(self.user_ids, self.item_ids),
@@ -61,7 +65,7 @@ class Events:
 
 
 def without_equal_times(files: Mapping[int, Events]) -> dict[int, Events]:
-    """Return the files without their times if all rows of all files have one and the same."""
+    """Return the files without times if all rows of all files have one and the same time."""
     times = [file.times for file in files.values() if file.times is not None]
     if not times or len({int(end) for each in times for end in (each.min(), each.max())}) > 1:
         return dict(files)
@@ -69,13 +73,17 @@ def without_equal_times(files: Mapping[int, Events]) -> dict[int, Events]:
 
 
 def join(files: Mapping[int, Events], repeats: Repeats) -> tuple[Interactions, ReadyMade]:
-    """One data set out of the files of a ready-made split.
+    """Join the files of a ready-made split into one data set.
 
-    With `repeats="drop"` a user and an item that are in several parts stay in the first of them
-    only: nothing is asked for that was shown before.
+    With `repeats="drop"`, a (user, item) found in several parts stays in the first of them only,
+    so that no part asks for an item that an earlier part has shown.
 
     Args:
-        files: part -> its rows, train first; all with times or none.
+        files: part -> rows of its file, train first; either all files have times or none has.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+
+    Returns:
+        The rows of all parts over one vocabulary, and the part of each row.
     """
     user_ids, users = _one_vocabulary([(file.user_ids, file.users) for file in files.values()])
     item_ids, items = _one_vocabulary([(file.item_ids, file.items) for file in files.values()])
@@ -103,7 +111,7 @@ def join(files: Mapping[int, Events], repeats: Repeats) -> tuple[Interactions, R
 
 
 def _one_vocabulary(files: list[tuple[list[str], Ints32]]) -> tuple[list[str], Ints32]:
-    """The union of vocabularies, and all codes end to end in it."""
+    """Return the union of the vocabularies, and all codes end to end in that union."""
     ids = sorted_ids(list(set().union(*(own for own, _ in files))))
     position = {text: number for number, text in enumerate(ids)}
     codes = [np.array([position[text] for text in own], np.int32)[codes] for own, codes in files]
@@ -116,7 +124,7 @@ def _columns(files: list[Ints64 | None]) -> Ints64 | None:
 
 
 def _weights(files: list[Events]) -> Floats32 | None:
-    """A file without events among files with: each of its rows counts 1."""
+    """Return all weights end to end, 1 for rows of files without them; None if no file has any."""
     if all(file.weights is None for file in files):
         return None
     return np.concatenate(
@@ -128,7 +136,7 @@ def _weights(files: list[Events]) -> Floats32 | None:
 
 
 def _first_part_only(pairs: Ints64, parts: Parts) -> Bools:
-    """(n,) bool: False for rows whose pair occurs in an earlier part."""
+    """Return an (n,) mask that is False for rows whose pair occurs in an earlier part."""
     keep = np.ones(len(pairs), np.bool_)
     for part in np.unique(parts)[1:]:
         mine = np.flatnonzero(parts == part)

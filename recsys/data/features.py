@@ -1,4 +1,4 @@
-"""Features: what is known about users or items besides who touched what, as numbers."""
+"""Features: attributes of users or items, such as a genre or an age, as numbers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy.typing as npt
 
 Ints32 = npt.NDArray[np.int32]
 Ints64 = npt.NDArray[np.int64]
-FEATURES = ("item_features", "user_features")  # the fields of Interactions
+FEATURES = ("item_features", "user_features")  # fields of Interactions
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
     """A bag of feature codes for each of n users or items.
 
-    Codes of one column follow each other: the first column has 0..sizes[0] - 1, the next goes on
-    from there. What a code stood for in the table is not kept, so no value can leak from here.
+    Codes of one column follow each other: the first column has 0..sizes[0] - 1, the next column
+    continues from there. The values behind the codes are not stored, so none can leak from here.
 
     Attributes:
-        codes: (m,) int32, the bags end to end, ascending within each.
+        codes: (m,) int32, the bags end to end, ascending within each bag.
         offsets: (n + 1,) int64; the bag of row i is codes[offsets[i]:offsets[i + 1]], perhaps
             empty.
-        columns: names of the columns that they come from.
-        sizes: how many codes each column has.
+        columns: names of the source columns.
+        sizes: number of codes of each column.
     """
 
     codes: Ints32
@@ -39,33 +39,42 @@ class Features:
 
     @property
     def n_codes(self) -> int:
-        """Codes are 0..n_codes - 1."""
+        """Return the number of codes; the codes are 0..n_codes - 1."""
         return sum(self.sizes)
 
     def describe(self) -> str:
-        """For people: "release_year (20), class (19); 1,680 of 1,682 have some"."""
+        """Return a line for people: "release_year (20), class (19); 1,680 of 1,682 have some"."""
         named = zip(self.columns, self.sizes, strict=True)
         columns = ", ".join(f"{column} ({size:,})" for column, size in named)
         filled = int((np.diff(self.offsets) > 0).sum())
         return f"{columns}; {filled:,} of {len(self):,} have some"
 
     def to_columns(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
-        """The arrays to store, by name; `facts` holds the rest."""
+        """Return the arrays to store, by name; `facts` returns the rest.
+
+        Args:
+            prefix: start of each name.
+        """
         return {f"{prefix}.codes": self.codes, f"{prefix}.offsets": self.offsets}
 
     def facts(self) -> dict[str, Any]:
-        """What is no array, as plain JSON values."""
+        """Return the columns and sizes as plain JSON values."""
         return {"columns": list(self.columns), "sizes": list(self.sizes)}
 
     @classmethod
     def from_columns(
         cls, prefix: str, columns: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
     ) -> Features:
-        """What `to_columns` and `facts` gave.
+        """Build features from the results of `to_columns` and `facts`.
+
+        Args:
+            prefix: the prefix given to `to_columns`.
+            columns: arrays by name; other arrays are ignored.
+            facts: the result of `facts`.
 
         Raises:
-            KeyError: something is missing.
-            ValueError: the parts contradict each other.
+            KeyError: an array or a fact is missing.
+            ValueError: codes, offsets and sizes contradict each other.
         """
         codes, offsets = columns[f"{prefix}.codes"], columns[f"{prefix}.offsets"]
         found = cls(codes, offsets, tuple(facts["columns"]), tuple(facts["sizes"]))

@@ -1,7 +1,7 @@
 """A Holdout in one safetensors file, for processes that train: numbers only, no original ids.
 
-Tuning's workers read this file and nothing else, so they cannot see the test rows, and what a
-user's id looks like stays with the launcher.
+The workers of a tuning read this file and nothing else, so they cannot see the test rows, and the
+text of user ids stays with the launcher.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from safetensors.numpy import save_file
 
 from recsys.data.features import FEATURES, Features
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
+from recsys.drafts import replacing
 from recsys.errors import CheckpointError
 
 _COLUMNS = ("users", "items", "times", "weights")
 
 
 class Numbers(Sequence[str]):
-    """The ids "0", "1", ... of a vocabulary whose own ids stay elsewhere; holds none of them."""
+    """The ids "0", "1", ... in place of a vocabulary stored elsewhere, computed on access."""
 
     def __init__(self, size: int) -> None:
         self._range = range(size)
@@ -42,10 +43,14 @@ class Numbers(Sequence[str]):
 
 
 def save_holdout(path: Path, holdout: Holdout) -> None:
-    """Write the file under another name, then move it into place.
+    """Write a holdout to a draft file, then move the draft into place.
+
+    Args:
+        path: the file; the draft is `path` with ".part" appended.
+        holdout: the rows to write, without their ids.
 
     Raises:
-        CheckpointError: the disk does not take it.
+        CheckpointError: the disk refuses the file.
     """
     columns: dict[str, np.typing.NDArray[Any]] = {}
     for part, interactions in (("seen", holdout.seen), ("relevant", holdout.relevant)):
@@ -63,22 +68,24 @@ def save_holdout(path: Path, holdout: Holdout) -> None:
         if features is not None:
             columns |= features.to_columns(name)
             meta[name] = features.facts()
-    draft = path.with_name(path.name + ".part")
     try:
-        save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file(columns, draft, metadata={"recsys.holdout": json.dumps(meta)})
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: the training data cannot be written ({error})") from error
 
 
 def load_holdout(path: Path) -> Holdout:
-    """The Holdout that `save_holdout` wrote, with positions instead of ids.
+    """Return the Holdout that `save_holdout` wrote, with positions instead of ids.
 
-    Its columns are the file itself, mapped into memory: processes that read it share one copy,
-    and what is not looked at is not read.
+    The columns are the file itself, mapped into memory: processes that read the file share one
+    copy, and the system reads only the pages that are used.
+
+    Args:
+        path: the file.
 
     Raises:
-        CheckpointError: the file is missing, damaged or something else.
+        CheckpointError: the file is missing, damaged or no such file.
     """
     try:
         with safe_open(path, framework="pt") as file:  # "numpy" would copy

@@ -1,8 +1,8 @@
-"""Interactions: who touched what, when. The one form in which data travels inside recsys.
+"""Interactions: (user, item, time) rows, the one form in which data travels inside recsys.
 
 Rows are sorted by user, then time (stable), so one user's history is a contiguous, ordered run
-and `offsets` finds it without a search. Ids of any shape become positions 0..n-1 here, and only
-here; `user_ids` and `item_ids` lead back.
+and `offsets` finds it without a search. Ids of any shape become positions 0..n-1 in this module
+only; `user_ids` and `item_ids` lead back.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Interactions:
         times: (n,) int64 microseconds since 1970, non-decreasing within a user; None if the
             data has no time, and then the order within a user means nothing.
         weights: (n,) float32 > 0, or None for "every event counts 1".
-        user_ids: original user ids as text; position is the user's number.
-        item_ids: original item ids as text; position is the item's number.
-        repeats: "drop": each (user, item) occurs once, and what a user has is not offered
-            again; "keep": people come back to items, so nothing is masked.
-        item_features, user_features: what else is known about all items and users of the
-            vocabularies; None unless columns were named (feature_tables.py).
+        user_ids: original user ids as text; the position is the user's number.
+        item_ids: original item ids as text; the position is the item's number.
+        repeats: "drop": each (user, item) occurs once, and items of a user's history are not
+            offered again; "keep": people come back to items, so no item is masked.
+        item_features, user_features: features of all items and users of the vocabularies; None
+            unless columns were named (`recsys.datasets.features`).
 
     `n_users` and `n_items` count the vocabulary, not the rows of this part.
     """
@@ -67,7 +67,20 @@ class Interactions:
         *,
         repeats: Repeats = "drop",
     ) -> Interactions:
-        """Build from original ids (anything that has a text form). See `from_codes`."""
+        """Build interactions from original ids.
+
+        Args:
+            users, items: (n,) ids, anything that has a text form.
+            times: (n,) microseconds since 1970, or None.
+            weights: (n,) > 0, or None.
+            repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+
+        Returns:
+            The rows in the order of `from_codes`.
+
+        Raises:
+            DataError: columns differ in length, or a weight is not finite and > 0.
+        """
         user_ids, user_codes = _vocabulary(users)
         item_ids, item_codes = _vocabulary(items)
         return cls.from_codes(
@@ -86,14 +99,22 @@ class Interactions:
         *,
         repeats: Repeats = "drop",
     ) -> Interactions:
-        """Build from positions in the two vocabularies, in any row order.
+        """Build interactions from positions in the two vocabularies, in any row order.
 
         Rows are put in order of (user, time), ties in the order given; without times in order of
         (user, item), so that nothing depends on how a file was sorted. With `repeats="drop"` the
         earliest row of each (user, item) stays, with its own weight.
 
+        Args:
+            users, items: (n,) positions in `user_ids` and `item_ids`.
+            times: (n,) microseconds since 1970, or None.
+            weights: (n,) > 0, or None.
+            user_ids, item_ids: the vocabularies; ids without rows are allowed.
+            repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+
         Raises:
-            DataError: columns differ in length, or a position lies outside its vocabulary.
+            DataError: columns differ in length, a position lies outside its vocabulary, or a weight
+                is not finite and > 0.
         """
         users_, items_ = np.asarray(users, np.int32), np.asarray(items, np.int32)
         times_ = None if times is None else np.asarray(times, np.int64)
@@ -115,20 +136,30 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
+        """Return the number of users in the vocabulary."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
+        """Return the number of items in the vocabulary."""
         return len(self.item_ids)
 
     @cached_property
     def offsets(self) -> Ints64:
-        """(n_users + 1,) int64: rows of user u are offsets[u]:offsets[u + 1]."""
+        """Return the start of each user's rows.
+
+        Returns:
+            (n_users + 1,) int64: the rows of user u are offsets[u]:offsets[u + 1].
+        """
         counts = np.bincount(self.users, minlength=self.n_users)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def take(self, rows: Ints64 | Bools) -> Interactions:
-        """The same vocabulary with a subset of rows (a mask, or ascending positions)."""
+        """Return a subset of the rows over the same vocabulary.
+
+        Args:
+            rows: an (n,) mask, or ascending positions.
+        """
         return replace(
             self,
             users=self.users[rows],
@@ -139,7 +170,10 @@ class Interactions:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change with any row, time, weight, id or feature; not with order."""
+        """Return 16 hex digits that identify the data.
+
+        They change with any row, time, weight, id or feature, but not with the order of the source.
+        """
         digest = hashlib.sha256()
         for column in (self.users, self.items, self.times, self.weights):
             digest.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
@@ -154,7 +188,13 @@ class Interactions:
 
 
 def row_order(users: Ints32, items: Ints32, times: Ints64 | None, repeats: Repeats) -> Ints64:
-    """Positions of the rows that `Interactions.from_codes` keeps, in its order."""
+    """Return the positions of the rows that `Interactions.from_codes` keeps, in its order.
+
+    Args:
+        users, items: (n,) int32 positions.
+        times: (n,) int64, or None.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+    """
     order = lexsorted(users, items if times is None else times)
     if repeats == "keep":
         return order
@@ -162,9 +202,9 @@ def row_order(users: Ints32, items: Ints32, times: Ints64 | None, repeats: Repea
 
 
 def sorted_ids(ids: Sequence[str]) -> list[str]:
-    """Ids in vocabulary order: by number if all are plain integers, by text otherwise."""
+    """Return ids in vocabulary order: by number if all are plain integers, else by text."""
     if all(text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") for text in ids):
-        # Without leading zeros, shorter is smaller; int() would refuse more than 4300 digits.
+        # Without leading zeros, a shorter number is smaller; int() refuses more than 4300 digits.
         return sorted(ids, key=lambda text: (len(text), text))
     return sorted(ids)
 
@@ -184,6 +224,11 @@ def _check(
     n_users: int,
     n_items: int,
 ) -> None:
+    """Check that the columns of `from_codes` fit each other and the vocabularies.
+
+    Raises:
+        DataError: one problem for each column that does not fit.
+    """
     problems = [
         f"column {name} has {len(column)} rows, users has {len(users)}"
         for name, column in (("items", items), ("times", times), ("weights", weights))

@@ -1,4 +1,4 @@
-"""Rows of different lengths, end to end: where some of them lie."""
+"""Positions in ragged arrays: rows of different lengths, stored end to end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from recsys.data.interactions import Ints64
 
 
 def spans(offsets: Ints64, which: Ints64) -> tuple[Ints64, Ints64]:
-    """All places of some rows, end to end.
+    """Return the positions of all elements of some rows, end to end.
 
     Args:
         offsets: (n + 1,); row i lies at offsets[i]..offsets[i + 1] - 1.
-        which: (b,) numbers of rows, any order.
+        which: (b,) numbers of rows, in any order.
 
     Returns:
-        ((h,) int64 which of the b rows, (h,) int64 place).
+        ((h,) int64 index into `which`, (h,) int64 position).
     """
     ends = offsets[which + 1]
     lengths = ends - offsets[which]

@@ -1,7 +1,7 @@
-"""Sorting rows by user, in time that grows with the number of rows and hardly with its logarithm.
+"""Sorting of rows by user, in time nearly proportional to the number of rows.
 
-Once the rows of a user lie together, everything else is decided among few rows that fit the
-cache. So 50M rows cost little more each than 1M do.
+Once the rows of each user lie together, all other sorting concerns few rows, which fit the
+cache. So a row among 50M costs little more than a row among 1M.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ Ints32 = npt.NDArray[np.int32]
 Ints64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CHUNK = 1 << 14  # rows at a time; a user with more has a chunk alone
+CHUNK = 1 << 14  # rows at a time; a user with more rows has a chunk alone
 
 
 def lexsorted(users: Ints32, key: npt.NDArray[Any]) -> Ints64:
-    """(n,) int64: `np.lexsort((key, users))`, rows by user, then key, then as they came.
+    """Return `np.lexsort((key, users))`: rows by user, then by key, then in the given order.
 
     Args:
         users: (n,) >= 0, in any order.
         key: (n,) numbers.
+
+    Returns:
+        (n,) int64 positions.
     """
     order = _grouped(users)
     for start, stop in _chunks(users[order]):
@@ -36,19 +39,22 @@ def lexsorted(users: Ints32, key: npt.NDArray[Any]) -> Ints64:
 
 
 def firsts(users: Ints32, items: Ints32) -> Bools:
-    """(n,) bool: the first row of each (user, item).
+    """Return a mask of the first row of each (user, item).
 
     Args:
         users: (n,) non-decreasing.
         items: (n,) >= 0.
+
+    Returns:
+        (n,) bool.
     """
     keep = np.ones(len(users), np.bool_)
     item_bits = int(items.max(initial=0)).bit_length()
     for start, stop in _chunks(users):
         place = np.arange(stop - start, dtype=np.uint64)
         place_bits = int(stop - start - 1).bit_length()
-        # User, item and place side by side in 64 bits: at most 14 + 31 + 14, or 0 + 31 + 33 for
-        # a user alone. Equal pairs become neighbours, the earliest first.
+        # User, item and place are packed into 64 bits: at most 14 + 31 + 14, or 0 + 31 + 33 for a
+        # user alone. Sorting puts equal pairs side by side, the earliest first.
         owner = np.cumsum(np.diff(users[start:stop], prepend=users[start]) != 0, dtype=np.uint64)
         pair = (owner << np.uint64(item_bits)) | items[start:stop].astype(np.uint64)
         packed = np.sort((pair << np.uint64(place_bits)) | place)
@@ -59,7 +65,7 @@ def firsts(users: Ints32, items: Ints32) -> Bools:
 
 
 def _grouped(users: Ints32) -> Ints64:
-    """`np.argsort(users, kind="stable")`, by sorting numbers instead of positions."""
+    """Return `np.argsort(users, kind="stable")`, by sorting numbers instead of positions."""
     if (users[1:] >= users[:-1]).all():
         return np.arange(len(users))
     bits = np.uint64(int(len(users) - 1).bit_length())
@@ -71,7 +77,7 @@ def _grouped(users: Ints32) -> Ints64:
 
 
 def _chunks(users: Ints32) -> Iterator[tuple[int, int]]:
-    """(start, stop) of runs of whole users, for non-decreasing `users`."""
+    """Yield (start, stop) of runs of whole users, for non-decreasing `users`."""
     ends = np.flatnonzero(np.diff(users)) + 1
     ends = np.append(ends, len(users))
     start = 0

@@ -1,1 +1,1 @@
-"""Resolve a data set's name or path: demo, MovieLens-100K, files; encode feature columns."""
+"""Data sets by name or path (demo, MovieLens-100K, files), and the encoding of their features."""

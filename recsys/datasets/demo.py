@@ -1,11 +1,11 @@
-"""`demo`: a generated shop, the same bytes on every machine, with something to learn.
+"""`demo`: a generated shop, the same bytes on every machine, with patterns to learn.
 
-Users shop in sessions. What they look at next depends on what they looked at last (each product
-has accessories and look-alikes), on a taste for two categories that changes once in a user's
-life, on what is sold most, and on what is new. So an order-aware model beats popularity by far.
+Users shop in sessions. The next product of a session depends on the last one (each product has
+accessories and look-alikes), on the user's taste for two categories, which changes once in a
+user's life, on best-sellers, and on new products. So an order-aware model beats popularity by far.
 
 Only RandomState (its stream is frozen by numpy's policy) and whole numbers are used: floats may
-differ in the last bit between machines, and a data set must not.
+differ in the last bit between machines, and the bytes of a data set must not.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ _NEW_FOR = 21  # days in which a product counts as new
 
 @dataclass(frozen=True)
 class _Product:
+    """A product, with the numbers that drive its sales."""
+
     category: int
     cents: int
     popularity: int  # relative, within the category
@@ -51,6 +53,8 @@ class _Product:
 
 @dataclass(frozen=True)
 class _User:
+    """A user, with the numbers that drive their sessions."""
+
     region: int
     age: int
     tastes: tuple[int, int]  # category before and after the change
@@ -61,13 +65,20 @@ class _User:
 
 @dataclass(frozen=True)
 class _Shop:
+    """The generated products, users and events."""
+
     products: list[_Product]
     users: list[_User]
     events: list[tuple[int, int, int, str]]  # (seconds, user, product, event), by time
 
 
 def demo_dataset(seed: int = DEMO_SEED, *, repeats: Repeats = "drop") -> Dataset:
-    """The demo shop as a Dataset; equal to reading the files of `demo_files`."""
+    """Return the demo shop as a Dataset, equal to the Dataset read from `demo_files`.
+
+    Args:
+        seed: seed of the shop; other seeds give other shops.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+    """
     shop = _shop(seed)
     seconds, users, items, words = zip(*shop.events, strict=True)
     interactions = Interactions.from_ids(
@@ -77,7 +88,7 @@ def demo_dataset(seed: int = DEMO_SEED, *, repeats: Repeats = "drop") -> Dataset
         [EVENT_WEIGHTS[word] for word in words],
         repeats=repeats,
     )
-    # float() of the text, as a reader of the files does: adding cents/100 may round differently.
+    # float() of the text, as in a reader of the files: adding cents/100 may round differently.
     prices = [(item, category, float(price)) for item, category, price in _item_rows(shop)]
     return Dataset(
         "demo",
@@ -88,7 +99,7 @@ def demo_dataset(seed: int = DEMO_SEED, *, repeats: Repeats = "drop") -> Dataset
 
 
 def demo_files(seed: int = DEMO_SEED) -> dict[str, bytes]:
-    """interactions.csv, users.csv and items.csv of the demo shop, as UTF-8 bytes."""
+    """Return interactions.csv, users.csv and items.csv of the demo shop as UTF-8 bytes, by name."""
     shop = _shop(seed)
     events = (
         (_user_id(user), _item_id(item), str(seconds), word)
@@ -106,33 +117,36 @@ def demo_files(seed: int = DEMO_SEED) -> dict[str, bytes]:
 
 
 def demo_sha256(seed: int = DEMO_SEED) -> str:
-    """Checksum over the three files, in the order of `demo_files`."""
+    """Return the checksum over the three files, in the order of `demo_files`."""
     return hashlib.sha256(b"".join(demo_files(seed).values())).hexdigest()
 
 
 class _Dice:
-    """Whole random numbers drawn in blocks; one call of randint each would take 20 times longer."""
+    """Whole random numbers, drawn in blocks: a call of randint for each takes 20 times longer."""
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.RandomState(seed)
         self._block: Iterator[int] = iter(())
 
     def below(self, limit: int) -> int:
-        """0 <= number < limit; limit stays far below 2**31, so the modulo hardly biases."""
+        """Return a number with 0 <= number < limit.
+
+        The limit stays far below 2**31, so the modulo hardly biases.
+        """
         number = next(self._block, None)
         if number is None:
-            # dtype named: the default is 32 bits on some platforms, with another stream.
+            # The dtype is named: the default is 32 bits on some platforms, with another stream.
             block = self._random.randint(0, 2**31 - 1, size=10_000, dtype=np.int64)
             self._block = iter(block.tolist())
             number = next(self._block)
         return number % limit
 
     def percent(self, chance: int) -> bool:
-        """True in `chance` of 100 throws."""
+        """Return True if a throw succeeds; `chance` of 100 throws do."""
         return self.below(100) < chance
 
     def weighted(self, weights: list[int]) -> int:
-        """Position drawn in proportion to its weight."""
+        """Draw a position in proportion to its weight."""
         upto = list(accumulate(weights))
         return bisect_right(upto, self.below(upto[-1]))
 
@@ -149,7 +163,7 @@ def _shop(seed: int) -> _Shop:
 def _product(number: int, dice: _Dice) -> _Product:
     category, place = divmod(number, _PER_CATEGORY)
     first = category * _PER_CATEGORY
-    # A ring of steps 1, 7 and 16 within the category: who looks at one, looks at these next.
+    # A ring of steps 1, 7 and 16 within the category: these products are looked at next.
     following = tuple(first + (place + step) % _PER_CATEGORY for step in (1, 7, 16))
     launch = dice.below(_DAYS - 20) if dice.percent(30) else 0
     rank = (place * 13 + 5) % _PER_CATEGORY  # bestsellers are spread over the ring
@@ -168,7 +182,7 @@ def _user(dice: _Dice) -> _User:
 def _history(
     number: int, user: _User, products: list[_Product], dice: _Dice
 ) -> Iterator[tuple[int, int, int, str]]:
-    """All events of one user: sessions on random days, each a walk through the shop."""
+    """Yield all events of one user: sessions on random days, each a walk through the shop."""
     days = sorted(user.joined + dice.below(_DAYS - user.joined) for _ in range(user.sessions))
     last: int | None = None
     for day in days:
@@ -202,7 +216,7 @@ def _attraction(product: _Product, day: int) -> int:
 
 
 def _deeds(dice: _Dice) -> list[str]:
-    """What is done with one product: always a view, each further step less often."""
+    """Draw the events of a user with a product: a view, then further steps, each less likely."""
     deeds = ["view"]
     for word, chance in (("click", 45), ("cart", 40), ("purchase", 55)):
         if not dice.percent(chance):

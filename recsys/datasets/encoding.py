@@ -1,11 +1,11 @@
-"""One column of a user or item table as codes: what its cells mean, and which of it is kept.
+"""Encoding of one column of a user or item table: the meaning of its cells, and the codes used.
 
     kind        cells                                             codes
     category    Drama                                             one each
     list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
     number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
 
-An empty cell has no code. A value that stands in one row only has none either: it tells no more
+An empty cell has no code. A value found in one row only has no code either: it tells no more
 than the row's own embedding, and it may be somebody's name.
 """
 
@@ -25,13 +25,14 @@ from recsys.readers.ids import NO_ID
 Kind = Literal["category", "list", "number"]
 
 BUCKETS = 20
-# Whole numbers of at most so many different values are categories: stars, sizes, yes and no.
+# Most different values of whole numbers that count as categories: stars, sizes, yes and no.
 FEW = 20
-# Codes of one column. The more frequent half have their own, all others share the other half.
+# Codes of one column. The most frequent words get half of them, one each; other words share the
+# rest.
 LIMIT = 20_000
 _SEPARATORS = ("|", ";", ",", " ")
-_COMMON = 0.1  # of the filled cells
-_NUMBERS = 0.95  # of the filled cells: "unknown" among years does not turn years into words
+_COMMON = 0.1  # share of the filled cells that makes a bar a separator
+_NUMBERS = 0.95  # share of the filled cells; "unknown" among years leaves a column of numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ class Coded:
 
     Attributes:
         rows, codes: (m,) int32.
-        size: codes are 0..size - 1.
-        unshared: of the filled rows, how many have only values that no other row has.
+        size: number of codes; codes are 0..size - 1.
+        unshared: share of the filled rows with only values that no other row has.
     """
 
     rows: Ints32
@@ -51,7 +52,10 @@ class Coded:
 
 
 def guess_kind(column: pl.Series) -> Kind:
-    """How a column is read unless its user says it: "genres:list", "brand:category"."""
+    """Return the kind by which a column is encoded if its user names none.
+
+    Users name a kind as in "genres:list" or "brand:category".
+    """
     if isinstance(column.dtype, pl.List | pl.Array):
         return "list"
     if column.dtype.is_temporal() or column.dtype.is_float():
@@ -69,7 +73,10 @@ def guess_kind(column: pl.Series) -> Kind:
 
 
 def is_prose(column: pl.Series) -> bool:
-    """Whether the parts of these cells are separated as those of a person's name may be."""
+    """Return True if the parts of these cells are separated by commas or blanks.
+
+    The parts of a person's name are separated in the same way.
+    """
     if column.dtype != pl.String:
         return False
     filled = column.drop_nulls()
@@ -77,10 +84,15 @@ def is_prose(column: pl.Series) -> bool:
 
 
 def encode(column: pl.Series, kind: Kind) -> Coded:
-    """Codes of the n cells of a column; position is the row."""
+    """Encode the cells of a column.
+
+    Args:
+        column: (n,) cells; the position is the row.
+        kind: meaning of the cells.
+    """
     long = _long(column, kind).unique(maintain_order=True)
     counts = long.group_by("value").len().filter(pl.col("len") > 1)
-    # By frequency, ties by value: nothing depends on the order of the table.
+    # By frequency, ties by value, so that codes do not depend on the order of the table.
     words = counts.sort("len", "value", descending=[True, False])["value"]
     known = pl.DataFrame(
         {"value": words, "code": _codes(words)}, schema_overrides={"code": pl.Int32}
@@ -93,7 +105,7 @@ def encode(column: pl.Series, kind: Kind) -> Coded:
 
 
 def as_number(column: pl.Series) -> pl.Series:
-    """(n,) Float64; null where a cell is no finite number and no date."""
+    """Return (n,) Float64, null for each cell that is neither a finite number nor a date."""
     if column.dtype == pl.String:
         days = column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).to_physical()
         plain = column.str.strip_chars().cast(pl.Float64, strict=False)
@@ -105,7 +117,11 @@ def as_number(column: pl.Series) -> pl.Series:
 
 
 def _long(column: pl.Series, kind: Kind) -> pl.DataFrame:
-    """One line for each value of each row: `row` Int32, `value` text; empty values left out."""
+    """Return a frame with a line for each value of each row, without empty values.
+
+    Returns:
+        Columns `row` (Int32) and `value` (text, lower case).
+    """
     values = _values(column, kind)
     frame = pl.DataFrame({"row": np.arange(len(values), dtype=np.int32), "value": values})
     if isinstance(values.dtype, pl.List):
@@ -133,10 +149,11 @@ def _values(column: pl.Series, kind: Kind) -> pl.Series:
 
 
 def _separator(filled: pl.Series) -> str | None:
-    """What separates the parts of these cells, or None if they are one piece each.
+    """Return the separator of the parts of these cells, or None if cells have one part each.
 
-    A mark may be part of a name ("New York, NY"), so it counts only where the parts come in
-    far fewer kinds than the cells. A bar is hardly ever part of one; it need only be common.
+    A mark may be part of a name ("New York, NY"), so it counts only if there are far fewer
+    different parts than different cells. A bar is hardly ever part of a name; it only has to be
+    common.
     """
     for mark in _SEPARATORS:
         share = filled.str.contains(mark, literal=True).sum() / max(1, filled.len())
@@ -148,13 +165,20 @@ def _separator(filled: pl.Series) -> str | None:
 
 
 def _any_mark(filled: pl.Series) -> str:
-    """For cells that are said to be lists: the first mark that occurs at all."""
+    """Return the first separator that occurs in any cell, or "|".
+
+    This is the separator of columns that the user calls lists.
+    """
     found = (mark for mark in _SEPARATORS if filled.str.contains(mark, literal=True).any())
     return next(found, "|")
 
 
 def _codes(words: pl.Series) -> npt.NDArray[np.int32]:
-    """(len(words),) their codes: positions while they fit, then hashes that do not change."""
+    """Return the codes of all words: positions while they fit, then hashes that do not change.
+
+    Returns:
+        (len(words),) int32.
+    """
     codes = np.arange(len(words), dtype=np.int32)
     if len(words) > LIMIT:
         half = LIMIT // 2

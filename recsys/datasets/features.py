@@ -1,8 +1,8 @@
-"""From the user and item tables of a Dataset to the features of its Interactions.
+"""Encoding of columns of the user and item tables into features of the Interactions.
 
     with_features(dataset, items=("genres", "year"), users=("age", "zone:category"))
 
-Only columns that are named are read, and never those that tell who somebody is (personal.py).
+Only named columns are read, and never columns that identify a person (pii.py).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from recsys.errors import DataError
 from recsys.messages import listed
 from recsys.readers.side_tables import Side
 
-_USELESS = 0.99  # of the items with a value of their own: a title, a description
-_IDENTIFYING = 0.5  # of the users with a value of their own: the column is a name or a key
+_USELESS = 0.99  # share of rows with a value of their own: a title, a description
+_IDENTIFYING = 0.5  # share of users with a value of their own: a name or a key
 
 
 def with_features(dataset: Dataset, *, items: Sequence[str], users: Sequence[str]) -> Dataset:
-    """The dataset, its interactions with features from these columns; unchanged if none is named.
+    """Return the dataset with features made of these columns; unchanged if no column is named.
 
     Args:
-        dataset: as read.
-        items, users: column names, each perhaps with how to read it: "year",
-            "brand:category", "genres:list", "price:number" (feature_values.py).
+        dataset: the data set as read.
+        items, users: column names, each perhaps with its kind: "year", "brand:category",
+            "genres:list", "price:number" (encoding.py).
 
     Raises:
-        DataError: no table, unknown columns (those that exist are listed), columns about
-            persons, columns that teach nothing; all at once. Cells are never shown.
+        DataError: a table or a column is missing (existing columns are listed), a column is about
+            persons, or a column teaches nothing; all problems at once. Cells are never shown.
     """
     problems: list[str] = []
     rows = dataset.interactions
@@ -80,7 +80,7 @@ def _features(
 def _resolve(
     side: Side, wanted: Sequence[str], table: pl.DataFrame, problems: list[str]
 ) -> dict[str, Kind | None]:
-    """Columns that may be used, with how to read them where that was said."""
+    """Return the usable columns by name, each with the kind named by the user or None."""
     known = [name for name in table.columns[1:] if why_personal(side, name) is None]
     kinds: dict[str, Kind | None] = {}
     for text in wanted:
@@ -119,7 +119,7 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
         return None
     kind = kind or guess_kind(column)
     coded = encode(column, kind)
-    # Many people share a first name, and many a last name: the whole cell says who it is.
+    # Many people share a first name or a last name, but the whole cell identifies a person.
     whole = encode(column, "category") if kind == "list" and is_prose(column) else coded
     if not coded.size or coded.unshared > _USELESS:
         problems.append(

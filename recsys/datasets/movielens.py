@@ -1,4 +1,4 @@
-"""MovieLens-100K: its two published forms, brought to one, and how it is fetched.
+"""MovieLens-100K: fetching of its two published forms, and their common form.
 
 The official archive holds u.data, u.item and u.user; the RecBole wheel holds the same rows as
 atomic files. `ml-100k.inter` is u.data below a header line, byte for byte, so one checksum covers
@@ -24,7 +24,7 @@ import polars as pl
 import pooch
 
 from recsys.errors import DataError
-from recsys.readers.movielens import _first_line, item_table, user_table
+from recsys.readers.movielens import first_line, item_table, user_table
 
 TERMS = (
     "MovieLens-100K (GroupLens, University of Minnesota): for research; no redistribution or "
@@ -39,13 +39,13 @@ _PIP_TIMEOUT = 300  # seconds for the whole of pip
 
 @dataclass(frozen=True)
 class Release:
-    """Where the data comes from, and what proves that it is the right data.
+    """Sources of the data, and checksums that prove it is the right data.
 
     Attributes:
         url: the official archive.
-        md5: its checksum, as GroupLens publishes it.
-        requirement: the package whose wheel holds the atomic files.
-        sha256: of `ml-100k.inter`, whichever way it came.
+        md5: checksum of the archive, as GroupLens publishes it.
+        requirement: the package with a wheel that holds the atomic files.
+        sha256: checksum of `ml-100k.inter`, the same for both sources.
     """
 
     url: str
@@ -65,7 +65,12 @@ _WHEEL_FOLDER = "recbole/dataset_example/ml-100k/"
 
 
 def is_complete(folder: Path, release: Release = ML_100K) -> bool:
-    """Whether the cache folder holds all three files and the right interactions."""
+    """Return True if the cache folder holds all three files and the right interactions.
+
+    Args:
+        folder: the cache folder.
+        release: checksum of the interactions.
+    """
     if not all((folder / name).is_file() for name in _NAMES):
         return False
     data = (folder / "ml-100k.inter").read_bytes()
@@ -73,13 +78,18 @@ def is_complete(folder: Path, release: Release = ML_100K) -> bool:
 
 
 def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_100K) -> None:
-    """Bring the three files into `folder`, from the official archive or else from the wheel.
+    """Fetch the three files into `folder`, from the official archive or else from the wheel.
 
-    Files are written beside their place and moved, the interactions last, so a killed or a second
-    process never leaves half a data set that `is_complete` accepts.
+    Files are written to a temporary folder and moved, the interactions last, so a killed process or
+    a second one never leaves half a data set that `is_complete` accepts.
+
+    Args:
+        folder: the cache folder, created if missing.
+        announce: receives the terms of use, the sources and their failures as lines for people.
+        release: sources and checksums.
 
     Raises:
-        DataError: neither source works; says why and how to put the files there by hand.
+        DataError: no source works; the message says why and how to put the files there by hand.
     """
     announce(TERMS)
     reasons = []
@@ -90,10 +100,10 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
             try:
                 files = come_by(Path(temporary), release)
                 _check(files["ml-100k.inter"], release)
-            # What the network, pip and a damaged archive are known to raise.
+            # The errors that the network, pip and damaged archives are known to raise.
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                reasons.append(f"{source}: {_first_line(error)}")
-                announce(f"that did not work: {_first_line(error)}")
+                reasons.append(f"{source}: {first_line(error)}")
+                announce(f"that did not work: {first_line(error)}")
                 continue
             _store(folder, Path(temporary), files)
             return
@@ -108,7 +118,12 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
 def normalised(
     user_frame: pl.DataFrame, item_frame: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The cached user and item tables with our column names, whichever source they came from."""
+    """Return the cached user and item tables with our column names, the same for both sources.
+
+    Args:
+        user_frame: the table read from ml-100k.user.
+        item_frame: the table read from ml-100k.item.
+    """
     if "movie_title" in item_frame.columns:
         item_frame = item_frame.select(
             "item_id",
@@ -120,7 +135,7 @@ def normalised(
 
 
 def _from_archive(temporary: Path, release: Release) -> dict[str, bytes]:
-    pooch.get_logger().setLevel("WARNING")  # it names every temporary file otherwise
+    pooch.get_logger().setLevel("WARNING")  # other levels log every temporary file
     shows_progress = sys.stderr.isatty() and find_spec("tqdm") is not None
     archive = pooch.retrieve(
         release.url,
@@ -140,7 +155,12 @@ def _from_archive(temporary: Path, release: Release) -> dict[str, bytes]:
 
 
 def _from_wheel(temporary: Path, release: Release) -> dict[str, bytes]:
-    # A wheel only: unpacking one runs no code of the package.
+    """Return the three files by name, from RecBole's wheel.
+
+    Raises:
+        OSError: pip fails or takes too long.
+    """
+    # Only a wheel is allowed, because unpacking a wheel runs no code of the package.
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
         *("--quiet", "--no-input", "--disable-pip-version-check", "--timeout", "15"),
@@ -158,6 +178,11 @@ def _from_wheel(temporary: Path, release: Release) -> dict[str, bytes]:
 
 
 def _check(inter: bytes, release: Release) -> None:
+    """Check the interactions against the checksum of the release.
+
+    Raises:
+        ValueError: the checksum differs.
+    """
     found = hashlib.sha256(inter).hexdigest()
     if found != release.sha256:
         raise ValueError(f"holds other data: sha256 {found[:12]}..., not {release.sha256[:12]}...")

@@ -1,7 +1,7 @@
-"""Columns that say who somebody is or where to reach them: never features, whoever asks.
+"""Detection of columns that identify a person or say where to reach one; they never are features.
 
-A model can repeat what it was given, and artifacts are handed around. So names, addresses and
-the like are refused by column name, and by what the cells look like.
+A model can repeat its input, and artifacts are handed around. So names, addresses and the like
+are refused by column name, and by the look of the cells, even if a user asks for them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import polars as pl
 
 from recsys.readers.side_tables import Side
 
-# Wherever they stand in a squeezed name: "E-Mail", "billingAddress1", "numero_telefono".
+# Matched anywhere in a squeezed name: "E-Mail", "billingAddress1", "numero_telefono".
 _CONTACT = ("email", "phone", "telefon", "mobile", "movil", "whatsapp", "address", "direccion",
             "domicilio", "postal", "zipcode", "passport", "pasaporte", "iban")  # fmt: skip
-# As a word of their own only: "zip", but not "zipper_type".
+# Matched as whole words only: "zip", but not "zipper_type".
 _CONTACT_WORDS = frozenset(
     {"mail", "correo", "tel", "cell", "celular", "fax", "zip", "street", "calle", "ip", "ssn",
      "dni", "nif", "lat", "latitude", "latitud", "lon", "lng", "longitude", "longitud"}
@@ -24,7 +24,7 @@ _CONTACT_WORDS = frozenset(
 _NAMES = ("firstname", "lastname", "fullname", "surname", "username", "nickname", "nombre",
           "apellido", "forename", "maiden")  # fmt: skip
 _NAME_WORDS = frozenset({"name", "names", "login", "alias", "nick", "handle"})
-# "city_name" names no person.
+# Words that make a name one of a group: "city_name" names no person.
 _OF_GROUPS = frozenset(
     {"city", "country", "region", "state", "province", "segment", "group", "plan", "tier",
      "category", "type", "store", "channel", "department", "ciudad", "pais", "provincia",
@@ -36,9 +36,13 @@ _PHONE = r"^\+?(?:[\s()./-]*\d){9,15}$"  # a date has 8 digits
 
 
 def why_personal(side: Side, name: str) -> str | None:
-    """Why a column of this name is no feature, or None.
+    """Return the reason why a column of this name is no feature, or None.
 
-    Items have public names, so only a user's name counts.
+    Items have public names, so names count as personal in a user table only.
+
+    Args:
+        side: table of the column.
+        name: the column.
     """
     words = _words(name)
     squeezed = "".join(words)
@@ -51,7 +55,11 @@ def why_personal(side: Side, name: str) -> str | None:
 
 
 def why_revealing(column: pl.Series) -> str | None:
-    """Why these cells (text) are no feature, whatever their column is called; or None."""
+    """Return the reason why the cells of a column rule it out as a feature, or None.
+
+    Args:
+        column: text cells; the name of the column does not count.
+    """
     filled = column.drop_nulls()
     if filled.str.contains(_MAIL).any():
         return "holds e-mail addresses"
@@ -61,7 +69,7 @@ def why_revealing(column: pl.Series) -> str | None:
 
 
 def _words(name: str) -> list[str]:
-    """For "numeroTelefónico_2": ["numero", "telefonico"]."""
+    """Return the words of a column name: "numeroTelefónico_2" gives ["numero", "telefonico"]."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
     return re.findall(r"[a-z]+", spaced.casefold())

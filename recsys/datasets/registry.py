@@ -1,4 +1,4 @@
-"""Data sets by name: demo (generated here) and ml-100k (fetched once, then cached).
+"""Data sets by name: demo (generated locally) and ml-100k (fetched once, then cached).
 
 A name wins over a folder of that name: `ml-100k` is the named data, `./ml-100k` the folder.
 """
@@ -37,11 +37,12 @@ def load_dataset(
         name_or_path: one of `NAMES`, else a path.
         columns: overrides for a path; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
-        announce: takes what a person should read: before and during a download terms and
-            source, for a ready-made split its sizes; by default it is printed to stderr.
+        announce: receives lines for people: the terms and source of a download, the sizes of a
+            ready-made split. Lines go to stderr by default.
 
     Raises:
-        DataError: neither a name nor a path, or the data cannot be fetched or used.
+        DataError: the argument is neither a name nor a path, or the data cannot be fetched or
+            used.
     """
     if repeats not in get_args(Repeats):
         raise DataError(f"repeats={repeats!r}: must be 'drop' or 'keep'")
@@ -72,10 +73,17 @@ def load_ml_100k(
     announce: Callable[[str], None],
     release: Release = ML_100K,
 ) -> Dataset:
-    """MovieLens-100K out of the cache, fetched into it first where it is not there yet.
+    """Load MovieLens-100K from the cache, and fetch it first if the cache lacks it.
+
+    Args:
+        cache: folder of all cached data sets.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+        announce: receives lines for people about a download.
+        release: sources and checksums.
 
     Raises:
-        DataError: it is not in the cache and no source can be reached.
+        DataError: the data is not in the cache and no source can be reached, or a cached table
+            is gone.
     """
     folder = cache / "ml-100k"
     if not is_complete(folder, release):
@@ -87,7 +95,7 @@ def load_ml_100k(
 
 
 def cache_folder() -> Path:
-    """Where fetched data lives: $RECSYS_CACHE, else the system's cache folder."""
+    """Return the folder of fetched data: $RECSYS_CACHE, else the system's cache folder."""
     return Path(os.environ.get("RECSYS_CACHE") or pooch.os_cache("recsys-hpo"))
 
 

@@ -1,7 +1,7 @@
-"""How far a mean over users could be off: percentile bootstrap intervals.
+"""Percentile bootstrap intervals of means over users.
 
-The users are resampled, so an interval says what other users of the same kind would have shown.
-It says nothing about another training seed.
+Users are resampled, so an interval says how far the mean could lie for other users of the same
+kind. It says nothing about another training seed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from recsys.evaluation.metrics import Floats
 RESAMPLES = 2000
 LEVEL = 0.95
 MAX_UNITS = 10_000
-CHUNK = 1 << 18  # random numbers at a time
+CHUNK = 1 << 18  # random numbers drawn at once
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and between which bounds it lies with the level's confidence."""
+    """A mean with its confidence bounds.
+
+    Attributes:
+        mean: mean over the users.
+        low: lower bound.
+        high: upper bound.
+    """
 
     mean: float
     low: float
@@ -30,10 +36,19 @@ class Interval:
 def mean_interval(
     values: Floats, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """The interval of the mean of values: (m,), one per user.
+    """Return the confidence interval of the mean of one value per user.
 
-    For the difference of two models give the differences per user: paired, it is far narrower
-    than the two intervals suggest.
+    To compare two models, pass the differences per user: the paired interval is far narrower than
+    the intervals of the two models suggest.
+
+    Args:
+        values: (m,) float64, one per user, m >= 1.
+        level: share of such intervals that contain the true mean in the long run.
+        resamples: draws of m users with replacement.
+        seed: same values and seed, same interval.
+
+    Raises:
+        ValueError: there are no values.
     """
     return mean_intervals(values[:, None], level=level, resamples=resamples, seed=seed)[0]
 
@@ -41,19 +56,22 @@ def mean_interval(
 def mean_intervals(
     columns: Floats, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Interval]:
-    """One interval for each of the c columns; all see the same resampled users.
+    """Return one interval per column; all columns see the same resampled users.
+
+    More than 10,000 users are first averaged in at most 10,000 random groups of equal size. A mean
+    of groups varies as a mean of users does, so the interval stays the same, and a million users
+    cost no more than 10,000.
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
 
     Args:
         columns: (m, c) float64, m >= 1 users.
-        level: share of such intervals that hold the true mean, in the long run.
+        level: share of such intervals that contain the true mean in the long run.
         resamples: draws of m users with replacement.
         seed: same columns and seed, same intervals.
 
-    More than 10,000 users are averaged in as many random groups of equal size first. A mean of
-    groups varies as a mean of users does, so the interval stays the same, and a million users
-    cost no more than 10,000.
+    Raises:
+        ValueError: there are no users.
     """
     if len(columns) == 0:
         raise ValueError("no users to resample: give at least one row")
@@ -74,7 +92,10 @@ def mean_intervals(
 
 
 def _groups(columns: Floats, rng: np.random.Generator) -> Floats:
-    """(n, c): the users themselves, or means of equally large groups; the last few fit no group."""
+    """Return (n, c): the users, or means of equal groups of users beyond MAX_UNITS.
+
+    Users left over after the last full group are dropped.
+    """
     size = -(-len(columns) // MAX_UNITS)
     if size == 1:
         return columns

@@ -1,4 +1,4 @@
-"""Recall where there is no past: on items that nobody trained on, and for users without history."""
+"""Recall on items without training rows and for users without history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer, Without
 from recsys.messages import count
 from recsys.models.baselines import Popularity
@@ -20,18 +20,19 @@ _METRIC = "recall_at_10"
 
 @dataclass(frozen=True)
 class ColdRecall:
-    """recall@10 on cold items or of cold users.
+    """recall@10 on cold items or for cold users.
 
     Attributes:
         side: "items" or "users".
-        n_cold, n_all: how many of the vocabulary have no row to learn from.
-        n_asked: users over whom the means go.
-        recall: of the model; for items, only cold ones are asked for, but the whole catalogue
-            competes.
-        popularity: of popularity on the same question.
-        among: items only: the same with cold items as the only candidates; None if they all fit
-            into a list of ten, where every order is right.
-        chance: the expected value of `among` for a random order; None as `among`.
+        n_cold: items or users without a row to learn from.
+        n_all: all items or users of the vocabulary.
+        n_asked: users that the means cover.
+        recall: recall@10 of the model; with side "items" only cold items are relevant, but the
+            whole catalogue competes.
+        popularity: recall@10 of the popularity baseline on the same users and relevant items.
+        among: side "items" only: recall@10 of the model with cold items as the only candidates;
+            None if all cold items fit into a list of ten, where every order is right.
+        chance: expected value of `among` for a random order; None if `among` is None.
     """
 
     side: str
@@ -44,7 +45,7 @@ class ColdRecall:
     chance: float | None = None
 
     def line(self) -> str:
-        """For people, on one line."""
+        """Return the result as one line of text for people."""
         what = "that nobody trained on" if self.side == "items" else "without history"
         text = (
             f"{self.n_cold:,} of {self.n_all:,} {what}, {count(self.n_asked, 'user')} asked: "
@@ -56,18 +57,37 @@ class ColdRecall:
 
 
 def cold_lines(model: TwoTower, holdout: Holdout, device: torch.device) -> list[str]:
-    """What commands print of `cold_recall`; empty where everybody and everything is known."""
+    """Return the results of `cold_recall` as lines that commands print.
+
+    Args:
+        model: trained on `holdout.seen`.
+        holdout: the history and the relevant items.
+        device: device of the evaluation.
+
+    Returns:
+        One line per side; empty if there are neither cold items nor cold users to evaluate.
+    """
     found = cold_recall(TowerScorer(model, holdout.seen), holdout, device)
     return [f"cold {result.side:6} {result.line()}" for result in found]
 
 
 def cold_recall(scorer: Scorer, holdout: Holdout, device: torch.device) -> list[ColdRecall]:
-    """What there is to say about cold items and cold users of a holdout; perhaps nothing."""
+    """Return the recall on cold items and for cold users of a holdout.
+
+    Args:
+        scorer: scores the whole catalogue from `holdout.seen`.
+        holdout: the history and the relevant items.
+        device: device of the evaluation.
+
+    Returns:
+        At most one result per side; a side without relevant rows has none.
+    """
     found = [_cold_items(scorer, holdout, device), _cold_users(scorer, holdout, device)]
     return [result for result in found if result is not None]
 
 
 def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdRecall | None:
+    """Return the recall on cold items, or None if no relevant item is cold."""
     seen, relevant = holdout.seen, holdout.relevant
     cold = np.bincount(seen.items, minlength=seen.n_items) == 0
     asked = cold[relevant.items]
@@ -92,6 +112,7 @@ def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
 
 
 def _cold_users(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdRecall | None:
+    """Return the recall for cold users, or None if no user with relevant items is cold."""
     seen, relevant = holdout.seen, holdout.relevant
     cold = np.diff(seen.offsets) == 0
     asked = cold[relevant.users]
@@ -105,4 +126,5 @@ def _cold_users(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
 
 
 def _recall(evaluator: Evaluator, scorer: Scorer) -> np.typing.NDArray[np.float64]:
+    """Return recall@10 of each evaluated user, (m,) float64."""
     return evaluator.evaluate(scorer).values[_METRIC]

@@ -1,4 +1,4 @@
-"""Full-ranking evaluation of anything that can score all items for some users."""
+"""Full-ranking evaluation of every scorer of the whole catalogue."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
-from recsys.models.histories import History, histories, ranges
+from recsys.models.history import History, histories, ranges
 from recsys.models.scorer import Scorer
 from recsys.models.two_tower import TwoTower
 
-# Of scores at a time: small enough for the cache between product, mask and ranks, large enough for
-# the product to be worth its reading of all item vectors.
+# Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
+# enough for the product to be worth reading all item vectors.
 CHUNK_BYTES = 16 << 20
-MAX_CHUNK = 8192  # users: their histories and neighbours take room as well
+MAX_CHUNK = 8192  # users in one chunk, since their histories and neighbours take memory as well
 
 
 class Histories:
-    """The user tower over everybody's whole history in `seen`.
+    """The user tower applied to whole histories in `seen`.
 
-    Numbers stay as they are stored and only those of the asked users are looked at, so that a
+    The arrays keep their stored types, and only rows of the requested users are read, so a
     memory-mapped `seen` costs no copy.
+
+    Args:
+        model: its user tower encodes the histories.
+        seen: the histories of all users.
     """
 
     def __init__(self, model: TwoTower, seen: Interactions) -> None:
@@ -35,21 +39,31 @@ class Histories:
         self._offsets = torch.as_tensor(seen.offsets, device=device)
 
     def of(self, users: Tensor) -> History:
-        """What users (b,) int64 have."""
+        """Return the whole histories of users (b,) int64."""
         starts = self._offsets[users]
         history, _ = histories(self._items, starts, self._offsets[users + 1] - starts)
         return replace(history, items=history.items.long())
 
     @torch.no_grad()
     def vectors(self, users: Tensor) -> Tensor:
-        """(b, dim) float32 of users (b,) int64; the same whoever is asked for beside them."""
+        """Return the (b, dim) float32 vectors of users (b,) int64.
+
+        The vector of a user is the same whichever other users are requested with it.
+        """
         return self._model.user_vectors(users, self.of(users))
 
 
 class TowerScorer:
-    """A trained model with the histories that it answers from.
+    """A trained model as a scorer of users by their histories in `seen`.
 
-    Items are encoded once, users when they are asked for; the model must not change meanwhile.
+    Item vectors are computed once, user vectors on request; the model must not change meanwhile.
+
+    Args:
+        model: a trained model.
+        seen: the histories of all users.
+
+    Attributes:
+        model: the model given.
     """
 
     def __init__(self, model: TwoTower, seen: Interactions) -> None:
@@ -60,6 +74,7 @@ class TowerScorer:
 
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
+        """Return the (b, n_items) float32 scores of users (b,) int64."""
         history = self._histories.of(users)
         vectors = self.model.user_vectors(users, history)
         scores = torch.addmm(self._bias, vectors, self._items)
@@ -68,17 +83,29 @@ class TowerScorer:
 
 
 class Without:
-    """A scorer some of whose items, (x,) int64, are no candidates."""
+    """A scorer that excludes some items from the candidates, with scores of -inf.
+
+    Args:
+        scorer: computes the scores of all items.
+        items: (x,) int64, the items to exclude.
+    """
 
     def __init__(self, scorer: Scorer, items: Tensor) -> None:
         self._scorer, self._items = scorer, items
 
     def scores(self, users: Tensor) -> Tensor:
+        """Return the (b, n_items) float32 scores of users (b,) int64, -inf for excluded items."""
         return self._scorer.scores(users).index_fill_(1, self._items, -torch.inf)
 
 
 def encode_users(model: TwoTower, seen: Interactions, rows: int = 65_536) -> Tensor:
-    """(n_users, dim) vectors of all users from their whole history in `seen`."""
+    """Return the (n_users, dim) float32 vectors of all users by their whole histories.
+
+    Args:
+        model: its user tower encodes the histories.
+        seen: the histories of all users.
+        rows: users encoded at once.
+    """
     tower = Histories(model, seen)
     everybody = torch.arange(seen.n_users, device=model.bias.device)
     return torch.cat([tower.vectors(users) for users in everybody.split(rows)])
@@ -87,12 +114,15 @@ def encode_users(model: TwoTower, seen: Interactions, rows: int = 65_536) -> Ten
 class Evaluator:
     """Ranks the catalogue for every user with relevant items.
 
-    Items in the user's `seen` rows are no candidates, unless the data keeps repeats.
+    Items in a user's `seen` rows are excluded from the candidates, unless the data keeps repeats.
 
     Args:
-        holdout: history and question, with no pair in both (repeats aside).
-        device: where scores are computed.
-        chunk_bytes: float32 scores at a time; never changes a result.
+        holdout: history and relevant items; no pair may be in both (repeats aside).
+        device: device of the scores.
+        chunk_bytes: bytes of float32 scores computed at once; never changes a result.
+
+    Attributes:
+        users: (m,) int64 users with relevant items, ascending.
     """
 
     def __init__(
@@ -111,10 +141,10 @@ class Evaluator:
         self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
 
     def evaluate(self, scorer: Scorer) -> UserMetrics:
-        """Every metric of every user that has relevant items.
+        """Return every metric of every user with relevant items.
 
         Raises:
-            AssertionError: an item is in a user's history and in the question.
+            AssertionError: an item is both in a user's history and among the user's relevant items.
         """
         found, owners, best = [], [], []
         for start in range(0, len(self._users), self._chunk):
@@ -131,6 +161,7 @@ class Evaluator:
         )
 
     def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ranks, their users' rows and the users' best ranks for rows of `users`."""
         users = self._users[rows]
         scores = scorer.scores(users)
         if self._mask:

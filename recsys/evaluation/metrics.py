@@ -1,10 +1,13 @@
-"""The formulas: recall, ndcg and mrr of full rankings, per user and as means.
+"""Formulas of recall, NDCG and MRR of full rankings, per user and as means.
 
-Common to all: the ranking holds the whole catalogue except items the user has already (see
-`recsys.evaluation.evaluator`); items that nobody trained on stay candidates; the rank of a
-relevant item is the number of candidates that score at least as high as it, so ties never favour
-it; users without relevant items are left out, not counted as 0. All lie in [0, 1], higher is
-better.
+Common to all metrics:
+
+- The ranking holds the whole catalogue except items the user already has (see
+  `recsys.evaluation.evaluator`); items without training rows stay candidates.
+- The rank of a relevant item is the number of candidates that score at least as high, itself
+  included, so ties never favour it.
+- Users without relevant items are left out, not counted as 0.
+- All values lie in [0, 1]; higher is better.
 """
 
 from __future__ import annotations
@@ -27,7 +30,18 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Means over `n_users` users. The field names are the names everywhere, MLflow included."""
+    """Means of the metrics over users; MLflow and all outputs use the field names.
+
+    Attributes:
+        recall_at_5: mean of `recall` with k = 5.
+        recall_at_10: mean of `recall` with k = 10.
+        recall_at_20: mean of `recall` with k = 20.
+        ndcg_at_5: mean of `ndcg` with k = 5.
+        ndcg_at_10: mean of `ndcg` with k = 10.
+        ndcg_at_20: mean of `ndcg` with k = 20.
+        mrr: mean of 1 / rank of the best relevant item.
+        n_users: users that the means cover.
+    """
 
     recall_at_5: float
     recall_at_10: float
@@ -39,11 +53,11 @@ class Metrics:
     n_users: int
 
     def value(self, name: MetricName) -> float:
-        """One of them."""
+        """Return the metric of that name."""
         return float(getattr(self, name))
 
     def as_dict(self) -> dict[str, float]:
-        """The seven metrics by name, without n_users."""
+        """Return the seven metrics by name, without n_users."""
         values = dataclasses.asdict(self)
         del values["n_users"]
         return values
@@ -62,36 +76,53 @@ class UserMetrics:
     values: dict[str, Floats]
 
     def mean(self) -> Metrics:
+        """Return the mean of each metric over the users."""
         means = {name: float(value.mean()) for name, value in self.values.items()}
         return Metrics(**means, n_users=len(self.users))
 
 
 def half_width(mean: float, n: int, population: int) -> float:
-    """At most so far lies the mean over a population from that of n drawn at random (95%).
+    """Return an upper bound of the 95% error of a mean over sampled users.
 
-    No metric's values vary by more than mean * (1 - mean), because all lie in [0, 1].
+    All metrics lie in [0, 1], so no metric with this mean varies by more than mean * (1 - mean).
+
+    Args:
+        mean: mean over the sampled users, in [0, 1].
+        n: users drawn at random without replacement.
+        population: users in total.
+
+    Returns:
+        Half the width of the interval, 1.96 * sqrt(mean * (1 - mean) / n * (1 - n / population)).
     """
     return 1.96 * math.sqrt(mean * (1 - mean) / n * (1 - n / population))
 
 
 def recall(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
-    """(m,): |top-k and relevant| / |relevant|.
+    """Return recall@k per user, (m,): |relevant in the top k| / |relevant|.
 
     The denominator is |relevant|, as in RecTools; lenskit and iALS (Rendle et al. 2022) divide
-    by min(k, |relevant|), which gives more.
+    by min(k, |relevant|), which gives higher values.
 
     Args:
         ranks: (r,) rank of each relevant item, from 1; anything above k may be any number > k.
-        rows: (r,) which of the m users each belongs to.
-        n_relevant: (m,) > 0.
+        rows: (r,) int64, which of the m users each relevant item belongs to.
+        n_relevant: (m,) relevant items of each user, > 0.
+        k: cutoff of the ranking, >= 1.
     """
     return np.bincount(rows, ranks <= k, minlength=len(n_relevant)) / n_relevant
 
 
 def ndcg(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
-    """(m,): sum of 1 / log2(1 + rank) over hits in the top k, over the same for an ideal ranking.
+    """Return NDCG@k per user, (m,): DCG of the top k divided by that of an ideal ranking.
 
-    Binary gain; the ideal has min(k, |relevant|) hits (Jarvelin and Kekalainen 2002).
+    The DCG is the sum of 1 / log2(1 + rank) over hits in the top k: gain is binary. The ideal
+    ranking has min(k, |relevant|) hits (Jarvelin and Kekalainen 2002).
+
+    Args:
+        ranks: (r,) rank of each relevant item, from 1; anything above k may be any number > k.
+        rows: (r,) int64, which of the m users each relevant item belongs to.
+        n_relevant: (m,) relevant items of each user, > 0.
+        k: cutoff of the ranking, >= 1.
     """
     gain = np.where(ranks <= k, 1 / np.log2(1.0 + ranks), 0.0)
     ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))
@@ -101,12 +132,12 @@ def ndcg(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
 
 
 def user_metrics(users: Ints, ranks: Ints, rows: Ints, best: Ints) -> UserMetrics:
-    """All metrics of m users.
+    """Return all metrics of m users.
 
     Args:
         users: (m,) positions in the vocabulary.
         ranks: (r,) ranks of relevant items, exact up to 20.
-        rows: (r,) in 0..m-1, every user at least once.
+        rows: (r,) int64 in 0..m-1, the user of each relevant item; every user at least once.
         best: (m,) exact rank of each user's best relevant item; mrr is the mean of 1 / best.
     """
     n_relevant = np.bincount(rows, minlength=len(users))

@@ -1,6 +1,6 @@
-"""Where a model is good: by how active users are, by how popular items are, and how much it shows.
+"""Segments of users by activity and of items by popularity, and catalogue coverage.
 
-Groups are made from `seen` alone, so they are the same for every model.
+Groups follow from `seen` alone, so they are the same for every model.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import numpy as np
 import torch
 
 from recsys.data.interactions import Bools, Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import CHUNK_BYTES
 from recsys.evaluation.metrics import Ints
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 from recsys.models.scorer import Scorer
 
 
 @dataclass(frozen=True, eq=False)
 class UserGroup:
-    """Some of the evaluated users.
+    """A group of the evaluated users with similar activity.
 
     Attributes:
-        shortest, longest: history lengths in the group, in rows, both included.
+        shortest: shortest history in the group, in rows.
+        longest: longest history in the group, in rows.
         members: (m,) bool over the evaluated users.
     """
 
@@ -34,13 +35,13 @@ class UserGroup:
 
 @dataclass(frozen=True, eq=False)
 class ItemGroup:
-    """Some of the catalogue's items.
+    """A group of the catalogue's items with similar popularity.
 
     Attributes:
         name: head, middle or tail.
-        n_items: how many.
-        holdout: the same histories, asked for these items only; the whole catalogue still
-            competes, so ranks are those of the full question.
+        n_items: items in the group.
+        holdout: the same histories with only these items as relevant ones; the whole catalogue
+            still competes, so ranks are those of the full holdout.
     """
 
     name: str
@@ -49,9 +50,12 @@ class ItemGroup:
 
 
 def activity_groups(seen: Interactions, users: Ints) -> list[UserGroup]:
-    """Thirds of the users by length of history, shortest first; equal lengths stay together.
+    """Return thirds of the users by length of history, shortest first.
+
+    Users with equally long histories are in the same group.
 
     Args:
+        seen: the histories of all users.
         users: (m,) the evaluated users, positions in the vocabulary.
 
     Returns:
@@ -69,9 +73,10 @@ def activity_groups(seen: Interactions, users: Ints) -> list[UserGroup]:
 
 
 def popularity_groups(holdout: Holdout) -> list[ItemGroup]:
-    """Head, middle and tail: the items that make up a third of the rows each, most popular first.
+    """Return head, middle and tail: items that make up a third of the rows each.
 
-    Items that nobody has are tail. A group that no question asks for is left out.
+    The most popular items are the head; items without a row are tail. A group without relevant
+    items is left out.
     """
     seen, relevant = holdout.seen, holdout.relevant
     counts = np.bincount(seen.items, minlength=seen.n_items)
@@ -92,9 +97,16 @@ def popularity_groups(holdout: Holdout) -> list[ItemGroup]:
 def coverage(
     scorer: Scorer, seen: Interactions, users: Ints, device: torch.device, k: int = 10
 ) -> float:
-    """Share of the catalogue that is in the top k of at least one of these users, in [0, 1].
+    """Return the share of the catalogue in the top k of at least one of the users, in [0, 1].
 
-    What a user has already is left out, unless the data keeps repeats.
+    Items that a user already has are left out, unless the data keeps repeats.
+
+    Args:
+        scorer: scores the whole catalogue.
+        seen: the histories of all users.
+        users: (m,) positions in the vocabulary.
+        device: device of the scores.
+        k: items shown to each user.
     """
     n = seen.n_items
     shown = torch.zeros(n, dtype=torch.bool, device=device)

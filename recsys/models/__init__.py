@@ -1,1 +1,1 @@
-"""Everything with weights or scores: the two-tower model, item neighbours, baselines."""
+"""All models with weights or scores: the two-tower model, item neighbours, baselines."""

@@ -1,6 +1,7 @@
-"""The lines to beat: popularity, and two item-to-item models that know no order.
+"""Baselines to beat: popularity, and two item-to-item models that ignore order.
 
-All are Scorers, so `recsys.evaluation.evaluator.Evaluator` measures them as it measures the towers.
+All are Scorers, so `recsys.evaluation.evaluator.Evaluator` measures them in the same way as the
+towers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Floats32, Interactions, Ints64
 from recsys.errors import DataError
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
@@ -23,14 +24,18 @@ from collections.abc import Callable, Mapping
 
 from recsys.models.scorer import Scorer
 
-MAX_ITEMS = 10_000  # of EASE, whose item-to-item matrix is dense: 0.8 GB in float64
-MAX_PAIRS = 8_000_000  # pairs of items that item-kNN counts at a time: some 200 MB
+MAX_ITEMS = 10_000  # limit of EASE: its item-to-item matrix is dense, 0.8 GB in float64
+MAX_PAIRS = 8_000_000  # pairs of items counted at a time by item-kNN: some 200 MB
 
 
 class Popularity:
-    """Every user gets the items with the most rows in `seen`, whatever the rows weigh.
+    """A scorer that gives every user the items with the most rows, whatever the rows weigh.
 
     Ties score equally, and a tie never favours the relevant item (see `recsys.evaluation.ranking`).
+
+    Args:
+        seen: the rows to count.
+        device: device of the scores.
     """
 
     def __init__(self, seen: Interactions, device: torch.device) -> None:
@@ -38,14 +43,24 @@ class Popularity:
         self.counts = torch.as_tensor(counts, dtype=torch.float32, device=device)  # (n_items,)
 
     def scores(self, users: Tensor) -> Tensor:
+        """Return each item's number of rows, the same for all users.
+
+        Args:
+            users: (b,) int64.
+
+        Returns:
+            (b, n_items) float32.
+        """
         return self.counts.repeat(len(users), 1)
 
 
 class ItemToItem:
-    """score of item i for user u = sum over u's items j of weights[j, i].
+    """A scorer by pairs of items.
+
+    The score of item i for user u is the sum of weights[j, i] over u's items j.
 
     Args:
-        seen: which items each user has; repeats and weights count once.
+        seen: items of each user; repeats and weights count once.
         weights: (n_items, n_items) float32.
     """
 
@@ -55,6 +70,14 @@ class ItemToItem:
         self._offsets = torch.as_tensor(seen.offsets, device=weights.device)
 
     def scores(self, users: Tensor) -> Tensor:
+        """Return the sums of weights over each user's items.
+
+        Args:
+            users: (b,) int64.
+
+        Returns:
+            (b, n_items) float32.
+        """
         start = self._offsets[users]
         owner, position = ranges(start, self._offsets[users + 1] - start)
         has = torch.zeros(len(users), len(self._weights), device=self._weights.device)
@@ -63,38 +86,46 @@ class ItemToItem:
 
 
 class ItemNeighbours:
-    """The scores of `ItemToItem` from sparse weights, at any catalogue size.
+    """The scorer `ItemToItem` with sparse weights, for any catalogue size.
 
-    They are computed by the CPU, so that they are the same whatever the device.
+    The CPU computes the scores, so that they are the same for all devices.
 
     Args:
         has: (n_users, n_items) float32, 1 for each item that a user has.
-        weights: (n_items, n_items) float32, row j says what having item j adds to the others.
-        device: where the scores are wanted.
+        weights: (n_items, n_items) float32; row j holds the scores that item j adds to the others.
+        device: device of the returned scores.
     """
 
     def __init__(self, has: csr_array, weights: csr_array, device: torch.device) -> None:
         self._has, self._weights, self._device = has, weights, device
 
     def scores(self, users: Tensor) -> Tensor:
+        """Return the sums of weights over each user's items.
+
+        Args:
+            users: (b,) int64.
+
+        Returns:
+            (b, n_items) float32.
+        """
         found = (self._has[users.cpu().numpy()] @ self._weights).toarray()
         return torch.from_numpy(found).to(self._device)
 
 
 def item_knn(seen: Interactions, device: torch.device, neighbours: int = 100) -> ItemNeighbours:
-    """Return a scorer by the cosine between items' sets of users, from each item's nearest.
+    """Return a scorer by the cosine between items' sets of users, over each item's nearest items.
 
     Pairs are counted sparsely, a part of the catalogue at a time, so no (n_items, n_items)
-    matrix exists. Of equally near neighbours the first in the catalogue count.
+    matrix exists. Among equally near neighbours, the first in the catalogue count.
 
     Args:
-        seen: which items each user has; repeats and weights count once.
-        device: where the scores are wanted.
-        neighbours: that an item keeps, >= 1.
+        seen: items of each user; repeats and weights count once.
+        device: device of the scores.
+        neighbours: number of neighbours of an item, >= 1.
     """
     from scipy.sparse import csr_array
 
-    # scipy is loaded here: workers and registered models import this module and need none of it
+    # scipy is loaded here, because workers and registered models import this module without it
     n = seen.n_items
     ones = np.ones(len(seen.items), np.float32)
     has = csr_array((ones, (seen.users, seen.items)), shape=(seen.n_users, n))  # sums repeats
@@ -107,11 +138,11 @@ def item_knn(seen: Interactions, device: torch.device, neighbours: int = 100) ->
 
 
 def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, Floats32]]:
-    """Yield the items of a part of the catalogue, their nearest neighbours and how near they are.
+    """Yield the items of a part of the catalogue with their nearest neighbours and cosines.
 
     Args:
         has: (n_users, n_items), 1 for each item that a user has.
-        neighbours: that an item keeps, >= 1.
+        neighbours: number of neighbours of an item, >= 1.
 
     Yields:
         Three arrays (m,): an item, one of its neighbours, and their cosine.
@@ -126,7 +157,7 @@ def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, 
         items = np.repeat(np.arange(start, stop), lengths)
         others = together.indices.astype(np.int64)
         cosine = (together.data / norm[items] / norm[others]).astype(np.float32)
-        cosine[items == others] = 0  # nobody is their own neighbour
+        cosine[items == others] = 0  # an item is not its own neighbour
         kept = [
             low + _largest(cosine[low:high], neighbours)
             for low, high in zip(together.indptr[:-1], together.indptr[1:], strict=True)
@@ -137,7 +168,7 @@ def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, 
 
 
 def _parts(owners: csr_array, has: csr_array) -> Iterator[tuple[int, int]]:
-    """Yield ranges of items of which at most MAX_PAIRS pairs can be counted, or single items."""
+    """Yield ranges of items with at most MAX_PAIRS pairs to count, or single items."""
     n = owners.shape[0]
     pairs = np.minimum(owners @ np.diff(has.indptr).astype(np.float64), n).cumsum()
     start = 0
@@ -149,7 +180,7 @@ def _parts(owners: csr_array, has: csr_array) -> Iterator[tuple[int, int]]:
 
 
 def _largest(values: Floats32, k: int) -> Ints64:
-    """Return where the k largest values are, the first among equals; all if there are no more."""
+    """Return the positions of the k largest values (all if fewer); of equal values, the first."""
     if len(values) <= k:
         return np.arange(len(values))
     least = np.partition(values, len(values) - k)[len(values) - k]
@@ -158,18 +189,35 @@ def _largest(values: Floats32, k: int) -> Ints64:
 
 
 def ease(seen: Interactions, device: torch.device, regularization: float = 500.0) -> ItemToItem:
-    """The linear autoencoder without self-loops, in closed form.
+    """Return the linear autoencoder without self-loops, solved in closed form.
 
     Source: Steck 2019, "Embarrassingly shallow autoencoders for sparse data", algorithm 1.
 
+    Args:
+        seen: items of each user; repeats and weights count once.
+        device: device of the computation and the scores.
+        regularization: value added to the diagonal of the item-to-item counts.
+
     Raises:
-        DataError: more than 10,000 items.
+        DataError: there are more than 10,000 items.
     """
     return ItemToItem(seen, ease_weights(seen, device, regularization))
 
 
 def ease_weights(seen: Interactions, device: torch.device, regularization: float) -> Tensor:
-    """(n_items, n_items) float32: row j, column i is what having j says for i; see `ease`."""
+    """Return the weights of `ease`.
+
+    Args:
+        seen: items of each user; repeats and weights count once.
+        device: device of the computation and the result.
+        regularization: value added to the diagonal of the item-to-item counts.
+
+    Returns:
+        (n_items, n_items) float32; row j, column i is the score that having item j adds to item i.
+
+    Raises:
+        DataError: there are more than 10,000 items.
+    """
     together = _together(seen, device)
     together.diagonal().add_(regularization)
     inverse = torch.linalg.inv(together)
@@ -178,10 +226,17 @@ def ease_weights(seen: Interactions, device: torch.device, regularization: float
 
 
 def _together(seen: Interactions, device: torch.device) -> Tensor:
-    """(n_items, n_items) float64: how many users have both items."""
+    """Return the number of users that have both items, for all pairs of items.
+
+    Returns:
+        (n_items, n_items) float64.
+
+    Raises:
+        DataError: there are more than 10,000 items.
+    """
     n = seen.n_items
     if n > MAX_ITEMS:
-        raise DataError(f"EASE: {n:,} items are more than the {MAX_ITEMS:,} that it can be made of")
+        raise DataError(f"EASE: {n:,} items; its dense matrix allows at most {MAX_ITEMS:,}")
     pairs = np.unique(np.stack([seen.users, seen.items]).astype(np.int64), axis=1)
     values = torch.ones(pairs.shape[1], dtype=torch.float64)
     has = torch.sparse_coo_tensor(

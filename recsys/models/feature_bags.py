@@ -1,4 +1,4 @@
-"""What features add to the rows of a table: for each row the sum of its codes' embeddings."""
+"""Feature embeddings of the rows of a table: for each row, the sum over its bag of codes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.data.features import Features
-from recsys.models.histories import ranges
+from recsys.models.history import ranges
 
 
 class Bags(nn.Module):
-    """n bags of codes. They come from the data, so they are no part of the stored weights.
+    """Bags of feature codes, taken from the data and therefore not stored with the weights.
 
-    A code in a bag of c counts c ** -0.5: sums of few and of many codes are about as long.
+    A code in a bag of c codes has weight c ** -0.5: sums of few and many codes are about as long.
 
     Args:
-        codes: (m,) int64, the bags end to end.
+        codes: (m,) int64, the n bags end to end.
         offsets: (n + 1,) int64; bag i is codes[offsets[i]:offsets[i + 1]].
     """
 
@@ -33,11 +33,15 @@ class Bags(nn.Module):
 
     @classmethod
     def of(cls, features: Features) -> Bags:
-        """All rows of `features`."""
+        """Return the bags of all rows of `features`."""
         return cls(torch.as_tensor(features.codes).long(), torch.as_tensor(features.offsets))
 
     def take(self, rows: Tensor) -> Bags:
-        """The bags of `rows` (r,) int64, in that order."""
+        """Return the bags of some rows, in that order.
+
+        Args:
+            rows: (r,) int64.
+        """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         _, position = ranges(starts, lengths)
@@ -45,7 +49,14 @@ class Bags(nn.Module):
         return Bags(self.codes[position], offsets)
 
     def sums(self, table: Tensor) -> Tensor:
-        """(n, dim) from embeddings (n_codes, dim); an empty bag is zero."""
+        """Return the weighted sum of the embeddings of each bag; an empty bag gives zero.
+
+        Args:
+            table: (n_codes, dim) embeddings.
+
+        Returns:
+            (n, dim).
+        """
         return functional.embedding_bag(
             self.codes,
             table,

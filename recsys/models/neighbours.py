@@ -1,9 +1,9 @@
 """Item neighbours: the part of the towers that remembers pairs of items.
 
 Vectors of a hundred numbers cannot hold which of ten thousand near-identical items goes with
-which. A short list of neighbours per item can, at no cost in training: in closed form, from
-the training rows alone. It is a second, sparse pair of towers: the user's side holds weights of
-the newest items, an item's side holds how near it is to each of them.
+which other. A short list of neighbours per item can, and it costs no training: it is computed in
+closed form from the training rows alone. The lists are a second, sparse pair of towers: a user's
+side holds weights of the newest items, an item's side holds its nearness to each of those items.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from torch import Tensor, nn
 from recsys.data.interactions import Floats32, Interactions, Ints64
 from recsys.models.baselines import ease_weights
 
-N_NEIGHBOURS = 30  # of each item; 200 did no better
+N_NEIGHBOURS = 30  # neighbours of each item; 200 did no better
 DISTANCE_BITS = 4
-REACH = 2**DISTANCE_BITS - 1  # rows: how far after an item its neighbours are looked for
-FADE = 10.0  # a pair at distance d counts exp(-(d - 1) / FADE)
-SHRINK = 5.0  # counts of pairs are small numbers: so many are needed to be believed
-MAX_PAIRS = 15_000_000  # pairs of rows that are looked at; above, some of the users
-REGULARIZATION = 200.0  # of EASE
-MAX_ITEMS = 5_000  # for EASE: some 5 CPU seconds in each worker
-EASE_ROWS = 512  # of its weights at a time
-SUMMED = 0.25  # EASE's weights are summed over a whole history, the others averaged
+REACH = 2**DISTANCE_BITS - 1  # rows after an item among which its neighbours are found
+FADE = 10.0  # a pair at distance d has weight exp(-(d - 1) / FADE)
+SHRINK = 5.0  # added to the denominator, because small counts of pairs may be chance
+MAX_PAIRS = 15_000_000  # pairs of rows counted; larger data is sampled by user
+REGULARIZATION = 200.0  # value added to the diagonal in EASE
+MAX_ITEMS = 5_000  # limit of EASE: some 5 CPU seconds in each worker
+EASE_ROWS = 512  # rows of EASE's weights handled at a time
+SUMMED = 0.25  # scale of EASE's weights, which a history sums; other weights are averaged
 
 Floats = npt.NDArray[np.floating]
 
 
 class Neighbours(nn.Module):
-    """Up to N_NEIGHBOURS of each item.
+    """Up to N_NEIGHBOURS neighbours of each item.
 
     Attributes:
         items: (n_items, N_NEIGHBOURS) int32.
-        nearness: (n_items, N_NEIGHBOURS) float32 >= 0, 0 where there is no neighbour; the
-            nearest neighbour of an item has 1 on average, or SUMMED if it is to be summed.
+        nearness: (n_items, N_NEIGHBOURS) float32 >= 0, 0 where there is no neighbour. The nearest
+            neighbours of all items have 1 on average, or SUMMED if scores sum over a whole history.
     """
 
     items: Tensor
@@ -50,17 +50,17 @@ class Neighbours(nn.Module):
         self.register_buffer("nearness", torch.zeros(n_items, N_NEIGHBOURS))
 
     def learn(self, seen: Interactions) -> None:
-        """Fill in the neighbours that the rows of `seen` show."""
+        """Replace the neighbours by those that the rows of `seen` show."""
         items, nearness = nearest(seen)
         self.items.copy_(torch.from_numpy(items))
         self.nearness.copy_(torch.from_numpy(nearness))
 
     def add_to(self, scores: Tensor, rows: Tensor, items: Tensor, weights: Tensor) -> None:
-        """scores[rows_j, i] += weights_j * nearness[items_j, i] for all j and i, in place.
+        """Add scores[rows_j, i] += weights_j * nearness[items_j, i] for all j and i, in place.
 
         Args:
             scores: (b, n_items) float32, contiguous.
-            rows, items: (h,) int64, who asks for the neighbours of which item.
+            rows, items: (h,) int64; row rows_j of the scores gains from the neighbours of items_j.
             weights: (h,) float32.
         """
         position = rows[:, None] * scores.shape[1] + self.items[items]
@@ -69,18 +69,29 @@ class Neighbours(nn.Module):
 
 
 def are_known(n_items: int, *, ordered: bool) -> bool:
-    """Whether data of this size, with or without times, gives neighbours at all."""
+    """Return True if data of this size gives neighbours at all.
+
+    Args:
+        n_items: size of the catalogue.
+        ordered: True if the data has times.
+    """
     return ordered or n_items <= MAX_ITEMS
 
 
 @lru_cache(maxsize=2)
 def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
-    """Neighbours and their nearness, as `Neighbours` holds them; kept for the next training.
+    """Return neighbours and their nearness; the last two results are cached for the next training.
 
-    With times: items that follow soon after, as often as chance would not have it:
-    count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows. Without times:
-    the weights of EASE, as far as they are positive. With
-    times, what people come back to is its own neighbour where the data keeps repeats.
+    The nearness with times comes from items that follow soon after: it is
+    count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows, which discounts
+    pairs that chance explains. An item that people come back to is its own neighbour if the data
+    keeps repeats. Without times, the nearness is the positive part of EASE's weights.
+
+    Args:
+        seen: the training rows.
+
+    Returns:
+        The arrays `items` and `nearness` of `Neighbours`.
     """
     if seen.times is not None:
         items, nearness = _lists(*_followers(seen), seen.n_items)
@@ -92,13 +103,13 @@ def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
 
 
 def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
-    """(source, target, nearness) of all pairs within REACH rows of one user."""
+    """Return (source, target, nearness) of all pairs within REACH rows of one user."""
     users, items, n = seen.users, seen.items.astype(np.int64), seen.n_items
     most = MAX_PAIRS // REACH
-    if len(items) > most:  # whole users, in an order that says nothing
+    if len(items) > most:  # all rows of some users, drawn at random
         some = np.random.default_rng(0).permutation(seen.n_users)
         rows = np.diff(seen.offsets)[some].cumsum() <= most
-        rows[0] = True  # however much that one has
+        rows[0] = True  # the first user counts, however many rows they have
         chosen = np.isin(users, some[rows])
         users, items = users[chosen], items[chosen]
     keys = []
@@ -119,7 +130,10 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
 
 
 def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
-    """The lists of all items by EASE, of some items at a time: half of all pairs are positive."""
+    """Return the lists of all items by EASE's weights.
+
+    Items are handled EASE_ROWS at a time, because half of all pairs have a positive weight.
+    """
     weights = ease_weights(seen, torch.device("cpu"), REGULARIZATION)
     parts = []
     for rows in weights.split(EASE_ROWS):

@@ -1,4 +1,4 @@
-"""The protocol of everything that scores the catalogue for users."""
+"""The protocol of all models that score the catalogue for users."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from torch import Tensor
 
 
 class Scorer(Protocol):
-    """Scores every item for some users."""
+    """A model that scores every item for some users."""
 
     def scores(self, users: Tensor) -> Tensor:
-        """(b, n_items) float32 for users (b,) int64; the caller may overwrite it."""
+        """Return the score of every item for each user.
+
+        Args:
+            users: (b,) int64.
+
+        Returns:
+            (b, n_items) float32; the caller may overwrite the array.
+        """
         ...

@@ -1,4 +1,4 @@
-"""How large a model will be, known before it is trained."""
+"""The size of a model, known before it is trained."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ FLOAT32 = 4  # bytes
 
 
 def model_mb(seen: Interactions, config: TrainConfig) -> float:
-    """Size of the tensors that `recsys.artifacts.checkpoint.save` writes, in millions of bytes.
+    """Return the megabytes of the tensors that `recsys.artifacts.checkpoint.save` writes.
 
-    That is all weights, and the vectors of all users and items. Ids, histories and file headers
-    come on top; they are the same for every config.
+    A megabyte is 10**6 bytes. The tensors are all weights, and the vectors of all users and
+    items. Ids, histories and file headers come on top; their size is the same for every config.
 
     Args:
-        seen: what the model trains on; only its sizes and its features' sizes count.
+        seen: the training rows; only the numbers of users, items and feature codes count.
+        config: hyperparameters of the model.
     """
     with torch.device("meta"):  # shapes without memory
         model = TwoTower(seen.n_users, seen.n_items, config, ordered=seen.times is not None)
     weights: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-    # of features, a model stores one vector for each code; bags need values, so not on "meta"
+    # A model stores a vector for each feature code, which is counted here: bags need values, so
+    # they cannot be on "meta".
     n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
     n_vectors = seen.n_users + seen.n_items + n_codes
     total: int = weights + FLOAT32 * (n_vectors * config.dim + seen.n_items)

@@ -1,4 +1,4 @@
-"""The two towers: score = <user vector, item vector> + item bias + what neighbours say."""
+"""The two towers: score = <user vector, item vector> + item bias + score of item neighbours."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.models.autograd import Pool, UnitRows
 from recsys.models.feature_bags import Bags
-from recsys.models.histories import History
+from recsys.models.history import History
 from recsys.models.neighbours import Neighbours, are_known
 
-# Item vectors have length 1 whatever their weights' scale, so a small start only makes the first
-# steps turn them faster: items point where their users are before noise can settle.
+# Item vectors have length 1 whatever the scale of the weights. A small initial scale lets the first
+# steps turn items faster towards their users, before noise can settle.
 ITEM_SCALE = 0.1
-# With user features a vector v becomes v / sqrt(|v|^2 + SOFT^2), not v / |v|: who has nothing but
-# faint features gets a short vector, and popularity counts more.
+# With user features a vector v becomes v / sqrt(|v|^2 + SOFT^2), not v / |v|: a user with faint
+# features alone gets a short vector, so popularity counts more.
 SOFT = 0.3
-NEWEST = 10  # rows of an ordered history that ask for neighbours
+NEWEST = 10  # neighbours of so many newest items gain scores, if histories have an order
 
 
 class TwoTower(nn.Module):
-    """A user is the pooled items of their history plus an embedding of their own.
+    """The two-tower model: a user is their pooled history items plus an embedding of their own.
 
         user = normalize(recent + mix * whole + user_weight * embedding[user]) / temperature
         recent = sum_i exp(-age_i / recency) * A[item_i] / sum_i exp(-age_i / recency)
         whole = sum_i B[item_i] / n ** history_power
         item = normalize(C[item])
 
-    Features, where the data has some, add the sum of their embeddings (bags.py) before these are
-    normalized: times feature_weight to C[item], times feature_weight / (1 + n) to the user, for
-    the more somebody has done, the less it says who they are.
+    Features, if the data has any, add the sum of their embeddings (feature_bags.py) before the
+    vectors are normalized: times feature_weight to C[item], times feature_weight / (1 + n) to the
+    user, because features say less about a user with a longer history.
 
     The sparse side of the two vectors (neighbours.py) adds to a user's scores
 
         neighbour_weight * sum_i weight_i * nearness[item_i]
 
-    with the weights of the recent pool for the newest items, of the whole pool without order.
+    with the weights of the recent pool over the newest items; data without order takes the weights
+    of the whole pool instead.
 
     Users without history, embedding or features get the zero vector: their scores are the item
     biases, which is popularity as the loss learned it.
@@ -49,9 +50,9 @@ class TwoTower(nn.Module):
     Args:
         n_users, n_items: sizes of the vocabularies.
         config: dim and the shape of the pools.
-        ordered: whether histories have an order. If not, every age counts as 0 and A serves for
-            B too: two pools of equal weights need no two tables, one generalises better.
-        item_features, user_features: of all items and users, if there are any.
+        ordered: True if histories have an order. Otherwise every age counts as 0 and A serves for
+            B too: two pools of equal weights need no two tables, and one table generalises better.
+        item_features, user_features: features of all items and users, or None.
     """
 
     whole_items: nn.Parameter | None
@@ -92,15 +93,18 @@ class TwoTower(nn.Module):
         self.register_module("neighbours", Neighbours(n_items) if remembers else None)
 
     def initialize(self, generator: torch.Generator) -> None:
-        """Draw the weights; `generator` lives on the CPU, so every device starts the same.
+        """Draw the initial weights.
 
-        User embeddings, where there are any, start at zero and stay there for users that nobody
-        trains on: noise in their place would be all that a user without history is served from.
+        User embeddings, if there are any, start at zero and stay zero for users without training
+        rows: noise in their place would decide what a user without history is served.
+
+        Args:
+            generator: a generator on the CPU, so that every device starts with the same weights.
         """
         tables = [(self.recent_items, 1.0), (self.items, ITEM_SCALE)]
         if self.whole_items is not None:
             tables.insert(1, (self.whole_items, 1.0))
-        if self.item_features is not None:  # not zero: that has no direction, so no gradient
+        if self.item_features is not None:  # not zero: zero has no direction, so no gradient
             tables.append((self.item_features, ITEM_SCALE))
         with torch.no_grad():
             for zero in (self.users, self.user_features):
@@ -112,20 +116,23 @@ class TwoTower(nn.Module):
 
     @torch.no_grad()
     def leave_to_features(self, items: Tensor) -> None:
-        """Nothing but their features speaks for `items` (r,) int64, as long as nobody trains them.
+        """Set the embeddings of some items to zero, so that their features alone describe them.
 
-        Noise from the start would drown what their features say.
+        Items without training rows would keep their initial noise, which drowns the features.
+
+        Args:
+            items: (r,) int64.
         """
         for table in (self.recent_items, self.whole_items, self.items):
             if table is not None:
                 table.index_fill_(0, items, 0.0)
 
     def part(self, rows: Mapping[str, Tensor]) -> TwoTower:
-        """The towers over some rows of some tables: what one training step needs of them.
+        """Return the towers over some rows of some tables, the part that one training step needs.
 
         Args:
-            rows: name of a table -> (r,) int64 rows, copied; row i of the part is row rows[i].
-                Other tables are shared.
+            rows: name of a table -> (r,) int64 rows, which are copied; row i of the part is row
+                rows[i] of the table. Other tables are shared.
         """
         part = TwoTower(0, 0, self.config, ordered=self.ordered)
         for name, table in self.named_parameters():
@@ -141,12 +148,15 @@ class TwoTower(nn.Module):
     def user_vectors(
         self, users: Tensor | None, history: History, keep: Tensor | None = None
     ) -> Tensor:
-        """(b, dim) float32, divided by the temperature.
+        """Return the vectors of b users, divided by the temperature.
 
         Args:
-            users: (b,) int64, or None for users that nobody has trained on.
-            history: their items.
-            keep: (h,) float32 of 0 and 1, history items that survive dropout; None: all.
+            users: (b,) int64, or None for users without training rows.
+            history: the users' items.
+            keep: (h,) float32 of 0 and 1, 1 for history items that survive dropout; None keeps all.
+
+        Returns:
+            (b, dim) float32.
         """
         owner = torch.repeat_interleave(history.lengths)
         weights = self._pool_weights(history, owner, keep)
@@ -168,15 +178,23 @@ class TwoTower(nn.Module):
         return vectors / (length * self.config.temperature)
 
     def add_neighbours(self, scores: Tensor, history: History) -> None:
-        """Complete the scores of b users, (b, n_items) float32 and contiguous, in place."""
+        """Add the scores of item neighbours to the scores of b users, in place.
+
+        Args:
+            scores: (b, n_items) float32, contiguous.
+            history: the users' items.
+        """
         if self.neighbours is not None:
             self.neighbours.add_to(scores, *self.asking(history))
 
     def asking(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
-        """Whose neighbours b users' scores gain from, and by how much.
+        """Return the history items whose neighbours gain scores for b users, with weights.
+
+        Args:
+            history: the users' items.
 
         Returns:
-            ((m,) int64 which of the users, (m,) int64 items, (m,) float32 weights).
+            ((m,) int64 index of the user, (m,) int64 item, (m,) float32 weight).
         """
         rows, items = torch.repeat_interleave(history.lengths), history.items
         if self.ordered:
@@ -190,7 +208,7 @@ class TwoTower(nn.Module):
         return rows, items, weights * self.config.neighbour_weight
 
     def _pool_weights(self, history: History, owner: Tensor, keep: Tensor | None) -> Tensor:
-        """(2, h): what each history item counts in the recent and in the whole pool."""
+        """Return the (2, h) weights of each history item in the recent and in the whole pool."""
         whole = torch.ones_like(history.ages) if keep is None else keep
         recent = torch.exp(history.ages / -self.config.recency) * whole if self.ordered else whole
         weights = torch.stack([recent, whole])
@@ -201,10 +219,13 @@ class TwoTower(nn.Module):
         return weights * scale[:, owner]
 
     def item_vectors(self, keep: Tensor | None = None) -> Tensor:
-        """(n_items, dim) float32 of length 1; 0 for items of which nothing at all is known.
+        """Return the vectors of all items.
 
         Args:
-            keep: (n_items,) float32 of 0 and 1, items whose own embedding counts; None: all.
+            keep: (n_items,) float32 of 0 and 1, 0 drops an item's own embedding; None keeps all.
+
+        Returns:
+            (n_items, dim) float32 of length 1, or 0 for items with neither embedding nor features.
         """
         items = self.items if keep is None else self.items * keep[:, None]
         if self.item_bags is not None and self.item_features is not None:
@@ -215,7 +236,13 @@ class TwoTower(nn.Module):
 
 
 def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> TwoTower:
-    """An uninitialized model of the right shape for this data."""
+    """Return an uninitialized model of the right shape for the data.
+
+    Args:
+        seen: the training rows, with features if there are any.
+        config: hyperparameters.
+        device: device of the model.
+    """
     model = TwoTower(
         seen.n_users,
         seen.n_items,

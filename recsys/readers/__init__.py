@@ -1,4 +1,5 @@
-"""Read files of any supported form into a `recsys.data.dataset.Dataset`.
+"""Readers of all supported files, with `recsys.data.dataset.Dataset` as the result.
 
-Discovery of files, text and Parquet, columns, timestamps, and validation that names file and line.
+The modules find files, read text and Parquet, recognise columns and times, and report problems
+with file and line.
 """

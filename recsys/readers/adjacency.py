@@ -1,4 +1,4 @@
-"""Adjacency lists, the form of LightGCN's public data: a line holds a user, then their items.
+"""Adjacency lists, the form of LightGCN's public data: each line holds a user and their items.
 
     0 12 7 3041
     1 7
@@ -19,7 +19,7 @@ from recsys.readers.tables import Table, damage_of, read_failures
 from recsys.readers.text import open_bytes, undecodable_lines
 
 EXTENSION = ".txt"
-_SEEN_LINES = 1000  # looked at before reading: a table with a header is no adjacency list
+_SEEN_LINES = 1000  # checked before reading, to notice a table with a header
 _NO_ADJACENCY = (
     "is read as lines of a user and their items, separated by blanks, but {}; if this is a table, "
     "name it .csv or .tsv and give it a header line"
@@ -27,9 +27,10 @@ _NO_ADJACENCY = (
 
 
 class AdjacencyTable(Table):
-    """One row for each item of each line, with columns user_id and item_id."""
+    """An adjacency list as a table of columns user_id and item_id, a row for each listed item."""
 
     def scan(self) -> pl.LazyFrame:
+        """Return all pairs lazily, as text, in the order of the file."""
         words = pl.col("line").str.extract_all(r"\S+")
         return (
             self._lines()
@@ -40,21 +41,26 @@ class AdjacencyTable(Table):
 
     @property
     def row_word(self) -> str:
+        """Return "pair", the word for a position in this file."""
         return "pair"
 
     def shape_problem(self) -> str | None:
-        """Why these lines hold rows of a table rather than lists; None if they do not."""
+        """Return a problem if the lines are rows of a table rather than lists, else None.
+
+        Lists have one line per user, so a repeated user beside a line of more than two words is a
+        table.
+        """
         words = pl.col("line").str.extract_all(r"\S+")
         user = words.list.first().drop_nulls()
         facts = self._lines().select(
             again=user.len() - user.n_unique(), longest=words.list.len().max()
         )
         again, longest = facts.collect(engine="streaming").row(0)
-        # Lines of "user item" are lists of one item each, so a user may have many of them.
+        # Lines of "user item" are lists of one item each, so a user may have many such lines.
         if again and longest > 2:
             return _NO_ADJACENCY.format(
-                f"{count(again, 'line')} {'is' if again == 1 else 'are'} of a user who had a "
-                "line before"
+                f"{count(again, 'line')} {'repeats' if again == 1 else 'repeat'} the user of an "
+                "earlier line"
             )
         return None
 
@@ -71,7 +77,15 @@ class AdjacencyTable(Table):
 
 
 def open_adjacency(path: Path, problems: list[str]) -> AdjacencyTable | None:
-    """Look at the lines; None, and a problem, if they are no adjacency lists."""
+    """Check the lines of a file and return it as a table.
+
+    Args:
+        path: the file.
+        problems: list that receives a line for each problem found.
+
+    Returns:
+        The table, or None (and a problem) if the lines are no adjacency lists.
+    """
     table = AdjacencyTable(path, ("user_id", "item_id"), None)
     try:
         problem = _text_problem(path) or table.shape_problem()

@@ -1,7 +1,7 @@
-"""Columns of text as codes: 4 bytes a row, and each word once.
+"""Text columns as codes: 4 bytes per row, and each word stored once.
 
-Ids are mostly small whole numbers, and a number needs no dictionary: its place in a table says
-which word it is. Everything else goes through polars' categories.
+Most ids are small whole numbers, which need no dictionary: a table indexed by the number holds
+its code. All other words go through polars' categories.
 """
 
 from __future__ import annotations
@@ -13,23 +13,31 @@ import polars as pl
 from recsys.data.interactions import Bools, Ints32, Ints64
 
 Codes = npt.NDArray[np.uint32]
-_LARGEST = 1 << 26  # numbers below it have a place in the table: some 300 MB at the end
+_LARGEST = 1 << 26  # numbers below this limit go into the table: some 300 MB at the end
 
 
 class CodeColumn:
-    """A text column as codes into the words seen so far, collected batch by batch."""
+    """A text column as codes into the words seen so far, collected batch by batch.
+
+    Args:
+        name: name of the column in the file.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._numbers: list[Ints32] = []  # the first batches, for as long as they hold nothing else
-        self._categories = pl.Categories.random()  # a numbering of its own
+        self._numbers: list[Ints32] = []  # the first batches, up to one with other words
+        self._categories = pl.Categories.random()  # a numbering for this column alone
         # polars forgets the words when no column uses the categories any more, which happens
-        # between two batches; this empty one keeps them for as long as this object lives.
+        # between two batches; this empty column keeps the words while this object lives.
         self._anchor = pl.Series(dtype=pl.Categorical(self._categories))
         self._coded: list[Codes] = []
 
     def add(self, words: pl.Series) -> None:
-        """Keep one batch: text without nulls, or integers, which mean their digits."""
+        """Store one batch.
+
+        Args:
+            words: (m,) text without nulls, or integers, which stand for their digits.
+        """
         numbers = None if self._coded else _small_numbers(words)
         if numbers is not None:
             self._numbers.append(numbers)
@@ -38,7 +46,11 @@ class CodeColumn:
         self._coded.append(text.to_physical().to_numpy())
 
     def finish(self) -> tuple[list[str], Codes]:
-        """Every word, and (n,) uint32 positions in them; callable once, the batches are freed."""
+        """Return all words and the codes of all rows; call this once, since the batches are freed.
+
+        Returns:
+            (words, (n,) uint32 positions in the words).
+        """
         numbers, place = _table(self._numbers)
         words, categories = list(map(str, numbers.tolist())), self._categories.to_series().to_list()
         known = {word: code for code, word in enumerate(words)} if categories else {}
@@ -52,7 +64,11 @@ class CodeColumn:
 
 
 def _small_numbers(words: pl.Series) -> Ints32 | None:
-    """(n,) int32 if each word is a small whole number written plainly ("7", not "07"), or None."""
+    """Return the words as numbers if all are small whole numbers written plainly ("7", not "07").
+
+    Returns:
+        (n,) int32, or None if any word is something else.
+    """
     numbers = words.cast(pl.Int64, strict=False)
     if numbers.has_nulls() or not len(numbers):
         return None
@@ -67,7 +83,11 @@ def _small_numbers(words: pl.Series) -> Ints32 | None:
 
 
 def _table(parts: list[Ints32]) -> tuple[Ints64, Codes]:
-    """The numbers that occur, ascending; and for every number up to the largest its place."""
+    """Return the numbers that occur, and the position of each number among them.
+
+    Returns:
+        ((k,) int64 numbers, ascending; uint32 positions, indexed by each number up to the largest).
+    """
     size = 1 + max((int(part.max()) for part in parts), default=-1)
     occurs: Bools = np.zeros(size, np.bool_)
     for part in parts:

@@ -1,4 +1,4 @@
-"""Which column is which: common spellings, the user's overrides, and what event words weigh."""
+"""Recognition of columns by common spellings, the user's overrides, and weights of event words."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
               "tipo", "interaction_type", "behavior"),
 }  # fmt: skip
 
-# Nothing is made of ratings, but low ones are told: they count as interest like any row.
+# Ratings are not used, but the notes report low ones: they count as interest like any row.
 RATINGS = frozenset({"rating", "ratings", "stars", "overall", "puntuacion", "calificacion"})
 
-# A side table may call its own id just "id"; in the interactions that would say nothing.
+# A side table may call its own id just "id"; among interactions that name says too little.
 SIDE_TABLE_ID = "id"
 
-# Weight 0: the opposite of interest; such rows are left out.
+# Weight 0 means the opposite of interest; such rows are left out.
 _EVENT_WORDS: dict[float, tuple[str, ...]] = {
     0.0: ("return", "returned", "refund", "refunded", "cancel", "cancelled", "canceled",
           "remove_from_cart", "devolucion", "devolución", "devuelto", "cancelado",
@@ -59,14 +59,20 @@ EVENT_WEIGHTS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names the user insists on; None means "recognise it by its spelling"."""
+    """Column names given by the user; None means "recognise it by its spelling".
+
+    Attributes:
+        user: column of user ids (--user-col).
+        item: column of item ids (--item-col).
+        time: column of times (--time-col).
+    """
 
     user: str | None = None
     item: str | None = None
     time: str | None = None
 
     def named(self, role: Role) -> str | None:
-        """The override for a role; there is none for the event column."""
+        """Return the override for a role, or None; the event column has no override."""
         return {"user": self.user, "item": self.item, "time": self.time, "event": None}[role]
 
 
@@ -74,7 +80,7 @@ AUTO = Columns()
 
 
 def squeeze(name: str) -> str:
-    """A name without case, blanks and punctuation."""
+    """Return a name in lower case without blanks and punctuation."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
@@ -86,10 +92,18 @@ def find_column(
     problems: list[str],
     advice: str = "",
 ) -> str | None:
-    """The column of an interactions file that plays `role`, or None.
+    """Return the column of an interactions file that plays `role`, or None.
 
-    A missing user or item column, a wrong override, or two candidates are added to `problems`;
-    time and event are optional. `advice` ends the message about two candidates.
+    A missing user or item column, an override that names no column, and two candidates are
+    problems; time and event columns are optional.
+
+    Args:
+        role: the role.
+        names: all column names of the file.
+        where: name of the file for messages.
+        columns: the user's overrides.
+        problems: list that receives a line for each problem found.
+        advice: end of the message about two candidates.
     """
     asked = columns.named(role)
     if asked is not None:
@@ -113,16 +127,27 @@ def find_column(
 
 
 def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
-    """Columns whose spelling fits the role, in file order."""
+    """Return the columns with a spelling of the role, in file order.
+
+    Args:
+        role: the role.
+        names: all column names of the file.
+    """
     spellings = {squeeze(spelling) for spelling in SPELLINGS[role]}
     return [name for name in names if squeeze(name) in spellings]
 
 
 def event_weight(word: str) -> float | None:
-    """Weight of one event word (any case, blanks or hyphens for underscores); None if unknown."""
+    """Return the weight of an event word, or None if the word is unknown.
+
+    Case does not matter, and blanks and hyphens count as underscores.
+    """
     return EVENT_WEIGHTS.get("_".join(word.casefold().replace("-", " ").split()))
 
 
 def is_data(cell: str) -> bool:
-    """Whether this "column name" is a number or an e-mail address: the file has no header line."""
+    """Return True if a "column name" is a number or an e-mail address.
+
+    Such a name shows that the file has no header line.
+    """
     return "@" in cell or cell.replace(".", "").replace("-", "").isdigit()

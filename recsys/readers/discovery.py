@@ -1,4 +1,4 @@
-"""Which file of a folder is what: the naming conventions the reader knows."""
+"""Roles of the files in a folder, by the naming conventions that the reader knows."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ class SplitFiles:
     """The files of one ready-made split.
 
     Attributes:
-        prefix: what stands before "train" in the name; "" if nothing does.
-        validation: None if there is no such file; it is drawn from train then.
+        prefix: part of the file name before "train", or "".
+        train: the train file.
+        test: the test file.
+        validation: the validation file; None if there is none, and then validation rows are drawn
+            from train.
     """
 
     prefix: str
@@ -47,10 +50,13 @@ class SplitFiles:
 
 
 def split_files(files: Iterable[Path]) -> list[SplitFiles]:
-    """All ready-made splits among the files of one folder: those with both train and test.
+    """Return all ready-made splits among the files of one folder: those with both train and test.
+
+    Args:
+        files: files of the folder.
 
     Raises:
-        DataError: two files for one part of a split.
+        DataError: two files claim one part of a split.
     """
     found: dict[str, dict[Role, list[Path]]] = {}
     for file in files:
@@ -66,6 +72,11 @@ def split_files(files: Iterable[Path]) -> list[SplitFiles]:
 
 
 def _only_one_each(prefix: str, parts: Mapping[Role, list[Path]]) -> SplitFiles:
+    """Return the files of one split.
+
+    Raises:
+        DataError: a part has several files.
+    """
     problems = [
         f"{files[0].parent}: several files for {role}: "
         f"{listed([file.name for file in files])}; keep one"
@@ -92,8 +103,10 @@ class Layout:
 
     Attributes:
         name: folder name, or the file's name without extensions.
-        interactions: all of them, or the train part of a ready-made split.
-        split: the files of a ready-made split, if the data comes in one.
+        interactions: file of all interactions, or the train file of a ready-made split.
+        users: file of the user table, or None.
+        items: file of the item table, or None.
+        split: files of the ready-made split, or None if the data has no such split.
     """
 
     name: str
@@ -104,14 +117,19 @@ class Layout:
 
 
 def locate(path: Path) -> Layout:
-    """Find the files under a folder, or beside a file whose name follows a convention.
+    """Find the files under a folder, or beside a file with a name that follows a convention.
 
-    A file with a name of its own (`events.csv`) is read alone; `interactions.csv`, `NAME.inter`
-    and `u.data` bring their users and items along, as their folder would, and the train file of a
-    ready-made split the other parts. In a folder that holds both, the ready-made split counts.
+    A file with any other name (`events.csv`) is read alone. `interactions.csv`, `NAME.inter` and
+    `u.data` bring the user and item tables of their folder along, and the train file of a
+    ready-made split also brings the other parts. A ready-made split wins over other interactions
+    files in the same folder.
+
+    Args:
+        path: a folder or a file.
 
     Raises:
-        DataError: nothing there, no interactions, or more than one candidate.
+        DataError: the path does not exist, or the folder holds no interactions or more than one
+            candidate.
     """
     if not path.exists():
         raise DataError(f"{path}: not found; {_what_is_near(path)}")
@@ -142,6 +160,11 @@ def _is_interactions(file: Path) -> bool:
 
 
 def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
+    """Return the one interactions file found in a folder.
+
+    Raises:
+        DataError: there are none, or several.
+    """
     if len(found) == 1:
         return found[0]
     if found:
@@ -162,6 +185,11 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
 
 
 def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Path | None:
+    """Return the user or item table that belongs to an interactions file, or None.
+
+    Raises:
+        DataError: several files could be that table.
+    """
     if interactions.name.casefold() == MOVIELENS_DATA:
         wanted = {"u.user" if role == "users" else "u.item"}
         found = [file for file in files if file.name.casefold() in wanted]

@@ -1,6 +1,6 @@
-"""A table of interactions -> Events, in one bounded-memory pass, or a list of what is wrong.
+"""Reading of a table of interactions into Events, in one pass of bounded memory.
 
-Ids become category codes while polars reads, so 50M rows cost 4 bytes an id and no Python loop
+Ids become category codes while polars reads, so 50M rows cost 4 bytes per id and no Python loop
 runs over rows; only the vocabularies are sorted in Python.
 """
 
@@ -28,16 +28,22 @@ from recsys.readers.timestamps import TIME_FORMS, TimeColumn
 from recsys.readers.validation import Parts, check_parts
 
 _MOST_RATINGS = 12  # different values of a scale: half stars from 0 to 5 are 11
-_LOOKED_AT = 10_000  # rows that settle which of several time columns is the finest
+_LOOKED_AT = 10_000  # rows by which the finest of several time columns is found
 
 
 def read_events(
     table: Table, columns: Columns, problems: list[str], fewest: int = 2
 ) -> Events | None:
-    """Read all rows; None, and at least one problem, if anything is wrong with them.
+    """Read all rows of a table of interactions.
 
     Args:
-        fewest: users and items that there must be, so that a wrong column is noticed.
+        table: the table.
+        columns: the user's overrides of column names.
+        problems: list that receives a line for each problem found.
+        fewest: smallest number of users and of items, so that a wrong column is noticed.
+
+    Returns:
+        The rows, or None (and at least one problem) if anything is wrong with them.
     """
     before = len(problems)
     if all(map(is_data, table.names)):
@@ -60,8 +66,8 @@ def read_events(
             f"{table.path}: one column would play two roles ({listed(chosen)}); "
             "check --user-col, --item-col and --time-col"
         )
-    # Even where a column is missing the others are read, to tell all problems at once; but where
-    # lines are ragged, what stands in which column means nothing.
+    # If a column is missing, the others are read all the same, to report all problems at once;
+    # but if lines are ragged, cells are in the wrong columns and are not checked.
     before_reading = len(problems)
     parts = _read_with_quotes_or_without(table, names, problems)
     if parts is None or len(problems) > before_reading:
@@ -71,20 +77,27 @@ def read_events(
 
 
 def _finest_time(table: Table) -> str:
-    """Return the advice which of several time columns to name: the one of most distinct values."""
+    """Return advice to name the time column with the most distinct values, if there are several."""
     found = matching_columns("time", table.names)
     if len(found) < 2:
         return ""
     try:
         rows = table.scan().select(pl.col(found).cast(pl.String)).head(_LOOKED_AT).collect()
     except read_failures():
-        return ""  # reading all rows fails next, and that is explained
+        return ""  # the read of all rows, which follows, fails too and explains the error
     finest = max(found, key=lambda name: rows[name].n_unique())
     return f" (the finest is --time-col {shlex.quote(finest)})"
 
 
 def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
-    """An id column as stripped text: 7 -> "7", 7.0 -> "7", "007" stays, null -> ""."""
+    """Return the expression of an id column as stripped text.
+
+    7 and 7.0 become "7", "007" stays, null becomes "".
+
+    Args:
+        name: the column.
+        dtype: type of the column.
+    """
     column = pl.col(name)
     if dtype.is_float():
         # pandas turns a column of whole numbers with one gap into floats; they are still ids.
@@ -96,7 +109,13 @@ def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
-    """Why this column can hold no ids, or None."""
+    """Return a problem if the type of a column rules out ids, else None.
+
+    Args:
+        table: table of the column, for the message.
+        name: the column.
+        dtype: type of the column.
+    """
     simple = dtype.is_numeric() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))
     if simple:
         return None
@@ -114,7 +133,7 @@ def _read_with_quotes_or_without(
             try:
                 return _read(plain, names, problems)
             except read_failures():
-                pass  # the first error is the one to explain
+                pass  # the first error is explained below
         explain(table, error, problems)
         return None
 
@@ -154,7 +173,7 @@ def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> P
 
 
 def _low_ratings(table: Table, name: str) -> str | None:
-    """Return the distribution of an unused rating column if it has several values."""
+    """Return the distribution of an unused rating column, or None unless it has several values."""
     value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     rows = table.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
     counts = rows.group_by("value").len().sort("value").collect(engine="streaming")
@@ -178,8 +197,8 @@ def _selection(
         raw = pl.col(time)
         is_word = isinstance(schema[time], (pl.Categorical, pl.Enum))
         chosen.append((raw.cast(pl.String) if is_word else raw).alias("time"))
-    # polars fills missing fields with "" in silence. A line that is blank or too short has an
-    # empty last field, so only a file with such fields is looked at a second time.
+    # polars silently fills missing fields with "". A line that is blank or too short has an empty
+    # last field, so only a file with such fields is read a second time.
     last = pl.col(table.names[-1])
     chosen.append((last == "" if table.form else pl.lit(value=False)).alias("short"))
     chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
@@ -187,7 +206,7 @@ def _selection(
 
 
 def _repeats_header(table: Table, names: list[str]) -> pl.Expr:
-    """Return True for rows whose id and event columns hold the columns' own names."""
+    """Return a mask expression of rows with id and event columns that hold the columns' names."""
     if table.form is None or len(names) < 2:
         return pl.lit(value=False).alias("header")
     same = [pl.col(name).str.strip_chars() == name for name in names]

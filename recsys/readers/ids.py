@@ -1,4 +1,4 @@
-"""Ids as files write them: what is no id, and whole numbers that a table saved as floats."""
+"""Rules for ids: words for a missing id, invisible characters, whole numbers saved as floats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 import polars as pl
 
 NO_ID = frozenset({"", "nan", "null", "none", "<na>"})
-# Controls, zero-width and direction marks. The two joiners stay: Persian words need them.
+# Control characters, zero-width and direction marks. The two joiners are allowed: Persian words
+# need them.
 _INVISIBLE = r"[\p{Cc}\u{00AD}\u{200B}\u{200E}\u{200F}\u{202A}-\u{202E}\u{2060}-\u{2069}\u{FEFF}]"
 _WHOLE_FLOAT = r"^-?(?:0|[1-9]\d*)\.0+$"
 _DECIMAL = r"^-?\d*\.\d+$"
@@ -19,14 +20,14 @@ _TAIL = r"\.0+$"
 
 
 def id_faults(ids: pl.Series) -> list[tuple[pl.Series, str]]:
-    """Return what is wrong with the ids of one column.
+    """Return the faults of the ids of one column.
 
     Args:
         ids: (n,) stripped text without nulls; rows, or each word once.
 
     Returns:
-        For each fault a (n,) bool mask of the ids that have it, and a phrase with the cure that
-        shows no id.
+        A pair for each fault: the (n,) bool mask of the ids that have it, and a phrase with the
+        cure that shows no id.
     """
     found = []
     invisible = ids.str.contains(_INVISIBLE)
@@ -37,7 +38,7 @@ def id_faults(ids: pl.Series) -> list[tuple[pl.Series, str]]:
     floats = ids.str.contains(_WHOLE_FLOAT)
     if floats.any() and not are_whole_floats(ids):
         others = ids.filter(~floats & ~_missing(ids))
-        # Beside 1.5 a 1.0 is a version or a chapter, and stays as it is written.
+        # Beside ids such as 1.5, an id 1.0 is a version or a chapter, and stays as it is.
         if not others.str.contains(_DECIMAL).all():
             found.append((floats, _MIXED))
     return found
@@ -50,12 +51,12 @@ def are_whole_floats(ids: pl.Series) -> bool:
 
 
 def without_fraction(ids: pl.Series) -> pl.Series:
-    """Return ids such as 12.0 as 12."""
+    """Return the ids with their fraction removed: "12.0" becomes "12"."""
     return ids.str.replace(_TAIL, "").replace("-0", "0")
 
 
 def whole_number(text: str) -> str | None:
-    """Return an id such as 12.0 as 12, or None if it is no whole number written as a float."""
+    """Return "12" for an id such as "12.0", or None if it is no whole number written as a float."""
     if not re.fullmatch(_WHOLE_FLOAT, text, re.ASCII):
         return None
     return str(without_fraction(pl.Series([text])).item())

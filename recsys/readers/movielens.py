@@ -1,4 +1,4 @@
-"""MovieLens side tables: u.user, u.item and the titles with years of movies.csv."""
+"""MovieLens side tables: u.user, and u.item with the year split from its titles."""
 
 from __future__ import annotations
 
@@ -18,19 +18,35 @@ GENRES = (
 def read_u_tables(
     users: Path | None, items: Path | None, problems: list[str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    """The user and item tables of an unpacked official archive (u.user, u.item)."""
+    """Read the user and item tables of an unpacked official archive.
+
+    Args:
+        users: u.user, or None if it is missing.
+        items: u.item, or None if it is missing.
+        problems: list that receives a line for each problem found.
+
+    Returns:
+        (user table, item table), None in place of a table that is missing or cannot be read.
+    """
     frames: list[pl.DataFrame | None] = []
     for path, parse in ((users, user_table), (items, item_table)):
         try:
             frames.append(parse(path.read_bytes()) if path else None)
         except (OSError, ValueError, IndexError) as error:
             frames.append(None)
-            problems.append(f"{path}: {_first_line(error)}; unpack the archive again")
+            problems.append(f"{path}: {first_line(error)}; unpack the archive again")
     return frames[0], frames[1]
 
 
 def user_table(data: bytes) -> pl.DataFrame:
-    """u.user (id|age|gender|occupation|zip) as user_id, age, gender, occupation."""
+    """Parse u.user (id|age|gender|occupation|zip) into user_id, age, gender, occupation.
+
+    Args:
+        data: bytes of the file.
+
+    Raises:
+        ValueError: the file is empty, or a line has another number of fields.
+    """
     rows = _fields(data, 5)
     return pl.DataFrame(
         [(row[0], int(row[1]) if row[1].isdigit() else None, row[2], row[3]) for row in rows],
@@ -41,7 +57,14 @@ def user_table(data: bytes) -> pl.DataFrame:
 
 
 def item_table(data: bytes) -> pl.DataFrame:
-    """u.item (Latin-1; id|title (year)|dates|url|19 flags) as item_id, title, year, genres."""
+    """Parse u.item into item_id, title, year, genres.
+
+    Args:
+        data: bytes of the file, Latin-1: id|title (year)|dates|url|19 flags.
+
+    Raises:
+        ValueError: the file is empty, or a line has another number of fields.
+    """
     rows = []
     for row in _fields(data, 5 + len(GENRES)):
         title, year = _split_year(row[1])
@@ -55,11 +78,16 @@ def item_table(data: bytes) -> pl.DataFrame:
 
 
 def _fields(data: bytes, width: int) -> list[list[str]]:
+    """Return the fields of all lines, split at "|".
+
+    Raises:
+        ValueError: the file is empty, or a line does not have `width` fields.
+    """
     rows = [line.split("|") for line in data.decode("latin-1").splitlines() if line]
     wrong = [number for number, row in enumerate(rows, start=1) if len(row) != width]
     if wrong or not rows:
-        place = f"line {wrong[0]} has not" if wrong else "is empty, not"
-        raise ValueError(f"{place} the {width} fields that MovieLens-100K has")
+        place = f"line {wrong[0]} does not have" if wrong else "is empty, without"
+        raise ValueError(f"{place} the {width} fields of MovieLens-100K")
     return rows
 
 
@@ -68,6 +96,6 @@ def _split_year(text: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (text.strip(), None)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     line = str(error).strip().split("\n")[0]
     return textwrap.shorten(line, 300, placeholder=" ...") or type(error).__name__

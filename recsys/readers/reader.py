@@ -1,10 +1,10 @@
-"""Files and folders -> Dataset. The one way from disk into recsys.
+"""Reading of files and folders into a Dataset: the one way from disk into recsys.
 
     read_dataset(Path("shop/"))                 # interactions.*, users.*, items.*
     read_dataset(Path("events.csv"), Columns(user="buyer"))
 
-What is recognised: layout.py (file names), columns.py (spellings, event words), times.py (times).
-Everything wrong with all files is collected and raised as one DataError; nothing half read leaves.
+discovery.py recognises file names, columns.py spellings and event words, timestamps.py times.
+The problems of all files are collected and raised as one DataError; no half-read data is returned.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from recsys.data.dataset import Dataset, ReadyMade
 from recsys.data.events import Events, join, without_equal_times
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import TEST, TRAIN, VALIDATION
+from recsys.data.splitting import TEST, TRAIN, VALIDATION
 from recsys.errors import DataError
 from recsys.messages import count, listed
 from recsys.readers.adjacency import EXTENSION as ADJACENCY
@@ -37,12 +37,12 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
     """Read a folder or a file of interactions, with its user and item tables if there are any.
 
     Args:
-        path: see layout.py for the names that are looked for.
+        path: a folder or a file; discovery.py lists the names that are recognised.
         columns: overrides for the columns of user, item and time.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
 
     Raises:
-        DataError: with one line for everything that is wrong: file, place, cure.
+        DataError: one line for each problem: file, place, cure.
     """
     layout = locate(path)
     problems: list[str] = []
@@ -63,12 +63,12 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
 
 
 def _events(paths: Mapping[int, Path], columns: Columns, problems: list[str]) -> dict[int, Events]:
-    """Part of the split -> rows of its file; files with problems are left out."""
+    """Return the rows of each part's file, without the files that have problems."""
     found = {}
     for part, path in paths.items():
         is_adjacency = extension_of(path) == ADJACENCY
         table = open_adjacency(path, problems) if is_adjacency else open_table(path, problems)
-        fewest = 2 if part == TRAIN else 1  # a test of one user is small, not wrong
+        fewest = 2 if part == TRAIN else 1  # a test file of one user is small, not wrong
         events = read_events(table, columns, problems, fewest) if table else None
         if events is not None:
             found[part] = events
@@ -102,20 +102,20 @@ def _side_tables(
     return frames[0], frames[1]
 
 
-_MANY_USERS = 0.05  # share of users; a few sessions logged in one second are no news
+_MANY_USERS = 0.05  # share of users; a few sessions logged in one second need no note
 
 
 def notes(
     files: Collection[Events], kept: Interactions, ready_made: ReadyMade | None
 ) -> tuple[str, ...]:
-    """Rows read, repeats and returns left out, columns not used; and that there are no times.
+    """Return lines on the rows read and left out, columns not used, and missing times.
 
-    Nothing at all where everything was used: then the counts of the split tell it.
+    If everything was used, the result is empty, since the counts of the split say enough.
 
     Args:
-        files: what was read, returns aside; with the times that all rows share.
-        kept: what was made of it.
-        ready_made: it counts on its own the pairs that an earlier part has.
+        files: the rows as read, without returns, but with times that are equal in all rows.
+        kept: the interactions built from them.
+        ready_made: the ready-made split, which counts the dropped pairs of earlier parts itself.
     """
     n_returns = sum(file.n_returns for file in files)
     n_rows = sum(len(file.users) for file in files)
@@ -145,14 +145,14 @@ def notes(
 
 
 def _users_of_one_time(kept: Interactions) -> list[str]:
-    """Return a line if many users with two rows or more have one time in all of them."""
+    """Return a line if many users with two or more rows have one time in all of them."""
     if kept.times is None:
         return []
     starts, ends = kept.offsets[:-1], kept.offsets[1:]
     users = np.flatnonzero(ends - starts >= 2)
-    # A user's rows are in order of time: the first and the last tell.
+    # A user's rows are in order of time, so comparing the first and the last is enough.
     n_equal = int((kept.times[starts[users]] == kept.times[ends[users] - 1]).sum())
     if not n_equal or n_equal < _MANY_USERS * len(users):
         return []
     some = f"{n_equal:,} of {count(len(users), 'user')} with two rows or more"
-    return [f"times: {some} have one time in all of them; the file's order settles their newest"]
+    return [f"times: {some} have the same time in all of them; the file's order decides the newest"]

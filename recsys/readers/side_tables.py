@@ -1,6 +1,6 @@
-"""Tables about users and items: read whole, id column first and as text, columns as found.
+"""Tables of users and items, read whole: the id column first and as text, other columns as found.
 
-What stands in a user table (names, e-mails) never gets into a message: only lines and columns.
+Messages never show cells of a user table (names, e-mails), only its lines and columns.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ Side = Literal["user", "item"]
 def read_side_table(
     table: Table, side: Side, columns: Columns, problems: list[str]
 ) -> pl.DataFrame | None:
-    """Read a user or item table; None, and at least one problem, if it cannot be used.
+    """Read a user or item table.
+
+    Args:
+        table: the table.
+        side: "user" or "item".
+        columns: the user's overrides of column names.
+        problems: list that receives a line for each problem found.
 
     Returns:
-        A frame whose first column is `user_id` or `item_id` (text, unique). Other columns keep
-        names and order; text columns that hold only numbers become numbers, "" becomes null.
+        A frame with `user_id` or `item_id` (text, unique) as first column, or None (and at least
+        one problem) if the table cannot be used. Other columns keep names and order; text columns
+        of numbers alone become numbers, "" becomes null.
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
@@ -55,13 +62,13 @@ def read_side_table(
 
 
 def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) -> str | None:
-    if any(map(is_data, table.names)):  # not shown: it may be somebody's name
+    if any(map(is_data, table.names)):  # the line is not shown: it may hold somebody's name
         problems.append(
             f"{table.path}: line 1 looks like data; add a header line that names the {side}_id"
         )
         return None
     asked = columns.named(side)
-    # An override was meant for the interactions; it need not exist in the side table.
+    # Overrides are meant for the interactions; the side table need not have such a column.
     found = [asked] if asked in table.names else matching_columns(side, table.names)
     found = found or [name for name in table.names if squeeze(name) == SIDE_TABLE_ID]
     if len(found) == 1:
@@ -96,7 +103,7 @@ def _usable_ids(
     keep: Bools,
     problems: list[str],
 ) -> Bools:
-    """Mask of the first row of each id; missing and repeated ids become problems."""
+    """Return a mask of the first row of each id; missing and repeated ids become problems."""
     if not keep.any():
         problems.append(f"{table.path}: has a header but no rows; fill it or remove the file")
     missing = keep & ids.str.to_lowercase().is_in(list(NO_ID)).to_numpy()
@@ -111,22 +118,25 @@ def _usable_ids(
     repeated = keep & ~missing & ~raw.is_first_distinct().to_numpy()
     if repeated.any():
         places = table.places(np.flatnonzero(repeated))
-        # an item's id is no secret; a user's may be an e-mail address
+        # an item's id is no secret; a user's id may be an e-mail address
         again = ids.filter(pl.Series(repeated)).unique(maintain_order=True).to_list()
         which = f" ({listed(again, SHOWN)})" if side == "item" else ""
         problems.append(
             f"{table.path}: {places}, {column}: the {side} id{which} was in an earlier row; keep "
             f"one row per {side}"
         )
-    # Ids that differ in blanks around them only ("47503J " in UCI's retail data) are one id.
+    # Ids that differ only in surrounding blanks ("47503J " in UCI's retail data) are one id.
     return ids.is_first_distinct().to_numpy()
 
 
 def _as_number(column: pl.Series) -> pl.Series:
-    """Int64 or Float64 where every filled cell is a plain number, else the text; "" is null."""
+    """Return a text column as Int64 or Float64 if all filled cells are plain numbers, else as text.
+
+    Empty cells become null.
+    """
     text = column.str.strip_chars()
     text = text.set(text == "", None)
-    # 007 is a code, not seven: turning it into a number would lose it.
+    # 007 is a code, not seven: a number would lose its zeros.
     if text.str.contains(r"^[+-]?0\d|^[^\d.+-]").any():
         return text
     for kind in (pl.Int64, pl.Float64):

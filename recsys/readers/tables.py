@@ -1,4 +1,4 @@
-"""One table on disk, text or Parquet, behind one face: names, rows, and where a row stands."""
+"""A table on disk, text or Parquet, behind one interface: names, rows, places of rows."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ READABLE = (
 )
 MOVIELENS_DATA = "u.data"
 U_DATA = TextForm(("user_id", "item_id", "rating", "timestamp"), "\t", None, 0)
-_BATCH = 1_000_000  # rows; 4 text columns of it are some 100 MB
+_BATCH = 1_000_000  # rows; 4 text columns of that length take some 100 MB
 _READ_ERRORS = (pl.exceptions.PolarsError, OSError, *DAMAGE)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file that was found readable so far: its header or schema is known.
+    """A file with a header or schema that could be read.
 
     Attributes:
-        path: as the user gave it.
+        path: the path as the user gave it.
         names: column names in file order.
-        form: how the text is written; None for Parquet.
+        form: form of the text; None for Parquet.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Table:
     form: TextForm | None
 
     def scan(self) -> pl.LazyFrame:
-        """All rows, lazily. Text comes as text, nothing guessed; an empty cell is ""."""
+        """Return all rows lazily: text as text, nothing guessed, an empty cell as ""."""
         if self.form is None:
             return pl.scan_parquet(self.path, glob=False)
         headless = self.form.header_line == 0
@@ -66,14 +66,19 @@ class Table:
         )
 
     def batches(self, columns: Sequence[pl.Expr]) -> Iterator[pl.DataFrame]:
-        """The chosen columns, in file order, a bounded number of rows at a time."""
+        """Yield the chosen columns in file order, at most a million rows at a time.
+
+        Args:
+            columns: expressions over the columns of the table.
+        """
         rows = self.scan().select(*columns)
         yield from rows.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True)
 
     def without_quotes(self) -> Table | None:
-        """The same table with quotes read as ordinary letters; None where that makes no sense.
+        """Return the same table with quotes as ordinary letters, or None where that makes no sense.
 
-        Tab separated exports often have bare quotes (12" discs) that no CSV rule can parse.
+        Tab separated exports often have bare quotes (12" discs) that no CSV rule can parse. None is
+        returned for other separators, Parquet, and tables with such quotes already.
         """
         if self.form is None or self.form.separator != "\t" or self.form.quote is None:
             return None
@@ -81,30 +86,42 @@ class Table:
 
     @property
     def row_word(self) -> str:
-        """What a place in this file is called."""
+        """Return the word for a position in this file: "line", or "row" for Parquet."""
         return "row" if self.form is None else "line"
 
     def line_numbers(self, rows: Sequence[int] | Ints64) -> list[int]:
-        """Lines (Parquet: rows from 1) of the first few of these row positions, ascending."""
+        """Return the line numbers of the first SHOWN row positions (Parquet: row numbers from 1).
+
+        Args:
+            rows: row positions from 0, ascending.
+        """
         shown = [int(row) for row in rows[:SHOWN]]
         if self.form is None:
             return [row + 1 for row in shown]
         return line_numbers(self.path, self.form, shown)
 
     def places(self, rows: Sequence[int] | Ints64) -> str:
-        """The same as a phrase: "line 3, 8 and 4 more"."""
+        """Return a phrase for row positions: "line 3, 8 and 4 more".
+
+        Args:
+            rows: row positions from 0, ascending.
+        """
         numbers = ", ".join(map(str, self.line_numbers(rows)))
         return f"{self.row_word} {numbers}{and_more(len(rows))}"
 
     def irregular(self, problems: list[str]) -> Ints64:
-        """Positions of blank lines; ragged ones become a problem."""
+        """Return the row positions of blank lines, and report lines of too many or few fields.
+
+        Args:
+            problems: list that receives a line for each problem found.
+        """
         if self.form is None:
             return np.empty(0, np.int64)
         blank, ragged = irregular_rows(self.path, self.form)
         if ragged:
             places = ", ".join(f"line {line} has {fields}" for line, fields in ragged[:SHOWN])
             problems.append(
-                f"{self.path}: {len(self.names)} fields a line expected, {places}"
+                f"{self.path}: each line needs {len(self.names)} fields, but {places}"
                 f"{and_more(len(ragged))}; mend these lines (a quote left open?), or quote "
                 f"the texts that hold a {_spoken(self.form.separator)}"
             )
@@ -112,7 +129,15 @@ class Table:
 
 
 def open_table(path: Path, problems: list[str]) -> Table | None:
-    """Look at the header; None, and a problem, if this is no table we can read."""
+    """Read the header or schema of a file and return it as a table.
+
+    Args:
+        path: the file.
+        problems: list that receives a line for each problem found.
+
+    Returns:
+        The table, or None (and a problem) if the file is no readable table.
+    """
     extension = extension_of(path)
     try:
         if path.stat().st_size == 0:
@@ -133,7 +158,13 @@ def open_table(path: Path, problems: list[str]) -> Table | None:
 
 
 def explain(table: Table, error: BaseException, problems: list[str]) -> None:
-    """Say in our words why polars refused a table: bytes, ragged lines, damage or quotes."""
+    """Add a problem that explains polars' error: bytes, ragged lines, damage or quotes.
+
+    Args:
+        table: the table that polars refused.
+        error: the error of polars.
+        problems: list that receives a line for each problem found.
+    """
     before = len(problems)
     try:
         if table.form is not None:
@@ -153,24 +184,24 @@ def explain(table: Table, error: BaseException, problems: list[str]) -> None:
 
 
 def read_failures() -> tuple[type[BaseException], ...]:
-    """What reading a table may raise when the file is at fault."""
+    """Return the exceptions that reading a table may raise because of a faulty file."""
     return _READ_ERRORS
 
 
 def extension_of(path: Path) -> str:
-    """Lower-case extension, without a final .gz."""
+    """Return the extension in lower case, without a final .gz."""
     name = path.name.casefold().removesuffix(".gz")
     return name[name.rindex(".") :] if "." in name else ""
 
 
 def stem_of(path: Path) -> str:
-    """The name without its extension and a final .gz."""
+    """Return the file name without its extension and a final .gz."""
     name = path.name[: -len(".gz")] if path.name.casefold().endswith(".gz") else path.name
     return name.rpartition(".")[0] if "." in name else name
 
 
 def unreadable(path: Path) -> str:
-    """Why this extension is refused, and what to do."""
+    """Return the reason for refusing the extension of a file, with a cure."""
     if path.name.casefold() == "ratings.dat":
         return (
             "MovieLens' '::' form is not read; replace '::' by tabs, add the header line "
@@ -180,8 +211,14 @@ def unreadable(path: Path) -> str:
 
 
 def damage_of(path: Path, error: BaseException) -> str:
-    """Why a file that was found cannot be read, in our words."""
-    # polars quotes cells in its messages, and a cell may be somebody's name: never passed on.
+    """Return the reason for an unreadable file, in plain words and without any cell of it.
+
+    Args:
+        path: the file.
+        error: the exception of the read.
+    """
+    # polars quotes cells in its messages, and a cell may be somebody's name, so no message of
+    # polars is passed on.
     if isinstance(error, PermissionError):
         return "permission denied; make it readable"
     if extension_of(path) == ".parquet":

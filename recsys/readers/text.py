@@ -1,7 +1,7 @@
-"""Text tables at the level of bytes and lines: opening, header, blank and ragged lines.
+"""Text tables as bytes and lines: opening, header, blank and ragged lines.
 
-Reading itself is polars' work (tables.py). What is here looks at a header, or runs after polars
-refused a file or a batch looked odd, to say on which line the trouble is.
+polars reads the rows (tables.py). This module reads headers, and finds the faulty lines after
+polars refused a file or a batch looked odd.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import polars as pl
 from recsys.data.interactions import Ints64
 
 GZIP_MAGIC = b"\x1f\x8b"
-# What the standard library raises on a damaged file, besides OSError.
+# Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
 SEPARATORS = (",", ";", "\t", "|")
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
-_FIELD_LIMIT = (1 << 31) - 1  # characters; all that a C long holds on Windows
+_FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
 
 
 @dataclass(frozen=True)
 class TextForm:
-    """How one text table is written.
+    """The form of one text table.
 
     Attributes:
         names: column names, unique, in file order.
         separator: one character.
-        quote: quote character, or None where quotes are ordinary letters.
+        quote: quote character, or None if quotes are ordinary letters.
         header_line: line number of the header, from 1; 0 if there is none.
     """
 
@@ -48,27 +48,27 @@ class TextForm:
 
 
 class BadTextError(Exception):
-    """A header that cannot be used; the message says why and what to do."""
+    """An unusable header or file; the message says why and gives a cure."""
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked if it is gzip (told by its first bytes, not by its name)."""
+    """Open a file for reading bytes, unpacked if its first bytes (not its name) say gzip."""
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP_MAGIC
     return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
 def read_form(path: Path, separator: str, *, atomic: bool) -> TextForm:
-    """Look at the header line.
+    """Read the header line and return the form of the table.
 
     Args:
         path: the file.
-        separator: the one that goes with the extension; another is taken if it occurs more often
-            in the header (spreadsheets in Spanish write semicolons into .csv).
-        atomic: RecBole's form, `user_id:token`, whose types are stripped.
+        separator: separator that belongs to the extension. Another one is used if it occurs more
+            often in the header (spreadsheets in Spanish write semicolons into .csv).
+        atomic: True for RecBole's form `user_id:token`, with types to strip from the names.
 
     Raises:
-        BadTextError: empty, not UTF-8, not text, or two columns of one name.
+        BadTextError: the file is empty, not UTF-8 or not text, or two columns have one name.
     """
     header_line, header = _header(path)
     separator = max(SEPARATORS, key=lambda mark: (header.count(mark), mark == separator))
@@ -83,9 +83,16 @@ def read_form(path: Path, separator: str, *, atomic: bool) -> TextForm:
 
 
 def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, int]]]:
-    """Blank lines, as row positions from 0, and ragged lines, as (line, number of fields).
+    """Return blank lines and ragged lines.
 
-    Cost: one pass in polars if no quote character occurs, else one in Python.
+    Costs one pass in polars if no quote character occurs, else one in Python.
+
+    Args:
+        path: the file.
+        form: form of the text.
+
+    Returns:
+        (row positions of blank lines, from 0; (line, number of fields) of each ragged line).
     """
     width = len(form.names)
     lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
@@ -110,7 +117,13 @@ def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, 
 
 
 def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
-    """Line on which each row position (from 0, ascending) starts; quoted line breaks counted."""
+    """Return the line on which each row starts, with line breaks inside quotes counted.
+
+    Args:
+        path: the file.
+        form: form of the text.
+        rows: row positions from 0, ascending, at least one.
+    """
     wanted, lines = set(rows), []
     for row, (line, _) in enumerate(islice(_records(path, form), max(rows) + 1)):
         if row in wanted:
@@ -119,13 +132,22 @@ def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
 
 
 def undecodable_lines(path: Path, limit: int | None = None) -> list[int]:
-    """Numbers of the lines that are not UTF-8, or of the first of them."""
+    """Return the numbers of the lines that are not UTF-8.
+
+    Args:
+        path: the file.
+        limit: largest number of lines returned, the first ones; None for all.
+    """
     with open_bytes(path) as file:
         return list(islice((n for n, line in enumerate(file, 1) if not _is_utf8(line)), limit))
 
 
 def _header(path: Path) -> tuple[int, str]:
-    """Number and text of the first line that is not blank."""
+    """Return the number and text of the first line that is not blank.
+
+    Raises:
+        BadTextError: there is no such line, or it is not UTF-8 text.
+    """
     with open_bytes(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(_HEADER_LIMIT), b""), start=1):
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -146,8 +168,8 @@ def _header(path: Path) -> tuple[int, str]:
 
 
 def _records(path: Path, form: TextForm) -> Iterator[tuple[int, list[str]]]:
-    """(first line, fields) of every data row, blank lines included."""
-    csv.field_size_limit(_FIELD_LIMIT)  # the default, 128 KiB, is less than polars reads
+    """Yield (first line, fields) of every data row, blank lines included."""
+    csv.field_size_limit(_FIELD_LIMIT)  # the default, 128 KiB, is less than polars accepts
     with open_bytes(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
         for _ in range(form.header_line):

@@ -1,4 +1,4 @@
-"""Times of any common spelling -> int64 microseconds since 1970, with what failed and where."""
+"""Times of any common spelling as int64 microseconds since 1970, with the rows that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import polars as pl
 
 from recsys.data.interactions import Bools, Ints64
 
-# Without a fraction first: polars parses that form 6 times faster (5M rows: 0.26 against 1.56 s).
+# Clocks without a fraction come first: polars parses them 6 times faster (5M rows: 0.26 against
+# 1.56 s).
 _CLOCKS = (" %H:%M:%S", "", " %H:%M", " %H:%M:%S%.f", " %H:%M:%S%.f%z", " %H:%M%z")
 
 
@@ -28,18 +29,30 @@ _TWO_FIELDS = r"^(\d\d?)([/.-])(\d\d?)[/.-]"
 _MONTHS = 12
 
 
-_EARLIEST = -2_208_988_800_000_000  # 1900: below it, "25/10/24" read as the year 24
+_EARLIEST = -2_208_988_800_000_000  # 1900; earlier years are misread: "25/10/24" as year 24
 
 
 @dataclass
 class Places:
-    """Which rows say something: how many, and the first of them as (row position, text)."""
+    """Count of the rows with some property, and the first of them.
+
+    Attributes:
+        count: number of rows.
+        first: the first rows as (row position, text).
+    """
 
     count: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, text: pl.Series, rows: Bools, offset: int, n_samples: int) -> None:
-        """Note the `rows` of one batch that starts at row position `offset`."""
+        """Add rows of one batch.
+
+        Args:
+            text: (m,) texts of the batch.
+            rows: (m,) mask of the rows to add.
+            offset: row position of the first row of the batch.
+            n_samples: largest number of rows in `first`.
+        """
         found = np.flatnonzero(rows)
         self.count += len(found)
         some = found[: n_samples - len(self.first)]
@@ -47,7 +60,7 @@ class Places:
 
 
 class DateColumn:
-    """Reads one column of dates batch by batch, day first until the order is settled.
+    """A column of dates, parsed batch by batch, day first until the order is settled.
 
     Attributes:
         day_first: rows such as 25/10/2024, which only day/month/year can be.
@@ -63,7 +76,15 @@ class DateColumn:
         self._rows = 0
 
     def add(self, text: pl.Series, n_samples: int) -> pl.Series:
-        """One batch of stripped text in microseconds, day first; null where no date stands."""
+        """Parse one batch, day first.
+
+        Args:
+            text: (m,) stripped text.
+            n_samples: largest number of rows kept as examples of each order.
+
+        Returns:
+            (m,) Int64 microseconds; null for a text that is no date.
+        """
         offset = self._rows
         self._rows += len(text)
         result = self._year.parse(text)
@@ -92,7 +113,11 @@ class DateColumn:
         return result
 
     def settle(self, microseconds: Ints64) -> Ints64:
-        """All batches, which were read day first, in the order that the column proves."""
+        """Return the times of all batches in the order of day and month that the column proves.
+
+        Args:
+            microseconds: (n,) int64, the results of `add` end to end.
+        """
         if self.month_first.count and not self.day_first.count:
             microseconds = microseconds.copy()
             for offset, batch in self._as_month:
@@ -102,13 +127,16 @@ class DateColumn:
 
 
 class _Formats:
-    """Days with every clock behind them; what read the last batch is tried first."""
+    """Date formats combined with every clock; the format of the last batch is tried first."""
 
     def __init__(self, days: tuple[str, ...]) -> None:
         self._formats = [day + clock for clock, day in product(_CLOCKS, days)]
 
     def parse(self, text: pl.Series, known: pl.Series | None = None) -> pl.Series:
-        """Int64; rows of `known` that are not null stay. Without it: the first format only."""
+        """Return Int64 times, with null for text that no format fits.
+
+        Values of `known` that are not null stay. Without `known`, only the first format is tried.
+        """
         if known is None:
             return parse_date(text, self._formats[0])
         for form in list(self._formats):
@@ -119,21 +147,26 @@ class _Formats:
             if parsed.null_count() == len(parsed):
                 continue
             known = known.clone().scatter(open_rows.arg_true(), parsed)
-            # The next batch most likely looks the same.
+            # The next batch most likely has the same format.
             self._formats.remove(form)
             self._formats.insert(0, form)
         return known
 
 
 def parse_date(text: pl.Series, form: str) -> pl.Series:
-    """Int64 microseconds since 1970; null where the text is not of that form."""
-    # cache=False: times hardly repeat, so looking them up costs more than parsing them.
+    """Return Int64 microseconds since 1970; null for text that does not fit the format.
+
+    Args:
+        text: (n,) text.
+        form: format of strftime.
+    """
+    # cache=False: times hardly repeat, so looking them up costs more than parsing.
     stamp = text.str.to_datetime(form, time_unit="us", strict=False, cache=False).to_physical()
     return stamp.set(stamp < _EARLIEST, None)
 
 
 def _plain(text: pl.Series) -> pl.Series:
-    """ISO's T and Z, and half-written zones (+01), in the one spelling the formats know."""
+    """Return text with ISO's T and Z and short zones (+01) in the one spelling of the formats."""
     return (
         text.str.replace(r"^(\S+)T(\d)", "$1 $2")
         .str.replace(r"\s*(?:Z|UTC|GMT)$", "")
@@ -142,7 +175,8 @@ def _plain(text: pl.Series) -> pl.Series:
     )
 
 
-# Largest absolute value below which numbers are taken as that unit, and microseconds in one.
+# (limit, microseconds in the unit): a column is in the first unit with a limit above its largest
+# absolute value.
 _UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (float("inf"), 0.001))
 _NAMES = {
     1_000_000.0: "seconds",
@@ -150,24 +184,24 @@ _NAMES = {
     1.0: "microseconds",
     0.001: "nanoseconds",
 }
-_LARGEST = 9.2e18  # about 2**63: nothing larger is a time in any unit
+_LARGEST = 9.2e18  # about 2**63; no larger number is a time in any unit
 _YEARS = (315_532_800e6, 4_102_444_800e6)  # 1980 and 2100, microseconds
-# 20241025 is a day, not a second in August 1970, if every value of the column reads as one.
+# 20241025 is a day, not a second in August 1970, if every value of the column reads as a day.
 _FIRST_DAY, _LAST_DAY = 19_000_101, 22_001_231
 TIME_FORMS = "2024-10-25 15:58:39, 2024-10-25T15:58:39Z, 2024-10-25, 25/10/2024 15:58, or a number"
 
 
 class TimeColumn:
-    """Collects one time column batch by batch.
+    """A column of times, collected batch by batch.
 
-    Whether the column holds numbers or dates is settled by the majority of its first batch that
-    holds anything; the unit of numbers by the largest one, so it is known only at the end.
+    The majority of the first batch with any values decides between numbers and dates. The largest
+    number decides the unit of numbers, so the unit is known only at the end.
 
     Attributes:
-        missing: row positions with nothing in them, ascending.
-        unreadable: row positions with something else than a time, ascending.
-        samples: text of the first unreadable ones.
-        dates: what is known of the order of day and month.
+        missing: row positions of empty cells, ascending.
+        unreadable: row positions of cells that are no time, ascending.
+        samples: text of the first unreadable cells.
+        dates: the dates, with their evidence for the order of day and month.
     """
 
     def __init__(self) -> None:
@@ -182,7 +216,12 @@ class TimeColumn:
         return self._rows
 
     def add(self, values: pl.Series, n_samples: int) -> None:
-        """Parse one batch: text, numbers, dates or datetimes."""
+        """Parse one batch.
+
+        Args:
+            values: (m,) text, numbers, dates or datetimes.
+            n_samples: largest number of rows kept as examples.
+        """
         parsed = self._parse(values, n_samples)
         if parsed.has_nulls():
             self._note(values, parsed.is_null(), n_samples)
@@ -191,7 +230,11 @@ class TimeColumn:
         self._rows += len(values)
 
     def microseconds(self) -> Ints64:
-        """(n,) int64; rows that failed hold 0."""
+        """Return the times of all rows; call this once, since the batches are freed.
+
+        Returns:
+            (n,) int64 microseconds since 1970; 0 for rows that failed.
+        """
         whole = self._whole()
         self._parts.clear()
         if not self._numeric:
@@ -204,14 +247,19 @@ class TimeColumn:
             days = parse_date(pl.Series(whole).cast(pl.String), "%Y%m%d")
             if not days.has_nulls():
                 return days.to_numpy()
-        # In whole numbers: as floats, microseconds of today are exact, nanoseconds are not.
+        # Whole numbers, because floats hold today's microseconds exactly, but not nanoseconds.
         return whole * int(factor) if factor >= 1 else whole // 1000
 
     def other_units(self) -> tuple[str, list[tuple[str, Ints64]]]:
-        """The unit of the largest number, and the rows that would be near 1970 in it.
+        """Return the unit of the largest number, and rows that look like times in a coarser unit.
 
-        Those are rows that in a coarser unit are of the years 1980 to 2100, under that unit's
-        name: a file put together from seconds and milliseconds. Call it before `microseconds`.
+        Such rows would be near 1970 in the unit of the largest number, but lie in 1980 to 2100 in
+        the coarser unit: the file mixes seconds and milliseconds, say. Call this before
+        `microseconds`.
+
+        Returns:
+            (unit, list of (coarser unit, row positions), an entry for each unit with such rows);
+            ("", []) for dates.
         """
         whole = self._whole()
         if not self._numeric or not len(whole):
@@ -255,13 +303,13 @@ class TimeColumn:
 
 
 def _unit(whole: npt.NDArray[Any]) -> tuple[float, float]:
-    """The largest absolute value, and how many microseconds its unit has."""
+    """Return the largest absolute value, and the number of microseconds in its unit."""
     largest = max(float(whole.max()), -float(whole.min())) if len(whole) else 0.0
     return largest, next(factor for limit, factor in _UNITS if largest < limit)
 
 
 def _numbers(values: pl.Series) -> pl.Series:
-    """Int64 if every good value is whole, else Float64; null where no finite number stands."""
+    """Return Int64 if every good value is whole, else Float64; null for all but finite numbers."""
     whole = values.cast(pl.Int64, strict=False) if not values.dtype.is_float() else None
     if whole is not None and not whole.has_nulls():
         return whole

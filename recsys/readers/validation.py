@@ -1,4 +1,4 @@
-"""What was read from a table of interactions -> Events, or a list of what is wrong with it."""
+"""Checks of the columns read from a table of interactions, which yield Events or problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ _ID_ROLES: tuple[Role, ...] = ("user", "item")
 
 @dataclass(frozen=True)
 class Parts:
-    """What one pass over the file yields."""
+    """The columns read by one pass over a file.
+
+    Attributes:
+        codes: ids and events as codes, by role.
+        time_name: name of the time column, or None.
+        time: the times.
+        n_rows: number of rows, blank lines included.
+        blank: row positions of blank lines.
+        ratings: a phrase on each unused rating column that has low values.
+    """
 
     codes: dict[Role, CodeColumn]
     time_name: str | None
@@ -33,7 +42,18 @@ class Parts:
 
 
 def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) -> Events | None:
-    """None if there is nothing to build from."""
+    """Check the columns of a table and build its Events.
+
+    Args:
+        table: the table.
+        parts: columns of the table; their batches are freed.
+        problems: list that receives a line for each problem found.
+        fewest: smallest number of users and of items.
+
+    Returns:
+        The rows, or None if there is nothing to build from. Rows with problems may be among them,
+        so the caller checks `problems` first.
+    """
     keep = np.ones(parts.n_rows, np.bool_)
     keep[parts.blank] = False
     weights = None
@@ -84,9 +104,11 @@ def _why_none(parts: Parts, weights: Floats32 | None) -> str:
 def _vocabulary(
     table: Table, column: CodeColumn, role: Role, keep: Bools, problems: list[str], fewest: int
 ) -> tuple[list[str], Ints32, bool]:
-    """Ids of the kept rows in vocabulary order, and each kept row's position among them.
+    """Return the ids of the kept rows, and each kept row's position among them.
 
-    The last: True if the ids were whole numbers written as floats, which are integers here.
+    Returns:
+        (ids in vocabulary order, int32 position of each kept row, True if the ids were whole
+        numbers written as floats, which become integers here).
     """
     words, codes = column.finish()
     kept = codes if keep.all() else codes[keep]
@@ -121,7 +143,7 @@ def _vocabulary(
 
 
 def _weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
-    """(n,) float32 for all rows of the file; 0 marks a row that speaks against interest."""
+    """Return (n,) float32 weights of all rows of the file; 0 marks a row against interest."""
     words, codes = column.finish()
     weights = [event_weight(word) for word in words]
     unknown = [number for number, weight in enumerate(weights) if weight is None]
@@ -156,7 +178,7 @@ def _report_times(table: Table, parts: Parts, problems: list[str]) -> None:
 
 
 def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
-    """Times that can be read, but in two ways; nothing in the file says which."""
+    """Yield a problem for each way in which readable times are ambiguous."""
     unit, others = time.other_units()
     for other, rows in others:
         yield (
@@ -183,6 +205,6 @@ def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
         )
     elif either and not days and not months:
         yield (
-            f"day and month cannot be told apart: no date of {time.dates.either.count:,} has a "
-            f"number above 12 there ({either}); write them as 2024-10-25"
+            f"day and month cannot be told apart in {time.dates.either.count:,} dates ({either}), "
+            "and no other date shows their order; write them as 2024-10-25"
         )

@@ -1,1 +1,1 @@
-"""Answer top-k requests, exactly or through an inverted-file index."""
+"""Top-k answers, exact or through an inverted-file index."""

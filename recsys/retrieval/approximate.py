@@ -1,4 +1,4 @@
-"""A large catalogue that looks at a few of its items: nearly the same answers in far less time."""
+"""Approximate top-k of large catalogues: exact scores of a few candidates, in far less time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from recsys.retrieval.exact import Catalogue
 from recsys.retrieval.ivf import ListSearch
 from recsys.retrieval.neighbour_queries import Asks
 
-CHUNK = 256  # users at a time: some 100 MB at k = 1000
-MOST_HIDDEN = 1000  # places kept for a user's hidden items among the best; 0.2 ms of searching
+CHUNK = 256  # users answered at once: some 100 MB at k = 1000
+MOST_HIDDEN = 1000  # most extra items searched for in place of hidden ones; they take 0.2 ms
 
 
 @dataclass(frozen=True, eq=False)
 class IndexedCatalogue:
-    """`Catalogue` behind an index: candidates come from lists, their scores are exact.
+    """A `Catalogue` behind an index: candidates come from lists, their scores are exact.
 
     Neighbours only add to scores. So an item that is nobody's neighbour, and among a user's k
-    best, is among the k best without neighbours, too. Candidates are these k and all neighbours:
-    where every list is looked into, answers are those of `Catalogue`.
+    best, is among the k best without neighbours too. Candidates are these k and all neighbours:
+    if every list is searched, the answers are those of `Catalogue`.
 
     Attributes:
-        exact: the same items; answers where an index does not find k candidates.
-        search: its points in lists.
-        probes: lists that a question looks into.
+        exact: the same items; answers if the index does not find k candidates for a user.
+        search: the items' points in lists.
+        probes: lists searched per user.
     """
 
     exact: Catalogue
@@ -38,11 +38,22 @@ class IndexedCatalogue:
 
     @property
     def chunk(self) -> int:
-        """Users that may be asked for at a time."""
+        """Return the number of users that may be answered at once."""
         return CHUNK
 
     def best(self, vectors: Tensor, asks: Asks, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
-        """As `Catalogue.best`, on the CPU."""
+        """Return the k best items of b users as `Catalogue.best` does, on the CPU.
+
+        Args:
+            vectors: (b, dim) float32.
+            asks: the neighbour queries of the users.
+            hidden: (x,) row * n_items + item of every item that must not be answered.
+            k: at least 1.
+
+        Returns:
+            (b, min(k, n_items)) float32 scores, descending, -inf where no item is left, and int64
+            items.
+        """
         n, b = self.exact.n_items, len(vectors)
         k = min(k, n)
         queries = np.column_stack([vectors.cpu().numpy(), np.ones(b, np.float32)])
@@ -63,7 +74,11 @@ class IndexedCatalogue:
     def _without_neighbours(
         self, queries: Floats32, hidden: Ints64, k: int
     ) -> tuple[Ints64, npt.NDArray[np.bool_]]:
-        """Up to k items of each user that are not hidden, as row * n_items + item; who has k."""
+        """Return up to k visible items per user, best first without neighbours, and who has k.
+
+        Returns:
+            ((c,) int64 keys row * n_items + item, (b,) bool, True for users with k items).
+        """
         n, b = self.exact.n_items, len(queries)
         longest = int(np.bincount(hidden[:-1] // n, minlength=1).max())
         found = self.search.best(queries, min(n, k + min(longest, MOST_HIDDEN)), self.probes)
@@ -74,15 +89,18 @@ class IndexedCatalogue:
 
 
 def _joined(keys: Ints64, near: Ints64, gains: Floats32, hidden: Ints64) -> tuple[Ints64, Floats32]:
-    """Candidates and neighbours, each once, rising; and what they gain."""
-    counts = (gains > 0) & ~_among(near, hidden)  # lists of neighbours are filled up with 0
+    """Return keys of candidates and visible neighbours, ascending, each once, and their gains."""
+    counts = (gains > 0) & ~_among(near, hidden)  # short lists of neighbours are padded with 0
     joined, place = np.unique(np.concatenate([keys, near[counts]]), return_inverse=True)
     gained = np.bincount(place[len(keys) :], gains[counts], minlength=len(joined))
     return joined, gained.astype(np.float32)
 
 
 def _among(keys: Ints64, hidden: Ints64) -> npt.NDArray[np.bool_]:
-    """Which keys are hidden; these rise and end above all keys. np.isin takes 75 us for a few."""
+    """Return True per key that is in `hidden`, which ascends and ends with a value above all keys.
+
+    np.isin takes 75 us even for a few keys.
+    """
     found: npt.NDArray[np.bool_] = hidden[np.searchsorted(hidden, keys)] == keys
     return found
 
@@ -90,7 +108,7 @@ def _among(keys: Ints64, hidden: Ints64) -> npt.NDArray[np.bool_]:
 def _best_of_rows(
     rows: Ints64, items: Ints64, scores: Floats32, shape: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """(b, k) scores, falling, and items; rows (c,) rise."""
+    """Return the best (b, k) scores of each row, descending, and their items; rows (c,) ascend."""
     b, k = shape
     order = np.lexsort((-scores, rows))
     place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(b))[rows]
@@ -102,4 +120,5 @@ def _best_of_rows(
 
 
 def _pieces(rows: Ints64, size: int) -> list[Ints64]:
+    """Return `rows` in consecutive parts of at most `size`."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,4 +1,4 @@
-"""All items, ready to be scored for some users: exact top-k by one product."""
+"""Exact top-k over the whole catalogue by one matrix product."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from recsys.retrieval.neighbour_queries import Asks
 
 
 class Catalogue:
-    """The item side of a model. Nothing in it changes, so any number of threads may ask it.
+    """The item side of a model. It never changes, so any number of threads may share it.
 
     Args:
-        model: its item vectors are computed once, here.
-        chunk_bytes: float32 scores at a time; never changes an answer.
+        model: its item vectors are computed once, at construction.
+        chunk_bytes: bytes of float32 scores computed at once; never changes an answer.
 
     Attributes:
-        n_items: how many.
-        chunk: users that may be asked for at a time.
+        n_items: size of the catalogue.
+        chunk: users that may be answered at once.
     """
 
     def __init__(self, model: TwoTower, chunk_bytes: int) -> None:
@@ -40,16 +40,16 @@ class Catalogue:
 
     @torch.no_grad()
     def best(self, vectors: Tensor, asks: Asks, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
-        """The k best items of b users.
+        """Return the k best items of b users.
 
         Args:
             vectors: (b, dim) float32.
-            asks: what their neighbours add.
-            hidden: (x,), row * n_items + item for everything that may not be answered.
+            asks: the neighbour queries of the users.
+            hidden: (x,) row * n_items + item of every item that must not be answered.
             k: at least 1.
 
         Returns:
-            (b, min(k, n_items)) float32 scores, falling, -inf where nothing is left, and int64
+            (b, min(k, n_items)) float32 scores, descending, -inf where no item is left, and int64
             items.
         """
         scores = self._room(len(vectors))
@@ -62,7 +62,11 @@ class Catalogue:
         return top_items(scores, k)
 
     def gains(self, asks: Asks) -> tuple[Ints64, Floats32]:
-        """What neighbours add: (m,) row * n_items + item, some of them twice, and how much."""
+        """Return the score gains from neighbours.
+
+        Returns:
+            ((m,) int64 keys row * n_items + item, possibly repeated, (m,) float32 gains).
+        """
         if self._neighbours is None or self._near is None or not len(asks.rows):
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         position = (asks.rows * self.n_items)[:, None] + self._neighbours[asks.items]
@@ -70,15 +74,16 @@ class Catalogue:
         return position.ravel(), value.ravel()
 
     def points(self) -> Floats32:
-        """(n_items, dim + 1): vector and bias of each item, a copy in memory of the CPU."""
+        """Return each item's vector and bias, (n_items, dim + 1) float32, copied to the CPU."""
         found: Floats32 = torch.column_stack([self._vectors.T, self._bias]).cpu().numpy()
         return found
 
     def _there(self, values: np.ndarray) -> Tensor:
+        """Return an array as a tensor on the model's device."""
         return torch.from_numpy(values).to(self._bias.device)
 
     def _room(self, b: int) -> Tensor:
-        """(b, n_items) float32, this thread's own until it asks again.
+        """Return a (b, n_items) float32 buffer that belongs to this thread until its next call.
 
         Fresh memory would cost a page fault for each 4 KB: at 1M items a third of the time.
         """

@@ -1,8 +1,8 @@
-"""An index of a large catalogue as plain arrays: which items lie together, and where to look.
+"""An index of a large catalogue as plain arrays: the list of each item and a point per list.
 
-Items are sorted into lists of items that the same users like. A user's few best lists are found
-first, then only their items are looked at (indexed_catalogue.py). What follows from the model
-alone, the items' vectors, is not stored twice.
+Items are sorted into lists of items that the same users like. A user's best few lists are found
+first, then only the items of these lists are scored (see `recsys.retrieval.approximate`). The
+items' vectors follow from the model alone and are not stored again.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from recsys.messages import count
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What an index is, and how good; plain JSON values.
+    """Size and quality of an index as plain JSON values.
 
     Attributes:
-        lists: how many the items are sorted into.
-        probes: lists that a question looks into.
-        recall_at_10: share of the exact ten best items that its answers hold, in [0, 1].
-        users: known users over whom that was measured.
+        lists: lists that the items are sorted into.
+        probes: lists searched per user.
+        recall_at_10: share of the exact ten best items that answers with the index contain, in
+            [0, 1].
+        users: known users over whom recall_at_10 was measured.
     """
 
     lists: int
@@ -46,8 +47,8 @@ class ItemLists:
     """All items, sorted into lists.
 
     Attributes:
-        points: (n_lists, dim + 1) float32: a list has a vector and a bias, as an item has, and is
-            scored as an item is; a user's best lists are those with the best scores.
+        points: (n_lists, dim + 1) float32, a vector and a bias per list. Lists are scored as items
+            are, and a user's best lists are those with the highest scores.
         of_items: (n_items,) int32, the list of each item.
     """
 
@@ -57,17 +58,22 @@ class ItemLists:
 
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
-    """Lists, how many of them to look into, and what that is worth."""
+    """Lists of items with the number of probes and the measured recall.
+
+    Attributes:
+        lists: all items, sorted into lists.
+        facts: size and quality of the index.
+    """
 
     lists: ItemLists
     facts: IndexFacts
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays to store, by name; `as_dict` holds the rest."""
+        """Return the arrays to store, by name; `as_dict` holds the rest."""
         return {"points": self.lists.points, "of_items": self.lists.of_items}
 
     def as_dict(self) -> dict[str, Any]:
-        """What is no array, as plain JSON values."""
+        """Return everything but the arrays, as plain JSON values."""
         return asdict(self.facts)
 
     @classmethod
@@ -77,15 +83,15 @@ class ItemIndex:
         facts: Mapping[str, Any],
         shape: tuple[int, int],
     ) -> ItemIndex:
-        """What `to_columns` and `as_dict` gave.
+        """Return the index with these `to_columns` and `as_dict`.
 
         Args:
-            columns: the arrays.
-            facts: the rest.
+            columns: the arrays of `to_columns`.
+            facts: the values of `as_dict`.
             shape: n_items and dim of the catalogue.
 
         Raises:
-            KeyError: something is missing.
+            KeyError: an array or a value is missing.
             ValueError: the parts contradict each other or the catalogue.
         """
         lists = ItemLists(columns["points"], columns["of_items"])

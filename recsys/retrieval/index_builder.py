@@ -1,7 +1,7 @@
-"""Whether a catalogue gets an index, and how many of its lists a question has to look into.
+"""Choice of an index: for which catalogues, and with how many probes.
 
-Nothing is assumed about an index: it is asked what the model is asked, and keeps its place only
-if its answers are the exact ones, but for one item in a hundred.
+No property of an index is assumed: its answers are compared with the exact ones, and it is used
+only if at most one item in a hundred differs.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from recsys.retrieval.recommender import Recommender
 
 MIN_ITEMS = 100_000  # below, an exact answer costs less than the HTTP around it (studies/LOG.md)
 TARGET = 0.99  # recall@10 against exact; below, answers stay exact
-BETTER = 0.999  # taken where it is cheap
-CHEAP = 10_000  # items that are looked at in the time that the rest of an answer takes
-FEWEST_PROBES = 16  # as many items as there are lists: those are looked at anyway
-MOST = 1 / 8  # of all lists: there a busy server is as fast without
+BETTER = 0.999  # recall@10 to reach while more probes are cheap
+CHEAP = 10_000  # items scored in the time that the rest of an answer takes
+FEWEST_PROBES = 16  # lists with as many items as there are lists, all of which are scored anyway
+MOST = 1 / 8  # share of lists probed at which a busy server is as fast without an index
 MOST_LISTS = 16_384
 USERS, K = 1000, 10
 
 
 def pays(n_items: int) -> bool:
-    """Whether a catalogue is large enough for an index."""
+    """Return True if a catalogue is large enough for an index."""
     return n_items >= MIN_ITEMS
 
 
 def is_good_enough(index: ItemIndex) -> bool:
-    """Whether an index may take the place of exact answers."""
+    """Return True if the index may replace exact answers."""
     return index.facts.recall_at_10 >= TARGET
 
 
 def build_index(exact: Recommender) -> ItemIndex:
-    """The index with the fewest probes that are good enough; or the best one, if none is.
+    """Return the index with the fewest probes that are good enough, else the best one.
+
+    Cost: 26 CPU s for a million items of dim 64, and 1 GB meanwhile.
 
     Args:
-        exact: has no index; known users are asked for.
-
-    Cost: 26 CPU s for a million items of dim 64, and 1 GB for a while.
+        exact: a recommender without index; the index is compared with its answers to known users.
     """
     n = exact.n_items
     points = exact.catalogue.points()
@@ -63,20 +63,31 @@ def build_index(exact: Recommender) -> ItemIndex:
 
 
 def with_index(exact: Recommender, index: ItemIndex) -> Recommender:
-    """The same recommender, answering with an index of its items; 1 s for a million of them."""
+    """Return the same recommender, answering through an index; takes 1 s for a million items.
+
+    Args:
+        exact: a recommender without index.
+        index: lists of its items.
+    """
     return exact.behind(ListSearch(exact.catalogue.points(), index.lists), index.facts)
 
 
 def n_lists(n_items: int) -> int:
-    """A power of two near 4 sqrt(n): then lists and the items of 16 lists are as many."""
+    """Return the number of lists: a power of two near 4 sqrt(n).
+
+    At 4 sqrt(n), 16 lists hold as many items as there are lists.
+    """
     return min(MOST_LISTS, n_items, 1 << round(math.log2(4 * math.sqrt(n_items))))
 
 
 def recall_at_k(found: torch.Tensor, best: torch.Tensor) -> float:
-    """Share of the exact answers' items that are found, or others with the same score.
+    """Return the share of the exact answers' items that are found, in [0, 1].
+
+    Another item with the same score counts as found.
 
     Args:
-        found, best: (b, k) float32 scores, falling, -inf where nothing is left.
+        found: (b, k) float32 scores of the answers, descending, -inf where no item is left.
+        best: (b, k) float32 scores of the exact answers, likewise.
     """
     exist = best > -torch.inf
     last = torch.where(exist, best, torch.inf).amin(1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Whose neighbours the scores of some users gain from, as numbers that are ready to be added.
+"""Precomputed neighbour queries: per user, the history items whose neighbours score, and weights.
 
-A known user's share of this never changes while a model answers, so it is worked out once. To
-work it out anew took two thirds of the time of an answer.
+The queries of a known user never change while a model answers, so they are computed once.
+Computing them for every answer took two thirds of its time.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from recsys.data.interactions import Floats32, Interactions, Ints64
 from recsys.data.ragged import spans
 from recsys.evaluation.evaluator import Histories
-from recsys.models.histories import History
+from recsys.models.history import History
 from recsys.models.two_tower import TwoTower
 
-ROWS = 65_536  # users at a time
+ROWS = 65_536  # users computed at once
 
 
 @dataclass(frozen=True, eq=False)
 class Asks:
-    """Items whose neighbours gain for b users.
+    """Neighbour queries of b users: history items whose neighbours gain in score.
 
     Attributes:
         rows: (m,) int64, which of the b users.
@@ -38,22 +38,28 @@ class Asks:
     @classmethod
     @torch.no_grad()
     def of(cls, model: TwoTower, history: History) -> Self:
-        """Of the users with this history; nothing if the model has no neighbours."""
+        """Return the queries of users with these histories; none if the model has no neighbours.
+
+        Args:
+            model: its neighbours and how much they count.
+            history: the histories of the users.
+        """
         if model.neighbours is None:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
         rows, items, weights = (each.cpu().numpy() for each in model.asking(history))
         return cls(rows, items, weights)
 
     def placed(self, rows: Ints64) -> Asks:
-        """The same of users that are others among more: user i is rows[i] there."""
+        """Return the queries renumbered for a larger batch: user i becomes user rows[i]."""
         return Asks(rows[self.rows], self.items, self.weights)
 
     def part(self, rows: Ints64) -> Asks:
-        """Those of some users (rising numbers): user rows[i] is i there."""
+        """Return the queries of some users, `rows` ascending: user rows[i] becomes user i."""
         mine = np.isin(self.rows, rows)
         return Asks(np.searchsorted(rows, self.rows[mine]), self.items[mine], self.weights[mine])
 
     def __add__(self, other: Asks) -> Asks:
+        """Return the queries of both."""
         return Asks(
             np.concatenate([self.rows, other.rows]),
             np.concatenate([self.items, other.items]),
@@ -62,11 +68,11 @@ class Asks:
 
 
 class KnownAsks:
-    """The asks of all users of a history: at most as many as it has rows.
+    """The neighbour queries of all users of a history: at most as many as it has rows.
 
     Args:
-        model: its neighbours and how much they count; must not change any more.
-        history: of all users.
+        model: its neighbours and how much they count; must not change afterwards.
+        history: the histories of all users.
     """
 
     def __init__(self, model: TwoTower, history: Interactions) -> None:
@@ -81,6 +87,6 @@ class KnownAsks:
         self._weights = np.concatenate([part.weights for part in parts] or [np.zeros(0, "f4")])
 
     def of(self, users: Ints64) -> Asks:
-        """Of users (b,), in their order."""
+        """Return the queries of users (b,), in their order."""
         rows, places = spans(self._offsets, users)
         return Asks(rows, self._items[places].astype(np.int64), self._weights[places])

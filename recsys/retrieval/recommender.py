@@ -1,7 +1,7 @@
-"""The thing that answers: top-k items for people, from a stored model and their history.
+"""Top-k items for people, from a stored model and their history.
 
-Exact, over the whole catalogue, unless an index is put before it. Nothing in a `Recommender`
-changes after it is made, so any number of threads may ask one.
+Answers are exact over the whole catalogue unless an index is used. A `Recommender` never changes
+after construction, so any number of threads may share it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions, Ints64
 from recsys.data.ragged import spans
 from recsys.evaluation.evaluator import encode_users
-from recsys.models.histories import histories
+from recsys.models.history import histories
 from recsys.models.two_tower import TwoTower
 from recsys.retrieval.approximate import IndexedCatalogue
 from recsys.retrieval.exact import Catalogue
@@ -27,21 +27,24 @@ from recsys.retrieval.neighbour_queries import Asks, KnownAsks
 from recsys.retrieval.requests import Answer, Question, check_k
 from recsys.retrieval.requests import RequestError as RequestError  # noqa: PLC0414  (re-exported)
 
-# Of scores at a time. A chunk of few users waits for memory while it reads all item vectors:
-# 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.
+# Bytes of scores computed at once. A chunk of few users waits for memory while it reads all item
+# vectors: 1M items of dim 64 cost 10.7 ms for one user alone, 3.4 ms each for 16.
 CHUNK_BYTES = 64 << 20
-# Lists lie apart in memory and are read for each user anew: 5 MFLOP a ms, a product has 25.
+# Factor between the speeds of a product (25 MFLOP per ms) and of a list search (5): lists lie
+# apart in memory and are read anew for each user.
 SCATTERED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class _Person:
-    """A question in positions.
+    """A question in positions; without user and history it asks for popular items.
 
     Attributes:
-        hidden: (x,) items that may not be answered.
-        user: in the model's history, or
-        history: (h,) known items of somebody else, perhaps none; neither: popular items.
+        k: items wanted.
+        hidden: (x,) items that must not be answered.
+        user: position of a user in the model's history.
+        history: (h,) known items of somebody else, perhaps none.
+        unknown_items: items of the given history that the model does not know.
     """
 
     k: int
@@ -54,19 +57,22 @@ class _Person:
 class Recommender:
     """Exact top-k over the catalogue; items in a user's history are left out.
 
-    With repeats nothing is left out but what is excluded: people come back to items.
+    If the data keeps repeats, only excluded items are left out, because people return to items.
 
     Args:
-        model: its item vectors and all user vectors are computed once, here.
-        history: what the user tower sees and what is left out; ids come from here.
-        chunk_bytes: float32 scores at a time; never changes an answer.
+        model: its item vectors and all user vectors are computed once, at construction.
+        history: encoded by the user tower and left out of answers; ids come from here.
+        chunk_bytes: bytes of float32 scores computed at once; never changes an answer.
 
     Attributes:
-        n_items, dim: of the model.
-        user_ids, item_ids: of the history.
+        n_items: size of the catalogue.
+        dim: length of the model's vectors.
+        user_ids: ids of the history's users, by position.
+        item_ids: ids of the history's items, by position.
         catalogue: all items, exact.
-        index: what answers are found with; None: they are exact.
-        flop: of the products for one answer, or of those that take as long.
+        index: facts of the index that finds the answers; None if answers are exact.
+        flop: floating-point operations of the products for one answer; with an index, of products
+            that take as long.
     """
 
     def __init__(
@@ -88,11 +94,11 @@ class Recommender:
         self._popular = np.argsort(-self._counts, kind="stable")
 
     def behind(self, search: ListSearch, facts: IndexFacts) -> Recommender:
-        """The same, but its answers are found with an index; it shares all else with this one.
+        """Return a recommender that answers through an index and shares all else with this one.
 
         Args:
             search: all items of the catalogue.
-            facts: about this index.
+            facts: size and quality of the index.
         """
         other = copy.copy(self)
         other._finder = IndexedCatalogue(self.catalogue, search, facts.probes)
@@ -102,14 +108,14 @@ class Recommender:
         return other
 
     def recommend(self, user_ids: Sequence[str | int], k: int = 10) -> list[Answer]:
-        """The k best new items of each user, in the order of `user_ids`.
+        """Return the k best new items of each user, in the order of `user_ids`.
 
         Unknown users get the items with the most rows in the history, ties in the order of the
         vocabulary; their scores are these counts.
 
         Args:
-            user_ids: as in the files; 196 is "196".
-            k: items each.
+            user_ids: ids as in the files; 196 is "196".
+            k: items per user.
 
         Raises:
             RequestError: k is no integer in 1..1000.
@@ -118,7 +124,10 @@ class Recommender:
         return self.answer([Question(user_id=str(user_id), k=k) for user_id in user_ids])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer to each question, in order; people whom the model knows share a product."""
+        """Return one answer to each question, in order.
+
+        Users whom the model knows and users with a known history share matrix products.
+        """
         people = [self._person(question) for question in questions]
         modelled = [person for person in people if _is_modelled(person)]
         scored: list[Answer] = []
@@ -128,19 +137,22 @@ class Recommender:
         return [next(found) if _is_modelled(p) else self._most_popular(p) for p in people]
 
     def position(self, user_id: str) -> int | None:
-        """Number of a user in `user_ids`; None if the model does not know them."""
+        """Return the position of a user in `user_ids`; None if the model does not know the user."""
         return self._positions.get(user_id)
 
     def top(self, users: Ints64, k: int) -> tuple[Tensor, Tensor]:
-        """What `recommend` answers, as numbers: for many users at once.
+        """Return the answers of `recommend` as numbers, for many users at once.
 
         Args:
             users: (b,) positions in `user_ids`.
-            k: how many items.
+            k: items per user.
 
         Returns:
-            (b, min(k, n_items)) float32 scores, -inf where nothing is left, and int64 positions
-            in `item_ids`.
+            (b, min(k, n_items)) float32 scores, -inf where no item is left, and int64 positions in
+            `item_ids`.
+
+        Raises:
+            RequestError: k is no integer in 1..1000.
         """
         check_k(k)
         values, items = [], []
@@ -154,11 +166,12 @@ class Recommender:
         return torch.cat(values), torch.cat(items)
 
     def _seen(self, users: Ints64) -> Ints64:
-        """All that users (b,) have, as row * n_items + item."""
+        """Return the items in the histories of users (b,), as row * n_items + item."""
         row, place = spans(self._offsets, users)
         return row * self.n_items + self._items[place]
 
     def _person(self, question: Question) -> _Person:
+        """Return a question in positions, with history in order of time and hidden items."""
         exclude = [self._codes[item] for item in question.exclude if item in self._codes]
         hidden = np.array(exclude, np.int64)
         if question.history is None:
@@ -179,6 +192,7 @@ class Recommender:
         return _Person(question.k, hidden, history=known, unknown_items=unknown)
 
     def _most_popular(self, person: _Person) -> Answer:
+        """Return the most popular items that are not hidden, ties in order of the vocabulary."""
         hidden = set(person.hidden.tolist())
         candidates = self._popular[: person.k + len(hidden)].tolist()
         best = [item for item in candidates if item not in hidden][: person.k]
@@ -186,6 +200,7 @@ class Recommender:
         return Answer(items, "popular", person.unknown_items)
 
     def _score(self, people: Sequence[_Person]) -> list[Answer]:
+        """Return the answers of the model to people with a user or a history, in one product."""
         offset = self.n_items
         hidden = np.concatenate([row * offset + p.hidden for row, p in enumerate(people)])
         k = max(person.k for person in people)
@@ -197,7 +212,7 @@ class Recommender:
         ]
 
     def _asked(self, people: Sequence[_Person]) -> tuple[Tensor, Asks]:
-        """(b, dim) vectors, stored or encoded now, and whose neighbours count."""
+        """Return people's (b, dim) vectors, stored or encoded now, and neighbour queries."""
         known = [(row, p.user) for row, p in enumerate(people) if p.user is not None]
         given = [(row, p.history) for row, p in enumerate(people) if p.history is not None]
         users = np.array([user for _, user in known], np.int64)
@@ -212,16 +227,18 @@ class Recommender:
 
     @torch.no_grad()
     def _encode(self, given: Sequence[Ints64]) -> tuple[Tensor, Asks]:
-        """The same of users with histories that the model does not know."""
+        """Return vectors and neighbour queries of histories that the model does not know."""
         items = torch.from_numpy(np.concatenate(given)).to(self._device)
         lengths = torch.tensor([len(each) for each in given], device=self._device)
         history, _ = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)
         return self._model.user_vectors(None, history), Asks.of(self._model, history)
 
     def _named(self, values: list[float], items: list[int]) -> tuple[tuple[str, float], ...]:
+        """Return (item id, score) pairs, without places where no item is left."""
         pairs = zip(items, values, strict=True)
         return tuple((self.item_ids[item], value) for item, value in pairs if value > -torch.inf)
 
 
 def _is_modelled(person: _Person) -> bool:
+    """Return True if the model can answer, not only popularity."""
     return person.user is not None or (person.history is not None and len(person.history) > 0)

@@ -1,4 +1,4 @@
-"""What can be asked of a model, and what it answers."""
+"""Questions to a recommender and its answers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MAX_K = 1000
 
 
 class RequestError(RecsysError):
-    """The question cannot be answered; the message says what may be asked."""
+    """A question that cannot be answered; the message says what may be asked."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What to recommend to whom: somebody the model knows, or somebody by their history.
+    """A request for items, for a user whom the model knows or for somebody by their history.
 
     Attributes:
-        user_id: of a user in the model's history; anybody else gets what is popular.
+        user_id: id of a user in the model's history; unknown users get popular items.
         history: item ids, oldest first; items that the model does not know are left out.
-        times: when the items of `history` happened, in any unit: puts them in order.
+        times: times of the items of `history`, in any unit; they decide the order.
         exclude: item ids that must not be answered.
-        k: how many items, 1..MAX_K.
+        k: items wanted, 1..MAX_K.
 
     Raises:
         RequestError: both or neither of user_id and history, times that do not fit, or a bad k.
@@ -38,6 +38,11 @@ class Question:
     k: int = 10
 
     def __post_init__(self) -> None:
+        """Check that the fields fit each other.
+
+        Raises:
+            RequestError: they do not, or k is out of range; see the class.
+        """
         check_k(self.k)
         if (self.user_id is None) == (self.history is None):
             given = "neither" if self.user_id is None else "both"
@@ -52,10 +57,10 @@ class Answer:
     """Items for one person, best first.
 
     Attributes:
-        items: (item id, score); fewer than k when little of the catalogue is left.
-        source: "model", or "popular" for a user that is not known and a history without any
-            item that is known; scores are then counts of rows.
-        unknown_items: those of the given history that the model does not know.
+        items: (item id, score); fewer than k if little of the catalogue is left.
+        source: "model", or "popular" for an unknown user and for a history without any known
+            item; with "popular", scores are counts of rows.
+        unknown_items: items of the given history that the model does not know.
     """
 
     items: tuple[tuple[str, float], ...]
@@ -64,6 +69,10 @@ class Answer:
 
 
 def check_k(k: object) -> None:
-    """Raise RequestError unless k is an integer in 1..MAX_K."""
+    """Raise an error unless k is an integer in 1..MAX_K.
+
+    Raises:
+        RequestError: k is something else.
+    """
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise RequestError(f"k={k!r}: must be an integer in 1..{MAX_K}")

@@ -1,1 +1,1 @@
-"""Train a two-tower model: windows, negatives, loss, optimizer, epochs, snapshots."""
+"""Training of a two-tower model: windows, negatives, loss, optimizer, epochs, snapshots."""

@@ -1,4 +1,4 @@
-"""What one epoch of a training showed."""
+"""The result of one training epoch."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from recsys.evaluation.metrics import Metrics
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch: trained, then scored on the relevant part of the holdout.
+    """One epoch of training and its scores on the relevant part of the holdout.
 
     Attributes:
         epoch: from 1; the step in Optuna and in MLflow.
         train_loss: mean over the epoch's steps.
-        metrics: of the averaged weights.
+        metrics: means over users, computed with the averaged weights.
         seconds: wall time of training and evaluation.
-        evaluation_seconds: the evaluation's part of it.
-        cpu_seconds: of all threads of the process, in that time.
-        memory_mb, gpu_memory_mb: peaks at its end, see `recsys.training.resources`; no GPU: 0.
+        evaluation_seconds: wall time of the evaluation alone.
+        cpu_seconds: CPU time of all threads of the process during `seconds`.
+        memory_mb: peak resident memory at the end of the epoch, see `recsys.training.resources`.
+        gpu_memory_mb: peak GPU memory at the end of the epoch; 0 without a GPU.
     """
 
     epoch: int

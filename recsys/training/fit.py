@@ -1,4 +1,4 @@
-"""Training as an iterator of epochs: the caller owns the loop, the best epoch is kept."""
+"""Training as an iterator of epochs: the caller owns the loop, and the best epoch is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import CheckpointError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import MetricName
@@ -22,13 +22,19 @@ from recsys.training.trainer import Trainer
 
 
 class Fit:
-    """Trains on `holdout.seen`, scores each epoch on `holdout.relevant`, keeps the best.
+    """A training on `holdout.seen` that scores each epoch on `holdout.relevant`.
 
-    Iterate it to train; a resumed one tells the epochs before the break again. Afterwards (or at
-    any epoch) `model` has the best epoch's weights.
+    Iterate over it to train; a resumed training first yields the epochs before the interruption
+    again. After any epoch, `model` has the weights of the best epoch so far.
 
     Args:
-        objective: the metric by which an epoch is better than another.
+        holdout: history to train on and relevant items to score with.
+        config: all hyperparameters.
+        device: device of the training.
+        objective: the metric that decides which epoch is best.
+
+    Attributes:
+        best: the best epoch so far; None before the first.
 
     Example:
         for result in (fit := Fit(split.tuning, TrainConfig(), torch.device("cpu"))):
@@ -80,29 +86,30 @@ class Fit:
         return result.metrics.value(self._objective)
 
     def _patience_is_over(self) -> bool:
+        """Return True if the last `config.patience` epochs brought no better one."""
         best = self.best.epoch if self.best else 0
         return self._trainer.epoch - best >= self._config.patience
 
     def save(self, path: Path) -> None:
-        """Write all that the next epochs depend on into one file, see `recsys.training.snapshot`.
+        """Write everything the next epochs depend on into one file, see `recsys.training.snapshot`.
 
         Raises:
-            CheckpointError: the disk does not take it, or no epoch has been trained.
+            CheckpointError: the file cannot be written, or no epoch has been trained.
         """
         best = {f"best.{name}": value for name, value in self._best_weights.items()}
         save_snapshot(path, self._config, self._results, self._trainer.state() | best)
 
     def resume(self, path: Path) -> None:
-        """Go on from a file of `save`: its next epoch follows, bit for bit the same on CPU.
+        """Continue from a file of `save`; the next epochs are bit for bit the same on CPU.
 
         Raises:
-            CheckpointError: missing, damaged, or of another training.
+            CheckpointError: the file is missing, damaged, or of another training.
         """
         results, state = load_snapshot(path, self._config)
         try:
             self._trainer.restore(state)
         except ValueError as error:
-            raise CheckpointError(f"{path}: is of another training: {error}") from error
+            raise CheckpointError(f"{path}: belongs to another training: {error}") from error
         self._results = results
         self.best = max(results, key=self._value)
         names = [name for name in state if name.startswith("best.")]
@@ -111,6 +118,6 @@ class Fit:
 
     @property
     def model(self) -> TwoTower:
-        """The model as it was at the best epoch so far."""
+        """Return the model with the weights of the best epoch so far."""
         self._trainer.model.load_state_dict(self._best_weights, strict=False)
         return self._trainer.model

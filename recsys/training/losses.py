@@ -1,4 +1,4 @@
-"""Losses over the catalogue: pure functions of tensors."""
+"""Losses over the catalogue as pure functions of tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from torch import Tensor
 
 
 class _MaskedSoftmax(torch.autograd.Function):
-    """One (b, n) buffer for logits, exponentials and gradient; autograd would hold three."""
+    """The softmax loss with one (b, n) buffer for logits, exponentials and gradient.
+
+    Autograd would hold three such buffers.
+    """
 
     @staticmethod
     def forward(
@@ -27,7 +30,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         flat = buffer.view(-1)
         position = rows * buffer.shape[1] + targets
         chosen = flat[position]  # (t,)
-        if log_share is not None:  # a target is there in any case, so it stands for itself only
+        if log_share is not None:  # a target is a candidate with certainty, so it counts once
             buffer.sub_(log_share)
             flat.index_put_((position,), chosen)
         flat.index_fill_(0, masked, -torch.inf)
@@ -57,22 +60,26 @@ def softmax_loss(
     weights: Tensor,
     log_share: Tensor | None = None,
 ) -> Tensor:
-    """Mean over users of sum_j weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
+    """Return the weighted softmax loss of the targets, as a mean over users.
 
-    Over a part of the catalogue, each candidate's exponential counts 1 / share times in the
-    denominator, share being the probability that the draw brought it in. So the denominator is
-    that of the full softmax in expectation (logQ correction; Bengio and Senecal 2008). A row's
-    own targets are there for certain, so they count once.
+    A user's loss is the sum over the user's targets j of
+    weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
+
+    With a part of the catalogue as candidates, each candidate's exponential counts 1 / share times
+    in the denominator, share being the probability that the draw includes the candidate. So the
+    denominator equals that of the full softmax in expectation (logQ correction; Bengio and Senecal
+    2008). A row's own targets are candidates with certainty, so they count once.
 
     Args:
         users: (b, dim) float32, already divided by the temperature.
         items: (n, dim) float32, the candidates.
         bias: (n,) float32.
-        masked: (m,) int64 positions row * n + item that are no candidates. Must hold no target.
-        rows, targets: (t,) int64, which user and which candidate each target is.
+        masked: (m,) int64 positions row * n + item that are no candidates; must hold no target.
+        rows: (t,) int64, the user of each target.
+        targets: (t,) int64, the candidate that each target is.
         weights: (t,) float32.
-        log_share: (n,) float32, log of the probability of each candidate; None: the whole
-            catalogue is there.
+        log_share: (n,) float32, log of the probability of each candidate; None if the candidates
+            are the whole catalogue.
 
     Returns:
         () float32. May be differentiated once: the backward pass overwrites the logits.

@@ -1,4 +1,4 @@
-"""Which items a step's softmax runs over: the whole catalogue, or a drawn part of it."""
+"""The candidates of a step's softmax: the whole catalogue or a drawn part of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 
 WHOLE_CATALOGUE = 10_000  # items up to which the softmax runs over all of them
-DRAWN = 2_048  # above, so many are drawn a step
+DRAWN = 2_048  # draws per step in larger catalogues
 
 
 @dataclass(frozen=True)
@@ -21,28 +21,33 @@ class Candidates:
 
     Attributes:
         items: (c,) int64, ascending, each once.
-        log_share: (c,) float32, log of the probability that a draw holds the item.
+        log_share: (c,) float32, log of the probability that a draw includes the item.
     """
 
     items: Tensor
     log_share: Tensor
 
     def columns(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Where `items` (m,) stand: ((m,) int64 columns, (m,) bool whether they are there)."""
+        """Return the columns of `items` (m,) among the candidates.
+
+        Returns:
+            ((m,) int64 columns, (m,) bool, True where the item is a candidate).
+        """
         column = torch.searchsorted(self.items, items).clamp_max_(len(self.items) - 1)
         return column, self.items[column] == items
 
 
 class NegativeSampler:
-    """Draws candidates that all users of a batch share: their targets and `n_drawn` more.
+    """Sampler of candidates that all users of a batch share: their targets and `n_drawn` more.
 
-    Half of the draws are uniform, so that no item stays where its start put it; half go by
-    popularity, because popular items make up most of the softmax's denominator. With item
+    Half of the draws are uniform, so that every item moves away from its initial weights; half
+    follow popularity, because popular items make up most of the softmax's denominator. With item
     features, items without a row are never drawn (see `recsys.training.cold_start`).
 
     Args:
-        seen: how often each item is a target.
-        n_drawn: draws a step, with replacement.
+        seen: its rows per item say how often each item is a target.
+        n_drawn: draws per step, with replacement.
+        device: device of the candidates.
     """
 
     def __init__(self, seen: Interactions, n_drawn: int, device: torch.device) -> None:
@@ -57,14 +62,14 @@ class NegativeSampler:
         self._cumulative = torch.as_tensor(cumulative / cumulative[-1], device=device)  # float64
 
     def draw(self, targets: Tensor, generator: torch.Generator) -> Candidates:
-        """Candidates of one step.
+        """Draw the candidates of one step.
 
         Args:
-            targets: (t,) int64.
+            targets: (t,) int64, the batch's target items.
             generator: on the CPU, so that every device draws the same.
         """
         noise = torch.rand(self._n_drawn, generator=generator, dtype=torch.float64)
-        # right: the first item that lifts the sum above the noise, so never one of chance 0
+        # right=True: the first item that lifts the sum above the noise, never one of chance 0
         drawn = torch.searchsorted(self._cumulative, noise.to(targets.device), right=True)
         items = torch.unique(torch.cat([targets, drawn]))
         expected = self._n_drawn * self._chance[items] + len(targets) * self._popularity[items]
@@ -72,7 +77,12 @@ class NegativeSampler:
 
 
 def n_negatives(config: TrainConfig, n_items: int) -> int:
-    """Draws a step; 0: the softmax runs over the whole catalogue."""
+    """Return the number of draws per step; 0 if the softmax runs over the whole catalogue.
+
+    Args:
+        config: its `negatives` is the number of draws; 0 leaves the choice to this function.
+        n_items: size of the catalogue.
+    """
     if config.negatives:
         return config.negatives if config.negatives < n_items else 0
     return DRAWN if n_items > WHOLE_CATALOGUE else 0

@@ -1,4 +1,4 @@
-"""Adam on tables of which a step touches only some rows."""
+"""Adam on tables, updating only the rows that a step touches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Tables = Mapping[str, Tensor]
 class TableAdam:
     """Adam (Kingma and Ba 2015) with a constant learning rate, over whole tables or over rows.
 
-    Rows that a step does not touch keep their weights and both their moments ("lazy Adam"), so a
-    step costs what it touches.
+    Rows that a step does not touch keep their weights and both their moments ("lazy Adam"), so the
+    cost of a step grows with the touched rows alone.
 
     Args:
         tables: name -> (n, ...) float32 parameters, on one device.
@@ -29,7 +29,7 @@ class TableAdam:
         self._steps = {name: table.new_zeros(()) for name, table in tables.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """The moments and step counts themselves, not copies."""
+        """Return the moments and step counts by name: the tensors themselves, not copies."""
         parts = {"first": self._first, "second": self._second, "steps": self._steps}
         return {
             f"{part}.{name}": value
@@ -39,11 +39,11 @@ class TableAdam:
 
     @torch.no_grad()
     def step(self, touched: Tables, rows: Tables) -> None:
-        """Update the tables from the gradients of `touched`, and forget these gradients.
+        """Update the tables from the gradients of `touched`, and clear these gradients.
 
         Args:
-            touched: name -> what has the gradient: the table itself, or a copy of its `rows`.
-            rows: name -> (r,) int64, each row once; a table without an entry is whole.
+            touched: name -> tensor with the gradient: the table itself, or a copy of its `rows`.
+            rows: name -> (r,) int64, each row once; a table without an entry is updated as a whole.
         """
         first, second = self._part(self._first, rows), self._part(self._second, rows)
         names = [name for name, table in touched.items() if table.grad is not None]
@@ -75,6 +75,7 @@ class TableAdam:
 
     @staticmethod
     def _part(state: Tables, rows: Tables) -> Tables:
+        """Return copies of the given rows of each table; tables without rows are not copied."""
         return {
             name: table.index_select(0, rows[name]) if name in rows else table
             for name, table in state.items()

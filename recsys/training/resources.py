@@ -1,4 +1,4 @@
-"""Memory of the process that trains, and of its GPU."""
+"""Memory peaks of a training, and the number of threads worth using."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ KIB = 1024
 
 
 def forget_peaks(device: torch.device) -> None:
-    """Let the peaks below begin anew: what an earlier training took is not this one's.
+    """Reset the memory peaks, so that they exclude earlier trainings.
 
-    Resident memory can be begun anew on Linux only.
+    The peak of resident memory can be reset on Linux only.
     """
-    with suppress(OSError):  # no Linux, or a kernel without it: the peak is since the start
+    with suppress(OSError):  # no Linux, or no such kernel option: the peak is since the start
         (OF_THIS_PROCESS / "clear_refs").write_text("5")
-    # before the first tensor on a GPU torch knows no devices: there is no peak, and to ask raises
+    # before the first tensor on a GPU torch knows no devices: no peak exists, and a reset raises
     if device.type == "cuda" and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_resident_mb() -> float:
-    """The most resident memory of this process, in millions of bytes, with all its libraries.
+    """Return the peak resident memory of this process, libraries included, in millions of bytes.
 
-    Linux: since `forget_peaks`. Windows: since the process started. macOS, which does not say:
-    what it has now. `getrusage` is no help: a new process inherits the peak of the one that
-    started it.
+    Linux: since `forget_peaks`. Windows: since the process started. macOS, which reports no peak:
+    the current value. `getrusage` is of no use: a new process inherits the peak of its parent.
     """
     with suppress(OSError):
         for line in (OF_THIS_PROCESS / "status").read_text().splitlines():
@@ -44,7 +43,7 @@ def peak_resident_mb() -> float:
 
 
 def peak_gpu_mb(device: torch.device) -> float:
-    """The most that tensors took on the GPU since `forget_peaks`, in millions of bytes; CPU: 0."""
+    """Return the peak GPU memory of tensors since `forget_peaks`, in millions of bytes; CPU: 0."""
     return torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else 0.0
 
 
@@ -52,12 +51,18 @@ FLOP_PER_THREAD = 50e6  # below, threads wait for each other longer than they wo
 
 
 def useful_threads(n_items: int, config: TrainConfig, available: int) -> int:
-    """1..available, by the size of a step's largest product: users x dim x candidates.
+    """Return how many threads are worth using, in 1..available.
 
-    On ml-100k at dim 128 (55 MFLOP) and a busy machine, two threads took five times the CPU time
-    of one: they spin for each other.
+    The size of a step's largest product decides: users x dim x candidates. On ml-100k at dim 128
+    (55 MFLOP) and a busy machine, two threads took five times the CPU time of one, because they
+    spin while they wait for each other.
+
+    Args:
+        n_items: size of the catalogue.
+        config: batch size, dim and negatives.
+        available: threads that torch may use.
     """
-    # Targets of the batch come on top of the drawn items; about as many again.
+    # The batch's targets are candidates as well; they are about as many as the drawn items.
     candidates = 2 * n_negatives(config, n_items) or n_items
     flop = 2 * config.batch_size * config.dim * candidates
     return max(1, min(available, int(flop / FLOP_PER_THREAD)))

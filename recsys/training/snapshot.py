@@ -1,7 +1,7 @@
-"""A training that was put aside, in one safetensors file: it goes on as if nothing had happened.
+"""Snapshots of an interrupted training in one safetensors file, to be resumed without a trace.
 
-Not a model to serve (that is `recsys.artifacts.checkpoint`): it holds the optimizer's moments and
-the state of the random draws as well.
+A snapshot is no model to serve (see `recsys.artifacts.checkpoint` for those): it also holds the
+optimizer's moments and the state of the random generator.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recsys.config import TrainConfig
+from recsys.drafts import replacing
 from recsys.errors import CheckpointError
 from recsys.evaluation.metrics import Metrics
 from recsys.training.epoch import EpochResult
@@ -30,38 +30,48 @@ def save_snapshot(
     results: Sequence[EpochResult],
     state: Mapping[str, Tensor],
 ) -> None:
-    """Write the file under another name, then move it into place.
+    """Write a snapshot under another name, then move it into place.
 
     Args:
+        path: the snapshot file; its folder is made if missing.
+        config: hyperparameters of the training.
         results: all epochs so far.
-        state: names and tensors, on any device.
+        state: tensors by name, on any device.
 
     Raises:
-        CheckpointError: the disk does not take it, or there is no epoch to go on from.
+        CheckpointError: the file cannot be written, or there is no epoch to continue from.
     """
     if not results:
-        raise CheckpointError(f"{path}: nothing to put aside before the first epoch")
+        raise CheckpointError(f"{path}: nothing to save before the first epoch")
     epochs = [dataclasses.asdict(result) for result in results]
     facts = json.dumps({"config": config.as_dict(), "epochs": epochs})
-    draft = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-        save_file(tensors, draft, metadata={KEY: facts})
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file(tensors, draft, metadata={KEY: facts})
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # the first error says more
-            draft.unlink()
         raise CheckpointError(f"{path}: the training cannot be put aside ({error})") from error
 
 
 def check_snapshot(path: Path, config: TrainConfig) -> None:
-    """Raise what `load_snapshot` would, from the head of the file alone."""
+    """Check the header of a snapshot without reading its tensors.
+
+    Args:
+        path: the snapshot file.
+        config: hyperparameters that the snapshot must have.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of a training with another config.
+    """
     _read(path, config, tensors=False)
 
 
 def load_snapshot(path: Path, config: TrainConfig) -> tuple[list[EpochResult], dict[str, Tensor]]:
-    """All epochs so far and the state that `save_snapshot` wrote.
+    """Return all epochs so far and the tensors by name that `save_snapshot` wrote.
+
+    Args:
+        path: the snapshot file.
+        config: hyperparameters that the snapshot must have.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of a training with another config.
@@ -72,6 +82,11 @@ def load_snapshot(path: Path, config: TrainConfig) -> tuple[list[EpochResult], d
 def _read(
     path: Path, config: TrainConfig, *, tensors: bool
 ) -> tuple[list[EpochResult], dict[str, Tensor]]:
+    """Return the epochs and, if asked to, the tensors of a snapshot.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of a training with another config.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[KEY])
@@ -82,7 +97,7 @@ def _read(
             for values in facts["epochs"]
         ]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: no training that was put aside ({error})") from error
+        raise CheckpointError(f"{path}: no readable snapshot of a training ({error})") from error
     if facts["config"] != config.as_dict():
-        raise CheckpointError(f"{path}: is of a training with another config")
+        raise CheckpointError(f"{path}: belongs to a training with another config")
     return results, state

@@ -1,4 +1,4 @@
-"""One training step: which rows of which tables it touches, and its batch in their numbers."""
+"""One training step: the rows it updates in each table, and its batch numbered by these rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ ITEM_TABLES = ("items", "bias")
 
 @dataclass(frozen=True)
 class Step:
-    """What the towers and the loss are asked.
+    """The input of the towers and the loss in one step.
 
     Attributes:
-        rows: table -> (r,) int64 rows that the step touches; tables without an entry: all.
+        rows: table -> (r,) int64 rows that the step updates; a table without an entry is updated
+            as a whole.
         batch: users and items are positions in these rows.
         masked: (m,) int64 positions row * n_candidates + candidate that are no candidates.
         log_share: see `recsys.training.losses.softmax_loss`.
@@ -34,15 +35,22 @@ class Step:
 
 
 def over_catalogue(batch: Batch, n_items: int) -> Step:
-    """The softmax runs over all items, so every row of every item table moves."""
+    """Return the step with all items as candidates; it updates every row of every item table.
+
+    Args:
+        batch: users and items as positions in the vocabulary.
+        n_items: size of the catalogue.
+    """
     masked = batch.history_rows * n_items + batch.history.items
     return Step({}, batch, masked, None)
 
 
 def over_candidates(batch: Batch, candidates: Candidates, tables: set[str]) -> Step:
-    """The softmax runs over `candidates`; only they and the histories move.
+    """Return the step with drawn candidates; only their rows and those of the histories move.
 
     Args:
+        batch: users and items as positions in the vocabulary.
+        candidates: the drawn items, which include the batch's targets.
         tables: names of the item tables that the model has.
     """
     history, positions = torch.unique(batch.history.items, return_inverse=True)
@@ -59,7 +67,7 @@ def over_candidates(batch: Batch, candidates: Candidates, tables: set[str]) -> S
 
 
 def over_users(step: Step) -> Step:
-    """The same step, of whose users' table only the batch's rows move."""
+    """Return the same step, restricted to the batch's rows in the table of users."""
     users, positions = torch.unique(step.batch.users, return_inverse=True)
     batch = dataclasses.replace(step.batch, users=positions)
     return dataclasses.replace(step, rows={**step.rows, "users": users}, batch=batch)

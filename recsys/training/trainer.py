@@ -1,4 +1,4 @@
-"""The arithmetic of a training, an epoch at a time; `recsys.training.fit` scores and keeps them."""
+"""The arithmetic of a training, one epoch at a time; `recsys.training.fit` scores the epochs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ from recsys.training.optimizer import TableAdam
 from recsys.training.step import Step, over_candidates, over_catalogue, over_users
 from recsys.training.windows import Batch, Windows
 
-# A users' table of so many batches is updated by row: below, a whole update is as cheap.
+# Update the table of users by row if it has more users than this many batches; in smaller tables
+# a whole update is as cheap.
 BATCHES_BY_ROW = 16
-AVERAGES_PER_EPOCH = 8  # an average walks through all tables
+AVERAGES_PER_EPOCH = 8  # few, since averaging reads all tables
 
 
 class Trainer:
-    """Optimizes a TwoTower on causal windows; `model` is the running average of its weights.
+    """Optimization of a TwoTower on causal windows.
 
     Args:
-        seen: what to learn from.
+        seen: the interactions to learn from.
         config: all hyperparameters; `epochs` and `patience` belong to `Fit`.
-        device: where; the random draws are the same on all.
+        device: device of the training; the random draws are the same on all devices.
+
+    Attributes:
+        model: the running average of the weights.
+        epoch: epochs trained so far.
     """
 
     def __init__(self, seen: Interactions, config: TrainConfig, device: torch.device) -> None:
@@ -58,7 +63,7 @@ class Trainer:
         self.epoch = 0
 
     def train_epoch(self) -> float:
-        """One pass over all users; the mean loss of its steps.
+        """Train on all users once and return the mean loss of the steps.
 
         Raises:
             DivergedError: the loss is not finite.
@@ -72,6 +77,7 @@ class Trainer:
         return float(total.mean())
 
     def _train(self, batch: Batch) -> Tensor:
+        """Run one optimizer step on the batch and return its loss, () float32."""
         step = self._step(batch)
         touched = self._fast.part(step.rows) if step.rows else self._fast
         loss = self._loss(touched, step)
@@ -83,6 +89,7 @@ class Trainer:
         return loss.detach()
 
     def _step(self, batch: Batch) -> Step:
+        """Return the batch with its candidates and the rows that it updates."""
         if self._negatives is None:
             step = over_catalogue(batch, self._fast.n_items)
         else:
@@ -91,6 +98,7 @@ class Trainer:
         return over_users(step) if self._users_by_row else step
 
     def _loss(self, towers: TwoTower, step: Step) -> Tensor:
+        """Return the loss of a step, with dropout of history items and stand-ins for new items."""
         history = step.batch.history
         keep = torch.rand(len(history.items), generator=self._generator)
         keep = (keep >= self._config.history_dropout).float().to(self._device)
@@ -110,7 +118,7 @@ class Trainer:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next epoch depends on, by name: tensors of the training itself."""
+        """Return all tensors that the next epoch depends on, by name, not copied."""
         return {
             **{f"fast.{name}": value for name, value in self._tables.items()},
             **{f"slow.{name}": value for name, value in self.model.named_parameters()},
@@ -121,10 +129,10 @@ class Trainer:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where `state` was taken: the same numbers as if there had been no break.
+        """Continue from a `state`, with the same numbers as without an interruption.
 
         Raises:
-            ValueError: it belongs to a training of other shape.
+            ValueError: a tensor is missing or has another shape than in this training.
         """
         mine = self.state()
         for name, value in mine.items():
@@ -137,7 +145,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged weights; early on by more, so that the start is forgotten."""
+        """Move the averaged weights, farther in early steps so that initial weights fade."""
         since = range(self._steps - self._average_every + 1, self._steps + 1)
         decay = math.prod(min(self._config.average, step / (step + 5)) for step in since)
         slow: list[Tensor] = list(self.model.parameters())

@@ -1,10 +1,11 @@
-"""Causal windows of whole users, as flat tensors on the device. No DataLoader, no Python per row.
+"""Causal windows of whole users as flat tensors on the device; no DataLoader, no Python per row.
 
-One pass draws `cuts` places in every user's time-ordered history: what lies before a cut is the
-history that the user tower sees, the next items are the targets. So training asks what
-evaluation asks: what comes next? How many are asked for grows with the history, because a
-holdout is a share of each user's items too. Without times the order means nothing, so the
-history is a random part of the user's items and targets come from the rest (random masking).
+One pass draws `cuts` places in every user's time-ordered history: items before a cut are the
+history that the user tower sees, the next items are the targets. So training answers the same
+question as evaluation: which items come next? The number of targets grows with the history,
+because a holdout is a share of each user's items too. Without times the order means nothing, so
+the history is a random part of the user's items and the targets come from the rest (random
+masking).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.models.histories import History, histories, ranges
+from recsys.models.history import History, histories, ranges
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class Batch:
 
     Attributes:
         users: (b,) int64.
-        history: what the tower sees, before dropout.
+        history: input of the user tower, before dropout.
         history_rows: (h,) int64, which of the b users each history item belongs to.
-        target_rows, target_items: (t,) int64, likewise for the targets.
+        target_rows: (t,) int64, which of the b users each target belongs to.
+        target_items: (t,) int64.
         target_weights: (t,) float32.
     """
 
@@ -45,6 +47,8 @@ class Windows:
 
     Args:
         seen: interactions to learn from; users with fewer than 2 rows have no window.
+        config: hyperparameters of the windows and the batch size.
+        device: device of the batches.
 
     Attributes:
         n_batches: batches of one pass.
@@ -63,7 +67,7 @@ class Windows:
         self.n_batches = -(-len(self._users) * config.cuts // config.batch_size)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass: each user `config.cuts` times, in random order.
+        """Yield the batches of one pass: each user `config.cuts` times, in random order.
 
         Args:
             generator: on the CPU, so that every device draws the same windows.
@@ -74,6 +78,7 @@ class Windows:
             yield self._batch(chosen, generator)
 
     def _batch(self, users: Tensor, generator: torch.Generator) -> Batch:
+        """Return one batch of users (b,) with newly drawn cuts."""
         starts, lengths = self._starts[users], self._lengths[users]
         items, weights = self._items, self._weights
         if not self._ordered:
@@ -83,7 +88,7 @@ class Windows:
         cut = 1 + (draw * (lengths - 1)).long()  # 1..n-1
         history, history_rows = histories(items, starts, cut)
         ahead = (lengths - cut).clamp_max(self._config.window)
-        if self._ordered:  # without times nothing is too far away to be asked for
+        if self._ordered:  # without times no item is too far away to be a target
             ahead = torch.minimum(ahead, 1 + (self._config.window_share * cut).long())
         rows, position = ranges(starts + cut, ahead)
         target_weights = self._target_weights(position - (starts + cut)[rows], ahead[rows])
@@ -92,7 +97,10 @@ class Windows:
         return Batch(users, history, history_rows, rows, items[position], target_weights)
 
     def _target_weights(self, distance: Tensor, n_targets: Tensor) -> Tensor:
-        """(t,) float32. Without times nothing is near or far, so distance does not count."""
+        """Return the weights (t,) float32 of targets by distance from the cut.
+
+        Without times no target is near or far, so the distance does not count.
+        """
         share = n_targets.float().pow(-self._config.user_power)
         if not self._ordered:
             return share
@@ -101,7 +109,7 @@ class Windows:
     def _shuffled(
         self, starts: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        """The batch's items, end to end, each user's in random order (and their weights)."""
+        """Return the batch's items, end to end, each user's in random order, and their weights."""
         owner, position = ranges(starts, lengths)
         noise = torch.rand(len(owner), generator=generator, dtype=torch.float64)
         position = position[torch.argsort(owner + noise.to(owner.device))]

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from hpo.config.locations import Locations
-from hpo.promotion.promote import promote
-from hpo.promotion.retrain import retrain
+from hpo.promotion.promote import promote_study
+from hpo.promotion.retrain import retrain_champion
 from tests.examples import conveyor
 from tests.hpo.real_study import RealStudy, write_csv
 from tests.hpo.registered import Registered
@@ -38,12 +38,12 @@ pytestmark = [
 
 def promoting(locations: Locations, cache: Path) -> None:
     os.environ["RECSYS_CACHE"] = str(cache)
-    promote(locations, "shop", order=QUICK)
+    promote_study(locations, "shop", order=QUICK)
 
 
 def retraining(locations: Locations, cache: Path) -> None:
     os.environ["RECSYS_CACHE"] = str(cache)
-    retrain(locations)
+    retrain_champion(locations)
 
 
 Act = Callable[[Locations, Path], None]
@@ -86,6 +86,6 @@ def test_a_promotion_killed_at_thirty_points(tmp_path: Path) -> None:
 def test_a_retraining_killed_at_thirty_points(tmp_path: Path) -> None:
     study = RealStudy(tmp_path)
     study.train("shop", n_trials=1, promotion=EASY)
-    promote(study.locations, "shop", order=replace(QUICK, force="the first one"))
+    promote_study(study.locations, "shop", order=replace(QUICK, force="the first one"))
     write_csv(study.data, conveyor(n_users=66, length=15))
     outlives_kills(retraining, study.locations, tmp_path / "cache")

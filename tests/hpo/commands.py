@@ -13,7 +13,7 @@ import optuna
 import psutil
 
 from hpo.errors import StudyError
-from hpo.study.lifecycle import load_study
+from hpo.study.lifecycle import load_newest
 from hpo.study.storage import existing_storage
 from tests.examples import conveyor
 from tests.hpo.mlflow_server import eventually
@@ -102,7 +102,7 @@ def storage_in(folder: Path) -> str:
 
 
 def study_in(folder: Path, name: str | None = None) -> optuna.Study:
-    return load_study(existing_storage(storage_in(folder)), name)
+    return load_newest(existing_storage(storage_in(folder)), name, print)
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _each(processes: list[psutil.Process], action: str) -> None:
 def _epochs(storage: str) -> list[tuple[int, int, bool]]:
     """Of each trial its number, how many epochs it has, and whether it runs."""
     try:
-        trials = load_study(existing_storage(storage), None).trials
+        trials = load_newest(existing_storage(storage), None, print).trials
     except StudyError:
         return []  # the file is not there yet, or the study
     return [(t.number, len(t.intermediate_values), t.state.name == "RUNNING") for t in trials]

@@ -18,7 +18,7 @@ from hpo.gate import rivals
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
 from hpo.promotion.outcome import Order
-from hpo.promotion.promote import promote, roll_back
+from hpo.promotion.promote import promote_study, roll_back
 from hpo.promotion.registration import read_findings
 from hpo.study.locks import exclusive_registry
 from recsys.artifacts.mlflow_client import open_client
@@ -53,10 +53,10 @@ def test_champions_follow_one_another_only_if_better(
     real.train("strong", n_trials=1)
     real.train("equal", n_trials=1, seed=5)
     client = open_client(real.locations.tracking_uri)
-    weak = promote(real.locations, "weak", order=QUICK)
+    weak = promote_study(real.locations, "weak", order=QUICK)
     assert standing(weak) == (1, True, "champion", None, 1)
 
-    strong = promote(real.locations, "strong", order=QUICK)
+    strong = promote_study(real.locations, "strong", order=QUICK)
     assert standing(strong) == (2, True, "champion", None, 2)
     comparison = strong.findings.comparison("champion")
     assert comparison is not None
@@ -77,7 +77,7 @@ def test_champions_follow_one_another_only_if_better(
     assert "was measured before" in capsys.readouterr().out
     assert len(versions(client)) == 3
 
-    forced = promote(real.locations, "equal", order=Order(1, 1, force="it is fresher"))
+    forced = promote_study(real.locations, "equal", order=Order(1, 1, force="it is fresher"))
     assert forced.registered is not None
     assert (forced.registered.role, forced.registered.forced) == ("champion", "it is fresher")
     assert forced.passed
@@ -92,9 +92,11 @@ def test_champions_follow_one_another_only_if_better(
     run_promotion(real.locations, "equal", order=QUICK)
     out = capsys.readouterr().out
     assert "and rolled back since; the champion is version 2\nto make it the champion again" in out
-    rehearsed = promote(real.locations, "strong", order=dataclasses.replace(QUICK, dry_run=True))
+    rehearsed = promote_study(
+        real.locations, "strong", order=dataclasses.replace(QUICK, dry_run=True)
+    )
     assert standing(rehearsed) == (2, False, "champion", None, 2)  # not refused beside itself
-    again = promote(real.locations, "weak", order=QUICK)
+    again = promote_study(real.locations, "weak", order=QUICK)
     assert standing(again) == (1, False, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}
     assert roll_back(real.locations) == (2, 1)
@@ -108,7 +110,9 @@ def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
     client = open_client(real.locations.tracking_uri)
     said: list[str] = []
     waiting = threading.Thread(
-        target=promote, args=(real.locations, "shop"), kwargs={"order": QUICK, "say": said.append}
+        target=promote_study,
+        args=(real.locations, "shop"),
+        kwargs={"order": QUICK, "say": said.append},
     )
     elsewhere = f"sqlite:///{real.data.with_name('elsewhere.db').as_posix()}"
     with exclusive_registry(elsewhere, real.locations.tracking_uri, said.append):
@@ -122,10 +126,10 @@ def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
 
 def test_a_version_without_its_evidence(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    promote(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", order=QUICK)
     (artifacts(open_client(real.locations.tracking_uri), 1) / "gate.json").unlink()
     with pytest.raises(PromotionError, match=r"version 1: its run has no gate\.json, .* delete"):
-        promote(real.locations, "shop", order=QUICK)
+        promote_study(real.locations, "shop", order=QUICK)
 
 
 def test_rollback_to_one_whose_predecessor_was_deleted(tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     assert not runs(client)
     absent = real.data.with_name("absent.db")
     locations = dataclasses.replace(real.locations, tracking_uri=f"sqlite:///{absent.as_posix()}")
-    assert promote(locations, "shop", order=Order(1, 1, dry_run=True)).registered is None
+    assert promote_study(locations, "shop", order=Order(1, 1, dry_run=True)).registered is None
     assert not absent.exists()
 
 
@@ -185,9 +189,9 @@ def test_ease_is_refused_before_anything_is_trained(
     monkeypatch.setattr(baselines, "MAX_ITEMS", 5)
     said: list[str] = []
     with pytest.raises(SettingsError, match="'ease' cannot be asked of 30 items, only of 5"):
-        promote(real.locations, "shop", order=QUICK, say=said.append)
+        promote_study(real.locations, "shop", order=QUICK, say=said.append)
     assert not said
-    forced = promote(real.locations, "shop", order=Order(1, 1, force="known"))
+    forced = promote_study(real.locations, "shop", order=Order(1, 1, force="known"))
     assert "ease stands in must_beat and could not be measured" in (forced.findings.reason or "")
 
 
@@ -199,7 +203,7 @@ def test_a_champion_that_was_tampered_with_is_no_champion_to_compare_with(
     others.add()
     weights = others.artifacts(1) / "weights.safetensors"
     weights.write_bytes(b"not what was registered")
-    found = promote(real.locations, "shop", order=Order(1, 1, dry_run=True))
+    found = promote_study(real.locations, "shop", order=Order(1, 1, dry_run=True))
     reason = "the champion (version 1) cannot be compared: two-tower version 1, run"
     assert (found.findings.reason or "").startswith(reason)
     assert "its sha256 differs" in (found.findings.reason or "")
@@ -225,7 +229,7 @@ def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> No
         path = others.artifacts(1) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(payload)
-    found = promote(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", order=QUICK)
     assert found.findings.comparison("champion") is not None
     assert not trace.exists()
     pickle.loads(payload)
@@ -240,8 +244,8 @@ def test_a_champion_whose_files_are_lost_is_replaced_by_force_only(
     others.add()
     (others.artifacts(1) / "weights.safetensors").unlink()
     with pytest.raises(TrackingError, match=r"\(version 1\) cannot be fetched: .*--force REASON"):
-        promote(real.locations, "shop", order=QUICK)
-    found = promote(
+        promote_study(real.locations, "shop", order=QUICK)
+    found = promote_study(
         real.locations, "shop", order=dataclasses.replace(QUICK, force="lost")
     ).registered
     assert found is not None
@@ -253,7 +257,7 @@ def test_a_champion_of_other_data_is_not_replaced(real: RealStudy, tmp_path: Pat
     others = Registry(tmp_path, real.locations.tracking_uri)
     data = conveyor()
     others.add(train(dataclasses.replace(data, item_ids=tuple(f"x{i}" for i in range(30)))))
-    found = promote(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", order=QUICK)
     assert found.registered is not None
     assert (found.registered.role, found.registered.champion) == ("challenger", 1)
     assert found.registered.refused == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -13,8 +14,10 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.error import HTTPError
 
 import optuna_dashboard
@@ -24,11 +27,14 @@ from optuna.trial import TrialState
 
 from hpo import dashboard
 from hpo.config.locations import Locations
+from hpo.dashboard import _link_hint, _study_page
 from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
-from hpo.dashboards.servers import DashboardServer, MlflowServer, wait_until_ready
+from hpo.dashboards.servers import DashboardServer, MlflowServer, Server, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
 from hpo.study.artifacts import artifact_folder, artifact_store
 from hpo.tracking.mirror import Mirror
+from hpo.tracking.study_page import page_of_study
+from hpo.tracking.urls import study_address
 from tests.hpo.commands import ROOT, environment
 from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.mlflow_server import TrackingServer, eventually, free_port
@@ -238,10 +244,13 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         family += family[0].children(recursive=True)
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
         links = f"--dashboard-url {addresses[0]} --mlflow-url {addresses[1]}"
+        uid, places = study.record.uid, study.locations
+        stores = f"--storage {places.storage} --tracking-uri {places.tracking_uri}"
+        page = study_address(addresses[1], "1", uid, "best_recall_at_10")
         assert lines[-4:] == [
             f"optuna-dashboard  {addresses[0]}/dashboard/studies/1  (read-only)",
-            f"MLflow            {addresses[1]}/#/experiments?workflowType=machine_learning",
-            f"if links lead elsewhere: python -m hpo.sync {links}",
+            f"MLflow            {page}",
+            f"if links lead elsewhere: python -m hpo.sync --study-name fake-demo {stores} {links}",
             "Ctrl-C stops this",
         ]
         mlflow = f"http://127.0.0.1:{ports[1]}"
@@ -304,3 +313,73 @@ def test_a_tracking_server_is_not_started_twice(
         )
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def post_traces(address: str, body: bytes, **headers: str) -> int:
+    """Status of an OTLP export as protobuf."""
+    request = urllib.request.Request(f"{address}/v1/traces", data=body, headers=headers)
+    request.add_header("Content-Type", "application/x-protobuf")
+    request.add_header("x-mlflow-experiment-id", "0")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def one_span() -> bytes:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add()
+    span.trace_id, span.span_id, span.name = os.urandom(16), os.urandom(8), "planted"
+    span.start_time_unix_nano, span.end_time_unix_nano = (
+        1_700_000_000 * 10**9,
+        1_700_000_001 * 10**9,
+    )
+    return request.SerializeToString()
+
+
+@pytest.mark.slow
+def test_mlflow_takes_nothing_from_other_sites(tracking_server: TrackingServer) -> None:
+    """Of its own, MLflow asks under /api/ and /ajax-api/ alone who sent a request."""
+    address, own = tracking_server.uri, tracking_server.uri
+    for origin in ("http://evil.example", "null", "http://127.0.0.1.evil.example"):
+        assert post_traces(address, one_span(), Origin=origin) == 403
+        for path in ("/", "/v1/traces", "/api/2.0/mlflow/experiments/search?max_results=1"):
+            assert ask(address + path, Origin=origin).status == 403
+    assert post_traces(address, one_span(), Host="evil.example") == 403
+    assert post_traces(address, one_span(), Origin=own) == 200
+    assert post_traces(address, one_span()) == 200
+    assert ask(address, Origin=own).status == 200
+
+
+def test_the_page_of_a_study_is_known_once_it_has_a_run(study: FakeStudy) -> None:
+    target, base = study.locations, "http://127.0.0.1:5000"
+    unknown = f"{base}/#/experiments?workflowType=machine_learning"
+    assert page_of_study(target, study.record, base) == unknown
+    Mirror(target, None).sync()
+    address = page_of_study(target, study.record, base)
+    assert address.startswith(f"{base}/#/experiments/1/runs?workflowType=machine_learning&search")
+    assert f"{study.record.uid}%27" in address
+    order = "&orderByKey=metrics.best_recall_at_10&orderByAsc=false&compareRunsMode=CHART"
+    assert address.endswith(order)
+    missing = replace(target, tracking_uri=f"{target.tracking_uri}.none")
+    assert page_of_study(missing, study.record, base) == unknown
+    gone = replace(target, tracking_uri="http://127.0.0.1:9")
+    assert _study_page(gone, study.study, base).startswith(f"{unknown}  (MLflow at http://127.")
+
+
+def test_the_hint_on_links_is_a_command_that_can_be_pasted() -> None:
+    def seen_at(address: str) -> Server:
+        return cast("Server", SimpleNamespace(address=address))
+
+    default, name = Locations(), 'c<b>"'
+    servers = [seen_at(default.dashboard_url), seen_at("http://127.0.0.1:5000")]
+    assert _link_hint(default, name, servers) == ""
+    blank = Locations("sqlite:////a b/o.db", dashboard_url="http://elsewhere")
+    _, _, pasted = _link_hint(blank, name, servers).partition(": ")
+    assert shlex.split(pasted) == [
+        "python", "-m", "hpo.sync", "--study-name", name, "--storage", "sqlite:////a b/o.db",
+        "--dashboard-url", default.dashboard_url,
+    ]  # fmt: skip

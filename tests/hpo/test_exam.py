@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 
+from hpo.config.locations import Locations
 from hpo.config.study_config import PromotionConfig
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
@@ -23,7 +26,7 @@ from recsys.artifacts import checkpoint
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.artifacts.mlflow_run import open_run
 from recsys.config import TrainConfig
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.errors import DataError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import TowerScorer
@@ -142,8 +145,16 @@ def test_findings_survive_their_file(exam: Exam) -> None:
 def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> None:
     exam.face_baselines()
     winner = Recipe.of_candidate(candidate(WINNER))
-    assert len(model_card(winner, parts, findings(exam, 10), "c" * 40)) < registry.MAX_DESCRIPTION
-    long = model_card(winner, parts, findings(exam, 100), "c" * 40)
+    short = model_card(winner, parts, findings(exam, 10), "c" * 40, Locations())
+    assert len(short) < registry.MAX_DESCRIPTION
+    blank = Locations("sqlite:////a b/o.db", "sqlite:////a b/m.db", "my runs")
+    card = model_card(winner, parts, findings(exam, 10), "c" * 40, blank)
+    (pasted,) = re.findall("`(python -m hpo.promote .*?)`", card)
+    assert shlex.split(pasted)[5:] == [
+        "--storage", "sqlite:////a b/o.db", "--tracking-uri", "sqlite:////a b/m.db",
+        "--experiment-name", "my runs",
+    ]  # fmt: skip
+    long = model_card(winner, parts, findings(exam, 100), "c" * 40, Locations())
     client = open_client(fresh_store(tmp_path))
     with open_run(client, experiment_id(client, "e"), "r", {}) as run:
         model = client.create_logged_model(experiment_id(client, "e"), "m", run)

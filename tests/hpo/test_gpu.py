@@ -17,7 +17,7 @@ from hpo.study.records import Attempt
 from hpo.study.trial_rows import TrialRow
 from recsys.cli.formatting import default_device, device_from
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import MetricName
 from recsys.training.fit import Fit

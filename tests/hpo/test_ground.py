@@ -14,7 +14,7 @@ from hpo.gate.rivals import Champion
 from hpo.gate.test_comparison import Exam
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from tests import reference
 from tests.examples import conveyor

@@ -17,7 +17,7 @@ from hpo.gate.drift import _share
 from hpo.gate.race import _everybody
 from hpo.tracking.study_projection import study_line
 from recsys.cli.formatting import counts_line, sample_line
-from recsys.data.split import Split
+from recsys.data.splitting import Split
 from recsys.retrieval.index import IndexFacts
 from recsys.retrieval.requests import Question, RequestError
 from tests.hpo.fake_study import fake_record

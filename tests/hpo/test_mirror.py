@@ -125,7 +125,7 @@ def test_files_of_another_machine_are_told_and_in_nobodys_way(
     assert sorted(report.absent) == wanted
     stores = ["--storage", study.locations.storage, "--tracking-uri", study.locations.tracking_uri]
     assert sync.main(stores) == 0
-    said = f"not in MLflow: {', '.join(report.absent)}; nor, as they were kept, in {folder}."
+    said = f"not in MLflow: {', '.join(report.absent)}; the original files are not in {folder} "
     assert said in capsys.readouterr().out
     assert len(mirror.check()) == 6  # two digests, four files
     folder.with_name("elsewhere").rename(folder)

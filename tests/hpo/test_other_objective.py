@@ -10,8 +10,8 @@ import pytest
 
 from hpo.gate.findings import from_json, to_json
 from hpo.promotion.outcome import Promotion
-from hpo.promotion.promote import promote
-from hpo.promotion.retrain import retrain
+from hpo.promotion.promote import promote_study
+from hpo.promotion.retrain import retrain_champion
 from hpo.registry.model_store import ModelStore, Reference
 from hpo.registry.recipe import Recipe
 from hpo.study.records import Outcome, epochs_of
@@ -62,7 +62,7 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
 
 def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     real.train("shop", n_trials=2, objective="ndcg_at_5", promotion={"must_beat": ["popularity"]})
-    found = promote(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", order=QUICK)
     comparison = found.findings.comparison("popularity")
     assert comparison is not None
     assert comparison.ours == pytest.approx(found.test["ndcg_at_5"], abs=1e-12)
@@ -80,7 +80,7 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     assert Recipe.of_model(stored, "version 1").source.objective == "ndcg_at_5"
 
     write_csv(real.data, conveyor(n_users=66, length=15))
-    again = retrain(real.locations, dry_run=True)
+    again = retrain_champion(real.locations, dry_run=True)
     assert isinstance(again, Promotion)
     drift = again.findings.drift
     assert drift is not None
@@ -90,9 +90,9 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
 
 def test_a_retraining_of_before_is_read(real: RealStudy) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
-    promote(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", order=QUICK)
     write_csv(real.data, conveyor(n_users=66, length=15))
-    again = retrain(real.locations, dry_run=True)
+    again = retrain_champion(real.locations, dry_run=True)
     assert isinstance(again, Promotion)
     text = to_json(again.findings)
     assert from_json(text) == again.findings

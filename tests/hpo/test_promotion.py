@@ -20,7 +20,7 @@ import torch
 from hpo.errors import PromotionError, StudyError
 from hpo.promote import main as promote_main
 from hpo.promote import run_promotion
-from hpo.promotion.promote import promote
+from hpo.promotion.promote import promote_study
 from hpo.registry.model_store import ModelStore, Reference
 from hpo.report import main as report_main
 from hpo.study.candidates import top_candidates
@@ -30,7 +30,7 @@ from hpo.sync import main as sync_main
 from recsys.artifacts.checkpoint import load
 from recsys.artifacts.checkpoint_files import sha256
 from recsys.artifacts.mlflow_client import experiment_id, open_client
-from recsys.data.split import TEST
+from recsys.data.splitting import TEST
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.retrieval.recommender import Recommender
 from recsys.training.trainer import Trainer
@@ -50,7 +50,7 @@ def test_the_winner_is_measured_registered_and_served(
     experiment = experiment_id(client, "two-tower-hpo")
     parent = client.create_run(experiment, tags=tags).info.run_id
 
-    promotion = promote(real.locations, "shop")
+    promotion = promote_study(real.locations, "shop")
 
     assert standing(promotion) == (1, True, "champion", None, 1)
     best = {one.trial: one for one in top_candidates(study, 2)}[promotion.trial]
@@ -92,7 +92,7 @@ def test_the_winner_is_measured_registered_and_served(
 def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(real: RealStudy) -> None:
     """Trained here once more, with nothing of the gate's code."""
     study = real.train("shop", n_trials=1)
-    promote(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", order=QUICK)
     store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference.parse("models:/two-tower@champion")))
     split = load_split(StudyRecord.of(study), None)
@@ -147,7 +147,7 @@ def test_a_mistyped_storage_is_refused_and_not_made(tmp_path: Path) -> None:
 def test_nothing_to_promote(real: RealStudy) -> None:
     real.train("shop", n_trials=0)
     with pytest.raises(PromotionError, match="no complete trial yet"):
-        promote(real.locations, "shop")
+        promote_study(real.locations, "shop")
 
 
 def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
     with moved.open("a") as file:
         file.write("new,i1,1\n")
     with pytest.raises(PromotionError, match=r"moved\.csv is not the data .*--data"):
-        promote(real.locations, "shop", data=str(moved))
+        promote_study(real.locations, "shop", data=str(moved))
     client = open_client(real.locations.tracking_uri)
     assert not versions(client)
     assert not runs(client)
@@ -167,7 +167,7 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the server's process group")
 def test_mlflow_serves_the_champion(real: RealStudy) -> None:
     study = real.train("shop", n_trials=1)
-    promote(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", order=QUICK)
     history = load_split(StudyRecord.of(study), None).interactions
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

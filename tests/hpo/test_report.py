@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from hpo.config.locations import Locations
+from hpo.config.next_commands import command
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.report import main
@@ -45,7 +46,7 @@ from recsys import evaluate
 from recsys.artifacts.checkpoint import load
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, Split
+from recsys.data.splitting import TEST, Split
 from recsys.evaluation.bootstrap import mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.fit import Fit
@@ -395,11 +396,12 @@ def test_a_report_that_cannot_be_kept_is_a_report(
 def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
     real = RealStudy(tmp_path)
     real.train("kept", 1)
-    lacking = "not in MLflow: the study has no run there; make one with hpo.sync"
-    assert bring_into_mlflow(real.locations, "kept") == lacking
+    lacking = "not in MLflow: the study has no run there; make one with: "
+    sync = command("sync", "kept", real.locations)
+    assert bring_into_mlflow(real.locations, "kept") == lacking + sync
     assert stored_runs(real.locations.tracking_uri) == []
     elsewhere = Locations(real.locations.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
-    assert bring_into_mlflow(elsewhere, "kept") == lacking
+    assert bring_into_mlflow(elsewhere, "kept") == lacking + command("sync", "kept", elsewhere)
     assert not (tmp_path / "none.db").exists()
     gone = bring_into_mlflow(Locations(real.locations.storage, "http://127.0.0.1:9"), "kept")
     assert gone.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
@@ -414,7 +416,9 @@ def test_a_sync_that_takes_long_is_not_waited_for(
     monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
     with exclusive(real.locations.storage, study.study_name, role="sync"):
         said = bring_into_mlflow(real.locations, "kept")
-    assert said == "not in MLflow: the last sync was not waited for; bring it there with hpo.sync"
+    sync = command("sync", "kept", real.locations)
+    wanted = f"not in MLflow: the last sync was not waited for; bring it there with: {sync}"
+    assert said == wanted
 
 
 def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -474,7 +478,9 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     monkeypatch.setattr("hpo.reporting.report.SMALL_SECONDS", 0.0)
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 0.0)
     said = report_at_end(real.locations, "shop", whole, log=False)
-    assert re.fullmatch(r"no report yet: it would train for about \d+ s \(hpo.report\)", said)
+    later = re.escape(command("report", "shop", real.locations))
+    wanted = rf"no report yet: it would train for about \d+ s; run {later}"
+    assert re.fullmatch(wanted, said)
     # three trainings are fewer than eleven
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 2.0)
     assert sum(trial.seconds for trial in trials) > 0

@@ -14,8 +14,8 @@ from hpo.config.locations import Locations
 from hpo.errors import PromotionError
 from hpo.promotion import promoter
 from hpo.promotion.outcome import Promotion
-from hpo.promotion.promote import promote
-from hpo.promotion.retrain import Unchanged, retrain
+from hpo.promotion.promote import promote_study
+from hpo.promotion.retrain import Unchanged, retrain_champion
 from hpo.registry.model_store import ModelStore, Reference
 from hpo.registry.recipe import Recipe
 from hpo.retrain import main as retrain_main
@@ -40,7 +40,7 @@ def options(study: RealStudy) -> list[str]:
 def promoted(study: RealStudy, rules: dict[str, Any]) -> RealStudy:
     """Version 1 is the champion."""
     study.train("shop", n_trials=1, promotion=rules)
-    promote(study.locations, "shop", order=dataclasses.replace(QUICK, force="the first one"))
+    promote_study(study.locations, "shop", order=dataclasses.replace(QUICK, force="the first one"))
     return study
 
 
@@ -65,10 +65,10 @@ def test_unchanged_data_trains_nothing(
     real: RealStudy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted(real, EASY)
-    monkeypatch.setattr(promoter, "refit", None)  # who trains fails
+    monkeypatch.setattr(promoter, "refit_model", None)  # who trains fails
     assert retrain_main(options(real)) == 0
     assert "was made on" in capsys.readouterr().out
-    assert isinstance(retrain(real.locations, dry_run=True), Unchanged)
+    assert isinstance(retrain_champion(real.locations, dry_run=True), Unchanged)
     assert len(versions(open_client(real.locations.tracking_uri))) == 1
 
 
@@ -84,7 +84,7 @@ def test_new_data_one_version_and_the_drift(
     assert "Nothing was registered (--dry-run)\nnext: the same" in capsys.readouterr().out
     assert len(versions(client)) == 1
 
-    found = retrain(real.locations, data=str(moved))
+    found = retrain_champion(real.locations, data=str(moved))
     assert isinstance(found, Promotion)
     assert standing(found) == (2, True, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}
@@ -110,9 +110,9 @@ def test_new_data_one_version_and_the_drift(
     ]
     assert (made[0].config, made[0].epochs) == (made[1].config, made[1].epochs)
     assert made[1].source.data.source == str(moved)
-    monkeypatch.setattr(promoter, "refit", None)
+    monkeypatch.setattr(promoter, "refit_model", None)
     assert isinstance(
-        retrain(real.locations), Unchanged
+        retrain_champion(real.locations), Unchanged
     )  # the new champion knows where its data is
 
 
@@ -125,7 +125,7 @@ def test_refused_once_then_forced_without_training(
     assert "refused: its gain over champion (version 1)" in capsys.readouterr().out
     client = open_client(real.locations.tracking_uri)
     assert holders(client) == {"champion": 1, "challenger": 2}
-    monkeypatch.setattr(promoter, "refit", None)
+    monkeypatch.setattr(promoter, "refit_model", None)
     assert retrain_main(options(real)) == 1
     assert "was measured before" in capsys.readouterr().out
     assert retrain_main([*options(real), "--force", "it is fresher"]) == 0
@@ -138,7 +138,7 @@ def test_unrelated_data_never_takes_the_alias(real: RealStudy) -> None:
     promoted(real, EASY)
     other = dataclasses.replace(conveyor(), item_ids=tuple(f"x{i}" for i in range(30)))
     write_csv(real.data, other)
-    found = retrain(real.locations)
+    found = retrain_champion(real.locations)
     assert isinstance(found, Promotion)
     reason = "the champion (version 1) cannot be compared: it was trained on other users and items"
     assert standing(found) == (2, True, "challenger", reason, 1)
@@ -148,12 +148,12 @@ def test_unrelated_data_never_takes_the_alias(real: RealStudy) -> None:
 
 def test_no_champion_and_one_without_a_recipe(real: RealStudy, tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match="has no champion to retrain; promote a study first"):
-        retrain(real.locations)
+        retrain_champion(real.locations)
     Registered(tmp_path, real.locations.tracking_uri).add()
     with pytest.raises(
         PromotionError, match=r"version 1\) was registered by an older hpo\.promote"
     ):
-        retrain(real.locations)
+        retrain_champion(real.locations)
 
 
 def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> No
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(pickle.dumps(Bomb(trace)))
     grow(real.data)
-    assert isinstance(retrain(real.locations), Promotion)
+    assert isinstance(retrain_champion(real.locations), Promotion)
     assert not trace.exists()
 
 
@@ -186,16 +186,16 @@ def test_killed_and_run_again(
     promoted(real, rules)
     grow(real.data)
     whole = dying(monkeypatch, 0)
-    retrain(copy_of(real.locations, "whole"), force=force)
+    retrain_champion(copy_of(real.locations, "whole"), force=force)
     names = whole[0].names
     registered = names.index("create_model_version") + 1
     for k in [*np.linspace(1, registered - 1, 3, dtype=int), *range(registered, len(names) + 1)]:
         locations = copy_of(real.locations, f"killed-{k}")
         dying(monkeypatch, int(k))
         with pytest.raises(KeyboardInterrupt):
-            retrain(locations, force=force)
+            retrain_champion(locations, force=force)
         dying(monkeypatch, 0)
-        retrain(locations, force=force)
+        retrain_champion(locations, force=force)
         client = open_client(locations.tracking_uri)
         assert holders(client) == wanted
         assert sorted(int(one.version) for one in versions(client)) == [1, 2]

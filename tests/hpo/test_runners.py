@@ -25,7 +25,7 @@ from hpo.runners.process import ProcessRunner
 from recsys.config import TrainConfig
 from recsys.data.features import Features
 from recsys.data.holdout_file import save_holdout
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.errors import DivergedError
 from recsys.evaluation.metrics import MetricName, Metrics
 from recsys.training.epoch import EpochResult

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from hpo.errors import SettingsError
-from hpo.promotion.promote import promote
+from hpo.promotion.promote import promote_study
 from hpo.registry.versions import MODEL
 from hpo.serve import listen
 from hpo.serving import batching
@@ -53,7 +53,7 @@ def test_the_promoted_figures_can_be_recomputed_from_served_answers(tmp_path: Pa
     """The whole way: study, promotion, the real command, HTTP, Ctrl-C."""
     real = RealStudy(tmp_path)
     study = real.train("shop", n_trials=1)
-    promotion = promote(real.locations, "shop")
+    promotion = promote_study(real.locations, "shop")
     options = ["--port", 0, "--tracking-uri", real.locations.tracking_uri, "--as-measured"]
     cache = str(tmp_path / "cache")
     server = start("hpo.serve", *options, cwd=tmp_path, RECSYS_CACHE=cache)

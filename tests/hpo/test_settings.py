@@ -7,11 +7,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import optuna
 import pytest
 from pydantic import ValidationError
 
 from hpo.config.locations import Locations
 from hpo.config.override import Override
+from hpo.config.search_space import (
+    SearchSpace,
+    clamped_defaults,
+    clamped_lines,
+    with_defaults,
+)
 from hpo.config.study_config import StudyConfig
 from hpo.config.toml_file import default_name, dump_study_config, load_study_config
 from hpo.errors import SettingsError
@@ -101,7 +108,6 @@ def test_five_mistakes_are_five_lines(tmp_path: Path) -> None:
         ("seed = { low = 1, high = 2 }", "no such hyperparameter"),
         ("dim = { low = 0, high = 200 }", "0 is out of range: 1..4096"),
         ("dim = { low = 1.5, high = 200 }", "whole numbers"),
-        ("dim = { low = 1, high = 8 }", "the default 128 lies outside"),
         ("dim = { low = 1, high = 200, choices = [1, 2] }", "either choices, or low and high"),
         ("dim = { low = 1, high = 200, log = true, step = 2 }", "exclude each other"),
         ("dim = { low = 1 }", "give low and high"),
@@ -186,7 +192,6 @@ negatives = { choices = [1000, 5000], when = { cuts = { low = 2 }, dim = [16, 32
         ("mix = { low = 0, high = 1, when = { cuts = {} } }", "give choices, low or high"),
         ("mix = { low = 0, high = 1, step = 0.3 }", "to high=1, the last is 0.9"),
         ("mix = { choices = [0.35, 0.35] }", "2 different values, each given once"),
-        ("mix = { low = 0.0, high = 1.0, step = 0.5 }", "default 0.35 lies outside 0..1 in steps"),
         ("mix = { low = 0, high = inf }", "space.mix.high: must be a finite number"),
     ],
 )
@@ -195,6 +200,70 @@ def test_wrong_parameters_and_conditions(tmp_path: Path, lines: str, expected: s
         load(tmp_path, SPACE + lines)
     assert len(caught.value.problems) == 1
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "default", "told"),
+    [
+        ("dim = {low = 16, high = 32}", 32, "dim: default 128 clamped to 32, the nearest value in"),
+        ("dim = { low = 200, high = 300 }", 200, "clamped to 200, the nearest value in 200..300"),
+        ("dim = { low = 16, high = 60, step = 4 }", 60, "60, the nearest value in 16..60 in steps"),
+        ("dim = { low = 16, high = 32, log = true }", 32, "default 128 clamped to 32"),
+        ("dim = { choices = [16, 64, 300] }", 64, "the nearest value in 16, 64, 300"),
+        ("mix = { low = 0.0, high = 1.0, step = 0.5 }", 0.5, "mix: default 0.35 clamped to 0.5"),
+        ("mix = { low = 0.1, high = 0.3, step = 0.1 }", 0.3, "0.3, the nearest value in 0.1..0.3"),
+        ("mix = { low = 0, high = 1.4, step = 0.7 }", 0.0, "default 0.35 clamped to 0, the"),
+    ],
+)
+def test_a_default_outside_is_clamped_to_a_value_of_the_space(
+    tmp_path: Path, line: str, default: float, told: str
+) -> None:
+    config = load(tmp_path, f"[space]\n{line}\n")
+    moved = clamped_defaults(config)
+    (name,) = moved
+    assert (moved, type(moved[name])) == ({name: default}, type(default))
+    (text,) = clamped_lines(config, moved)
+    assert told in text
+    moved_config = with_defaults(config, moved)
+    study = optuna.create_study()
+    study.enqueue_trial(SearchSpace(moved_config).params(moved_config.train_config))
+    trial = study.ask()
+    SearchSpace(moved_config).suggest(trial, seed=0)
+    distribution = trial.distributions[name]
+    assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
+    assert trial.params == {name: default}
+
+
+def test_defaults_of_the_base_are_clamped_and_conditions_look_at_what_came_out(
+    tmp_path: Path,
+) -> None:
+    text = """
+    [base]
+    dim = 8
+    [space]
+    lr = { low = 1e-4, high = 1e-3, when = { dim = { high = 16 } } }
+    dim = { low = 16, high = 32 }
+    mix = { low = 0.5, high = 1.0, when = { dim = { low = 20 } } }
+    """
+    config = load(tmp_path, text)
+    assert clamped_defaults(config) == {"dim": 16, "lr": 1e-3}
+    assert clamped_defaults(with_defaults(config, {"dim": 16, "lr": 1e-3})) == {}
+
+
+def test_a_warm_start_takes_the_clamped_default_for_what_it_leaves_out(tmp_path: Path) -> None:
+    space = "[space]\ndim = { low = 16, high = 32 }\nlr = { low = 1e-3, high = 1e-2 }\n"
+    assert load(tmp_path, space + "[[warm_starts]]\nlr = 0.005\n").warm_starts == ({"lr": 0.005},)
+
+
+def test_a_printed_study_has_the_clamped_default_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("[space]\ndim = { low = 16, high = 32 }\n")
+    assert main(["--study", str(path), "--print-config"]) == 0
+    out, err = capsys.readouterr()
+    assert tomllib.loads(out)["base"]["dim"] == 32
+    assert err == "dim: default 128 clamped to 32, the nearest value in 16..32\n"
 
 
 def test_a_conditional_parameter_may_have_its_default_outside(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 from sqlalchemy import text
 
 from hpo.config.study_config import StudyConfig
@@ -18,11 +21,13 @@ from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import trial_table
 from hpo.search.samplers import derive_seed, make_sampler
 from hpo.study.candidates import default_candidate, top_candidates
-from hpo.study.lifecycle import load_study, open_study
+from hpo.study.lifecycle import load_newest, load_study, open_study
+from hpo.study.overview import study_lines
 from hpo.study.records import Outcome, StudyRecord, comparable
 from hpo.study.storage import open_storage
 from hpo.study.trial_rows import default_trial, read_trials
 from hpo.study.warm_starts import with_best_of
+from tests.hpo.fake_study import FakeStudy, locations
 from tests.hpo.scripted import (
     SPACE,
     MemoryProgress,
@@ -117,13 +122,48 @@ def test_a_kill_between_making_and_describing_is_mended(tmp_path: Path) -> None:
     assert len(study.trials) == 1
 
 
-def test_the_newest_study_is_the_default(tmp_path: Path) -> None:
+def test_a_study_is_guessed_only_for_reading(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
-    with pytest.raises(StudyError, match="no study here yet"):
+    start = f"python -m hpo.run --storage {url(tmp_path)} --n-trials 50"
+    with pytest.raises(StudyError, match=f"no study here yet; start one with: {start}"):
         load_study(storage, None)
+    said: list[str] = []
+    open_study(storage, "only", study_record(study_config()))
+    assert load_study(storage, None).study_name == "only"
+    assert load_newest(storage, None, said.append).study_name == "only"
+    open_study(storage, "new", study_record(study_config()))
+    with pytest.raises(StudyError, match="2 studies here") as refused:
+        load_study(storage, None)
+    assert refused.value.exit_code == 2
+    assert load_newest(storage, "only", said.append).study_name == "only"
+    assert said == []
+    assert load_newest(storage, None, said.append).study_name == "new"
+    assert said == ["study new, the newest of 2; choose another with --study-name NAME"]
+
+
+def test_the_studies_to_choose_from_are_listed_newest_first(tmp_path: Path) -> None:
+    first = FakeStudy(locations(tmp_path), name="first")
+    first.run(TrialState.COMPLETE)
+    first.run(TrialState.COMPLETE)
+    FakeStudy(locations(tmp_path), name="b <b>").run(TrialState.FAIL, cause="error")
+    for number in range(9):
+        FakeStudy(locations(tmp_path), name=f"empty-{number}")
+    with pytest.raises(StudyError) as refused:
+        load_study(first.storage, None)
+    lines = refused.value.problems
+    assert lines[0] == "11 studies here; say which one with --study-name NAME:"
+    assert lines[1].split() == ["empty-8", "0", "trials", "no", "complete", "trial", "not", "begun"]
+    day = f"began {datetime.now():%Y-%m-%d}"  # noqa: DTZ005  (Optuna keeps local time)
+    assert re.fullmatch(rf"  b <b>    1 trial   no complete trial  {day} \d\d:\d\d", lines[10])
+    assert lines[11:] == ("  and 1 older",)
+    (last,) = study_lines(first.storage, ["first"])
+    assert last.startswith("  first  2 trials  best recall_at_10 0.0010  began ")
+
+
+def test_a_named_study_need_not_be_the_newest(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
     for name in ("b", "a"):
         open_study(storage, name, study_record(study_config()))
-    assert load_study(storage, None).study_name == "a"
     assert load_study(storage, "b").study_name == "b"
     with pytest.raises(StudyError, match="there are: b, a"):
         load_study(storage, "c")

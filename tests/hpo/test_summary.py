@@ -12,11 +12,12 @@ from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines
+from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.config.toml_file import load_study_config
 from hpo.execution.running_trial import Ended
 from hpo.execution.summary import ending, result_tables
 from hpo.promotion.model_card import _as_code
+from hpo.promotion.summary import _how_to_serve
 from hpo.study.records import OUTCOME, Cause, Outcome
 from tests.hpo.scripted import epoch_result, make_ledger, study_record
 
@@ -77,8 +78,50 @@ def test_a_hidden_password_is_told_of_in_one_line() -> None:
     assert "password" not in plain
 
 
+def test_a_stopped_study_is_gone_on_with_by_the_same_command() -> None:
+    again = "python -m hpo.run --study 'my study.toml' --data shop/"
+    done = study((TrialState.COMPLETE, None))
+    text = ending(
+        done, Ended("timeout", 1), 2, Locations(), None, again=again, data="moved shop/"
+    ).split("next:")[1]
+    assert f"{again}\n" in text
+    assert "python -m hpo.promote --study-name s --data 'moved shop/'\n" in f"{text}\n"
+    assert "python -m hpo.dashboard --study-name s\n" in f"{text}\n"  # it takes no --data
+    complete = ending(done, Ended("complete", 1), 1, Locations(), None, again=again)
+    assert again not in complete
+
+
+def test_no_password_is_in_a_command_to_paste() -> None:
+    url = "postgresql+psycopg://me:s:e@cret@host/studies"
+    assert shell_line("x", f"--storage={url}", url) == (
+        "x '--storage=postgresql+psycopg://me:***@host/studies' "
+        "'postgresql+psycopg://me:***@host/studies'"
+    )
+    assert shell_line("x", "sqlite:////a b/c.db") == "x 'sqlite:////a b/c.db'"
+
+
+def test_the_end_of_a_study_links_to_its_trials() -> None:
+    done, page = study((TrialState.COMPLETE, None)), "http://127.0.0.1:5000/#/experiments/1/runs?x"
+    lines = ending(done, Ended("complete", 1), 1, Locations(), None, page=page).splitlines()
+    assert lines[1:3] == [f"its trials in MLflow, the best first: {page}", "next:"]
+
+
+def test_the_lines_that_serve_a_model_can_be_pasted() -> None:
+    uri = "sqlite:////it's a b/m.db"
+    lines = _how_to_serve(Locations(tracking_uri=uri), "u 1", "models:/two-tower@champion")
+    assert shlex.split(lines[1]) == [
+        "python", "-m", "hpo.serve", "--tracking-uri", uri,
+        "--model", "models:/two-tower@champion",
+    ]  # fmt: skip
+    (export,) = [line for line in lines if "export MLFLOW" in line]
+    assert shlex.split(export) == ["export", f"MLFLOW_TRACKING_URI={uri}"]
+    assert "  $env:MLFLOW_TRACKING_URI = 'sqlite:////it''s a b/m.db'" in lines
+
+
 def test_commands_are_quoted_for_the_shell() -> None:
     name = 'c<b>"`x'
+    words = shlex.split(command("sync", name, Locations("sqlite:////a b/o.db")))
+    assert words[3:] == ["--study-name", name, "--storage", "sqlite:////a b/o.db"]
     assert shlex.split(command("promote", name))[-2:] == ["--study-name", name]
     assert _as_code(name) == f"`` {name} ``"
     assert _as_code("plain") == "`plain`"

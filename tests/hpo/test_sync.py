@@ -98,7 +98,9 @@ def test_a_check_while_the_study_runs_says_so(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("study fake-demo: 1 difference; it runs, so what is new")
     assert sync.main(options(study, "--check")) == 3
-    assert "1 difference; hpo.sync writes what is missing" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 difference; python -m hpo.sync --study-name fake-demo --storage " in said
+    assert " writes what is missing" in said
 
 
 def test_a_lock_that_cannot_be_made_is_told(

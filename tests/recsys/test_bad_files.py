@@ -83,7 +83,11 @@ BAD_TEXT = {
     ),
     "day or month": (
         HEAD + "a,x,05/06/2024\nb,y,06-05-2024\nb,x,05/05/2024\na,y,2024-10-25\n",
-        ["no date of 2", "line 2 '05/06/2024', line 3 '06-05-2024'", "write them as 2024-10-25"],
+        [
+            "told apart in 2 dates",
+            "line 2 '05/06/2024', line 3 '06-05-2024'",
+            "write them as 2024-10-25",
+        ],
     ),
     "no time": (HEAD + "a,x,100\nb,y,\n", ["line 3", "column 'timestamp'", "no time", "fill"]),
     "many bad times": (
@@ -295,7 +299,7 @@ def test_all_files_are_judged_at_once(tmp_path):
 def test_broken_movielens_side_file(tmp_path):
     write(tmp_path, {"u.data": "1\t1\t5\t100\n2\t2\t3\t200\n", "u.user": "1|24|M\n"})
     (problem,) = problems_of(tmp_path)
-    assert "u.user: line 1 has not the 5 fields" in problem
+    assert "u.user: line 1 does not have the 5 fields" in problem
     assert "unpack the archive again" in problem
 
 

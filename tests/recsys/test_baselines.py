@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.errors import DataError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.models import baselines
@@ -120,5 +120,5 @@ def test_ease_solves_its_least_squares() -> None:
 
 def test_too_many_items_is_said() -> None:
     data = Interactions.from_codes([0], [0], None, None, ["u"], [str(i) for i in range(10_001)])
-    with pytest.raises(DataError, match="EASE: 10,001 items are more than the 10,000"):
+    with pytest.raises(DataError, match="EASE: 10,001 items; its dense matrix allows at most"):
         ease(data, CPU)

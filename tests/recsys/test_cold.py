@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.cold_start import cold_recall
 
 CPU = torch.device("cpu")

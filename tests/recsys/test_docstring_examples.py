@@ -14,7 +14,7 @@ import torch
 
 from recsys.artifacts import checkpoint
 from recsys.config import TrainConfig
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.retrieval.recommender import Recommender
 from recsys.training.fit import Fit
 from tests.examples import conveyor

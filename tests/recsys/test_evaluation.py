@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.evaluation.evaluator import Evaluator, Histories, TowerScorer, encode_users
-from recsys.evaluation.metrics import UserMetrics
+from recsys.evaluation.metrics import UserMetrics, half_width
 from recsys.evaluation.ranking import ranks
 from tests import reference
 from tests.examples import random_log
@@ -62,6 +62,16 @@ def test_repeats_are_not_masked_and_count_once() -> None:
     assert evaluate(scores, holdout).mean().as_dict() == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("asked", [50, 300])
+def test_a_sample_of_users_lies_as_near_to_all_as_its_interval_says(asked: int) -> None:
+    rng = np.random.default_rng(0)
+    found = rng.random(400) < 0.3  # of everybody: yes or no, which varies most
+    means = np.array([rng.choice(found, asked, replace=False).mean() for _ in range(2000)])
+    widths = np.array([half_width(mean, asked, len(found)) for mean in means])
+    assert 0.92 < (abs(means - found.mean()) <= widths).mean() < 0.98
+    assert half_width(0.3, 400, 400) == 0.0, "everybody was asked"
+
+
 def test_a_constant_score_earns_the_last_place() -> None:
     holdout = split(random_log(np.random.default_rng(0), n_items=60)).tuning
     result = evaluate(np.zeros((holdout.seen.n_users, holdout.seen.n_items)), holdout).mean()
@@ -91,6 +101,11 @@ def test_ranks_are_counts(seed: int, k: int, levels: int) -> None:
     rank, best = ranks(torch.from_numpy(scores), torch.from_numpy(rows), torch.from_numpy(items), k)
     assert rank.tolist() == np.minimum(expected, k + 1).tolist()
     assert best.tolist() == expected.reshape(4, 6).min(1).tolist()
+
+
+def test_one_item_alone_is_the_first() -> None:
+    first, only = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
+    assert ranks(torch.tensor([[0.5]]), first, first, 20) == (only, only)
 
 
 def test_a_towers_result_does_not_depend_on_the_chunks() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from recsys.config import TrainConfig
-from recsys.models.histories import histories
+from recsys.models.history import histories
 from recsys.models.two_tower import TwoTower
 
 

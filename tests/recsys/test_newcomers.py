@@ -10,7 +10,7 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.two_tower import new_model
 from recsys.training.cold_start import Newcomers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.data.holdout_file import load_holdout, save_holdout
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.errors import CheckpointError
 from tests.examples import aisles, random_log
 

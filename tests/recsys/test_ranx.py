@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from tests import reference
 from tests.examples import random_log
 from tests.recsys.test_evaluation import evaluate

@@ -130,7 +130,7 @@ def test_users_of_one_time_are_told(tmp_path):
     rows = "a,x,7\na,y,7\nb,x,7\nb,y,8\nc,x,9\n"
     data = read_dataset(write(tmp_path, "log.csv", "user,item,ts\n" + rows))
     assert data.interactions.times is not None
-    assert "times: 1 of 2 users with two rows or more have one time" in data.notes[-1]
+    assert "times: 1 of 2 users with two rows or more have the same time" in data.notes[-1]
 
 
 def test_low_ratings_that_are_not_used_are_told(tmp_path):
@@ -162,6 +162,15 @@ def test_whole_numbers_written_as_floats_are_integers_and_told(tmp_path):
     assert data.interactions.item_ids == ("0", "1")
     assert data.user_table["user_id"].to_list() == ["2", "10"]
     assert data.notes == ("ids: 'user', 'item': whole numbers written as floats, read as integers",)
+
+
+def test_quotes_are_no_part_of_an_id(tmp_path):
+    rows = '"12",a\n12,b\n"007","a"\n7,b\n'
+    data = read_dataset(write(tmp_path, "log.csv", "user,item\n" + rows)).interactions
+    assert data.user_ids == ("007", "12", "7")
+    assert pairs(data) == [("007", "a"), ("12", "a"), ("12", "b"), ("7", "b")]
+    file = write(tmp_path, "floats.csv", 'user,item\n"12.0",a\n"13.0",b\n')
+    assert read_dataset(file).interactions.user_ids == ("12", "13")
 
 
 def test_versions_stay_as_they_are_written(tmp_path):

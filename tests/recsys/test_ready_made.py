@@ -11,7 +11,7 @@ import pytest
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import Interactions
-from recsys.data.split import TEST, TRAIN, VALIDATION, Split, split
+from recsys.data.splitting import TEST, TRAIN, VALIDATION, Split, split
 from recsys.datasets.registry import load_dataset
 from recsys.errors import ConfigError, DataError
 from recsys.readers.reader import read_dataset
@@ -102,7 +102,7 @@ def test_adjacency_lists(tmp_path: Path) -> None:
     ("train", "expected"),
     [
         ("user,item\n1,2\n", "line 1 holds commas; if this is a table, name it .csv"),
-        ("1 20 5\n1 21 3\n2 20 4\n", "1 line is of a user who had a line before"),
+        ("1 20 5\n1 21 3\n2 20 4\n", "1 line repeats the user of an earlier line"),
         ("", "is empty"),
         ("1\n2\n", "no rows"),
         ("1 n\xf1\n", "line 1: is not UTF-8"),
@@ -159,8 +159,8 @@ def test_people_are_told_sizes_and_what_was_dropped(tmp_path: Path) -> None:
     lines: list[str] = []
     load_dataset(str(tmp_path), announce=lines.append)
     (line,) = lines
-    assert line.startswith("ready-made split: 5 train, 0 validation and 3 test rows; dropped 1 of")
-    assert line.endswith("; 2 test rows have a user or an item that train does not know")
+    assert line.startswith("ready-made split: 5 train, 0 validation and 3 test rows; dropped 1 row")
+    assert line.endswith("; 2 test rows have a user or an item that is not in train")
 
 
 def test_other_methods_put_all_rows_together(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import Holdout
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.ranking import top_items
 from recsys.models.two_tower import NEWEST

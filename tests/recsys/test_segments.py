@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recsys.data.interactions import Interactions, Repeats
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.evaluation.evaluator import Evaluator
 from recsys.evaluation.segments import activity_groups, coverage, popularity_groups
 from recsys.models.baselines import Popularity

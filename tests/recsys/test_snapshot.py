@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.data.split import Holdout, split
+from recsys.data.splitting import Holdout, split
 from recsys.errors import CheckpointError
 from recsys.training.fit import Fit
 from tests.examples import random_log
@@ -81,9 +81,9 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
             other.resume(path)
         assert [r.metrics for r in other] == [r.metrics for r in Fit(smaller, SMALL, CPU)]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="no training that was put aside"):
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
         Fit(data, SMALL, CPU).resume(path)
-    with pytest.raises(CheckpointError, match="no training that was put aside"):
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
         Fit(data, SMALL, CPU).resume(tmp_path / "missing")
 
 

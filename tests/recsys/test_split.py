@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys import train
 from recsys.data.interactions import Interactions
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.errors import ConfigError, DataError
 from tests.examples import SECOND, random_log
 

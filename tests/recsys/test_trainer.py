@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recsys.config import TrainConfig
-from recsys.data.split import split
+from recsys.data.splitting import split
 from recsys.errors import DivergedError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import MetricName

@@ -8,7 +8,7 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.models.histories import histories
+from recsys.models.history import histories
 from recsys.training.windows import Batch, Windows
 from tests.examples import random_log
 

@@ -9,7 +9,7 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.data.split import Split, split
+from recsys.data.splitting import Split, split
 from recsys.models.two_tower import TwoTower
 from recsys.training.epoch import EpochResult
 from recsys.training.fit import Fit

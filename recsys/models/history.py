@@ -26,14 +26,31 @@ class History:
 
 
 def ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """All positions of b ranges, end to end: (owner (h,), position (h,)), both int64."""
+    """Return all positions of b ranges, end to end.
+
+    Args:
+        starts: (b,) int64, first position of each range.
+        lengths: (b,) int64, number of positions of each range.
+
+    Returns:
+        (owner (h,), the range of each position; position (h,)), both int64.
+    """
     owner = torch.repeat_interleave(lengths)
     shift = starts + lengths - torch.cumsum(lengths, 0)
     return owner, shift[owner] + torch.arange(len(owner), device=owner.device)
 
 
 def histories(items: Tensor, starts: Tensor, lengths: Tensor) -> tuple[History, Tensor]:
-    """Cut b histories out of flat `items`; also returns the owner of each history item."""
+    """Cut b histories out of flat items.
+
+    Args:
+        items: (n,) int64, items of all users end to end.
+        starts: (b,) int64, position of each history's oldest item.
+        lengths: (b,) int64, number of items of each history.
+
+    Returns:
+        (the histories, (h,) int64 owner of each history item).
+    """
     owner, position = ranges(starts, lengths)
     ages = (starts + lengths - 1)[owner] - position
     first = torch.cumsum(lengths, 0) - lengths

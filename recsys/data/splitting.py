@@ -1,8 +1,8 @@
-"""The only place that decides who is held out.
+"""The only module that decides which rows are held out.
 
 `split()` labels every row train, validation or test. Tuning gets `Split.tuning` (fit on train,
 asked for validation); promotion alone gets `Split.final` (fit on train + validation, asked for
-test). Neither can reach the other's rows.
+test). Neither of them can reach the rows of the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 def by_user(interactions: Interactions, method: Method, seed: int) -> Ints64 | None:
-    """(n,) row positions by user, newest last, shuffled where time says nothing; None: as it is."""
+    """Return row positions by user, the rows of a user shuffled where their times do not count.
+
+    Args:
+        interactions: the rows.
+        method: method of the split; all but "random" use the times.
+        seed: seed of the shuffling.
+
+    Returns:
+        (n,) int64, or None if the rows already are by user with the newest last.
+    """
     if method != "random" and interactions.times is not None:
         return None
     noise = np.random.default_rng(seed).random(len(interactions))
@@ -40,10 +49,16 @@ def by_user(interactions: Interactions, method: Method, seed: int) -> Ints64 | N
 def places(
     interactions: Interactions, free: Bools, order: Ints64 | None
 ) -> tuple[Ints64, Ints64, Ints64]:
-    """The free rows by user, all int64.
+    """Return the place of each free row, counted from the end of its user's free rows.
+
+    Args:
+        interactions: all n rows.
+        free: (n,) bool, the rows to count.
+        order: (n,) row positions by user, newest last; None for the order of the rows.
 
     Returns:
-        (m,) place from the end of the user's (1 = newest), (m,) row, (n_users,) how many.
+        ((m,) place: 1 for the newest row, (m,) row position, (n_users,) number of free rows), all
+        int64.
     """
     rows = np.flatnonzero(free) if order is None else order[free[order]]
     counts = np.bincount(interactions.users[rows], minlength=interactions.n_users)
@@ -51,6 +66,15 @@ def places(
 
 
 def leave_one_out(interactions: Interactions, order: Ints64 | None, parts: Parts) -> None:
+    """Mark each user's newest train row as test and the row before as validation, in place.
+
+    Users with fewer than 3 train rows keep all of them in train.
+
+    Args:
+        interactions: all n rows.
+        order: (n,) row positions by user, newest last; None for the order of the rows.
+        parts: (n,) int8 labels, changed in place.
+    """
     place, rows, counts = places(interactions, parts == TRAIN, order)
     enough = np.repeat(counts >= 3, counts)
     for part, from_the_end in ((TEST, 1), (VALIDATION, 2)):
@@ -58,7 +82,16 @@ def leave_one_out(interactions: Interactions, order: Ints64 | None, parts: Parts
 
 
 def newest(interactions: Interactions, free: Bools, fraction: float) -> Ints64:
-    """The newest share of the free rows; of equally old ones the last."""
+    """Return the newest share of the free rows; among equally old rows, the last ones.
+
+    Args:
+        interactions: all n rows, with times.
+        free: (n,) bool, the rows to choose from.
+        fraction: share of the free rows, rounded down to whole rows.
+
+    Returns:
+        (k,) int64 row positions.
+    """
     assert interactions.times is not None
     rows = np.flatnonzero(free)
     times = interactions.times[rows]
@@ -78,9 +111,13 @@ EVAL_USERS = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Holdout:
-    """One question: having learned from `seen`, which items come in `relevant`?
+    """The question of one evaluation: after learning from `seen`, which items come in `relevant`?
 
     Both parts share one vocabulary and have no row in common.
+
+    Attributes:
+        seen: the rows to learn from, which also are the users' histories.
+        relevant: the rows to predict.
     """
 
     seen: Interactions
@@ -89,9 +126,15 @@ class Holdout:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of `interactions` labelled 0 train, 1 validation, 2 test (parts: (n,) int8).
+    """Interactions with each row labelled train, validation or test.
 
-    `eval_users` is how many users tuning asks at most; test is always asked for all.
+    Attributes:
+        interactions: the n rows.
+        parts: (n,) int8: 0 train, 1 validation, 2 test.
+        method: method of the split.
+        fraction: share held out at each of the two steps.
+        seed: seed of the random draws.
+        eval_users: largest number of users that tuning asks; test is always asked for all users.
     """
 
     interactions: Interactions
@@ -103,45 +146,61 @@ class Split:
 
     @cached_property
     def counts(self) -> tuple[int, int, int]:
-        """Rows of train, validation and test."""
+        """Return the numbers of train, validation and test rows."""
         train, validation, test = np.bincount(self.parts, minlength=3).tolist()
         return train, validation, test
 
     @cached_property
     def n_validation_users(self) -> int:
-        """Users with validation rows; tuning asks `eval_users` of them at most."""
+        """Return the number of users with validation rows.
+
+        Tuning asks at most `eval_users` of them.
+        """
         return len(np.unique(self.interactions.users[self.parts == VALIDATION]))
 
     @property
     def is_sampled(self) -> bool:
-        """Whether tuning asks some of these users only."""
+        """Return True if tuning asks only a sample of the users with validation rows."""
         return self.n_validation_users > self.eval_users
 
     @property
     def train(self) -> Interactions:
+        """Return the train rows."""
         return self.interactions.take(self.parts == TRAIN)
 
     @property
     def validation(self) -> Interactions:
+        """Return the validation rows, of all users."""
         return self.interactions.take(self.parts == VALIDATION)
 
     @property
     def test(self) -> Interactions:
+        """Return the test rows."""
         return self.interactions.take(self.parts == TEST)
 
     @cached_property
     def tuning(self) -> Holdout:
-        """Train and validation: all that tuning may see; of many users it asks a sample."""
+        """Return train as history and validation as the question: all rows that tuning may see.
+
+        Of more than `eval_users` users with validation rows, a random sample is asked.
+        """
         return Holdout(self.train, _sampled(self.validation, self.eval_users, self.seed))
 
     @cached_property
     def final(self) -> Holdout:
-        """Train + validation as history, test as the question. For promotion, once."""
+        """Return train + validation as history and test as the question.
+
+        Only promotion asks this question, once.
+        """
         return Holdout(self.interactions.take(self.parts != TEST), self.test)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of the data, the method, every row's part, and a sample's size."""
+        """Return 16 hex digits that identify the split.
+
+        They depend on the data, the method, its fraction and seed, every row's part, and the size
+        of a sample of users.
+        """
         digest = hashlib.sha256(self.interactions.fingerprint.encode())
         digest.update(f"{self.method} {self.fraction!r} {self.seed}".encode())
         digest.update(self.parts.tobytes())
@@ -165,22 +224,24 @@ def split(
         temporal: each user's newest `k = max(1, floor(fraction * n))` rows, for users with
             n >= 3; ties in time keep the order of the file. Leaks nothing within a user; other
             users' future stays visible. Without times it is `random`.
-        random: k rows a user, drawn with `seed`.
-        leave-one-out: of users with n >= 3 the newest row is test, the one before validation.
+        random: k rows of each user, drawn with `seed`.
+        leave-one-out: for users with n >= 3 the newest row is test, the row before validation.
         global-time: the newest `fraction` of all rows, so no user's future is seen at all.
-        given: as the files say; where they have no validation, it is taken out of train as
-            `temporal` would take it.
+        given: as the files say; if they have no validation, it is taken out of train by the
+            rule of `temporal`.
 
     Args:
-        method: None: `given` if the data comes with a split, else `temporal`.
+        interactions: all rows.
+        method: None means `given` if the data comes with a split, else `temporal`.
         fraction: share held out at each of the two steps, 0 < fraction < 1.
-        seed: of the random draws; part of the fingerprint.
-        eval_users: tuning asks a random sample of so many users, if there are more.
-        given: (n,) int8, each row's part, of data that comes in a ready-made split.
+        seed: seed of the random draws, part of the fingerprint.
+        eval_users: largest number of users that tuning asks; more are sampled at random.
+        given: (n,) int8, the part of each row in a ready-made split.
 
     Raises:
-        ConfigError: unknown method, a number out of range, or a method that needs times or files.
-        DataError: validation or test would be empty, or nobody has two rows in train.
+        ConfigError: the method is unknown or needs times or files that are missing, or a number
+            is out of range.
+        DataError: validation or test would be empty, or no user has two rows in train.
     """
     method = method or ("temporal" if given is None else "given")
     _check_options(interactions, method, fraction, eval_users, given)
@@ -194,7 +255,7 @@ def split(
             parts[newest(interactions, parts == TRAIN, fraction)] = part
     else:
         order = by_user(interactions, method, seed)
-        # A test of the files that is empty stays empty: none is made up out of train.
+        # If the files' test rows were all dropped, test stays empty: none are taken from train.
         for part in (VALIDATION,) if method == "given" else (TEST, VALIDATION):
             if not (parts == part).any():
                 place, rows, counts = places(interactions, parts == TRAIN, order)
@@ -212,6 +273,11 @@ def _check_options(
     eval_users: int,
     given: Parts | None,
 ) -> None:
+    """Check the options of `split`.
+
+    Raises:
+        ConfigError: one problem for each option that is out of range or does not fit the data.
+    """
     problems = []
     if method not in get_args(Method):
         problems.append(f"split={method!r}: must be one of {', '.join(get_args(Method))}")
@@ -231,7 +297,7 @@ def _check_options(
 
 
 def _sampled(relevant: Interactions, n_users: int, seed: int) -> Interactions:
-    """The rows of `n_users` users drawn at random, or of all if there are no more."""
+    """Return the rows of `n_users` users drawn at random, or all rows if no more users exist."""
     users = np.unique(relevant.users)
     if len(users) <= n_users:
         return relevant
@@ -241,6 +307,11 @@ def _sampled(relevant: Interactions, n_users: int, seed: int) -> Interactions:
 
 
 def _check_parts(result: Split) -> None:
+    """Check that the split leaves rows to learn from and rows to ask for.
+
+    Raises:
+        DataError: a part is empty, or no user has two rows in train.
+    """
     train, validation, test = result.counts
     found = f"{train} train, {validation} validation and {count(int(test), 'test row')}"
     if result.method == "given" and test == 0:
@@ -257,7 +328,7 @@ def _check_parts(result: Split) -> None:
         )
     if np.bincount(result.interactions.users[result.parts == TRAIN]).max() < 2:
         raise DataError(
-            f"nothing to learn from: {found} with split {result.method!r} leave nobody more than "
-            "one row in train, so nothing follows anything. Give more interactions, or another "
-            "split."
+            f"nothing to learn from: {found} with split {result.method!r} leave every user at "
+            "most one row in train, so there is no next item to learn. Give more interactions, or "
+            "another split."
         )

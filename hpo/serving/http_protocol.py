@@ -1,0 +1,169 @@
+"""One HTTP connection: how long a request may take to come, and how large its head may be.
+
+uvicorn limits neither: a client that stops in the middle of a request keeps its connection for
+ever, and headers may fill the memory before the application hears of the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+REQUEST_SECONDS = 10.0  # from the first byte to the last: 100 KB/s for the largest body
+MAX_HEAD_BYTES = 1 << 16
+LINGER_SECONDS = 2.0  # what still comes is dropped for so long, so that clients see the refusal
+
+
+class _HeadTooLarge(Exception):
+    """Raised in a callback of the parser, which then stops."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a deadline for each request and a limit for its head.
+
+    A request that has not come whole in `request_seconds` gets 408, a larger head gets 431, and
+    the connection is closed. Between requests uvicorn's own keep-alive timeout holds. There is one
+    timer a connection, which an ordinary request neither sets nor cancels. No WebSockets.
+
+    Attributes:
+        request_seconds: also how long a new connection may be silent.
+        max_head_bytes: of URL and headers together; trailers have a limit of their own.
+    """
+
+    request_seconds: ClassVar[float] = REQUEST_SECONDS
+    max_head_bytes: ClassVar[int] = MAX_HEAD_BYTES
+
+    _timer: asyncio.TimerHandle | None = None
+    _since: float | None = None  # first byte of the request that is coming; None: none is
+    _in_head = True  # of the request that is coming, or will come next
+    _head_too_large = False
+    _untold_bytes = 0  # in whole pieces of heads or trailers, which the parser keeps
+    _told = False  # a request, its head or some of its body began or ended in this piece
+    _refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._set_timer(self.request_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._since is None:
+            self._since = self.loop.time()
+            if self._timer is None:
+                self._set_timer(self.request_seconds)
+        self._told = False
+        super().data_received(data)
+        if not self._told:
+            self._untold_bytes += len(data)
+            if self._untold_bytes > self.max_head_bytes and not self._refused:
+                self._refuse_head()
+
+    def shutdown(self) -> None:
+        if self._refused:
+            self.transport.close()
+        super().shutdown()
+
+    # Callbacks of the parser
+
+    def on_message_begin(self) -> None:
+        if self._since is None:  # it came in one piece with the end of the one before
+            self._since = self.loop.time()
+        self._told, self._in_head = True, True
+        self._untold_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._told, self._in_head = True, False
+        # Counted here and not as they come: a call for each header would cost more.
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self.max_head_bytes:
+            self._in_head = self._head_too_large = True
+            raise _HeadTooLarge
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._told = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._told, self._in_head = True, True
+        self._since = None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser stopped at."""
+        if self._head_too_large:
+            self._refuse_head()
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def _look(self) -> None:
+        """Refuse a request that is late; look again when the one that is coming would be."""
+        self._timer = None
+        if self._since is None:
+            if self.cycle is None:  # nothing was ever asked
+                self.transport.close()
+            return
+        left = self._since + self.request_seconds - self.loop.time()
+        if left <= 0 and (self._is_behind() or self.flow.read_paused):
+            self._since, left = self.loop.time(), self.request_seconds  # it waits for us
+        if left > 0:
+            self._set_timer(left)
+        else:
+            reason = f"the request did not come whole within {self.request_seconds:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, reason)
+
+    def _is_behind(self) -> bool:
+        """Return True if an earlier request of this connection is not answered yet."""
+        if self._in_head:
+            return self.cycle is not None and not self.cycle.response_complete
+        return bool(self.pipeline)
+
+    def _refuse_head(self) -> None:
+        reason = f"URL and headers are larger than {self.max_head_bytes} bytes"
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, reason)
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Answer the request that is coming, and end the connection, after earlier answers."""
+        self._refused = True
+        self._cancel_timer()
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        if self._in_head and self._is_behind():
+            self.cycle.keep_alive = False  # its answer is the last one
+            return
+        if not self._in_head:
+            if self.pipeline or self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True  # nobody waits for the application's answer
+            self.cycle.message_event.set()
+        body = json.dumps({"detail": reason}).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)

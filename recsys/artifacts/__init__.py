@@ -1,0 +1,1 @@
+"""Files of trained models: checkpoints, their MLflow runs, exported scorers."""

@@ -1,0 +1,28 @@
+"""Hyperparameters that change nothing on some data, so that nobody searches or trusts them."""
+
+from __future__ import annotations
+
+from recsys.data.interactions import Interactions
+from recsys.messages import count
+from recsys.models.neighbours import MAX_ITEMS, are_known
+
+_OF_TIMES = ("window_share", "target_decay", "recency")
+
+
+def ineffective_parameters(data: Interactions) -> dict[str, str]:
+    """Return why each hyperparameter that changes no training on this data does not.
+
+    Args:
+        data: the interactions, of which only vocabulary, times and features are looked at; so the
+            answer is the same for the training rows.
+    """
+    timed = data.times is not None
+    found = {} if timed else dict.fromkeys(_OF_TIMES, "the data has no times")
+    if data.item_features is None and data.user_features is None:
+        found["feature_weight"] = "no features are used"
+    if not are_known(data.n_items, ordered=timed):
+        found["neighbour_weight"] = (
+            f"without times, neighbours are known of at most {MAX_ITEMS:,} items, and the data "
+            f"has {count(data.n_items, 'item')}"
+        )
+    return found
