@@ -436,7 +436,7 @@ def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found == {*FILES, "mine.txt"} - {"importances.png"}
     text = (out / "report.html").read_text()
     assert "No trial did better than the default configuration." in text
-    assert "1 complete trials say too little" in text
+    assert "1 complete trial says too little" in text
     assert {path.name for path in tmp_path.iterdir()} >= {"out"}
     assert not list(tmp_path.glob(".report-*"))
 
