@@ -1,5 +1,6 @@
 # make run      tune on ml-100k: from nothing but Python 3.11, make and a package index
 # make test     the whole suite
+# make test-fast  the unit tests alone: they start no process and open no server
 # make check    lint, types, tests: what CI runs
 # make faults   many random kills and long outages; about an hour
 # make screenshots  the README's pictures; needs Chromium
@@ -14,7 +15,7 @@ endif
 RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run install test check lint types faults screenshots clean
+.PHONY: run install test test-fast check lint types faults screenshots clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -24,11 +25,14 @@ install: .venv/installed
 test: .venv/installed-test
 	$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+test-fast: .venv/installed-test
+	$(RUN) pytest tests/recsys tests/hpo --numprocesses auto --maxprocesses 4 --dist loadfile
+
 faults: .venv/installed-test
 	$(RUN) pytest -m faults tests/faults
 
 screenshots: .venv/installed-test
-	$(RUN) pytest tests/browser --screenshots docs/screenshots
+	$(RUN) pytest tests/e2e/browser --screenshots docs/screenshots
 
 check: lint types test
 

@@ -17,7 +17,7 @@ import optuna
 
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
-from tests.hpo.fake_study import FakeStudy, locations
+from tests.support.fake_study import FakeStudy, locations
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpo.config.toml_file import load_study_config
-from tests.hpo.commands import ROOT, environment, shop, study_file
+from tests.support.commands import ROOT, environment, shop, study_file
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (

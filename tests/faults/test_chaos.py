@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hpo.chaos import Round
+from tests.support.chaos import Round
 
 pytestmark = [
     pytest.mark.faults,

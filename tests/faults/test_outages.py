@@ -13,7 +13,7 @@ import pytest
 
 from hpo.config.locations import Locations
 from hpo.tracking.mirror import Mirror
-from tests.hpo.commands import (
+from tests.support.commands import (
     finish,
     in_mid_training,
     run,
@@ -23,7 +23,7 @@ from tests.hpo.commands import (
     study_file,
     study_in,
 )
-from tests.hpo.mlflow_server import TrackingServer, by_trial, mlflow_template
+from tests.support.mlflow_server import TrackingServer, by_trial, mlflow_template
 
 __all__ = ["mlflow_template"]
 

@@ -20,10 +20,10 @@ import pytest
 from hpo.config.locations import Locations
 from hpo.promotion.promote import promote_study
 from hpo.promotion.retrain import retrain_champion
-from tests.examples import conveyor
-from tests.hpo.real_study import RealStudy, write_csv
-from tests.hpo.registered import Registered
-from tests.hpo.test_promotion_killed import QUICK, check, copy_of
+from tests.integration.promotion.test_promotion_killed import QUICK, check, copy_of
+from tests.support.examples import conveyor
+from tests.support.real_study import RealStudy, write_csv
+from tests.support.registered import Registered
 
 KILLS = 30
 WANTED = {"champion": 2, "previous": 1}

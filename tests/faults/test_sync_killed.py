@@ -18,8 +18,8 @@ from optuna.trial import TrialState
 from hpo.config.locations import Locations
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import experiment_id, open_client
-from tests.hpo.fake_study import FakeStudy, locations
-from tests.hpo.mlflow_server import by_trial, comparable, mlflow_template, mlflow_uri
+from tests.support.fake_study import FakeStudy, locations
+from tests.support.mlflow_server import by_trial, comparable, mlflow_template, mlflow_uri
 
 __all__ = ["mlflow_template", "mlflow_uri"]
 

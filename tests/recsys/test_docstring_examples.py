@@ -17,10 +17,10 @@ from recsys.config import TrainConfig
 from recsys.data.splitting import split
 from recsys.retrieval.recommender import Recommender
 from recsys.training.fit import Fit
-from tests.examples import conveyor
-from tests.recsys.trained import trained
+from tests.support.examples import conveyor
+from tests.support.paths import ROOT
+from tests.support.trained import trained
 
-ROOT = Path(__file__).parent.parent.parent
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

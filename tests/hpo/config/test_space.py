@@ -1,0 +1,54 @@
+"""From a trial to a config and back."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from hpo.config.search_space import SearchSpace
+from hpo.search.samplers import derive_seed, make_sampler
+from tests.support.scripted import study_config
+
+SPACE = {
+    "dim": {"low": 4, "high": 64, "log": True},
+    "window": {"low": 10, "high": 110, "step": 10},
+    "lr": {"low": 1e-4, "high": 1e-1, "log": True},
+    "batch_size": {"choices": [32, 128]},
+    "mix": {"choices": [0.0, 0.35]},
+}
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_every_suggestion_is_valid_and_the_inverse_gives_it_back(seed: int) -> None:
+    config = study_config(space=SPACE)
+    space = SearchSpace(config)
+    study = optuna.create_study(sampler=make_sampler(config, seed))
+    trial = study.ask()
+    drawn = space.suggest(trial, seed=3)
+    assert 4 <= drawn.dim <= 64
+    assert drawn.window % 10 == 0
+    assert drawn.batch_size in (32, 128)
+    assert (drawn.seed, drawn.epochs) == (3, 4)
+    assert space.params(drawn) == trial.params
+    assert space.config(trial.params, 3) == drawn
+
+
+def test_queued_params_become_the_same_config() -> None:
+    config = study_config(space=SPACE)
+    space = SearchSpace(config)
+    study = optuna.create_study()
+    study.enqueue_trial(space.params(config.train_config))
+    assert space.suggest(study.ask(), seed=0) == config.train_config
+
+
+def test_seeds_of_neighbours_differ_and_do_not_depend_on_the_machine() -> None:
+    assert [derive_seed(0, number) for number in range(2)] == [1446583109, 2005510037]
+    assert len({derive_seed(7, number) for number in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+def test_a_sampler_begins_with_as_many_random_trials_as_the_study_says(name: str) -> None:
+    sampler = make_sampler(study_config(sampler={"name": name, "startup": 7}), 0)
+    assert sampler._n_startup_trials == 7

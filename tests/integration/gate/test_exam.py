@@ -1,0 +1,164 @@
+"""The exam: every rival asked the same, what cannot be asked said so, costs measured."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.config.locations import Locations
+from hpo.config.study_config import PromotionConfig
+from hpo.errors import PromotionError
+from hpo.gate import findings as gate
+from hpo.gate.findings import GateFindings
+from hpo.gate.race import Race, Racer
+from hpo.gate.serving_cost import ASKED, latency_ms, stored_mb
+from hpo.gate.test_comparison import Exam
+from hpo.promotion.model_card import model_card
+from hpo.registry import versions as registry
+from hpo.registry.recipe import Recipe
+from hpo.study.candidates import Candidate
+from recsys.artifacts import checkpoint
+from recsys.artifacts.mlflow_client import experiment_id, open_client
+from recsys.artifacts.mlflow_run import open_run
+from recsys.config import TrainConfig
+from recsys.data.splitting import Split
+from recsys.errors import DataError
+from recsys.evaluation.bootstrap import Interval, mean_interval
+from recsys.evaluation.evaluator import TowerScorer
+from recsys.models.baselines import BASELINES
+from recsys.retrieval.recommender import Recommender
+from recsys.training.fixed_epochs import train
+from tests.support import reference
+from tests.support.examples import conveyor_split
+from tests.support.fake_study import fake_record
+from tests.support.mlflow_store import fresh_store
+
+CPU = torch.device("cpu")
+WINNER = TrainConfig(dim=8, lr=0.05, epochs=3)
+USERS = torch.arange(60)
+
+
+def candidate(config: TrainConfig, trial: int = 4, name: str = "s") -> Candidate:
+    return Candidate(fake_record(name, 5), name, trial, config, 2, 0.5, {})
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return conveyor_split()
+
+
+@pytest.fixture
+def exam(parts: Split) -> Exam:
+    return Exam(
+        parts, train(parts.final.seen, WINNER, 3, CPU), PromotionConfig(), CPU, "recall_at_10"
+    )
+
+
+def test_figures_equal_brute_force(exam: Exam, parts: Split) -> None:
+    scores = TowerScorer(exam.model, parts.final.seen).scores(USERS).numpy()
+    means = {name: interval.mean for name, interval in exam.test.items()}
+    assert means == pytest.approx(reference.metrics(scores, parts.final), abs=1e-12)
+    recall = exam.test["recall_at_10"]
+    assert recall == mean_interval(exam.found.values["recall_at_10"])
+
+
+def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: Split) -> None:
+    other = WINNER.replace(dim=2, lr=0.01)
+    exam.face_default(candidate(other, 0), WINNER)
+    (found,) = exam.comparisons
+    model = train(parts.final.seen, other, candidate(other, 0).refit_epochs, CPU)
+    theirs = reference.metrics(
+        TowerScorer(model, parts.final.seen).scores(USERS).numpy(), parts.final
+    )
+    assert (found.name, found.need, found.n_users) == ("default (trial 0)", None, 60)
+    assert found.theirs == pytest.approx(theirs["recall_at_10"])
+    assert found.gain.mean == pytest.approx(found.ours - found.theirs)
+    assert not exam.notes
+
+
+def test_a_default_that_cannot_be_compared_is_said(exam: Exam) -> None:
+    exam.face_default(None, WINNER)
+    exam.face_default(candidate(WINNER.replace(seed=7)), WINNER)
+    exam.face_default(candidate(WINNER.replace(lr=10, temperature=0.01)), WINNER)
+    assert exam.notes[:2] == [
+        "the default configuration has no complete trial in the study",
+        "the winner is the default configuration",
+    ]
+
+
+def test_a_baseline_that_cannot_be_measured_is_not_replaced(
+    exam: Exam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise DataError("20,000 items are too many")
+
+    monkeypatch.setitem(BASELINES, "ease", too_large)  # type: ignore[call-overload]
+    exam.face_baselines()
+    needs = {found.rival: found.need for found in exam.comparisons}
+    assert needs == {"popularity": None, "itemknn": 0.0}
+    assert exam.notes == ["ease was not measured: 20,000 items are too many"]
+    assert exam.missing == {"ease": "20,000 items are too many"}
+
+
+def test_all_baselines_stand_beside_it(exam: Exam) -> None:
+    exam.face_baselines()
+    needs = {found.rival: found.need for found in exam.comparisons}
+    assert needs == {"popularity": None, "itemknn": 0.0, "ease": None}
+
+
+def test_an_answer_is_timed_after_a_first_round(exam: Exam, parts: Split) -> None:
+    """The clock says 1 s for each answer of the first round, then 0, 1, 2 ... ms."""
+    steps = [1.0] * ASKED + [i / 1000 for i in range(ASKED)]
+    times = itertools.accumulate(itertools.chain.from_iterable((0.0, step) for step in steps))
+    found = latency_ms(Recommender(exam.model, parts.interactions), lambda: next(times))
+    assert found == pytest.approx((ASKED - 1) / 2)
+
+
+def test_the_size_is_that_of_the_models_files(exam: Exam, parts: Split, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, exam.model, parts.interactions, {})
+    (tmp_path / "notes.txt").write_text("x" * 10_000)
+    files = [path for path in tmp_path.iterdir() if path.name != "notes.txt"]
+    assert stored_mb(tmp_path) == sum(path.stat().st_size for path in files) / 1e6
+
+
+def findings(exam: Exam, n_racers: int) -> GateFindings:
+    flat = Interval(0.01, -0.01, 0.03)
+    racers = tuple(Racer(i, 0.2, (0.19, 0.2, 0.21), flat) for i in range(n_racers))
+    comparisons = tuple(exam.comparisons)
+    race = Race(racers, 0)
+    return GateFindings(exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
+
+
+def test_findings_survive_their_file(exam: Exam) -> None:
+    exam.face_baselines()
+    found = findings(exam, 3)
+    assert gate.from_json(gate.to_json(found)) == found
+    with pytest.raises(PromotionError, match=r"gate\.json of the version's run is damaged"):
+        gate.from_json("{}")
+
+
+def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> None:
+    exam.face_baselines()
+    winner = Recipe.of_candidate(candidate(WINNER))
+    short = model_card(winner, parts, findings(exam, 10), "c" * 40, Locations())
+    assert len(short) < registry.MAX_DESCRIPTION
+    blank = Locations("sqlite:////a b/o.db", "sqlite:////a b/m.db", "my runs")
+    card = model_card(winner, parts, findings(exam, 10), "c" * 40, blank)
+    (pasted,) = re.findall("`(python -m hpo.promote .*?)`", card)
+    assert shlex.split(pasted)[5:] == [
+        "--storage", "sqlite:////a b/o.db", "--tracking-uri", "sqlite:////a b/m.db",
+        "--experiment-name", "my runs",
+    ]  # fmt: skip
+    long = model_card(winner, parts, findings(exam, 100), "c" * 40, Locations())
+    client = open_client(fresh_store(tmp_path))
+    with open_run(client, experiment_id(client, "e"), "r", {}) as run:
+        model = client.create_logged_model(experiment_id(client, "e"), "m", run)
+    registry.register(client, model.model_id, run, {}, long)
+    stored = client.get_model_version("two-tower", "1").description
+    assert len(stored) == registry.MAX_DESCRIPTION < len(long)
+    assert stored.endswith("(cut; the whole card is model_card.md of the run)")

@@ -1,0 +1,170 @@
+"""Registered models come out as they went in, or not at all; nothing among them can run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.errors import NoStoreError, SettingsError
+from hpo.registry.model_store import ModelRefused, ModelStore, Reference
+from recsys.artifacts.checkpoint import stored_files
+from recsys.errors import TrackingError
+from tests.support.registered import Registered, another
+from tests.support.trained import trained
+
+CHAMPION = Reference.parse("models:/two-tower@champion")
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Registered:
+    found = Registered(tmp_path)
+    found.add()
+    return found
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self._path),)
+
+
+@pytest.mark.parametrize("text", ["models:/two-tower@champion", "models:/two-tower/1"])
+def test_a_version_comes_back_bit_for_bit(registered: Registered, text: str) -> None:
+    version = registered.store.resolve(Reference.parse(text))
+    stored = registered.store.load(version)
+    assert str(Reference.parse(text)) == text
+    assert str(version.version) == "1"
+    model = trained()
+    assert stored.history.fingerprint == model.parts.interactions.fingerprint
+    assert stored.measured.fingerprint == model.history.fingerprint
+    for name, value in model.model.state_dict().items():
+        torch.testing.assert_close(stored.model.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "two-tower", "models:/two-tower", "models:/a/0", "models:/a/b/1", "runs:/1/model"]
+)
+def test_other_references_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="must be models:/NAME@ALIAS or models:/NAME/VERSION"):
+        Reference.parse(text)
+
+
+@pytest.mark.parametrize("text", ["models:/two-tower@other", "models:/two-tower/7", "models:/x/1"])
+def test_what_is_not_there(registered: Registered, text: str) -> None:
+    with pytest.raises(ModelRefused, match=r"not in MLflow at .*hpo\.promote"):
+        registered.store.resolve(Reference.parse(text))
+
+
+def test_no_store_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NoStoreError, match="there is no MLflow store"):
+        ModelStore(f"sqlite:///{tmp_path.as_posix()}/none.db", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_planted_file_is_neither_read_nor_run(registered: Registered, tmp_path: Path) -> None:
+    artifacts, traces = registered.artifacts(1), tmp_path / "executed"
+    bomb = pickle.dumps(Bomb(traces))
+    for name in ("model.pkl", "python_model.pkl", "history.pt", "extra.safetensors"):
+        (artifacts / name).write_bytes(bomb)
+    for name in ("recsys.py", "checkpoint.py", "pyfunc_model.py", "sitecustomize.py"):
+        (artifacts / name).write_text(f"import os; os.mkdir({str(traces)!r})")
+    version = registered.store.resolve(CHAMPION)
+    folder = registered.store.fetch(version)
+    registered.store.load(version)
+    assert not traces.exists()
+    assert {path.name for path in folder.iterdir()} == stored_files(folder).keys()
+    pickle.loads(bomb)
+    assert traces.exists()  # the bomb is live
+
+
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "history.safetensors", "model_meta.json", "user_vecs.npy"]
+)
+def test_a_file_that_was_replaced_is_refused(
+    registered: Registered, tmp_path: Path, name: str
+) -> None:
+    traces = tmp_path / "executed"
+    (registered.artifacts(1) / name).write_bytes(pickle.dumps(Bomb(traces)))
+    version = registered.store.resolve(CHAMPION)
+    with pytest.raises(ModelRefused, match=rf"version 1, run .*: {name} is not the file that was"):
+        registered.store.load(version)
+    assert not traces.exists()
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_consistent_forgery_is_refused_by_the_tags(registered: Registered) -> None:
+    """All files of another model, whose own meta agrees with them."""
+    registered.add(another())
+    shutil.copytree(registered.artifacts(2), registered.artifacts(1), dirs_exist_ok=True)
+    registered.point(1)
+    with pytest.raises(ModelRefused, match="is not the file that was registered"):
+        registered.store.load(registered.store.resolve(CHAMPION))
+
+
+def test_one_tag_vouches_for_all_files(registered: Registered) -> None:
+    tags = registered.store.resolve(CHAMPION).tags
+    assert [tag for tag in tags if tag.startswith("sha256")] == ["sha256.model_meta.json"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model_meta.json"])
+def test_a_version_with_a_tag_for_each_file_is_still_verified(tmp_path: Path, name: str) -> None:
+    registered = Registered(tmp_path)
+    registered.add(old=True)
+    version = registered.store.resolve(CHAMPION)
+    assert "sha256.weights.safetensors" in version.tags
+    folder = registered.store.fetch(version)
+    registered.store.load(version)
+    shutil.rmtree(folder)
+    (registered.artifacts(1) / name).write_bytes(b"other")
+    with pytest.raises(ModelRefused, match=f"{name} is not the file that was registered"):
+        registered.store.load(version)
+
+
+def test_a_missing_file_is_refused(registered: Registered) -> None:
+    (registered.artifacts(1) / "measured.safetensors").unlink()
+    with pytest.raises((ModelRefused, TrackingError), match=r"measured\.safetensors"):
+        registered.store.load(registered.store.resolve(CHAMPION))
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "code.py", "a/b.npy"])
+def test_tags_name_files_of_a_checkpoint_only(registered: Registered, name: str) -> None:
+    registered.add(**{f"sha256.{name}": "0" * 64})
+    with pytest.raises(ModelRefused, match="which is no file of a stored model"):
+        registered.store.load(registered.store.resolve(CHAMPION))
+
+
+def test_a_version_of_somebody_else_is_refused(registered: Registered) -> None:
+    registered.client.create_model_version("two-tower", "file:///nowhere", None)
+    with pytest.raises(ModelRefused, match="has no sha256"):
+        registered.store.load(registered.store.resolve(Reference.parse("models:/two-tower/2")))
+
+
+def test_a_damaged_cache_is_fetched_again(registered: Registered) -> None:
+    version = registered.store.resolve(CHAMPION)
+    folder = registered.store.fetch(version)
+    (folder / "weights.safetensors").write_bytes(b"damaged")
+    assert registered.store.fetch(version) == folder
+    registered.store.load(version)
+    shutil.rmtree(registered.artifacts(1))
+    registered.store.load(version)  # out of the cache
+
+
+def test_models_of_long_ago_leave_the_cache(registered: Registered) -> None:
+    cache, old = registered.folder / "cache", time.time() - 7 * 24 * 3600
+    cache.mkdir()
+    for number in range(6):
+        (cache / f"{number}").mkdir()
+        os.utime(cache / f"{number}", (old, old + number))
+    (cache / "today").mkdir()
+    kept = registered.store.fetch(registered.store.resolve(CHAMPION))
+    assert {path.name for path in cache.iterdir()} == {kept.name, "today", "5", "4", "3"}

@@ -1,0 +1,106 @@
+"""The mirror beside a study that runs: servers that go and come, studies that go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+
+from hpo.config.locations import Locations
+from hpo.tracking.background import MirrorThread
+from hpo.tracking.mirror import Mirror, SyncReport
+from recsys.errors import TrackingError
+from tests.support.fake_study import FakeStudy, locations
+from tests.support.mirrored import all_states, assert_mirrored, mirror, study
+from tests.support.mlflow_server import (
+    TrackingServer,
+    eventually,
+)
+
+__all__ = ["mirror", "study"]
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_and_comes_back(
+    study: FakeStudy, tracking_server: TrackingServer
+) -> None:
+    target = Locations(study.locations.storage, tracking_server.uri, "outage")
+    trial = study.start()
+    thread = MirrorThread(target, study.study.study_name, seconds=0.05)
+    thread.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    tracking_server.stop()
+    study.train(trial, 3)
+    eventually(lambda: isinstance(thread.result, TrackingError))
+    study.end(trial, COMPLETE)
+    study.run(PRUNED)
+    tracking_server.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    assert isinstance(thread.stop(), SyncReport)
+    mirror = Mirror(target, None)
+    assert_mirrored(mirror, tracking_server.database, "outage")
+    mirror.close()
+
+
+def test_the_thread_of_a_server_that_is_gone_says_so(study: FakeStudy) -> None:
+    study.run(COMPLETE)
+    target = Locations(study.locations.storage, "http://127.0.0.1:9")
+    thread = MirrorThread(target, study.study.study_name, seconds=0.01)
+    thread.start()
+    eventually(lambda: "refused" in str(thread.result))
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert result.exit_code == 3
+
+
+def test_the_thread_ends_with_everything_mirrored(study: FakeStudy, mirror: Mirror) -> None:
+    thread = MirrorThread(study.locations, study.study.study_name)
+    thread.start()
+    all_states(study)
+    report = thread.stop()
+    assert isinstance(report, SyncReport)
+    assert report.n_trials == 7
+    assert_mirrored(mirror, study.locations.tracking_uri)
+
+
+def test_the_thread_survives_a_study_that_is_not_there(tmp_path: Path) -> None:
+    thread = MirrorThread(locations(tmp_path), "no-such-study")
+    thread.start()
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "no study" in str(result)
+
+
+def test_a_study_that_is_deleted_under_the_thread_is_no_traceback(
+    study: FakeStudy, caplog: pytest.LogCaptureFixture
+) -> None:
+    study.run(COMPLETE)
+    thread = MirrorThread(study.locations, study.study.study_name, seconds=0.01)
+    thread.start()
+    eventually(lambda: isinstance(thread.result, SyncReport))
+    optuna.delete_study(study_name=study.study.study_name, storage=study.study._storage)
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "the study was deleted from its storage" in str(result)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_storage_that_fails_under_the_thread_is_a_sentence(
+    study: FakeStudy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(COMPLETE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageInternalError("full") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hpo.tracking.mirror.Mirror.sync", fail)
+    thread = MirrorThread(study.locations, study.study.study_name, seconds=0.01)
+    thread.start()
+    result = thread.stop()
+    assert isinstance(result, TrackingError)
+    assert "the study's storage failed: [Errno 28] No space left on device" in str(result)
+    assert not [record for record in caplog.records if record.exc_info]

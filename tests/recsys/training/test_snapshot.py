@@ -1,0 +1,95 @@
+"""A training that was put aside goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.config import TrainConfig
+from recsys.data.splitting import Holdout, split
+from recsys.errors import CheckpointError
+from recsys.training.fit import Fit
+from tests.support.examples import random_log
+
+CPU = torch.device("cpu")
+SMALL = TrainConfig(dim=16, lr=0.03, epochs=6, batch_size=8, average=0.8, patience=30)
+CONFIGS = {
+    "plain": SMALL,
+    "drawn negatives": SMALL.replace(negatives=10),
+    "user table": SMALL.replace(user_weight=0.5),
+    "no average": SMALL.replace(average=0.0),
+}
+
+
+def holdout(*, timed: bool = True) -> Holdout:
+    return split(random_log(np.random.default_rng(0), timed=timed)).tuning
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_it_goes_on_bit_for_bit(tmp_path: Path, kind: str, timed: bool) -> None:
+    config, data, path = CONFIGS[kind], holdout(timed=timed), tmp_path / "parked"
+    whole = list(uninterrupted := Fit(data, config, CPU))
+    for parked_after in (1, 4, 6):
+        first = Fit(data, config, CPU)
+        before = list(islice(first, parked_after))
+        first.save(path)
+        second = Fit(data, config, CPU)
+        second.resume(path)
+        after = list(second)
+        assert after[:parked_after] == before
+        numbers = [(r.epoch, r.train_loss, r.metrics) for r in after]
+        assert numbers == [(r.epoch, r.train_loss, r.metrics) for r in whole]
+        assert second.best is not None
+        assert uninterrupted.best is not None
+        assert second.best.metrics == uninterrupted.best.metrics
+        for name, weights in uninterrupted.model.state_dict().items():
+            assert torch.equal(weights, second.model.state_dict()[name]), name
+
+
+def test_patience_counts_on(tmp_path: Path) -> None:
+    config, data, path = SMALL.replace(epochs=200, patience=3), holdout(), tmp_path / "parked"
+    whole = list(Fit(data, config, CPU))
+    first = Fit(data, config, CPU)
+    assert len(list(islice(first, len(whole) - 1))) == len(whole) - 1
+    first.save(path)
+    second = Fit(data, config, CPU)
+    second.resume(path)
+    assert len(list(second)) == len(whole)
+
+
+def test_nothing_to_put_aside_before_the_first_epoch(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="before the first epoch"):
+        Fit(holdout(), SMALL, CPU).save(tmp_path / "parked")
+
+
+def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    path, data = tmp_path / "parked", holdout()
+    first = Fit(data, SMALL, CPU)
+    next(iter(first))
+    first.save(path)
+    with pytest.raises(CheckpointError, match="another config"):
+        Fit(data, SMALL.replace(lr=0.02), CPU).resume(path)
+    smaller = split(random_log(np.random.default_rng(1))).tuning
+    if smaller.seen.n_items != data.seen.n_items:
+        other = Fit(smaller, SMALL, CPU)
+        with pytest.raises(CheckpointError, match="another training"):
+            other.resume(path)
+        assert [r.metrics for r in other] == [r.metrics for r in Fit(smaller, SMALL, CPU)]
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
+        Fit(data, SMALL, CPU).resume(path)
+    with pytest.raises(CheckpointError, match="no readable snapshot of a training"):
+        Fit(data, SMALL, CPU).resume(tmp_path / "missing")
+
+
+def test_a_disk_that_does_not_take_it_says_so(tmp_path: Path) -> None:
+    fit = Fit(holdout(), SMALL, CPU)
+    next(iter(fit))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="cannot be put aside"):
+        fit.save(tmp_path / "file" / "parked")

@@ -1,0 +1,64 @@
+"""What is called without effect has none, and the rest of it has one on other data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recsys.config import TrainConfig
+from recsys.data.interactions import Interactions
+from recsys.models import neighbours
+from recsys.training import without_effect as module
+from recsys.training.trainer import Trainer
+from recsys.training.without_effect import ineffective_parameters
+from tests.support.examples import conveyor, with_groups
+
+CPU = torch.device("cpu")
+CHANGED = {
+    "window_share": 0.1,
+    "target_decay": 1.0,
+    "recency": 0.5,
+    "feature_weight": 0.0,
+    "neighbour_weight": 9.0,
+}
+SMALL = TrainConfig(dim=4, batch_size=16, window_share=0.9)
+
+
+def trained(data: Interactions, **changes: float) -> list[torch.Tensor]:
+    """All that scores come from after two epochs: weights, and what neighbours add."""
+    trainer = Trainer(data, SMALL.replace(**changes), CPU)
+    losses = [torch.tensor(trainer.train_epoch()) for _ in range(2)]
+    model = trainer.model
+    users = torch.arange(data.n_users)
+    from recsys.evaluation.evaluator import TowerScorer
+
+    return [*losses, *model.parameters(), TowerScorer(model, data).scores(users)]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Interactions:
+    """No times, no features, more items than EASE takes."""
+    for place in (neighbours, module):
+        monkeypatch.setattr(place, "MAX_ITEMS", 29)
+    return replace(conveyor(), times=None)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_it_changes_no_number(without: Interactions, name: str) -> None:
+    assert name in ineffective_parameters(without)
+    pairs = zip(trained(without), trained(without, **{name: CHANGED[name]}), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_those_are_all_that_are_tried_here(without: Interactions) -> None:
+    assert set(ineffective_parameters(without)) == set(CHANGED)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_it_changes_numbers_where_it_is_not_named(name: str) -> None:
+    data = with_groups(conveyor())
+    assert ineffective_parameters(data) == {}
+    pairs = zip(trained(data), trained(data, **{name: CHANGED[name]}), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
