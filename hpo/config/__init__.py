@@ -1,4 +1,4 @@
-"""A study's configuration: TOML file, search space, store locations. Holds no Optuna objects."""
+"""A study's configuration: TOML file, search space, store locations. It holds no Optuna objects."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Run a study: launcher, scheduler, ledger, failure policy, progress."""
+"""Execution of a study: launcher, scheduler, ledger, failure policy, progress."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""One stored study: storage, locks, records, artifacts, data, replay."""
+"""Parts of one stored study: storage, locks, records, artifacts, data, replay."""
 
 import lazy_loader as lazy
 
