@@ -177,8 +177,8 @@ def ending(
         lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
     lines += _causes(trials)
     if tracking:
-        again = command("sync", study.study_name, locations)
-        lines += [f"MLflow is incomplete: {tracking}", f"  {again}"]
+        sync = command("sync", study.study_name, locations)
+        lines += [f"MLflow is incomplete: {tracking}", f"  {sync}"]
     if page:
         lines.append(f"its trials in MLflow, the best first: {page}")
     nexts = {} if ended.reason == "complete" else {again: "go on"}

@@ -66,7 +66,7 @@ def test_the_record_of_the_machine_needs_no_card_that_works(
 ) -> None:
     cuda.broken = broken
     surroundings.processor_of.cache_clear()
-    assert surroundings.environment()["gpu"].startswith(kind)
+    assert surroundings.environment_facts()["gpu"].startswith(kind)
     surroundings.processor_of.cache_clear()
 
 

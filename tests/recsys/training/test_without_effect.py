@@ -41,7 +41,7 @@ def trained(data: Interactions, **changes: float) -> list[torch.Tensor]:
 def without(monkeypatch: pytest.MonkeyPatch) -> Interactions:
     """No times, no features, more items than EASE takes."""
     for place in (neighbours, module):
-        monkeypatch.setattr(place, "MAX_ITEMS", 29)
+        monkeypatch.setattr(place, "MAX_UNORDERED_ITEMS", 29)
     return replace(conveyor(), times=None)
 
 
