@@ -16,8 +16,7 @@ PAGE = "/dashboard"  # artifacts are HTML, too, and stay as they are
 END = b"</body>"
 CONDITIONS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE")
 VALIDATORS = ("last-modified", "etag", "accept-ranges")  # of the file, not of what is sent
-TEXT = "read-only"
-HINT = "start python -m hpo.dashboard with --allow-writes to change studies here"
+TEXT = "read-only (hpo.dashboard --allow-writes lifts that)"
 
 # By what 0.21's icons and labels are called; a control that is not found is still refused.
 HIDDEN = (
@@ -30,15 +29,17 @@ HIDDEN = (
     'button:has([data-testid="StopCircleIcon"])',  # fail a trial
     '.MuiCard-root:has([data-testid="UploadFileIcon"])',  # add an artifact
 )
-# Beside the buttons of the bar at the top; clicks go through it, and it hides nothing.
+# Attributes are lines that do not break, in a box that grows with them.
+WRAPPED = "main .MuiBox-root{white-space:normal}p.MuiTypography-body1{overflow-wrap:anywhere}"
+# In the empty half of the bar at the top; clicks go through it.
 STYLE = (
-    "position:fixed;top:20px;left:50%;transform:translateX(-50%);z-index:1250;padding:2px 10px;"
+    "position:fixed;top:20px;right:24px;z-index:1250;padding:2px 10px;"
     "border-radius:12px;background:#fff3cd;color:#664d03;font:500 14px/20px sans-serif;"
     "white-space:nowrap;pointer-events:none"
 )
 SNIPPET = (
-    f"<style>{','.join(HIDDEN)}{{display:none!important}}</style>"
-    f'<div id="read-only" role="note" title="{HINT}" style="{STYLE}">{TEXT}</div>'
+    f"<style>{','.join(HIDDEN)}{{display:none!important}}{WRAPPED}</style>"
+    f'<div id="read-only" role="note" style="{STYLE}">{TEXT}</div>'
 ).encode()
 
 
