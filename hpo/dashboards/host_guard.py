@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from hpo.dashboards.read_only import PAGE, read_only_page
+
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (as --host, not as our default)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -68,6 +70,8 @@ class Guard:
         if environ["REQUEST_METHOD"] not in READING and not self._allow_writes:
             message = "read-only; start python -m hpo.dashboard with --allow-writes to change this"
             return _refuse(start_response, "405 Method Not Allowed", message)
+        if environ.get("PATH_INFO", "").startswith(PAGE) and not self._allow_writes:
+            return read_only_page(self._app, environ, start_response)
         return self._app(environ, start_response)
 
 

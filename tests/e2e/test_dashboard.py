@@ -91,6 +91,44 @@ def test_reading_works(read_only: str) -> None:
     assert ask(f"{read_only}/api/studies", "HEAD").status == 200
 
 
+PAGES = ("/dashboard", "/dashboard/studies/1/trials?numbers=0")
+
+
+def headers_of(url: str, method: str, **conditions: str) -> dict[str, str]:
+    """Headers of a page that is there, by their names in lower case."""
+    named = {name.replace("_", "-"): value for name, value in conditions.items()}
+    request = urllib.request.Request(url, method=method, headers=named)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+        assert method == "HEAD" or len(answer.read()) == int(answer.headers["Content-Length"])
+        return {name.lower(): value for name, value in answer.headers.items()}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_says_that_it_is_read_only(read_only: str, path: str) -> None:
+    body = ask(read_only + path).body
+    assert body.count('<div id="read-only"') == 1
+    assert '[aria-label="delete study"]' in body
+    assert body.rstrip().endswith("</body>\n</html>")
+    answers = [headers_of(read_only + path, method) for method in ("GET", "HEAD")]
+    assert answers[0]["content-length"] == answers[1]["content-length"] == str(len(body.encode()))
+
+
+def test_a_page_from_before_is_not_used_again(read_only: str) -> None:
+    """A browser may keep one that was sent where writes are allowed, or by another version."""
+    tomorrow = "Fri, 01 Jan 2100 00:00:00 GMT"
+    page = f"{read_only}/dashboard"
+    headers = headers_of(page, "GET", If_Modified_Since=tomorrow, Range="bytes=0-9")
+    assert headers["cache-control"] == "no-store"
+    assert not {"last-modified", "etag"} & set(headers)
+
+
+def test_a_line_is_put_into_pages_alone(read_only: str) -> None:
+    """A kept report is HTML, too."""
+    for path in (listed(read_only)["report.html"], "/api/studies/1", "/csv/1"):
+        assert "read-only" not in ask(read_only + path).body
+
+
 def listed(address: str) -> dict[str, str]:
     """Name of each artifact that the study's and the trial's page show, to where it is served."""
     study = json.loads(ask(f"{address}/api/studies/1").body)
@@ -166,6 +204,7 @@ def test_writes_when_allowed_but_not_for_other_sites(tmp_path: Path) -> None:
     study = FakeStudy(locations(tmp_path))
     server = serve(study, allow_writes=True)
     url = f"{server.address}/api/studies/1"
+    assert "read-only" not in ask(f"{server.address}/dashboard").body
     assert ask(url, "DELETE", Origin="http://evil.example").status == 403
     assert ask(url, "DELETE", Origin=server.address).status == 204
     assert study.storage.get_all_studies() == []
