@@ -479,7 +479,7 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 0.0)
     said = report_at_end(real.locations, "shop", whole, log=False)
     later = re.escape(command("report", "shop", real.locations))
-    wanted = rf"no report yet: it would train for about \d+ s; run {later}"
+    wanted = rf"no report yet: it would train for about \d+ s; write it with: {later}"
     assert re.fullmatch(wanted, said)
     # three trainings are fewer than eleven
     monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 2.0)
