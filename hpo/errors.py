@@ -1,4 +1,4 @@
-"""What can go wrong in hpo, beside what recsys raises.
+"""Errors of hpo, beside those that recsys raises.
 
 HpoError
 ├── SettingsError    a study file or an option is wrong (exit code 2)
@@ -6,12 +6,12 @@ HpoError
 ├── NoStoreError     there is no MLflow store where one is needed (exit code 2)
 ├── StudyStopped     the study ended early: trials keep failing, or its lock is lost (exit code 1)
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
-├── Parked           a training was put aside, as asked
-├── OtherTraining    a parked training came out otherwise when it was told again
-├── TrainingFailed   the training raised something that nobody expected
+├── Parked           a training was interrupted on request and can be resumed
+├── OtherTraining    a parked training would go on with other numbers
+├── TrainingFailed   the training raised an unexpected error
 └── PromotionError   the winner cannot be registered (exit code 1)
 
-MLflow out of reach is `recsys.errors.TrackingError`, re-exported here.
+An unreachable MLflow is `recsys.errors.TrackingError`, re-exported here.
 """
 
 from __future__ import annotations
@@ -21,44 +21,48 @@ from recsys.errors import TrackingError as TrackingError  # noqa: PLC0414  (re-e
 
 
 class HpoError(RecsysError):
-    """Base of all errors that hpo raises on purpose."""
+    """The base class of all errors that hpo raises deliberately."""
 
 
 class SettingsError(Problems, HpoError):
-    """A study file, an option or their combination is wrong; all problems at once."""
+    """A mistake in a study file, an option or their combination; the message lists all mistakes."""
 
 
 class StudyError(Problems, HpoError):
-    """The study does not exist, belongs to other data, or has another owner."""
+    """A study that does not exist, belongs to other data, or is run by another process."""
 
 
 class NoStoreError(HpoError):
-    """There is no MLflow database yet where a command wants to read one."""
+    """A missing MLflow database in a command that only reads one."""
 
     exit_code = 2
 
 
 class StudyStopped(HpoError):
-    """More trials would not mend it, or are not ours to start: the storage or the lock is gone."""
+    """The early end of a study: trials keep failing, or the storage or the study's lock is gone."""
 
 
 class WorkerDied(HpoError):
-    """The process that trained a trial is gone. Not the config's fault, so it is tried again."""
+    """The loss of a worker process in a trial, which is tried again: the config is not to blame."""
 
 
 class Parked(HpoError):
-    """The training was put aside and can go on where it was."""
+    """The interruption of a training that can be resumed where it was."""
 
 
 class OtherTraining(HpoError):
-    """A parked training goes on as another one than it was: its numbers must not be mixed."""
+    """A parked training that would go on with other numbers; the two must not be mixed."""
 
 
 class TrainingFailed(HpoError):
-    """The worker lives, but its training raised.
+    """An error raised by the training in a worker that is still alive.
+
+    Args:
+        message: the error in one sentence.
+        traceback: the worker's traceback as text.
 
     Attributes:
-        traceback: the worker's, as text.
+        traceback: the worker's traceback as text.
     """
 
     def __init__(self, message: str, traceback: str) -> None:
@@ -67,4 +71,4 @@ class TrainingFailed(HpoError):
 
 
 class PromotionError(HpoError):
-    """There is nothing to promote, or the registry refuses it."""
+    """A promotion with nothing to promote, or one that the registry refuses."""

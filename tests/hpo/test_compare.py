@@ -37,7 +37,7 @@ def test_two_real_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     fingerprint = StudyRecord.of(studies[0]).split_fingerprint
     assert row(out, "data and split") == [fingerprint, fingerprint]
     assert row(out, "best recall_at_10") == [f"{study.best_value:.4f}" for study in studies]
-    assert "about the better" in out
+    assert "about the better study" in out
     assert row(out, "best trial") == [str(study.best_trial.number) for study in studies]
     assert row(out, "complete") == ["4", "3"]
     seconds = [
