@@ -1,4 +1,4 @@
-"""Tune `recsys` with Optuna, show it in MLflow, promote the winner.
+"""Tune `recsys` with Optuna, mirror the study in MLflow, promote the winner.
 
 The modules here are the commands; each package below has one purpose.
 """

@@ -1,4 +1,4 @@
-"""Options that several hpo commands take, with the same defaults everywhere."""
+"""Options shared by several hpo commands, with the same defaults everywhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
 MAX_REASON = 500
 
 
-ONLY = "the only one; required where there are several"  # `hpo.study.lifecycle.load_study`
-NEWEST = "the newest"  # `hpo.study.lifecycle.load_newest`, for commands that only read
+ONLY = "the only one; required where there are several"  # as in `hpo.study.lifecycle.load_study`
+NEWEST = "the newest"  # as in `hpo.study.lifecycle.load_newest`, for reading
 
 
 def add_place_arguments(
@@ -21,23 +21,25 @@ def add_place_arguments(
     `hpo.config.locations.Locations` resolves the first three.
 
     Args:
-        parser: gets them.
-        study: whether the command is about one study.
-        default: which study is taken without --study-name, for the help.
+        parser: parser of the command.
+        study: True if the command is about one study.
+        default: help text on the study that is taken without --study-name.
     """
     if study:
         parser.add_argument(
             "--study-name",
             metavar="NAME",
-            help=f"study (default: {default})",
+            help=f"name of the study (default: {default})",
         )
     parser.add_argument(
-        "--storage", metavar="URL", help="Optuna storage (default: sqlite:///studies/optuna.db)"
+        "--storage",
+        metavar="URL",
+        help="URL of the Optuna storage (default: sqlite:///studies/optuna.db)",
     )
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        help="MLflow (default: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db)",
+        help="URI of MLflow (default: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db)",
     )
     parser.add_argument(
         "--experiment-name",
@@ -47,84 +49,94 @@ def add_place_arguments(
 
 
 def add_link_arguments(parser: argparse.ArgumentParser) -> None:
-    """--dashboard-url and --mlflow-url of commands that write links between the two."""
+    """Add --dashboard-url and --mlflow-url, for commands that write links between the two."""
     parser.add_argument(
         "--dashboard-url",
         type=_url,
         metavar="URL",
-        help="where you see optuna-dashboard, for links from MLflow "
+        help="address of optuna-dashboard in your browser, for links from MLflow "
         f"(default: $HPO_DASHBOARD_URL, else http://127.0.0.1:{DASHBOARD_PORT})",
     )
     parser.add_argument(
         "--mlflow-url",
         type=_url,
         metavar="URL",
-        help="where you see MLflow, for links from optuna-dashboard "
-        f"(default: $HPO_MLFLOW_URL, else the server or http://127.0.0.1:{MLFLOW_PORT})",
+        help="address of MLflow in your browser, for links from optuna-dashboard "
+        f"(default: $HPO_MLFLOW_URL, else the tracking server or http://127.0.0.1:{MLFLOW_PORT})",
     )
 
 
 def _url(text: str) -> str:
+    """Return a URL as given.
+
+    Raises:
+        argparse.ArgumentTypeError: it does not begin with http:// or https://.
+    """
     if not text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text!r}: give http://HOST:PORT or https://HOST")
     return text
 
 
 def add_moved_data_argument(parser: argparse.ArgumentParser, whose: str = "study") -> None:
-    """--data (or --data-root) of commands that take a study's data from where it was.
+    """Add --data (or --data-root), for commands that read the data of a study or a model.
 
     Args:
-        parser: gets it.
-        whose: what the data is of, for the help.
+        parser: parser of the command.
+        whose: owner of the data, for the help text.
     """
     parser.add_argument(
         "--data",
         "--data-root",
         dest="data",
         metavar="NAME|PATH",
-        help=f"the {whose}'s data, if it has moved (default: where it was)",
+        help=f"new place of the {whose}'s data, if it has moved (default: the old place)",
     )
 
 
 def add_spreadsheet_argument(parser: argparse.ArgumentParser) -> None:
-    """--spreadsheet-safe of commands that write CSV with ids and other text of users."""
+    """Add --spreadsheet-safe, for commands that write CSV with ids and other text of users."""
     parser.add_argument(
         "--spreadsheet-safe",
         action="store_true",
         help="put ' before text in CSV that begins like a formula (=, +, -, @, tab, line break), "
-        "for files that Excel or the like will open; numbers and Parquet stay exact (default: text "
-        "is written as it is, and a spreadsheet would run such an id)",
+        "for files to open in Excel and the like; numbers and Parquet stay exact (default: text is "
+        "written unchanged, and a spreadsheet would run it as a formula)",
     )
 
 
 def add_host_arguments(parser: argparse.ArgumentParser) -> None:
-    """--host and --allowed-host of commands that serve."""
+    """Add --host and --allowed-host, for commands that serve."""
     parser.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
     parser.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer under this host name, too; may be repeated",
+        help="also answer requests to this host name; may be repeated",
     )
 
 
 def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
-    """--dry-run and --force of commands that register a model."""
+    """Add --dry-run and --force, for commands that register a model."""
     parser.add_argument(
-        "--dry-run", action="store_true", help="measure and judge, but leave MLflow as it is"
+        "--dry-run", action="store_true", help="measure and judge, but write nothing into MLflow"
     )
     parser.add_argument(
         "--force",
         type=_reason,
         metavar="REASON",
-        help="make it the champion whatever the gate says; the reason is kept as a tag",
+        help="make the model the champion even if the gate refuses it; a tag stores REASON",
     )
 
 
 def _reason(text: str) -> str:
+    """Return a reason with single spaces between its words.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty or too long.
+    """
     reason = " ".join(text.split())
     if not 1 <= len(reason) <= MAX_REASON:
         raise argparse.ArgumentTypeError(
@@ -138,7 +150,7 @@ DEFAULT_MODEL = "models:/two-tower@champion"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """--model, --tracking-uri, --as-measured."""
+    """Add --model, --tracking-uri and --as-measured."""
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -148,11 +160,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        help="MLflow (default: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db)",
+        help="URI of MLflow (default: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db)",
     )
     parser.add_argument(
         "--as-measured",
         action="store_true",
-        help="answer from train + validation, the history behind the model's test figures "
-        "(default: all of the data)",
+        help="recommend from train + validation, the history behind the model's test figures "
+        "(default: from all of the data)",
     )

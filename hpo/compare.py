@@ -1,4 +1,4 @@
-"""Two studies side by side, in the terminal. Nothing is trained.
+"""Comparison of two studies in the terminal, without any training.
 
 python -m hpo.compare STUDY_A STUDY_B
 """
@@ -13,7 +13,11 @@ from recsys.cli import command_parser, run_command
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the comparison; the exit code."""
+    """Print the comparison and return the exit code.
+
+    Raises:
+        StudyError: there is no such study.
+    """
     options = parser().parse_args(argv)
     from rich.console import Console
 
@@ -33,14 +37,16 @@ def main(argv: Sequence[str]) -> int:
     bests = {side.name: (side.best.value if side.best else None) or 0.0 for side in (first, second)}
     if any(bests.values()) and not apart:
         nexts = {
-            command("report", max(bests, key=bests.__getitem__), locations): "about the better"
+            command(
+                "report", max(bests, key=bests.__getitem__), locations
+            ): "about the better study"
         }
         print("\n".join(next_lines(nexts)))
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.compare`."""
+    """Return the parser of `python -m hpo.compare`."""
     result = command_parser(
         "hpo.compare",
         "Compare two studies: data, best values and configs, and the search at equal cost.",

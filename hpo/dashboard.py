@@ -1,4 +1,4 @@
-"""Watch studies: optuna-dashboard and the MLflow UI on this machine, on the same two stores.
+"""Dashboards for studies: optuna-dashboard and the MLflow UI, on the same two stores.
 
 python -m hpo.dashboard
 """
@@ -25,34 +25,37 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.dashboard`."""
+    """Return the parser of `python -m hpo.dashboard`."""
     result = command_parser(
         "hpo.dashboard",
         "Serve optuna-dashboard (read-only) and the MLflow UI until Ctrl-C.",
         "python -m hpo.dashboard --port 8080 --mlflow-port 5000",
     )
     result.add_argument(
-        "--port", type=int, default=DASHBOARD_PORT, help=f"default: {DASHBOARD_PORT}"
+        "--port",
+        type=int,
+        default=DASHBOARD_PORT,
+        help=f"port of optuna-dashboard (default: {DASHBOARD_PORT})",
     )
     result.add_argument(
         "--mlflow-port",
         type=int,
         default=MLFLOW_PORT,
         metavar="PORT",
-        help=f"default: {MLFLOW_PORT}",
+        help=f"port of the MLflow UI (default: {MLFLOW_PORT})",
     )
     add_host_arguments(result)
     result.add_argument(
         "--allow-writes",
         action="store_true",
-        help="let anyone who reaches optuna-dashboard change and delete studies",
+        help="allow everyone with access to optuna-dashboard to change and delete studies",
     )
     add_place_arguments(result, default=NEWEST)
     return result
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until Ctrl-C or SIGTERM, which is how this is meant to end: exit code 0.
+    """Serve until Ctrl-C or SIGTERM, the intended end, and return the exit code 0.
 
     Raises:
         HpoError: there is no storage, a port is taken, or a server ended by itself.
@@ -92,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
-    """Return the address of the study's trials in MLflow; of the experiments' list if unknown."""
+    """Return the address of the study's trials in MLflow, or of all experiments if MLflow fails."""
     from hpo.study import StudyRecord
     from hpo.tracking import experiments_address, page_of_study
     from recsys.errors import TrackingError
@@ -104,7 +107,7 @@ def _study_page(locations: Locations, study: Study, mlflow: str) -> str:
 
 
 def _link_hint(locations: Locations, study_name: str, servers: Sequence[Server]) -> str:
-    """Return how to make links between the two lead here, "" if they do."""
+    """Return a hint at the command that makes links between the two lead here, "" if they do."""
     from hpo.config import command
     from hpo.tracking import mlflow_base
 
@@ -118,7 +121,11 @@ def _link_hint(locations: Locations, study_name: str, servers: Sequence[Server])
 def _start(
     options: argparse.Namespace, locations: Locations, storage: RDBStorage, stack: ExitStack
 ) -> list[Server]:
-    """Both servers, or optuna-dashboard alone where MLflow is a server already."""
+    """Start both servers, or only optuna-dashboard where MLflow is a server already.
+
+    Raises:
+        SettingsError: --host is an IPv6 address, or a port cannot be used.
+    """
     from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS, DashboardServer, Guard, MlflowServer
     from hpo.errors import SettingsError
     from hpo.study import artifact_folder, artifact_store
@@ -127,12 +134,12 @@ def _start(
 
     if ":" in options.host:
         raise SettingsError(
-            f"--host {options.host}: no IPv6 here; give a name or an IPv4 address, for instance "
-            "127.0.0.1 (this machine) or 0.0.0.0 (everybody)"
+            f"--host {options.host}: IPv6 is not supported; give a name or an IPv4 address, for "
+            "instance 127.0.0.1 (this machine) or 0.0.0.0 (everybody)"
         )
     names = {*LOCAL_HOSTS, *options.allowed_host, options.host} - {*EVERYWHERE}
     hosts = sorted(name.lower() for name in names)
-    if options.allow_writes:  # somebody may add the first one
+    if options.allow_writes:  # users may add the first artifact
         artifact_folder(locations.storage).mkdir(parents=True, exist_ok=True)
     store = artifact_store(locations.storage)
     shown = dashboard_app(storage, store, allow_writes=options.allow_writes)

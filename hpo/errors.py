@@ -24,7 +24,7 @@ from recsys.errors import (
 
 
 class HpoError(RecsysError):
-    """Base of all errors that hpo raises on purpose."""
+    """The base class of all errors that hpo raises deliberately."""
 
 
 class SettingsError(Problems, HpoError):

@@ -1,4 +1,4 @@
-"""Register the winner of a study: python -m hpo.promote [--study-name NAME]"""
+"""Promotion of a study's winner: python -m hpo.promote [--study-name NAME]"""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from hpo.config import Locations
     from hpo.promotion import Order
 
-REFUSED = 1  # exit code
-MAX_COUNT = 100  # candidates, seeds
+REFUSED = 1  # exit code if the gate refused
+MAX_COUNT = 100  # of candidates, and of seeds
 
 
 def main(argv: Sequence[str]) -> int:
-    """Promote, or roll back; the exit code."""
+    """Promote the winner, or roll back the champion, and return the exit code.
+
+    Raises:
+        RecsysError: see `hpo.promotion.promote_study` and `roll_back`.
+    """
     options = parser().parse_args(argv)
     if options.rollback and (options.force or options.dry_run):
         parser().error("--rollback goes with neither --force nor --dry-run")
@@ -42,7 +46,17 @@ def run_promotion(
     data: str | None = None,
     order: Order | None = None,
 ) -> int:
-    """Promote and print what came out; the exit code: 1 if the gate refused the model."""
+    """Promote a study's winner, print the summary, and return the exit code: 1 if the gate refused.
+
+    Args:
+        locations: addresses of the study and of MLflow.
+        study_name: name of the study; None: the only one.
+        data: name or path of the study's data, if it has moved.
+        order: settings; None: the defaults.
+
+    Raises:
+        RecsysError: see `hpo.promotion.promote_study`.
+    """
     from hpo.promotion import promote_study, promotion_summary
 
     found = promote_study(locations, study_name, data=data, order=order, say=_say)
@@ -65,7 +79,7 @@ def _say(line: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.promote`."""
+    """Return the parser of `python -m hpo.promote`."""
     result = command_parser(
         "hpo.promote",
         "Let a study's best trials race with fresh seeds, refit the winner, measure it on test\n"
@@ -75,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
     add_place_arguments(result)
     add_moved_data_argument(result)
     for name, default, what in (
-        ("candidates", 5, "so many of the best trials race"),
-        ("seeds", 3, "trainings of each candidate"),
+        ("candidates", 5, "number of the best trials that race"),
+        ("seeds", 3, "number of trainings per candidate"),
     ):
         result.add_argument(
             f"--{name}",
@@ -93,6 +107,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
+    """Return a count of candidates or seeds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no whole number in 1..MAX_COUNT.
+    """
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COUNT):
         raise argparse.ArgumentTypeError(f"{text!r}: give a whole number in 1..{MAX_COUNT}")
     return int(text)

@@ -1,4 +1,4 @@
-"""Recommendations for everybody, as a table: python -m hpo.recommend --users all --out FILE"""
+"""Recommendations for many users as a table: python -m hpo.recommend --users all --out FILE"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recsys.messages import count
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.recommend`."""
+    """Return the parser of `python -m hpo.recommend`."""
     result = command_parser(
         "hpo.recommend",
         "Write the top items of many users, by a registered model, as Parquet or CSV with the "
@@ -25,26 +25,30 @@ def parser() -> argparse.ArgumentParser:
         "--users",
         required=True,
         metavar="FILE|all",
-        help="one user id a line, or CSV or Parquet with a column user_id; all: all that the model "
-        "knows",
+        help="file with one user id a line, or CSV or Parquet with a column user_id; all: all "
+        "users that the model knows",
     )
     result.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help="ends in .parquet or .csv"
+        "--out", required=True, type=Path, metavar="FILE", help="output file, .parquet or .csv"
     )
-    result.add_argument("--k", type=int, default=10, help="items each (default: %(default)s)")
+    result.add_argument(
+        "--k", type=int, default=10, help="number of items per user (default: %(default)s)"
+    )
     add_spreadsheet_argument(result)
     add_model_arguments(result)
     return result
 
 
 def main(argv: Sequence[str]) -> int:
-    """Load, write, print users/s; the exit code.
+    """Write the recommendations, print the users per second, and return the exit code.
 
     Raises:
-        SettingsError, RequestError: an option is wrong.
+        SettingsError: an option is wrong.
         NoStoreError: the MLflow database is missing.
-        ModelRefused, CheckpointError: there is no model, or not the one that was registered.
+        ModelRefused: there is no such model, or its files are not the registered ones.
+        CheckpointError: the model's files cannot be read.
         TrackingError: MLflow does not answer.
+        HpoError: the table cannot be written.
     """
     options = parser().parse_args(argv)
     from hpo.config import Locations
@@ -83,14 +87,21 @@ def main(argv: Sequence[str]) -> int:
 
 
 def progress_line(n_users: int, start: float) -> Callable[[int], None]:
-    """Takes how many users are done; rewrites one line of a terminal, which goes at the end."""
+    """Return a function that shows the number of finished users in one line of the terminal.
+
+    The line is erased when all users are done. Without a terminal, the function does nothing.
+
+    Args:
+        n_users: number of users.
+        start: start of the computation, as of `time.perf_counter`.
+    """
     if not sys.stderr.isatty():
         return lambda _: None
 
     def show(done: int) -> None:
         rate = done / (time.perf_counter() - start)
         line = f"{done:,} of {count(n_users, 'user')}, {rate:,.0f} users/s "
-        # at the end it goes: the last line tells the same, with the time of writing
+        # Erased at the end: the last line on stdout shows the rate with the time of writing.
         shown = " " * (len(line) + 5) + "\r" if done == n_users else line
         print(f"\r{shown}", end="", flush=True, file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Train a trial again from what is stored, and show that its numbers are the same.
+"""Replay of a trial: train it again from its stored settings, and compare every number.
 
 python -m hpo.replay --trial 17
 """
@@ -15,7 +15,11 @@ from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
-    """Replay one trial; 0 if every epoch is the same, bit for bit."""
+    """Replay one trial and return the exit code: 0 if every epoch is the same, bit for bit.
+
+    Raises:
+        RecsysError: the study, the trial or its data is not there, or the folder cannot be written.
+    """
     options = parser().parse_args(argv)
     from hpo.config import Locations
     from hpo.study import existing_storage, load_study, replay, save_model, trial_to_replay
@@ -25,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     study = load_study(existing_storage(locations.storage), options.study_name)
     trial = trial_to_replay(study, options.trial)
     if options.artifacts is not None:
-        make_folder(options.artifacts)  # what is in its way is told before the training
+        make_folder(options.artifacts)  # fails before the training if the folder cannot be used
     print(f"study {study.study_name}, trial {trial.number}: {trial.state.name.lower()}", flush=True)
     found = replay(study, trial, options.data, lambda line: print(line, flush=True))
     if options.artifacts is not None:
@@ -49,17 +53,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.replay`."""
+    """Return the parser of `python -m hpo.replay`."""
     result = command_parser(
         "hpo.replay",
-        "Train a trial again from what is stored, and compare every epoch.",
+        "Train a trial again from its stored settings, and compare every epoch.",
         "python -m hpo.replay --trial 17 --artifacts artifacts/trial-17",
     )
-    result.add_argument("--trial", type=int, required=True, metavar="N", help="its number")
+    result.add_argument("--trial", type=int, required=True, metavar="N", help="number of the trial")
     add_place_arguments(result)
     add_moved_data_argument(result)
     result.add_argument(
-        "--artifacts", type=Path, metavar="DIR", help="keep the model of its best epoch there"
+        "--artifacts",
+        type=Path,
+        metavar="DIR",
+        help="folder for the model of the trial's best epoch (default: not stored)",
     )
     return result
 

@@ -1,4 +1,4 @@
-"""What a study found, in one file to read and send on.
+"""Report of a study in one file to read and send on, and export of its trials.
 
 python -m hpo.report [--study-name NAME]
 """
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Export the trials, or write the report; the exit code."""
+    """Export the trials or write the report, and return the exit code.
+
+    Raises:
+        SettingsError: an option is wrong.
+        StudyError: there is no such study, it has no complete trial, or a file cannot be written.
+        PromotionError: the data differs from the study's.
+    """
     options = parser().parse_args(argv)
     from hpo.config import Locations
     from hpo.reporting import run_report
@@ -42,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # stdout may be a table
+    print(line, file=sys.stderr, flush=True)  # stdout may hold the table
 
 
 def _export(locations: Locations, options: argparse.Namespace) -> None:
@@ -61,7 +67,7 @@ def _export(locations: Locations, options: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.report`."""
+    """Return the parser of `python -m hpo.report`."""
     result = command_parser(
         "hpo.report",
         "Write a study's report (HTML, PNG, Markdown), or export its trials.",
@@ -72,14 +78,14 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help="where the report goes (default: reports/STUDY beside the storage)",
+        help="folder of the report (default: reports/STUDY beside the storage)",
     )
     for name, more in (("csv", ", - is stdout;"), ("parquet", "")):
         result.add_argument(
             f"--{name}",
             type=Path,
             metavar="FILE",
-            help=f"write all trials there (.{name}){more} and no report unless --out is given",
+            help=f"write all trials to FILE (.{name}){more} and no report unless --out is given",
         )
     add_spreadsheet_argument(result)
     add_moved_data_argument(result)

@@ -1,4 +1,4 @@
-"""Train the champion's recipe on the data of today: python -m hpo.retrain [--data PATH]"""
+"""Retraining of the champion on today's data: python -m hpo.retrain [--data PATH]"""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
 from recsys.cli import command_parser, run_command
 
-REFUSED = 1  # exit code
+REFUSED = 1  # exit code if the gate refused
 
 
 def main(argv: Sequence[str]) -> int:
-    """Retrain and print what came out; the exit code: 1 if the gate refused the model."""
+    """Retrain the champion, print the summary, and return the exit code: 1 if the gate refused.
+
+    Raises:
+        RecsysError: see `hpo.promotion.retrain.retrain`.
+    """
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
@@ -25,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     )
     if isinstance(found, Unchanged):
         print(
-            f"the data is what the champion (version {found.version}) was made on (fingerprint "
+            f"the data has not changed since the champion (version {found.version}; fingerprint "
             f"{found.fingerprint}): nothing to train"
         )
         return 0
@@ -34,11 +38,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.retrain`."""
+    """Return the parser of `python -m hpo.retrain`."""
     result = command_parser(
         "hpo.retrain",
-        "Train the champion's recipe on the data of today and register the model: as champion if\n"
-        "it passes the same gate as in hpo.promote. Data that has not changed is left alone.",
+        "Train the champion's recipe on today's data and register the model: as champion if\n"
+        "it passes the gate of hpo.promote. Unchanged data is not trained on again.",
         "python -m hpo.retrain --data shop.csv",
     )
     add_place_arguments(result, study=False)

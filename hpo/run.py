@@ -30,7 +30,7 @@ DEFAULT_STUDY = Path("studies/two_tower.toml")
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.run`."""
+    """Return the parser of `python -m hpo.run`."""
     result = command_parser(
         "hpo.run",
         "Tune a two-tower recommender: sample, train, prune, compare. Run it again to continue.",
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=DEFAULT_STUDY,
         metavar="FILE.toml",
-        help=f"what to search (default: {DEFAULT_STUDY.as_posix()})",
+        help=f"study file with the search space (default: {DEFAULT_STUDY.as_posix()})",
     )
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="processes (default: cores, at most 8)",
+        help="number of worker processes (default: number of cores, at most 8)",
     )
     result.add_argument(
         "--runner",
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add_device_argument(result)
     _add_budget_arguments(result)
     _add_study_arguments(result)
-    result.add_argument("--seed", type=int, metavar="N", help="of the study (default: 0)")
+    result.add_argument("--seed", type=int, metavar="N", help="seed of the study (default: 0)")
     result.add_argument(
         "--tag",
         action="append",
@@ -74,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="tag of the study's run in MLflow; may be repeated",
     )
-    result.add_argument("--description", metavar="TEXT", help="of the study, shown in MLflow")
+    result.add_argument(
+        "--description", metavar="TEXT", help="description of the study, shown in MLflow"
+    )
     _add_conduct_arguments(result)
     return result
 
@@ -85,26 +87,37 @@ def _add_conduct_arguments(result: argparse.ArgumentParser) -> None:
         action="store_true",
         help="continue a study with other data, another split, seed or ranges",
     )
-    result.add_argument("--promote", action="store_true", help="then register the winner")
     result.add_argument(
-        "--json", action="store_true", help="events as JSON lines on stdout, the rest on stderr"
+        "--promote", action="store_true", help="register the winner at the end, as hpo.promote does"
+    )
+    result.add_argument(
+        "--json",
+        action="store_true",
+        help="print events as JSON lines on stdout, all other text on stderr",
     )
     result.add_argument("--no-report", action="store_true", help="write no report at the end")
-    result.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
+    result.add_argument("--no-tracking", action="store_true", help="write nothing into MLflow")
 
 
 def _add_budget_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument(
-        "--threads", type=int, metavar="N", help="of each worker (default: what pays)"
+        "--threads",
+        type=int,
+        metavar="N",
+        help="torch threads per worker (default: chosen from the model size)",
     )
     result.add_argument(
         "--timeout",
         type=float,
         metavar="S",
-        help="after S seconds start no trial and park the running ones; exit code 0",
+        help="after S seconds, start no trial and park the running ones; the same command resumes "
+        "them; exit code 0",
     )
     result.add_argument(
-        "--trial-seconds", type=float, metavar="S", help="time limit of one trial (default: none)"
+        "--trial-seconds",
+        type=float,
+        metavar="S",
+        help="time limit of one trial in seconds (default: none)",
     )
 
 
@@ -115,26 +128,32 @@ def _add_study_arguments(result: argparse.ArgumentParser) -> None:
         default=[],
         type=_override,
         metavar="KEY=VALUE",
-        help="any key of the study file, for instance space.dim.high=128; may be repeated",
+        help="replace a key of the study file, for instance space.dim.high=128; may be repeated",
     )
     result.add_argument(
         "--warm-start-from",
         metavar="STUDY",
-        help="try the five best configs of that study first, as far as they fit",
+        help="first try the five best configs of that study, as far as they fit the search space",
     )
     result.add_argument(
         "--print-config",
         action="store_true",
-        help="print the whole study as a study file, and run nothing",
+        help="print all settings of the study as a study file, and run nothing",
     )
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the study; the exit code."""
+    """Run the study and return the exit code.
+
+    Raises:
+        SettingsError: the study file or an option is wrong.
+        StudyError: the study cannot be opened or continued.
+        TrackingError: the URI of MLflow cannot be used.
+    """
     commands = parser()
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
-        commands.error("--no-tracking leaves MLflow out, where --promote registers the winner")
+        commands.error("--promote writes into MLflow, --no-tracking does not: give one of them")
     from hpo.config import Locations, load_study_config, shell_line
     from recsys.artifacts import check_tracking_uri
 
@@ -151,7 +170,7 @@ def main(argv: Sequence[str]) -> int:
     if not options.no_tracking:
         check_tracking_uri(locations.tracking_uri)
     from hpo.execution import (
-        launch,  # torch and optuna, only after the settings are found good
+        launch,  # loads torch and optuna, only after the settings were checked
     )
 
     again = shell_line("python", "-m", "hpo.run", *argv)
@@ -159,7 +178,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _print_config(path: Path, config: StudyConfig) -> int:
-    """Print the study that would run, and on stderr which defaults were moved; the exit code."""
+    """Print the resulting study file, and on stderr the adjusted defaults; return the exit code."""
     from hpo.config import (
         clamped_defaults,
         clamped_lines,
@@ -197,13 +216,13 @@ def _request(options: argparse.Namespace, config: StudyConfig, locations: Locati
 
 
 def _device(options: argparse.Namespace) -> str:
-    """Name of the device; plain "cuda" stands for all cards of the machine."""
+    """Return the name of the device; plain "cuda" means all cards of the machine."""
     device = device_from(options)
     return device.type if options.device in ("auto", device.type) else str(device)
 
 
 def _options_of_study(options: argparse.Namespace) -> dict[str, Any]:
-    """Options that replace keys of the study file; None where nothing was given."""
+    """Return the options that replace keys of the study file; None marks options not given."""
     columns = {name: getattr(options, name) for name in ("user_col", "item_col", "time_col")}
     features = {name: getattr(options, name) for name in ("item_features", "user_features")}
     given = {"source": options.data, **columns, "repeats": options.repeats, **features}
@@ -226,6 +245,11 @@ def _options_of_study(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tag(text: str) -> tuple[str, str]:
+    """Split KEY=VALUE.
+
+    Raises:
+        argparse.ArgumentTypeError: the key or the equals sign is missing.
+    """
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE")
@@ -233,6 +257,11 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _override(text: str) -> Override:
+    """Parse an override of the study file.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no KEY=VALUE of a study file.
+    """
     from hpo.config import Override
 
     try:

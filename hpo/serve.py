@@ -1,4 +1,4 @@
-"""Answer over HTTP with the champion of the registry: python -m hpo.serve"""
+"""Recommendations over HTTP by the champion of the registry: python -m hpo.serve"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PORT = 8000
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.serve`."""
+    """Return the parser of `python -m hpo.serve`."""
     result = command_parser(
         "hpo.serve",
         "Serve recommendations of a registered model until Ctrl-C. A new champion is picked up "
@@ -23,24 +23,30 @@ def parser() -> argparse.ArgumentParser:
         "python -m hpo.serve --port 8000 --model models:/two-tower@champion",
     )
     add_host_arguments(result)
-    result.add_argument("--port", type=int, default=PORT, help="default: %(default)s; 0: any")
+    result.add_argument(
+        "--port",
+        type=int,
+        default=PORT,
+        help="port to listen on; 0: any free port (default: %(default)s)",
+    )
     add_model_arguments(result)
     result.add_argument(
         "--exact",
         action="store_true",
-        help="look at all items for each answer (default: through the index that a model of a "
-        "large catalogue is stored with; /ready tells its recall)",
+        help="score all items for each answer (default: use the index that comes with the model of "
+        "a large catalogue; /ready shows its recall)",
     )
     return result
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until Ctrl-C or SIGTERM, which is how this is meant to end: exit code 0.
+    """Serve until Ctrl-C or SIGTERM, the intended end, and return the exit code 0.
 
     Raises:
         SettingsError: the port is taken, or --model is no model URI.
         NoStoreError: the MLflow database is missing.
-        ModelRefused, CheckpointError: there is no model, or not the one that was registered.
+        ModelRefused: there is no such model, or its files are not the registered ones.
+        CheckpointError: the model's files cannot be read.
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
@@ -70,7 +76,10 @@ def main(argv: Sequence[str]) -> int:
         served = live.current().version
         print(greeting(address, f"{reference} (version {served})", recommender.user_ids[0]))
         print("Ctrl-C stops this", flush=True)
-        for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops, then raises it once more
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+        ):  # uvicorn stops, then raises the signal once more
             signal.signal(number, lambda *_: None)
         live.watch()
         make_server(app).run(sockets=[listener])
@@ -80,16 +89,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections: a taken port is told before a model is loaded.
+    """Return a listening socket, so that a taken port is reported before a model is loaded.
+
+    Args:
+        host: name or address to listen on.
+        port: port to listen on; 0: any free port.
 
     Raises:
-        SettingsError: the port cannot be used.
+        SettingsError: the port or the host cannot be used.
     """
     from hpo.dashboards import REUSE_ADDRESS, is_about_port
     from hpo.errors import SettingsError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only where the protocol is named; without, each answer waits 40 ms.
+    # asyncio sets TCP_NODELAY only if the protocol is named; without it, each answer waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if REUSE_ADDRESS:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,12 +119,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def bracketed(host: str) -> str:
-    """As it stands in a URL and in a Host header."""
+    """Return a host as a URL and a Host header contain it: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def greeting(address: str, model: str, user_id: str) -> str:
-    """Where it is and how to ask, in a POSIX shell and in PowerShell."""
+    """Return the address and a sample request, for a POSIX shell and for PowerShell.
+
+    Args:
+        address: URL of the server.
+        model: the model in words.
+        user_id: a user whom the model knows.
+    """
     body = json.dumps({"user_id": user_id, "k": 10}).replace("'", r"\u0027")
     url = f"{address}/recommend"
     return "\n".join(

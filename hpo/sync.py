@@ -1,4 +1,4 @@
-"""Make MLflow equal to what the Optuna storage says, also after an outage or a deletion.
+"""Sync of a study: make MLflow equal to the Optuna storage, also after an outage or a deletion.
 
 python -m hpo.sync
 """
@@ -25,29 +25,37 @@ FOLLOW_SECONDS = 3.0
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options of `python -m hpo.sync`."""
+    """Return the parser of `python -m hpo.sync`."""
     result = command_parser(
         "hpo.sync",
-        "Write into MLflow what it lacks of a study. Nothing is written twice.",
+        "Bring a study's runs in MLflow up to date. Nothing is written twice.",
         "python -m hpo.sync --follow",
     )
     add_place_arguments(result, default=f"{ONLY}; --check: {NEWEST}")
     add_link_arguments(result)
     either = result.add_mutually_exclusive_group()
     either.add_argument(
-        "--follow", action="store_true", help="go on until the study has all its trials, or Ctrl-C"
+        "--follow",
+        action="store_true",
+        help="continue to sync until the study has all its trials, or Ctrl-C",
     )
     either.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; print what differs, exit code 3 if anything does, 2 if there is no "
+        help="write nothing; print the differences; exit code 3 if there are any, 2 if there is no "
         "MLflow store",
     )
     return result
 
 
 def main(argv: Sequence[str]) -> int:
-    """Sync one study; the exit code."""
+    """Sync or check one study and return the exit code.
+
+    Raises:
+        StudyError: there is no such study, or its lock file cannot be written.
+        SettingsError: the storage or the URI of MLflow cannot be used.
+        TrackingError: MLflow does not answer.
+    """
     options = parser().parse_args(argv)
     from hpo.config import Locations
     from hpo.study import existing_storage, load_newest
@@ -63,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     )
     check_tracking_uri(locations.tracking_uri)
     name = options.study_name
-    if options.check:  # it only reads
+    if options.check:  # --check only reads, so it may take the newest study
         storage = existing_storage(locations.storage)
         name = load_newest(storage, name, _say).study_name
         storage.engine.dispose()
@@ -75,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
             _follow(mirror)
         report = mirror.sync()
     except (OSError, SettingsError) as error:
-        # the lock's file may come wrapped by `hpo.study.locks`; MLflow's own come as TrackingError
+        # `hpo.study.locks` may wrap errors of the lock file; MLflow's become TrackingError
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError):
             raise
@@ -109,22 +117,24 @@ def _say(line: str) -> None:
 
 
 def _check(mirror: Mirror, locations: Locations) -> int:
-    """Print every difference; the exit code."""
+    """Print every difference and return the exit code."""
     from hpo.config import command
 
-    running = _is_running(locations, mirror.study_name)  # asked first: it may end meanwhile
+    running = _is_running(
+        locations, mirror.study_name
+    )  # asked first, since the launcher may end meanwhile
     found = mirror.check()
     for line in found:
         print(line)
     if found:
         again = command("sync", mirror.study_name, locations)
         cure = (
-            "it runs, so what is new of the last seconds may not be in MLflow yet; check again "
-            "when it has ended."
+            "the study is running, so news of the last seconds may not be in MLflow yet; check "
+            "again when it has ended."
             if running
-            else f"{again} writes what is missing. What differs still after that, MLflow cannot "
-            "change: delete that run there, and the same makes it again, without what people "
-            "added to it."
+            else f"{again} writes what is missing. If a run still differs then, MLflow cannot "
+            "change it: delete the run in MLflow and sync again, which makes it anew, without "
+            "anything users added."
         )
         print(f"study {mirror.study_name}: {count(len(found), 'difference')}; {cure}")
         return TrackingError.exit_code
@@ -133,7 +143,7 @@ def _check(mirror: Mirror, locations: Locations) -> int:
 
 
 def _is_running(locations: Locations, study_name: str) -> bool:
-    """Whether a launcher holds the study's lock."""
+    """Return True if a launcher holds the study's lock."""
     from hpo.study import LockHeld, exclusive
 
     try:
@@ -144,7 +154,7 @@ def _is_running(locations: Locations, study_name: str) -> bool:
 
 
 def _follow(mirror: Mirror) -> None:
-    """Sync again and again until the study is complete; an outage is reported and waited out."""
+    """Sync again and again until the study is complete; report each outage and wait for its end."""
     problem = ""
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a report consists of, before it becomes HTML or Markdown. Every figure is text already."""
+"""The parts of a report before it becomes HTML or Markdown; all figures are text already."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """The first column names the row, the others are figures.
+    """A table whose first column names the rows; the other columns hold figures.
 
     Attributes:
-        strong: rows that stand out.
+        heads: headings of the columns.
+        rows: cells of each row, in the order of `heads`.
+        strong: indices of highlighted rows.
     """
 
     heads: Sequence[str]
@@ -27,7 +29,13 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its file's name (without .png) and what it shows, for who cannot see it."""
+    """A figure with the name of its file and a description.
+
+    Attributes:
+        name: name of the file, without .png.
+        figure: the figure.
+        alt: description for readers who cannot see the figure.
+    """
 
     name: str
     figure: Figure
@@ -36,7 +44,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One heading of the report; `key` is its anchor."""
+    """One heading of the report with its contents.
+
+    Attributes:
+        key: anchor of the heading.
+        title: the heading.
+        text: paragraphs.
+        picture: the section's figure, if any.
+        table: the section's table, if any.
+    """
 
     key: str
     title: str
@@ -47,7 +63,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Gain:
-    """How far the best trial is ahead: the objective, paired over users."""
+    """The best trial's lead over another model, in the objective, paired over users.
+
+    Attributes:
+        over: name of the other model.
+        their_value: objective of the other model.
+        interval: mean difference with its 95% bounds; positive if the best trial is better.
+    """
 
     over: str
     their_value: float
@@ -55,21 +77,21 @@ class Gain:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Return True if the interval does not contain zero."""
         return self.interval.low > 0 or self.interval.high < 0
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The first screen.
+    """The first screen of the report.
 
     Attributes:
-        trial: the best one's number.
-        objective: what the study maximizes.
-        value: its objective.
-        config: hyperparameter, the best trial's value, the default's.
-        gains: over the default configuration first, then the baselines.
-        verdict: the same in a sentence or two.
+        trial: number of the best trial.
+        objective: metric that the study maximizes.
+        value: objective of the best trial.
+        config: hyperparameters by row, with the values of the best trial and of the default.
+        gains: gain over the default configuration, then over each baseline.
+        verdict: sentences that state the gains in words.
     """
 
     trial: int
@@ -82,7 +104,14 @@ class Headline:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it, top to bottom. `facts`: the line under the title."""
+    """A whole report, from top to bottom.
+
+    Attributes:
+        study: name of the study, which is the title.
+        facts: the line under the title.
+        headline: the first screen.
+        sections: the sections in order.
+    """
 
     study: str
     facts: str
@@ -91,10 +120,16 @@ class Report:
 
     @property
     def pictures(self) -> list[Picture]:
+        """Return the pictures of all sections, in order."""
         return [section.picture for section in self.sections if section.picture]
 
 
 def with_bounds(interval: Interval, sign: str = "") -> str:
-    """The mean with its bounds; sign "+" for differences."""
+    """Return the mean with its bounds, as text.
+
+    Args:
+        interval: a mean and its bounds.
+        sign: "+" writes the sign of positive numbers too, for differences.
+    """
     mean, low, high = (f"{v:{sign}.4f}" for v in (interval.mean, interval.low, interval.high))
     return f"{mean} ({low} to {high})"

@@ -1,4 +1,4 @@
-"""All trials of a study as one table, for dataframes and spreadsheets."""
+"""Export of a study's trials as one table, for dataframes and spreadsheets."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ STDOUT = Path("-")
 
 
 def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.DataFrame:
-    """One row per trial: number, state, value, the sampled parameters by name, then the rest.
+    """Return one row per trial: number, state, value, sampled parameters by name, then the rest.
 
-    What a trial does not have is null. Seconds are those of its epochs; started and ended are
+    Missing values are null. `seconds` is the time of the trial's epochs; `started` and `ended` are
     local time.
+
+    Args:
+        trials: trials of one study.
+        parameters: names of the study's searched hyperparameters.
     """
     import polars as pl
 
@@ -48,31 +52,38 @@ def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.Dat
 
 
 def check_files(csv: Path | None, parquet: Path | None) -> None:
-    """Raise SettingsError unless the trials can go there, before anything is read.
+    """Refuse output files that cannot take the trials, before anything is read.
 
-    The suffix must say the form, so that a slip of the keyboard replaces no study storage; what is
-    no file (a pipe) may have any name.
+    The suffix must match the format, so that a typing error replaces no study storage; a path that
+    is no regular file (a pipe) may have any name.
+
+    Args:
+        csv: file of --csv; None: not given.
+        parquet: file of --parquet; None: not given.
+
+    Raises:
+        SettingsError: a suffix is wrong, or Parquet would go to stdout.
     """
     for path, suffix in ((csv, ".csv"), (parquet, ".parquet")):
         if path is not None and path != STDOUT and not is_special(path):
             check_suffix(f"--{suffix[1:]}", path, (suffix,))
     if parquet == STDOUT:
-        raise SettingsError("--parquet -: Parquet is no text; give a file, or --csv -")
+        raise SettingsError("--parquet -: Parquet is no text format; give a file, or use --csv -")
 
 
 def write_frame(
     frame: pl.DataFrame, csv: Path | None, parquet: Path | None, *, spreadsheet_safe: bool = False
 ) -> list[Path]:
-    """Write the files that are asked for, each under another name first; returns them.
+    """Write the requested files, each as a draft that is renamed when complete; return their paths.
 
     Args:
         frame: the table.
-        csv: `-` is stdout.
-        parquet: never changed by spreadsheet_safe.
+        csv: CSV file; `-` is stdout; None: no CSV.
+        parquet: Parquet file; None: no Parquet. `spreadsheet_safe` never changes it.
         spreadsheet_safe: quote text in CSV that a spreadsheet would run.
 
     Raises:
-        StudyError: a file cannot be written there.
+        StudyError: a file cannot be written.
     """
     shown = without_formulas(frame) if spreadsheet_safe else frame
     writers = ((csv, shown.write_csv), (parquet, frame.write_parquet))
@@ -80,6 +91,12 @@ def write_frame(
 
 
 def _write(path: Path, write: Callable[[Path | IO[bytes]], None]) -> Path:
+    """Write one file, or stdout, and return its path.
+
+    Raises:
+        BrokenPipeError: the reader of stdout has stopped reading.
+        StudyError: the file cannot be written.
+    """
     try:
         if path == STDOUT:
             sys.stdout.flush()
@@ -88,7 +105,7 @@ def _write(path: Path, write: Callable[[Path | IO[bytes]], None]) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with draft_of(path, ".trials-") as draft:
                 write(draft)
-    except BrokenPipeError:  # `| head` has read enough, see recsys/cli.py
+    except BrokenPipeError:  # `| head` has read enough, see `recsys.cli.entry`
         raise
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error}") from error

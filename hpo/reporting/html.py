@@ -1,4 +1,4 @@
-"""A Report as one HTML file that needs nothing else: no network, no scripts, images inside."""
+"""HTML output: a report as one page without network, scripts or image files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finished study says about its own search space: what mattered, and where to look next."""
+"""Advice on the search space from a finished study: what mattered, and where to search next."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from hpo.config import Parameter, StudyConfig
 from hpo.study import TrialRow, complete
 from recsys.config import TrainConfig
 
-MIN_COMPLETE = 10  # below, importances and bounds are noise
-BEST_SHARE = 0.2  # of the COMPLETE trials
-MIN_HAVING = 2  # of the best trials must have a conditional parameter
-NEAR = 0.1  # of the range
-UNIMPORTANT = 0.05
+MIN_COMPLETE = 10  # with fewer COMPLETE trials, importances and bounds are noise
+BEST_SHARE = 0.2  # share of the COMPLETE trials that count as the best
+MIN_HAVING = 2  # best trials that must have a conditional parameter
+NEAR = 0.1  # width of either end, as a share of the range
+UNIMPORTANT = 0.05  # shares below this are small
 
 
 @dataclass(frozen=True)
 class Hint:
-    """One sentence on what to try next. `parameter`: which it is about."""
+    """One sentence of advice on what to try next.
+
+    Attributes:
+        parameter: hyperparameter that the sentence is about.
+        text: the sentence.
+    """
 
     parameter: str
     text: str
@@ -33,24 +38,30 @@ class Hint:
 def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
     """Return each parameter's share in reaching the best tenth of the values, largest first.
 
-    PED-ANOVA with its defaults, as optuna-dashboard, so that both windows show the same figures.
+    PED-ANOVA with its defaults, as in optuna-dashboard, so that both show the same figures.
 
     Args:
-        study: has at least these trials.
-        trials: only these count, and of them the COMPLETE ones.
+        study: holds at least these trials.
+        trials: trials to judge from; only COMPLETE ones count.
 
     Returns:
-        parameter -> share, which add up to 1; {} for fewer than 10 COMPLETE trials, or if all have
-        the same value.
+        Shares by parameter, which add up to 1; {} if fewer than 10 trials are COMPLETE, or if all
+        have the same value.
     """
     return _shares(study, trials, PedAnovaImportanceEvaluator())
 
 
 def variance_shares(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
-    """Return the share of the values' variance that each parameter explains (fANOVA).
+    """Return each parameter's share in the variance of the values (fANOVA), largest first.
 
-    Arguments and result as of `importances`, but without conditional parameters that some of the
-    trials lack: fANOVA cannot judge them.
+    Conditional parameters that some of the trials lack are left out: fANOVA cannot judge them.
+
+    Args:
+        study: holds at least these trials.
+        trials: trials to judge from; only COMPLETE ones count.
+
+    Returns:
+        Shares by parameter; {} if fewer than 10 trials are COMPLETE, or if all have the same value.
     """
     return _shares(study, trials, FanovaImportanceEvaluator(seed=0))
 
@@ -64,12 +75,12 @@ def _shares(
     if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
         return {}
     numbers = {trial.number for trial in finished}
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the next line
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna announces each new study
     part = optuna.create_study(direction=study.direction)
     part.add_trials([t for t in study.get_trials(deepcopy=False) if t.number in numbers])
     with warnings.catch_warnings():
-        # a conditional parameter that one trial alone has: such a share is small, and said to be
-        # of no use for advice by the other measure, which leaves the parameter out
+        # The warning is of a conditional parameter that only one trial has. Its share is small,
+        # and no advice follows from it, because fANOVA leaves the parameter out.
         warnings.filterwarnings("ignore", message="Some regimes for parameter")
         found = optuna.importance.get_param_importances(part, evaluator=evaluator)
     return {name: float(share) for name, share in found.items()}
@@ -81,16 +92,16 @@ def hints(
     importance: Mapping[str, float],
     variance: Mapping[str, float],
 ) -> list[Hint]:
-    """Return bounds that the best trials press against, then parameters that do not matter.
+    """Return hints on bounds that the best trials press against, then on parameters without effect.
 
-    The two measures often disagree about a study of some ten trials. A parameter is said not to
-    matter only where both say so.
+    PED-ANOVA and fANOVA often disagree about a study of some ten trials. A parameter counts as
+    without effect only if both find its share small.
 
     Args:
-        config: of the study.
-        trials: as read from the study.
-        importance: see `importances`.
-        variance: see `variance_shares`.
+        config: config of the study.
+        trials: all trials, as read from the study.
+        importance: shares by parameter, see `importances`.
+        variance: shares by parameter, see `variance_shares`.
     """
     finished = complete(trials)
     if len(finished) < MIN_COMPLETE:
@@ -115,10 +126,11 @@ def hints(
 
 
 def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
-    """A hint if more than half of the best trials that have it are in the last tenth of one end.
+    """Return a hint if most of the best trials lie in the last tenth of one end of the range.
 
-    `epochs` is a cap, so what it is measured by is the best epoch, and only upward: a trial that
-    peaks early does so under any cap, and a lower one would only cut off the others.
+    Only the trials that have the parameter are counted, and more than half of them must lie there.
+    `epochs` is a cap, so the best epoch is counted instead, and only at the upper end: a trial that
+    peaks early does so under any cap, and a lower cap would only cut off the others.
     """
     low, high = parameter.values
     best = [trial for trial in best if name in trial.params]
@@ -145,7 +157,14 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
 
 
 def position(parameter: Parameter, value: float) -> float:
-    """Where a value lies between low (0) and high (1), in the logarithm where the range is log."""
+    """Return the place of a value between low (0) and high (1), on the parameter's own scale.
+
+    The scale is logarithmic where the range is.
+
+    Args:
+        parameter: a parameter with a range.
+        value: a value of the parameter.
+    """
     low, high = parameter.values
     if parameter.log:
         return math.log(value / low) / math.log(high / low) if value > 0 else 0.0
@@ -153,7 +172,7 @@ def position(parameter: Parameter, value: float) -> float:
 
 
 def _wider(parameter: Parameter) -> tuple[float, float]:
-    """Both ends moved out: by a factor of two in log scale, else by half the range."""
+    """Return both ends moved outwards: by a factor of two in log scale, else by half the range."""
     low, high = parameter.values
     if parameter.log:
         return low / 2, high * 2

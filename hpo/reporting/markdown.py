@@ -1,4 +1,4 @@
-"""A Report as Markdown, beside the PNG files that it shows."""
+"""Markdown output: a report as one text, which shows PNG files from the same folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hpo.reporting.document import Headline, Report, ReportTable, Section, with_
 
 
 def render_markdown(report: Report) -> str:
-    """The whole file."""
+    """Return the whole Markdown file."""
     parts = [f"# Study {_text(report.study)}", _text(report.facts), *_headline(report.headline)]
     for section in report.sections:
         parts += _section(section)
@@ -42,7 +42,7 @@ def _table(table: ReportTable) -> str:
 
 
 def _text(text: str) -> str:
-    """Names of studies and files are anybody's: no markup of theirs."""
+    """Escape Markdown in a text: names of studies and files may contain any character."""
     for mark in ("\\", "|", "<", "[", "]", "`", "*"):
         text = text.replace(mark, f"\\{mark}")
     return text

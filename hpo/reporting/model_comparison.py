@@ -1,8 +1,8 @@
-"""The best trial, the default configuration and the baselines, measured on the same questions.
+"""Comparison of the best trial, the default configuration and the baselines on the same questions.
 
-Models are not kept while a study runs, so the two trials are trained again with their stored
-seeds, for their best epoch count. The same seed, threads and device give the same numbers; whether
-they did is checked against what the storage says.
+Models are not stored while a study runs, so both trials are trained again with their stored seeds,
+for as many epochs as their best epoch. The same seed, threads and device give the same numbers; the
+report compares the new values with the stored ones.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from recsys.models import Scorer, TwoTower
 from recsys.training import train
 
 BEST, DEFAULT = "best trial", "default configuration"
-LABELS = {"ease": "EASE", "itemknn": "item-kNN", "popularity": "popularity"}  # as reports show them
+LABELS = {"ease": "EASE", "itemknn": "item-kNN", "popularity": "popularity"}  # names in reports
 EXACT = 1e-9  # two trainings count as the same below this difference
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """One model and all that was measured of it on validation.
+    """One model with all its figures on validation.
 
     Attributes:
-        name: best trial, default configuration, or a baseline's.
+        name: best trial, default configuration, or the name of a baseline.
         users: every metric of every evaluated user, in the same order for all contenders.
-        objective: what the study maximizes.
-        by_users: the objective of each group of users, see
+        objective: metric that the study maximizes.
+        by_users: the objective of the members of each user group, see
             `recsys.evaluation.segments.activity_groups`.
-        by_items: per group of items, the objective of the users with a question in it.
-        coverage: share of the catalogue in somebody's top 10.
-        stored: what the study says that its objective is; None for a baseline.
-        model: what was measured; None for a baseline.
+        by_items: for each item group, the objective of the users with a question in the group.
+        coverage: share of the catalogue that is in at least one user's top 10.
+        stored: the objective according to the study; None for a baseline.
+        model: the measured model; None for a baseline.
     """
 
     name: str
@@ -72,38 +72,43 @@ class Contender:
 
     @property
     def values(self) -> Floats:
-        """(m,) the objective of every user."""
+        """Return the objective of every user, shape (m,)."""
         return self.users.values[self.objective]
 
     @cached_property
     def value(self) -> Interval:
-        """The mean over users with its bootstrap interval."""
+        """Return the mean objective over users with its bootstrap interval."""
         return mean_interval(self.values)
 
     @cached_property
     def value_by_users(self) -> list[Interval]:
+        """Return the mean objective of each user group with its bootstrap interval."""
         return [mean_interval(values) for values in self.by_users]
 
     @cached_property
     def value_by_items(self) -> list[Interval]:
+        """Return the mean objective of each item group with its bootstrap interval."""
         return [mean_interval(values) for values in self.by_items]
 
     def gain_over(self, other: Contender) -> Interval:
-        """The mean difference to another one on the same users, paired."""
+        """Return the mean difference to another contender, paired over the same users."""
         return mean_interval(self.values - other.values)
 
     @property
     def is_as_stored(self) -> bool:
-        """Whether training again gave the value that the study has."""
+        """Return True if the second training gave the value that the study has."""
         return self.stored is None or abs(self.value.mean - self.stored) < EXACT
 
 
 class Bench:
-    """Measures any scorer on one holdout, in the same way each time.
+    """A test bench that measures any scorer on one holdout, always in the same way.
 
     Args:
-        objective: by which the models are compared.
-        in_parts: also by group of users and of items, which costs as much again three times.
+        holdout: histories to learn from, and the held-out rows to ask for.
+        device: device of the scores.
+        objective: metric by which the models are compared.
+        in_parts: also measure by user group and by item group, which costs three times as much
+            again.
     """
 
     def __init__(
@@ -125,11 +130,18 @@ class Bench:
 
     @property
     def has_history(self) -> Bools:
-        """(m,) bool: which of the evaluated users have at least one row to learn from."""
+        """Return a mask (m,) of the evaluated users with at least one row to learn from."""
         lengths = np.diff(self.holdout.seen.offsets)[self._evaluator.users]
         return np.asarray(lengths > 0)
 
     def measure(self, name: str, scorer: Scorer, stored: float | None = None) -> Contender:
+        """Measure one scorer on the holdout.
+
+        Args:
+            name: name of the contender.
+            scorer: the model to measure.
+            stored: the objective according to the study; None for a baseline.
+        """
         users = self._evaluator.evaluate(scorer)
         return Contender(
             name,
@@ -145,20 +157,31 @@ class Bench:
 
 @dataclass(frozen=True, eq=False)
 class ModelComparison:
-    """Contenders measured on one bench, the best trial first."""
+    """Contenders measured on one bench, the best trial first.
+
+    Attributes:
+        bench: the bench that measured them.
+        found: the contenders.
+    """
 
     bench: Bench
     found: Sequence[Contender]
 
     @property
     def winner(self) -> Contender:
+        """Return the contender of the best trial."""
         return self.found[0]
 
 
 def device_of(trial: TrialRow) -> torch.device:
-    """Return where a trial was trained, if this machine has it: another device, other numbers."""
+    """Return the device of a trial's training if this machine has it, else the default device.
+
+    Another device gives other numbers.
+    """
     if trial.attempt is not None:
-        with suppress(ConfigError):  # trained on another machine: the report says what differs
+        with suppress(
+            ConfigError
+        ):  # this machine lacks the device; the report lists the differences
             return usable_device(trial.attempt.device)
     return default_device()
 
@@ -170,9 +193,17 @@ def compare_models(
     best: TrialRow,
     default: TrialRow | None,
 ) -> ModelComparison:
-    """The best trial first, then the default configuration if it has a COMPLETE trial, baselines.
+    """Measure the best trial, the default configuration and the baselines, in this order.
 
-    A baseline that cannot be computed for so large a catalogue is left out.
+    The default configuration is left out if it has no COMPLETE trial, and a baseline if it cannot
+    be computed for so large a catalogue.
+
+    Args:
+        holdout: the study's validation split.
+        device: device of the trainings.
+        record: record of the study.
+        best: the best trial.
+        default: the COMPLETE trial of the default configuration; None: there is none.
 
     Raises:
         StudyError: a trial was not run by hpo.run.
@@ -190,20 +221,30 @@ def compare_models(
 def compare_elsewhere(
     holdout: Holdout, device: torch.device, record: StudyRecord, best: TrialRow
 ) -> ModelComparison:
-    """The best trial's configuration and the baselines on another holdout than the study's."""
+    """Measure the best trial's configuration and the baselines on a holdout of another split.
+
+    Args:
+        holdout: histories to learn from, and the held-out rows to ask for.
+        device: device of the trainings.
+        record: record of the study.
+        best: the best trial.
+
+    Raises:
+        StudyError: the trial was not run by hpo.run.
+    """
     bench = Bench(holdout, device, record.config.objective, in_parts=False)
     winner = bench.measure(BEST, _retrain(bench, record, best))
     return ModelComparison(bench, [winner, *_baselines(bench)])
 
 
 def _baselines(bench: Bench) -> list[Contender]:
-    """Measure EASE, item-kNN and popularity; leave out EASE above its number of items."""
+    """Measure EASE, item-kNN and popularity; leave out EASE above its limit of items."""
     made, _ = baselines(bench.holdout.seen, bench.device)
     return [bench.measure(label, made[name]) for name, label in LABELS.items() if name in made]
 
 
 def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
-    """The trial's model as it was at its best epoch, learned from `holdout.seen` alone.
+    """Train a trial's model again up to its best epoch, from `holdout.seen` alone.
 
     Raises:
         StudyError: the trial was not run by hpo.run, so its seed is unknown.
@@ -214,12 +255,12 @@ def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
             "run the study with hpo.run"
         )
     seen, config = bench.holdout.seen, _trial_config(record, trial)
-    # the trial's own number of threads orders the sums as its worker did
+    # The trial's own number of threads adds up sums in the same order as its worker.
     model = train(seen, config, trial.best_epoch, bench.device, trial.attempt.threads)
     return TowerScorer(model, seen)
 
 
 def _trial_config(record: StudyRecord, trial: TrialRow) -> TrainConfig:
-    """All hyperparameters that a trial was trained with."""
+    """Return all hyperparameters of a trial's training."""
     seed = trial.attempt.seed if trial.attempt else 0
     return SearchSpace(record.config).config(trial.params, seed)

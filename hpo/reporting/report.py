@@ -1,7 +1,7 @@
-"""The report of a study: made from its storage and its tuning data, written as files.
+"""The report of a study, made from its storage and its tuning data, and written as files.
 
-Test data is never read: models learn from train and are asked on validation; in the section
-without other users' future they learn from the oldest and are asked for the newest of both.
+Test data is never read. Models learn from train and are asked for validation. In the section
+without other users' future, models learn from the oldest rows of both and are asked for the newest.
 """
 
 from __future__ import annotations
@@ -62,17 +62,18 @@ FILES = (
     *(f"{name}.png" for name in PICTURES),
     SUMMARY,
     PAGE,
-)  # the page last: it is what one opens
+)  # the page last, since readers open the page
 
 
 @dataclass(frozen=True)
 class Written:
-    """A report that has been written.
+    """A written report.
 
     Attributes:
-        page: its file.
-        is_kept: whether it is among the study's artifacts, from where MLflow gets it.
-        news: a line on that, and on the best trial's model.
+        page: path of the HTML page.
+        is_kept: True if the report was stored among the study's artifacts, which MLflow's copy is
+            made from.
+        news: one line on the stored report and the best trial's model.
     """
 
     page: Path
@@ -88,25 +89,29 @@ def write_report(
     data: str | None = None,
     whole: Split | None = None,
 ) -> Written:
-    """Write a study's report into a folder and keep it with the study. Other files there stay.
+    """Write a study's report into a folder, and store it with the study; other files there stay.
 
-    The best trial and the default configuration are trained again, so it takes about as long as
-    these three trainings. The best trial's model is there then, and is kept, too, see
-    `hpo.study.artifacts`: if it has the value that the study says, else it would be another model.
+    The best trial is trained again (twice, if there is a second split), and the default
+    configuration once, so the report takes about as long as these trainings. The best trial's model
+    is stored too, see `hpo.study.artifacts`, unless it misses the value in the study: then it is
+    another model.
 
     Args:
-        locations: where the study lives.
-        study_name: None: the only one.
-        folder: made if missing.
+        locations: address of the study.
+        study_name: name of the study; None: the only one.
+        folder: folder of the report; created if missing.
         data: name or path of the study's data, if it has moved.
         whole: the study's data and split, if they are loaded already.
 
+    Returns:
+        The path of the page, and the outcome of storing the report.
+
     Raises:
-        StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot
-            be written.
-        PromotionError: the data is not what the study was made on.
+        StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot be
+            written.
+        PromotionError: the data differs from the study's.
     """
-    _check_writable(folder)  # before the long part
+    _check_writable(folder)  # before the long trainings
     findings = find_out(locations, study_name, data=data, whole=whole)
     files = report_files(findings)
     _write(folder, files)
@@ -114,6 +119,11 @@ def write_report(
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace the report's files in a folder by new ones, the page last.
+
+    Raises:
+        StudyError: the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
@@ -122,13 +132,18 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             for name in FILES:
                 if name in files:
                     (Path(draft) / name).replace(folder / name)
-                else:  # of an earlier report
+                else:  # a file of an earlier report
                     (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StudyError(f"the report cannot be written to {folder}: {error}") from error
 
 
 def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written.
+
+    Raises:
+        StudyError: the folder, or the nearest existing folder above it, is a file or not writable.
+    """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise StudyError(
@@ -145,7 +160,18 @@ def find_out(
     data: str | None = None,
     whole: Split | None = None,
 ) -> Findings:
-    """All that a report shows. Arguments and errors as of `write_report`."""
+    """Return everything that a report shows; this trains and measures the models.
+
+    Args:
+        locations: address of the study.
+        study_name: name of the study; None: the only one.
+        data: name or path of the study's data, if it has moved.
+        whole: the study's data and split, if they are loaded already.
+
+    Raises:
+        StudyError: there is no such study, or none of its trials is COMPLETE.
+        PromotionError: the data differs from the study's.
+    """
     study = load_study(existing_storage(locations.storage), study_name)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
@@ -153,7 +179,7 @@ def find_out(
     if not ranked:
         raise StudyError(
             f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
-            "run the same hpo.run again to go on with it. Its trials can be had with --csv FILE."
+            "continue the study with hpo.run, or export its trials with --csv FILE"
         )
     whole = whole or load_split(record, data)
     known = whole.interactions.take(whole.parts != TEST)
@@ -174,9 +200,9 @@ def find_out(
 def _without_the_future(
     record: StudyRecord, known: Interactions, best: TrialRow, device: torch.device
 ) -> ModelComparison | None:
-    """The best trial and the baselines on a split of train + validation by global time.
+    """Measure the best trial and the baselines on a global-time split of train + validation.
 
-    None if the study itself has such a split, or the data is too small or without times.
+    Return None if the study itself has such a split, or if the data is too small or has no times.
     """
     rule = record.config.split
     if rule.method == "global-time" or known.times is None:
@@ -189,7 +215,7 @@ def _without_the_future(
 
 
 def report_files(findings: Findings) -> dict[str, bytes]:
-    """File name -> content: the page, the summary and every picture."""
+    """Return the report's files by name: the page, the summary and every picture."""
     with style():
         report = build(findings)
         images = {}
@@ -205,9 +231,18 @@ def report_files(findings: Findings) -> dict[str, bytes]:
 def keep_report(
     locations: Locations, findings: Findings, files: Mapping[str, bytes]
 ) -> tuple[bool, str]:
-    """Keep report and model; whether that worked, and what to say of it.
+    """Store report and model with the study.
 
-    A report that cannot be kept, in a folder that is read-only for instance, is still a report.
+    A report that cannot be stored, for instance beside a read-only storage, is still a report: the
+    returned line tells the error.
+
+    Args:
+        locations: address of the study.
+        findings: contents of the report.
+        files: the report's files by name.
+
+    Returns:
+        True if the report was stored, and one line on the report and the model.
     """
     best, winner = complete(findings.trials)[0], findings.compared.winner
     save = None
@@ -224,22 +259,18 @@ def keep_report(
     try:
         keep(locations.storage, findings.study, files, best.number, save)
     except RecsysError as error:
-        return False, f"not kept: {error}"
+        return False, f"the report is not stored with the study: {error}"
     if save is None:
         return True, (
-            f"the model of trial {best.number} is not kept: trained again it has "
+            f"the model of trial {best.number} is not stored with the study: trained again it has "
             f"{winner.objective} {winner.value.mean:.6f}, not {best.score:.6f}"
         )
-    return True, f"kept: the model of trial {best.number}"
+    return True, f"stored with the study: this report and the model of trial {best.number}"
 
 
 REPORTS = "reports"  # folder beside the SQLite storage
-
-
-SMALL_SECONDS = 60.0  # of training again: not worth asking whether a report is wanted
-
-
-SMALL_SHARE = 0.1  # of the study's own training time, likewise
+SMALL_SECONDS = 60.0  # training time that a report at the end may take in any case
+SMALL_SHARE = 0.1  # share of the study's own training time that it may take
 
 
 def run_report(
@@ -250,14 +281,22 @@ def run_report(
     data: str | None = None,
     say: Callable[[str], None] = print,
 ) -> int:
-    """Write the report, bring it into MLflow if the study is there, print where it is.
+    """Write the report, copy it into MLflow if the study is there, and print its path.
 
     Args:
-        locations: where the study lives.
-        study_name: None: the newest.
+        locations: address of the study.
+        study_name: name of the study; None: the newest.
         out: folder of the report; None: see `report_folder`.
         data: name or path of the study's data, if it has moved.
-        say: is told which study was taken, if none was named and there are others.
+        say: called with the name of the newest study if none is named and there are several.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot be
+            written.
+        PromotionError: the data differs from the study's.
     """
     from hpo.config import command, next_lines
     from hpo.study import load_newest
@@ -274,7 +313,12 @@ def run_report(
 
 
 def is_reported(locations: Locations, study: Study) -> bool:
-    """Whether there is a report that was written after the last trial of a study ended."""
+    """Return True if the report was written after the last trial of the study ended.
+
+    Args:
+        locations: address of the study.
+        study: the study.
+    """
     from hpo.reporting.report import PAGE
 
     page = report_folder(locations, study.study_name) / PAGE
@@ -284,14 +328,16 @@ def is_reported(locations: Locations, study: Study) -> bool:
 
 
 def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:
-    """Write the report of a study that has just ended; what came of it, in a line or two.
+    """Write the report of a study that has just ended; return one or a few lines on the outcome.
 
-    Whatever goes wrong with it is said and logged, but costs the study nothing. Where training
-    the best trials again would take long, it is left to `python -m hpo.report`.
+    An error of the report is returned and logged, and never fails the study. If training the best
+    trials again would take long, the line names the command `python -m hpo.report` instead.
 
     Args:
+        locations: address of the study.
+        study_name: name of the study.
         whole: the study's data and split.
-        log: bring it into MLflow, too.
+        log: copy the report into MLflow, too.
     """
     from hpo.config import command
 
@@ -320,7 +366,7 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
 
 
 def _long_training(locations: Locations, study_name: str) -> float | None:
-    """Seconds that a report would train, if they are many; None if it is quickly done."""
+    """Return the seconds of training that a report would take; None if they are few."""
     from hpo.study import (
         StudyRecord,
         comparable,
@@ -336,20 +382,27 @@ def _long_training(locations: Locations, study_name: str) -> float | None:
     best, default = next(iter(complete(trials)), None), default_trial(trials)
     if best is None:
         return None
-    again = 2 * best.seconds + (default.seconds if default else 0.0)  # twice: two splits
+    again = 2 * best.seconds + (
+        default.seconds if default else 0.0
+    )  # the best trial twice: two splits
     limit = max(SMALL_SECONDS, SMALL_SHARE * sum(trial.seconds for trial in trials))
     return again if again > limit else None
 
 
 def report_folder(locations: Locations, study_name: str) -> Path:
-    """Where a study's report goes: beside its SQLite storage, else in `studies`."""
+    """Return the folder of a study's report: beside its SQLite storage, else in `studies`.
+
+    Args:
+        locations: address of the study.
+        study_name: name of the study.
+    """
     from hpo.study import beside
 
     return beside(locations.storage) / REPORTS / folder_name(study_name)
 
 
 def folder_name(study_name: str) -> str:
-    """The study's name as one folder of its own: it may hold slashes and dots."""
+    """Return a study's name as the name of a single folder: it may contain slashes and dots."""
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in study_name)
     if safe == study_name:
         return safe

@@ -1,4 +1,4 @@
-"""The report's sections, top to bottom: which figure and table stand under which heading."""
+"""The report's sections from top to bottom, each with its figure and its table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ NOTHING = (
     "parameter is without importance by both PED-ANOVA and fANOVA."
 )
 IMPORTANCE = (
-    "From the complete trials (so far {n}); pruned ones have no value to explain. PED-ANOVA, as in "
-    "optuna-dashboard: what it takes to be among the best tenth. Fixing a parameter is advised "
-    "only where fANOVA, the share of the variance of all values, finds it as small."
+    "Computed from the complete trials ({n} so far); pruned trials have no final value. The bars "
+    "are from PED-ANOVA, as in optuna-dashboard: each parameter's share in reaching the best tenth "
+    "of the values. Fixing a parameter is advised only if fANOVA also finds that it explains "
+    "little of the variance of all values."
 )
 OTHERS = (
     "optuna-dashboard shows other figures: it also counts trials on earlier data or beyond "
@@ -37,29 +38,30 @@ GROUPS = (
 )
 LATER = (
     "First column: the study's split ({method}), which holds out rows of each user: a model knows "
-    "what other users did later{within}. By global time: the same "
-    "hyperparameters learn from the oldest rows of train and validation and are asked for the "
-    "newest, so nothing at all is known of the future. These are other users and fewer rows to "
-    "learn from: compare within a column. A user without a history gets a vector that nothing was "
-    "learned for."
+    "later rows of other users{within}. By global time: the same hyperparameters learn from the "
+    "oldest rows of train and validation and are asked for the newest, so the model knows nothing "
+    "of the future. The users differ and there are fewer rows to learn from: compare within a "
+    "column only. A user without a history gets a vector that was not trained."
 )
 AROUND = (
-    "Around the epochs: from a trial's start to its end, less its epochs. Set-up, bookkeeping, "
-    "waiting."
+    "Around the epochs: time between a trial's start and its end outside its epochs, for set-up, "
+    "bookkeeping and waiting."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """All that a report shows.
+    """Everything that a report shows.
 
     Attributes:
-        study: its name.
-        split: its data.
-        importance: parameter -> share, see `hpo.reporting.insights.importances`.
-        variance: parameter -> share, see `hpo.reporting.insights.variance_shares`.
+        study: name of the study.
+        record: record of the study.
+        split: the study's data and split.
+        trials: the comparable trials, see `hpo.study.records.comparable`.
+        importance: share by parameter, see `hpo.reporting.insights.importances`.
+        variance: share by parameter, see `hpo.reporting.insights.variance_shares`.
         compared: the models on the study's own validation split.
-        later: the same on a split by global time; None if there is none.
+        later: the models on a split by global time; None if there is no such split.
     """
 
     study: str
@@ -73,7 +75,10 @@ class Findings:
 
 
 def build(findings: Findings) -> Report:
-    """The report. Its figures look right inside `hpo.reporting.figures.style.style()` only."""
+    """Return the report.
+
+    Its figures look right only inside `hpo.reporting.figures.style.style()`.
+    """
     best = complete(findings.trials)[0]
     sections = [
         _next(findings),
@@ -192,7 +197,7 @@ def _models(findings: Findings) -> Iterator[Section]:
     if findings.later:
         method = findings.record.config.split.method
         in_order = method in ("temporal", "leave-one-out")
-        within = ", but of the user asked only what came before" if in_order else ""
+        within = ", but only earlier rows of the user in question" if in_order else ""
         yield Section(
             "later",
             "Without other users' future",

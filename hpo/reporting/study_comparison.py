@@ -1,4 +1,4 @@
-"""What two studies have in common and what not, as tables. From the storage alone."""
+"""Comparison of two studies as tables, from the storage alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hpo.study import (
 )
 from recsys.messages import count
 
-SHARES = (0.1, 0.25, 0.5, 1.0)  # of the smaller study, where the searches are compared
+SHARES = (0.1, 0.25, 0.5, 1.0)  # points of comparison, as shares of the smaller study
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,11 @@ class Side:
     """One of the two studies.
 
     Attributes:
-        trials: those that may win, see `hpo.study.records.comparable`.
-        ended: the trials that ended, in the order in which they did.
-        best: None if no trial is COMPLETE.
+        name: name of the study.
+        record: record of the study.
+        trials: the comparable trials, see `hpo.study.records.comparable`.
+        ended: the trials that ended, in the order of their ends.
+        best: the best trial; None if no trial is COMPLETE.
     """
 
     name: str
@@ -43,26 +45,28 @@ class Side:
     best: TrialRow | None
 
     def n(self, state: str) -> int:
+        """Return the number of trials in a state."""
         return sum(trial.state == state for trial in self.trials)
 
     @property
     def finished(self) -> list[TrialRow]:
-        """COMPLETE and PRUNED trials, as --n-trials counts them, in the order of their ends."""
+        """Return the COMPLETE and PRUNED trials, the ones that --n-trials counts, by end."""
         return [trial for trial in self.ended if trial.state != "FAIL"]
 
     @property
     def seconds(self) -> float:
-        """In epochs, all trials together, failed ones too."""
+        """Return the seconds that all trials together, failed ones included, spent in epochs."""
         return sum(trial.seconds for trial in self.ended)
 
     def after_trials(self, n: int) -> float:
-        """Best value among the first n >= 1 finished trials; minus infinity if there is none."""
+        """Return the best value of the first n >= 1 finished trials; -inf if none is COMPLETE."""
         return best_so_far(self.finished[:n])[-1]
 
     def after_seconds(self, seconds: float) -> float:
-        """Best value among the trials that had ended when so much training time was spent.
+        """Return the best value among the trials that ended within so many seconds of training.
 
-        Training time is summed over trials, so more workers are no advantage.
+        Seconds of training are summed over trials, so that more workers are no advantage. The value
+        is -inf if no COMPLETE trial had ended by then.
         """
         spent = accumulate(trial.seconds for trial in self.ended)
         done = [t for t, total in zip(self.ended, spent, strict=True) if total <= seconds + 1e-9]
@@ -70,10 +74,14 @@ class Side:
 
 
 def read_side(storage: RDBStorage, name: str) -> Side:
-    """One study.
+    """Read one study.
+
+    Args:
+        storage: holds the study.
+        name: name of the study.
 
     Raises:
-        StudyError: there is no such study here; the message lists those there are.
+        StudyError: there is no such study in the storage; the message lists the existing ones.
     """
     study = load_study(storage, name)
     record = StudyRecord.of(study)
@@ -89,19 +97,29 @@ def _by_end(trial: TrialRow) -> tuple[datetime, int]:
 
 
 def warnings(first: Side, second: Side) -> list[str]:
-    """Why the numbers do not compare; [] if they do."""
+    """Return the reasons why the numbers of two studies do not compare; [] if they do.
+
+    Args:
+        first: one study.
+        second: the other study.
+    """
     records, found = [side.record for side in (first, second)], []
     if records[0].split_fingerprint != records[1].split_fingerprint:
         a, b = (f"{record.data_name} {record.split_fingerprint}" for record in records)
-        found.append(f"different data or splits ({a}; {b}): the values do not compare")
+        found.append(f"different data or splits ({a}; {b}): the values cannot be compared")
     if records[0].config.objective != records[1].config.objective:
         a, b = (record.config.objective for record in records)
-        found.append(f"different objectives ({a}; {b}): the values do not compare")
+        found.append(f"different objectives ({a}; {b}): the values cannot be compared")
     return found
 
 
 def comparison_tables(first: Side, second: Side) -> Iterator[Table]:
-    """The studies, their best configs, the searches at equal cost."""
+    """Yield the tables: the studies, their best configs, and the searches at equal cost.
+
+    Args:
+        first: one study.
+        second: the other study.
+    """
     yield _table("studies", (first, second), _facts(first, second))
     yield _table("best configurations", (first, second), _configs(first, second))
     searches = list(_searches(first, second))
@@ -165,7 +183,7 @@ def _popularity(record: StudyRecord) -> str:
 
 
 def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
-    """What either study searches, and whatever else differs."""
+    """Return the parameters that either study searches, and all others that differ."""
     rows: list[tuple[str, str, str]] = []
     for name in first.record.config.train_config.as_dict():
         a, b = (_value(side, name) for side in (first, second))
@@ -183,7 +201,7 @@ def _value(side: Side, name: str) -> str:
 
 
 def _searches(first: Side, second: Side) -> Iterator[tuple[str, str, str]]:
-    """Best so far at equal numbers of finished trials, then at equal seconds of training."""
+    """Yield the best values at equal numbers of finished trials, then at equal training time."""
     sides = (first, second)
     most = min(len(side.finished) for side in sides)
     for n in sorted({max(1, round(share * most)) for share in SHARES}) if most else []:

@@ -1,4 +1,4 @@
-"""The report's first screen and tables: figures from the storage and the contenders, as text."""
+"""The report's first screen and its tables: figures of the storage and the contenders, as text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
 def headline(
     record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: ModelComparison
 ) -> Headline:
-    """The best trial, what it was trained with, and its gain over everything else."""
+    """Return the first screen: the best trial, its config, and its gain over every other contender.
+
+    Args:
+        record: record of the study.
+        best: the best trial.
+        default: the COMPLETE trial of the default configuration; None: there is none.
+        compared: the contenders on the study's validation split.
+    """
     winner, *others = compared.found
     gains = [Gain(c.name, c.value.mean, winner.gain_over(c)) for c in others]
     return Headline(
@@ -64,7 +71,7 @@ def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
 
 
 def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
-    """What training again did not reproduce, and why that may be."""
+    """Return a note on values that the second training did not reproduce, with likely reasons."""
     differ = [
         f"{c.name} {c.value.mean:.6f}, not {c.stored:.6f}" for c in found if not c.is_as_stored
     ]
@@ -75,13 +82,13 @@ def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
     why = f"since then changed: {', '.join(changed)}" if changed else "other hardware, perhaps"
     note = (
         f"Note: training again did not give the values that the study has ({'; '.join(differ)}); "
-        f"{why}. Comparisons between models use the new values, figures of the search the stored."
+        f"{why}. Comparisons of models show the new values, figures of the search the stored ones."
     )
     return [note]
 
 
 def how_measured(compared: ModelComparison) -> str:
-    """What the comparison's figures are, and what they are not."""
+    """Return the paragraph on how the comparison was measured, and on its limits."""
     n_users = len(compared.winner.users.users)
     trained = [c for c in compared.found if c.stored is not None]
     same = "which gave exactly the stored values" if all(c.is_as_stored for c in trained) else ""
@@ -96,7 +103,7 @@ def how_measured(compared: ModelComparison) -> str:
 
 
 def models(compared: ModelComparison) -> ReportTable:
-    """All metrics of all contenders."""
+    """Return the table of all metrics of all contenders."""
     winner, objective = compared.winner, compared.bench.objective
     metrics = [name for name in SHOWN_METRICS if name != objective]
     rows = [
@@ -114,7 +121,7 @@ def models(compared: ModelComparison) -> ReportTable:
 
 
 def segments(compared: ModelComparison) -> ReportTable:
-    """The objective of every contender in every group of users and of items."""
+    """Return the table of every contender's objective in each group of users and of items."""
     groups = [
         f"users with {group.shortest} to {count(group.longest, 'row')} "
         f"({int(group.members.sum()):,})"
@@ -131,9 +138,14 @@ def segments(compared: ModelComparison) -> ReportTable:
 
 
 def without_the_future(compared: ModelComparison, later: ModelComparison) -> ReportTable:
-    """The objective on the study's split, then where nobody's later rows were seen by anybody.
+    """Return the table of the objective on the study's split and on a split by global time.
 
-    The latter also of users with a history only.
+    In the split by global time, no model has seen later rows of any user. Its figures are shown for
+    all users, and for the users with a history if some users have none.
+
+    Args:
+        compared: the contenders on the study's validation split.
+        later: the contenders on a split by global time.
     """
     known, usual = later.bench.has_history, {c.name: c.value for c in compared.found}
     groups = [(f"all {count(len(known), 'user')}", np.ones_like(known))]
@@ -156,7 +168,12 @@ def without_the_future(compared: ModelComparison, later: ModelComparison) -> Rep
 
 
 def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
-    """The ten best, and the default configuration if it is not among them."""
+    """Return the table of the ten best trials, with the default configuration below if it is none.
+
+    Args:
+        record: record of the study.
+        trials: the comparable trials.
+    """
     names = list(record.config.space)
     ranked, default = complete(trials), default_trial(trials)
     shown = ranked[:SHOWN_TRIALS] + [t for t in ranked[SHOWN_TRIALS:] if t is default]
@@ -176,7 +193,7 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
 
 
 def stages(trials: Sequence[TrialRow]) -> ReportTable:
-    """Where the time went, by what became of the trials."""
+    """Return the table of the time spent per stage, by the final state of the trials."""
     groups: dict[str, list[TrialRow]] = defaultdict(list)
     for trial in trials:
         if trial.ended is not None:
@@ -210,7 +227,12 @@ def _rule(split: SplitConfig) -> str:
 
 
 def about(record: StudyRecord, made: str) -> ReportTable:
-    """Where all this comes from."""
+    """Return the table on the origin of the figures: data, split, study and environment.
+
+    Args:
+        record: record of the study.
+        made: date and time of the report.
+    """
     config = record.config
     counts = ", ".join(f"{name.removeprefix('n_')} {n:,}" for name, n in record.counts.items())
     rows = [

@@ -1,4 +1,4 @@
-"""The HTTP application of hpo.serve: JSON in, JSON out, a reason for every refusal."""
+"""The HTTP application of hpo.serve: JSON in, JSON out, and a reason for every refusal."""
 
 from __future__ import annotations
 
@@ -34,18 +34,23 @@ from hpo.serving.schemas import (
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "bad input, with the reason"}
 }
-STOP_SECONDS = 10  # for requests that are under way
-PATIENCE = 16  # this many times MAX_BODY_BYTES are read and dropped, so that clients see the 413
+STOP_SECONDS = 10  # time to finish current requests when the server stops
+PATIENCE = 16  # times MAX_BODY_BYTES: so much is read and dropped, so that clients see the 413
 
 
 class LeanRoute(APIRoute):
-    """A route for one JSON body and one model as answer, with FastAPI's documentation.
+    """A route from a JSON body to a JSON answer, one model each, with FastAPI's documentation.
 
-    FastAPI's own way from body to answer costs more than finding the items: 200 us of CPU time
-    a request, this one 90.
+    FastAPI's own way from body to answer costs more than the search for the items: 200 us of CPU
+    time per request, against 90 us for this route.
+
+    Args:
+        path: path of the route.
+        endpoint: coroutine function from the body's model to the answer's model.
+        **options: options of FastAPI's APIRoute.
 
     Attributes:
-        memory: knows some replies without asking the endpoint; None: it is always asked.
+        memory: replies that need no call of the endpoint; None: the endpoint is always called.
     """
 
     memory: Memory | None
@@ -66,7 +71,9 @@ class LeanRoute(APIRoute):
         except ClientDisconnect:
             return
         if body is None:
-            reason = f"the body is larger than {MAX_BODY_BYTES} bytes; ask in several requests"
+            reason = (
+                f"the body is larger than {MAX_BODY_BYTES} bytes; split it into several requests"
+            )
             await send_json(send, 413, _problem(reason), close=True)
             return
         reply, replies = self.memory.reply(body) if self.memory else (None, None)
@@ -84,37 +91,37 @@ class LeanRoute(APIRoute):
 
 
 def make_app(live: LiveModel, hosts: Collection[str]) -> ASGIApp:
-    """The application, guarded and counted.
+    """Return the application, guarded by its host names and counted.
 
     Args:
-        live: what answers.
-        hosts: names under which it may be asked.
+        live: the model that answers.
+        hosts: host names under which the application may be asked.
     """
     metrics, batcher = ServingMetrics(), Batcher(live.current)
 
     async def recommend(ask: Ask) -> Found:
-        """Items for one person."""
+        """Return items for one person."""
         (answer,), version = await batcher.answer([ask.question()])
         metrics.answered(answer.source)
         return Found.of(answer, version)
 
     async def recommend_batch(asks: AskMany) -> FoundMany:
-        """Items for several people."""
+        """Return items for several people."""
         answers, version = await batcher.answer([ask.question() for ask in asks.requests])
         for answer in answers:
             metrics.answered(answer.source)
         return FoundMany(results=[Found.of(answer, version) for answer in answers])
 
     async def health() -> Health:
-        """Whether the process is alive."""
+        """Return ok as long as the process is alive."""
         return Health()
 
     async def ready() -> Ready:
-        """Which version answers and how, and what keeps a newer one out."""
+        """Return the version that answers, and the reason if a newer one is not served."""
         return readiness(live)
 
     async def counters() -> PlainTextResponse:
-        """Counters for Prometheus."""
+        """Return counters for Prometheus."""
         text = metrics.text(live.current().version, healthy=live.problem is None)
         return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
@@ -136,7 +143,7 @@ def make_app(live: LiveModel, hosts: Collection[str]) -> ASGIApp:
 
 
 def readiness(live: LiveModel) -> Ready:
-    """What `/ready` says."""
+    """Return the answer of `/ready`."""
     served = live.current()
     index = served.recommender.index
     return Ready(
@@ -150,7 +157,12 @@ def readiness(live: LiveModel) -> Ready:
 
 
 def make_server(app: ASGIApp, protocol: type[LimitedProtocol] = LimitedProtocol) -> uvicorn.Server:
-    """One event loop, no log line a request; give the socket to `run`."""
+    """Return a server with one event loop and without access log; give the socket to its `run`.
+
+    Args:
+        app: the application.
+        protocol: protocol class of the connections.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -160,14 +172,20 @@ def make_server(app: ASGIApp, protocol: type[LimitedProtocol] = LimitedProtocol)
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=STOP_SECONDS,
-            proxy_headers=False,  # nobody is believed who says that the client is another
+            proxy_headers=False,  # any client could claim another address in these headers
             server_header=False,
         )
     )
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body; None if it is too large. Never holds more than MAX_BODY_BYTES and one piece."""
+    """Return the body; None if it is too large.
+
+    At most MAX_BODY_BYTES and one piece are held in memory.
+
+    Raises:
+        ClientDisconnect: the client has closed the connection.
+    """
     pieces, size, more = [], 0, True
     while more:
         message = await receive()
@@ -184,7 +202,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _reasons(error: ValidationError) -> str:
-    """The first few problems, without echoing what was sent."""
+    """Return the first five problems as text, without repeating the input."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [
         f"{'.'.join(str(part)[:100] for part in each['loc']) or 'body'}: "

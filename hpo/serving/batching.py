@@ -1,4 +1,4 @@
-"""Questions that arrive together are answered together: one product for all of them."""
+"""Batching: questions that arrive together are answered by one matrix product."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from hpo.serving.reply_cache import Replies
 from recsys.retrieval import Answer, Question, Recommender
 
-# Above, a product runs in a thread, so that the event loop goes on reading requests. Below, the
-# hand-over would cost more than the product: 50 MFLOP take one core about 2 ms.
+# Larger products run in a thread, so that the event loop continues to read requests. For smaller
+# ones the hand-over would cost more than the product: 50 MFLOP take one core about 2 ms.
 INLINE_FLOP = 50e6
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model that answers, which version it is, and what it has replied.
+    """A model that answers, with its version and its cached replies.
 
     Attributes:
-        version: its number, which a registry that was made anew gives to another model.
-        run_id: of the version; another model has another.
+        version: version number; a recreated registry may give the same number to another model.
+        run_id: run id of the version, different for every model.
+        recommender: the model.
+        replies: cached replies of this model.
     """
 
     version: str
@@ -40,10 +42,10 @@ class _Waiting:
 
 
 class Batcher:
-    """Collects questions; while a product runs in the thread, the next batch grows.
+    """A collector of questions: while a product runs in the thread, the next batch grows.
 
-    All methods belong to one event loop. All questions of one call are answered by the same
-    model: the one that `current()` names when its batch begins.
+    All methods belong to one event loop. One model answers all questions of a call: the return
+    value of `current()` when the batch of the call begins.
     """
 
     def __init__(self, current: Callable[[], Served]) -> None:
@@ -53,13 +55,13 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recommend")
 
     async def answer(self, questions: Sequence[Question]) -> tuple[list[Answer], str]:
-        """One answer to each question, in order, and the version that gave them."""
+        """Return one answer to each question, in order, and the version that gave the answers."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(questions, loop.create_future())
         self._waiting.append(waiting)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._begin)  # after the requests that have arrived by now
+            loop.call_soon(self._begin)  # the batch takes in all requests that have arrived by then
         return await waiting.reply
 
     def _begin(self) -> None:

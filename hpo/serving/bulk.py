@@ -1,4 +1,4 @@
-"""Top-k for many users in one pass, written as a table while it is computed."""
+"""Bulk recommendation: top-k for many users in one pass, written as a table on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys.cli import check_suffix, draft_of, without_formulas
 from recsys.readers import whole_number
 from recsys.retrieval import Recommender, check_k
 
-CHUNK = 4096  # users between two looks at the clock
+CHUNK = 4096  # users per product and per line of progress
 SCHEMA = {
     "user_id": pl.String,
     "rank": pl.Int32,
@@ -29,11 +29,11 @@ WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv"}
 
 @dataclass(frozen=True)
 class Users:
-    """Whom to recommend to.
+    """The users to recommend to.
 
     Attributes:
         known: (b,) int64 positions in the model's `user_ids`.
-        unknown: ids that the model does not know; they get what is popular.
+        unknown: ids that the model does not know; these users get popular items.
     """
 
     known: np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -44,26 +44,31 @@ class Users:
 
 
 def check_out(path: Path) -> None:
-    """Raise SettingsError unless the table can be written there."""
+    """Refuse a path that the table cannot be written to.
+
+    Raises:
+        SettingsError: the suffix is wrong, or the folder does not exist.
+    """
     check_suffix("--out", path, tuple(WRITERS))
     if not path.parent.is_dir():
         raise SettingsError(f"--out {path}: the folder {path.parent} does not exist")
 
 
 def read_users(source: str, recommender: Recommender) -> Users:
-    """All users that the model knows, or those of a file; each once, in the order given.
+    """Return all users that the model knows, or the users of a file, each once and in order.
 
     Args:
-        source: "all", or a file as in user_files.py.
+        source: "all", or a file as in `hpo.serving.user_files`.
+        recommender: the model.
 
     Raises:
-        SettingsError: there is no such file, or nobody in it.
+        SettingsError: the file does not exist, cannot be read, or contains no user.
     """
     if source == "all":
         return Users(np.arange(len(recommender.user_ids)), ())
     ids = user_ids(source)
     positions = [_position(recommender, user_id) for user_id in ids]
-    # 12 and 12.0 may both stand in the file, and are one user.
+    # The file may contain both 12 and 12.0, which are one user.
     once = dict.fromkeys(position for position in positions if position is not None)
     known = np.array(list(once), np.int64)
     unknown = [each for each, position in zip(ids, positions, strict=True) if position is None]
@@ -71,7 +76,7 @@ def read_users(source: str, recommender: Recommender) -> Users:
 
 
 def _position(recommender: Recommender, user_id: str) -> int | None:
-    """Return the number of a user; 12.0 is 12 unless the model knows "12.0" itself."""
+    """Return the position of a user; "12.0" means 12 unless the model knows the id "12.0"."""
     position = recommender.position(user_id)
     if position is None and (whole := whole_number(user_id)) is not None:
         return recommender.position(whole)
@@ -87,20 +92,21 @@ def write_top(
     *,
     spreadsheet_safe: bool = False,
 ) -> None:
-    """Write columns user_id, rank (from 1), item_id, score, source; known users come first.
+    """Write the columns user_id, rank (from 1), item_id, score, source; known users come first.
 
-    Memory does not grow with the number of users. A file appears only when it is complete.
+    Memory does not grow with the number of users. The file appears only when it is complete.
 
     Args:
-        recommender: answers.
-        users: whom.
-        k: items each, fewer where the catalogue ends.
-        path: .parquet or .csv.
-        progress: is told how many users are done, from a thread of Polars.
+        recommender: the model.
+        users: users to recommend to.
+        k: items per user; fewer if the catalogue has fewer.
+        path: output file, .parquet or .csv.
+        progress: called with the number of finished users, from a thread of Polars.
         spreadsheet_safe: quote text in CSV that a spreadsheet would run.
 
     Raises:
         HpoError: the file cannot be written.
+        RequestError: `k` is out of range.
     """
     check_k(k)
     suffix = path.suffix.lower()
@@ -112,7 +118,7 @@ def write_top(
         n_rows: int | None,
         batch_size: int | None,
     ) -> Iterator[pl.DataFrame]:
-        del with_columns, predicate, n_rows, batch_size  # a sink wants everything
+        del with_columns, predicate, n_rows, batch_size  # a sink takes all columns and rows
         tables = _tables(recommender, users, k, progress)
         yield from map(without_formulas, tables) if is_quoted else tables
 

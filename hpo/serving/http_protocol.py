@@ -1,7 +1,7 @@
-"""One HTTP connection: how long a request may take to come, and how large its head may be.
+"""Limits of one HTTP connection: time for a request to arrive, and size of its head.
 
 uvicorn limits neither: a client that stops in the middle of a request keeps its connection for
-ever, and headers may fill the memory before the application hears of the request.
+ever, and headers may fill the memory before the application sees the request.
 """
 
 from __future__ import annotations
@@ -15,45 +15,49 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 REQUEST_SECONDS = 10.0  # from the first byte to the last: 100 KB/s for the largest body
 MAX_HEAD_BYTES = 1 << 16
-LINGER_SECONDS = 2.0  # what still comes is dropped for so long, so that clients see the refusal
+LINGER_SECONDS = 2.0  # time in which further data is dropped, so that clients see the refusal
 
 
 class _HeadTooLarge(Exception):
-    """Raised in a callback of the parser, which then stops."""
+    """The error of a parser callback that stops the parser."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with a deadline for each request and a limit for its head.
 
-    A request that has not come whole in `request_seconds` gets 408, a larger head gets 431, and
-    the connection is closed. Between requests uvicorn's own keep-alive timeout holds. There is one
-    timer a connection, which an ordinary request neither sets nor cancels. No WebSockets.
+    A request that is not complete within `request_seconds` gets 408, a larger head gets 431, and
+    the connection is closed. Between requests, uvicorn's own keep-alive timeout applies. Each
+    connection has one timer, which an ordinary request neither sets nor cancels. WebSockets are not
+    supported.
 
     Attributes:
-        request_seconds: also how long a new connection may be silent.
-        max_head_bytes: of URL and headers together; trailers have a limit of their own.
+        request_seconds: seconds for a request to arrive, and for a new connection to be silent.
+        max_head_bytes: bytes of URL and headers together; trailers have a limit of their own.
     """
 
     request_seconds: ClassVar[float] = REQUEST_SECONDS
     max_head_bytes: ClassVar[int] = MAX_HEAD_BYTES
 
     _timer: asyncio.TimerHandle | None = None
-    _since: float | None = None  # first byte of the request that is coming; None: none is
-    _in_head = True  # of the request that is coming, or will come next
+    _since: float | None = None  # time of the incoming request's first byte; None: no request
+    _in_head = True  # the head of the incoming or the next request is not complete
     _head_too_large = False
-    _untold_bytes = 0  # in whole pieces of heads or trailers, which the parser keeps
+    _untold_bytes = 0  # size of whole pieces of heads or trailers, which the parser keeps
     _told = False  # a request, its head or some of its body began or ended in this piece
     _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the deadline of a new connection."""
         super().connection_made(transport)
         self._set_timer(self.request_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the deadline."""
         self._cancel_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse one piece of data; refuse the request if its head or trailers grow too large."""
         if self._refused:
             return
         if self._since is None:
@@ -68,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse_head()
 
     def shutdown(self) -> None:
+        """Close a refused connection at once, any other one as uvicorn does."""
         if self._refused:
             self.transport.close()
         super().shutdown()
@@ -75,15 +80,21 @@ class LimitedProtocol(HttpToolsProtocol):
     # Callbacks of the parser
 
     def on_message_begin(self) -> None:
-        if self._since is None:  # it came in one piece with the end of the one before
+        """Start the time of a request whose first byte came with the end of the request before."""
+        if self._since is None:  # came in one piece with the end of the request before
             self._since = self.loop.time()
         self._told, self._in_head = True, True
         self._untold_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Check the size of URL and headers.
+
+        Raises:
+            _HeadTooLarge: they are larger than `max_head_bytes`.
+        """
         self._told, self._in_head = True, False
-        # Counted here and not as they come: a call for each header would cost more.
+        # Counted once at the end: a call for each header would cost more.
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self.max_head_bytes:
             self._in_head = self._head_too_large = True
@@ -91,16 +102,18 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Note that the parser has passed on some of the body."""
         self._told = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Note the end of a request: no deadline runs until the next one begins."""
         self._told, self._in_head = True, True
         self._since = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser stopped at."""
+        """Refuse the request at which the parser stopped."""
         if self._head_too_large:
             self._refuse_head()
         else:
@@ -115,19 +128,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = None
 
     def _look(self) -> None:
-        """Refuse a request that is late; look again when the one that is coming would be."""
+        """Refuse a late request, or set the timer to the deadline of the current one."""
         self._timer = None
         if self._since is None:
-            if self.cycle is None:  # nothing was ever asked
+            if self.cycle is None:  # no request has ever arrived
                 self.transport.close()
             return
         left = self._since + self.request_seconds - self.loop.time()
         if left <= 0 and (self._is_behind() or self.flow.read_paused):
-            self._since, left = self.loop.time(), self.request_seconds  # it waits for us
+            self._since, left = self.loop.time(), self.request_seconds  # the delay is the server's
         if left > 0:
             self._set_timer(left)
         else:
-            reason = f"the request did not come whole within {self.request_seconds:g} s"
+            reason = f"the request was not complete within {self.request_seconds:g} s"
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, reason)
 
     def _is_behind(self) -> bool:
@@ -141,14 +154,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, reason)
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer the request that is coming, and end the connection, after earlier answers."""
+        """Refuse the incoming request after the answers to earlier ones, and end the connection."""
         self._refused = True
         self._cancel_timer()
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
         if self._in_head and self._is_behind():
-            self.cycle.keep_alive = False  # its answer is the last one
+            self.cycle.keep_alive = False  # the earlier request gets the last answer
             return
         if not self._in_head:
             if self.pipeline or self.cycle.response_started:

@@ -18,19 +18,22 @@ POLL_SECONDS = 5.0
 
 
 class LiveModel:
-    """Serves what a reference means, and follows it.
+    """The model behind a reference, replaced when the reference moves.
 
-    A newer version is fetched, verified and encoded beside the one that answers; then one
-    assignment swaps them, so a request sees either. Whatever goes wrong, the old one stays.
+    A newer version is fetched, verified and encoded beside the one that answers. Then one
+    assignment swaps the two, so a request sees either the old or the new one. After any error, the
+    old one stays.
 
     Args:
-        store: where versions come from.
-        reference: an alias is followed, a number never moves.
-        as_measured: answer from the measured history.
-        exact: look at all items, whatever index a model has.
+        store: source of the versions.
+        reference: reference to a model; an alias is followed, a version number never moves.
+        as_measured: answer from the history behind the test figures.
+        exact: score all items, whatever index a model has.
 
     Raises:
-        ModelRefused, CheckpointError, TrackingError: there is no first model to serve.
+        ModelRefused: there is no such model, or its files are not the registered ones.
+        CheckpointError: the model's files cannot be read.
+        TrackingError: MLflow does not answer.
     """
 
     def __init__(
@@ -44,33 +47,33 @@ class LiveModel:
         self._stopping = threading.Event()
 
     def current(self) -> Served:
-        """What answers; from any thread."""
+        """Return the model that answers; any thread may call this."""
         return self._served
 
     def watch(self, seconds: float = POLL_SECONDS) -> None:
-        """Look for a new version from now on, in a thread of its own, until `stop`."""
+        """Start a thread that looks for a new version every `seconds` seconds until `stop`."""
         if self.reference.alias:
-            # A daemon: MLflow may take 20 seconds to say that it is gone, Ctrl-C should not.
+            # A daemon: a request to a dead MLflow may take 20 seconds, and Ctrl-C should not wait.
             threading.Thread(
                 target=self._watch, args=[seconds], name="watch-alias", daemon=True
             ).start()
 
     def stop(self) -> None:
-        """Stop watching; what answers, goes on answering."""
+        """Stop watching; the current model continues to answer."""
         self._stopping.set()
 
     def poll(self) -> None:
-        """Look once: swap if there is a new version, say in `problem` why not."""
+        """Look once for a new version: swap the models, or set `problem` to the reason why not."""
         try:
             version = self._store.resolve(self.reference)
             if version.run_id != self._served.run_id:
                 self._swap(version)
             self._report(None)
         except TrackingError as error:
-            self._report(str(error))  # goes by: tried again at the next poll
+            self._report(str(error))  # temporary: the next poll tries again
         except RecsysError as error:
             self._report(str(error))
-        except Exception as error:  # the thread must live: nobody would start it again
+        except Exception as error:  # the thread must survive, since nothing restarts it
             LOG.exception("looking for a new version failed")
             self._report(f"{type(error).__name__}: {error}")
 
@@ -79,8 +82,14 @@ class LiveModel:
             self.poll()
 
     def _swap(self, version: ModelVersion) -> None:
+        """Open a new version and let it answer.
+
+        Raises:
+            RecsysError: the version cannot be served; a refused version is not fetched again.
+            TrackingError: MLflow does not answer.
+        """
         number, run_id = str(version.version), str(version.run_id)
-        if run_id in self._refused:  # files do not mend themselves; do not fetch them every poll
+        if run_id in self._refused:  # broken files stay broken: do not fetch them again
             raise RecsysError(self._refused[run_id])
         try:
             served = self._open(version)

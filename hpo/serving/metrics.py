@@ -1,4 +1,4 @@
-"""Counters of hpo.serve in Prometheus' text format; five lines a kind need no library."""
+"""Counters of hpo.serve in Prometheus' text format; five lines per kind need no library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ServingMetrics:
-    """Counts of one process; only its event loop writes them."""
+    """The counters of one process; only its event loop writes them."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, int]] = Counter()
@@ -20,22 +20,32 @@ class ServingMetrics:
         self._buckets: dict[str, list[int]] = {}
 
     def observe(self, path: str, status: int, seconds: float) -> None:
-        """One response: to which path, which status, how long until its head was ready."""
+        """Count one response.
+
+        Args:
+            path: path of the request.
+            status: status of the response.
+            seconds: seconds until the response's head was ready.
+        """
         self._requests[path, status] += 1
         self._seconds[path] += seconds  # type: ignore[assignment]  # Counter adds floats, too
         buckets = self._buckets.setdefault(path, [0] * (len(BUCKETS) + 1))
         buckets[bisect_left(BUCKETS, seconds)] += 1
 
     def answered(self, source: str) -> None:
-        """One person got items, from the model or the popular ones."""
+        """Count one person who got items.
+
+        Args:
+            source: "model" or "popular".
+        """
         self._answers[source] += 1
 
     def text(self, version: str, *, healthy: bool) -> str:
-        """All of it.
+        """Return all counters as text.
 
         Args:
-            version: of the model that answers.
-            healthy: whether the newest version is served, as far as MLflow says.
+            version: version of the model that answers.
+            healthy: True if the newest version answers, as far as MLflow says.
         """
         return "\n".join([*self._lines(version, healthy=healthy), ""])
 

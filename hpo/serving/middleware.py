@@ -1,4 +1,4 @@
-"""Before the application: which Host names are ours, what is counted, what goes straight on."""
+"""Middleware: check of the Host name, counting, and a short way to the busy routes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from hpo.serving.metrics import ServingMetrics
 
 
 class HostGuard:
-    """Lets only requests through whose Host is ours; the port does not matter.
+    """A guard that passes only requests under the server's own host names; the port is ignored.
 
     (Starlette's TrustedHostMiddleware refuses in plain text, not in JSON.)
 
     Args:
-        hosts: names in lower case; IPv6 addresses in brackets.
+        app: the guarded application.
+        hosts: host names in lower case; IPv6 addresses in brackets.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app, self._hosts = app, KnownHosts(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it with 403."""
         if scope["type"] == "http":
             hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            if reason := self._hosts.refusal(hosts, []):  # no Origin: nothing here can be changed
+            if reason := self._hosts.refusal(
+                hosts, []
+            ):  # Origin does not matter: requests change nothing
                 reason += "; start hpo.serve with --allowed-host NAME"
                 await send_json(send, 403, json.dumps({"detail": reason}).encode())
                 return
@@ -35,12 +39,19 @@ class HostGuard:
 
 
 class Counted:
-    """Counts requests and their seconds by path and status; unknown paths are one."""
+    """A counter of requests and their seconds by path and status; all unknown paths count as one.
+
+    Args:
+        app: the counted application.
+        metrics: the counters.
+        paths: the known paths.
+    """
 
     def __init__(self, app: ASGIApp, metrics: ServingMetrics, paths: Collection[str]) -> None:
         self._app, self._metrics, self._paths = app, metrics, frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and count its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -56,19 +67,21 @@ class Counted:
 
 
 class Shortcut:
-    """Hands a POST to these paths straight to their routes, and everything else to `app`.
+    """A short way for POST requests to some routes; all other requests go to the application.
 
-    FastAPI's middleware and its search for the route take 60 us of CPU time, a quarter of a
-    request to the model of ml-100k.
+    FastAPI's middleware and its search for the route take 60 us of CPU time, a quarter of a request
+    to the model of ml-100k.
 
     Args:
-        routes: by path, without parameters.
+        app: the application.
+        routes: applications of the routes by path, without path parameters.
     """
 
     def __init__(self, app: ASGIApp, routes: Mapping[str, ASGIApp]) -> None:
         self._app, self._routes = app, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to its route, or to the application."""
         route = None
         if scope["type"] == "http" and scope["method"] == "POST":
             route = self._routes.get(scope["path"])
@@ -76,7 +89,14 @@ class Shortcut:
 
 
 async def send_json(send: Send, status: int, body: bytes, *, close: bool = False) -> None:
-    """A whole response; `close` ends the connection after it."""
+    """Send a whole response.
+
+    Args:
+        send: send function of the request.
+        status: status of the response.
+        body: the JSON.
+        close: end the connection after the response.
+    """
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -1,4 +1,4 @@
-"""Replies that a model keeps: whoever comes back within a visit asks the same again."""
+"""Reply cache keyed by the request body; repeat visitors send identical requests."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 from hpo.serving.schemas import Ask, Found
 
-MOST = 10_000  # some megabytes
-MOST_ITEMS = 50  # of a reply
-MOST_BYTES = 1000  # of a question
+MOST = 10_000  # replies per model, which take some megabytes
+MOST_ITEMS = 50  # longest reply that is cached
+MOST_BYTES = 1000  # longest question whose reply is cached
 
 
 class Replies:
-    """Whole replies of one model, by the bytes of the question. Nothing in a model changes.
+    """A cache of one model's replies, by the bytes of the question; a model never changes.
 
-    Only known users have them: strangers' ids and histories are without end, and so is what may
-    be excluded.
+    Only replies to known users are cached: the ids and histories of strangers are without end, and
+    so are lists of items to exclude.
 
     Args:
-        version: of the model.
+        version: version of the model.
     """
 
     def __init__(self, version: str) -> None:
@@ -26,17 +26,17 @@ class Replies:
         self._replies: dict[bytes, bytes] = {}
 
     def get(self, body: bytes) -> bytes | None:
-        """What was replied to the same bytes before, if it is still kept."""
+        """Return the cached reply to the same bytes; None if there is none."""
         return self._replies.get(body)
 
     def keep(self, body: bytes, ask: Ask, found: Found, reply: bytes) -> None:
-        """Keep the reply if it may be asked for again; the oldest goes when there are too many.
+        """Cache a reply that may be asked for again, and drop the oldest one if there are too many.
 
         Args:
-            body: the question as it came.
-            ask: the same, understood.
-            found: the answer; another model's, if one took over meanwhile, is not kept.
-            reply: the same as bytes.
+            body: bytes of the question.
+            ask: the parsed question.
+            found: the answer; the answer of a model that took over meanwhile is not cached.
+            reply: bytes of the answer.
         """
         is_short = ask.k <= MOST_ITEMS and len(body) <= MOST_BYTES
         if not is_short or ask.exclude or (found.source, found.version) != ("model", self._version):
@@ -48,20 +48,21 @@ class Replies:
 
 
 class Memory:
-    """The replies of whichever model answers now.
+    """The reply cache of the model that answers now.
 
     Args:
-        current: its replies.
-        count: is told the source of each reply that is given again.
+        current: returns the replies of that model.
+        count: called with the source of each reply from the cache.
     """
 
     def __init__(self, current: Callable[[], Replies], count: Callable[[str], None]) -> None:
         self._current, self._count = current, count
 
     def reply(self, body: bytes) -> tuple[bytes | None, Replies]:
-        """As `Replies.get`; and where to keep the reply if there is none.
+        """Return the cached reply, or None, and the replies to add a new one to.
 
-        If another model takes over until then, nobody asks these replies any more.
+        If another model takes over before the new reply is added, nobody asks these replies any
+        more.
         """
         replies = self._current()
         reply = replies.get(body)

@@ -1,4 +1,4 @@
-"""Files that name users: one id a line, a CSV with a column user_id, or Parquet with one."""
+"""Files of user ids: text with one id a line, or CSV or Parquet with a column user_id."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WANTED = "give `all`, a text file with one user id a line, or CSV or Parquet wit
 
 
 def user_ids(source: str) -> list[str]:
-    """The ids that a file names, each once, in its order.
+    """Return the ids of a file, each once, in the order of the file.
 
     Raises:
-        SettingsError: it cannot be read, or names nobody.
+        SettingsError: the file cannot be read, or contains no id.
     """
     path = Path(source)
     try:
@@ -36,16 +36,21 @@ def user_ids(source: str) -> list[str]:
         raise SettingsError(f"--users {source}: cannot be read ({reason}); {WANTED}") from None
     ids = [user_id for user_id in dict.fromkeys(found) if user_id]
     if not ids:
-        raise SettingsError(f"--users {source}: names nobody")
+        raise SettingsError(f"--users {source}: contains no user id")
     return ids
 
 
 class _UnusableError(Exception):
-    """The file can be read, but does not say who is meant."""
+    """The error of a readable file without a recognizable column of ids."""
 
 
 def _parquet(path: Path) -> list[str]:
-    with path.open("rb"):  # polars would look for a pattern of names
+    """Return the column user_id of a Parquet file.
+
+    Raises:
+        _UnusableError: there is no such column.
+    """
+    with path.open("rb"):  # polars would take the name for a pattern
         names = list(pl.read_parquet_schema(path))
     if HEADER not in names:
         raise _UnusableError(f"it has no column {HEADER}; columns found: {listed(names)}")
@@ -53,7 +58,13 @@ def _parquet(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> list[str]:
-    """Lines; of a table the column user_id, since whole lines would be ids of nobody."""
+    """Return the lines of a text file, or the column user_id of a CSV file.
+
+    Whole lines of a CSV file would be ids that no user has.
+
+    Raises:
+        _UnusableError: the file is a table without a column user_id.
+    """
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     first = lines[0] if lines else ""
     mark = max(SEPARATORS, key=first.count)
@@ -64,7 +75,7 @@ def _text(path: Path) -> list[str]:
         return [row[column].strip() if len(row) > column else "" for row in rows]
     is_table = path.suffix.lower() in SEPARATOR_OF
     if len(names) > 1 and is_table:
-        # not shown: without a header line they are somebody's data
+        # The columns are not shown: without a header line they are personal data.
         raise _UnusableError(f"it has {len(names)} columns, and line 1 calls none {HEADER}")
     ids = [line.strip().strip('"' if is_table else "") for line in lines]
     return ids[1:] if ids[:1] == [HEADER] else ids

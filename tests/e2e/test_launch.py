@@ -255,7 +255,7 @@ def test_a_winner_cannot_be_registered_where_mlflow_is_left_out(
     with pytest.raises(SystemExit) as caught:
         main([str(argument) for argument in arguments(tmp_path, "--promote")])
     assert caught.value.code == 2
-    assert "--no-tracking leaves MLflow out, where --promote" in capsys.readouterr().err
+    assert "--promote writes into MLflow, --no-tracking does not" in capsys.readouterr().err
 
 
 def test_bad_input_ends_with_a_message_and_code_2(tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template:
     pages = {"report/report.html", "report/summary.md", "report/history.png"}
     assert set(runs[None].files) >= pages
     best = study_in(tmp_path).best_trial.number
-    assert f"kept: the model of trial {best}" in out  # trained here again as the worker had it
+    assert (
+        f"stored with the study: this report and the model of trial {best}" in out
+    )  # trained here again as the worker had it
     assert {key for key in runs if "model_meta.json" in runs[key].files} == {best}
     (failed,) = [mirrored for mirrored in runs.values() if mirrored.status == "FAILED"]
     assert failed.tags["hpo.cause"] == "worker-died"

@@ -1,4 +1,4 @@
-"""The report's figures of what the models are worth: overall, by user activity, by popularity."""
+"""Figures of the models' quality: overall, by user activity, by item popularity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLOURS: Mapping[str, str] = {
 
 
 def values(found: Sequence[Contender]) -> Figure:
-    """The objective of each model with its interval over users, the best trial at the top."""
+    """Draw the objective of each model with its interval over users, the best trial at the top."""
     figure, (axes,) = new_figure(0.8 + 0.4 * len(found))
     for row, contender in enumerate(reversed(found)):
         interval, colour = contender.value, COLOURS[contender.name]
@@ -43,7 +43,7 @@ def values(found: Sequence[Contender]) -> Figure:
 
 
 def segment_bars(compared: ModelComparison) -> Figure:
-    """The objective by history length and by item popularity, one bar per model."""
+    """Draw the objective by history length and by item popularity, one bar per model."""
     figure, (users, items) = new_figure(3.7, 1, 2)
     bench, found = compared.bench, compared.found
     activity = [f"{group.shortest} to {group.longest}" for group in bench.user_groups]
@@ -61,7 +61,7 @@ def segment_bars(compared: ModelComparison) -> Figure:
 
 
 def _bars(axes: Axes, names: Sequence[str], intervals: Mapping[str, Sequence[Interval]]) -> None:
-    """Groups of bars with error bars: one group per name, in it one bar per model."""
+    """Draw bars with error bars: one group per name, and in it one bar per model."""
     width = 0.8 / len(intervals)
     for number, (model, found) in enumerate(intervals.items()):
         at = [group + (number - (len(intervals) - 1) / 2) * width for group in range(len(names))]

@@ -1,4 +1,4 @@
-"""The report's figures of how the search went, each from the trials alone."""
+"""Figures of the search, drawn from the trials alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ KINDS: Mapping[str, Mapping[str, Any]] = {  # state: colour, marker
 def history(
     trials: Sequence[TrialRow], lines: Mapping[str, float], objective: MetricName
 ) -> Figure:
-    """Every trial's value, the best so far, and horizontal lines for what is to be beaten."""
+    """Draw every trial's value, the best so far, and the reference values as horizontal lines.
+
+    Args:
+        trials: all trials, by number.
+        lines: reference values by name: the default configuration and the baselines.
+        objective: metric of the values.
+    """
     figure, (axes,) = new_figure(4.2)
     scatter(axes, trials, lambda trial: trial.number)
     found = zip(trials, best_so_far(trials), strict=True)
@@ -43,7 +49,7 @@ def history(
     low, high = min(values), max(values)
     margin = 0.07 * ((high - low) or 0.1)
     failed = [trial.number for trial in trials if trial.state == "FAIL"]
-    if failed:  # no value, so at the bottom
+    if failed:  # at the bottom, since failed trials have no value
         at = [low - margin] * len(failed)
         axes.scatter(failed, at, s=30, label="failed", zorder=3, **KINDS["FAIL"])
     axes.set_ylim(low - 2 * margin, high + margin)
@@ -57,7 +63,13 @@ def history(
 
 
 def scatter(axes: Axes, trials: Sequence[TrialRow], across: Callable[[TrialRow], float]) -> None:
-    """COMPLETE and PRUNED trials: value against whatever `across` says."""
+    """Draw the values of COMPLETE and PRUNED trials against a property of the trials.
+
+    Args:
+        axes: axes to draw on.
+        trials: the trials; those without a value are left out.
+        across: returns the horizontal place of a trial.
+    """
     for state, label in (("PRUNED", "pruned (best until then)"), ("COMPLETE", "complete")):
         chosen = [t for t in trials if t.state == state and t.value is not None]
         if chosen:
@@ -66,14 +78,21 @@ def scatter(axes: Axes, trials: Sequence[TrialRow], across: Callable[[TrialRow],
 
 
 def learning_curves(trials: Sequence[TrialRow], objective: MetricName) -> Figure:
-    """Value by epoch; pruned trials end in a cross, failed ones in a triangle."""
+    """Draw the objective by epoch; pruned trials end in a cross, failed trials in a triangle.
+
+    Args:
+        trials: all trials, at least one of them COMPLETE.
+        objective: metric of the values.
+    """
     figure, (axes,) = new_figure(4.4)
     best = complete(trials)[0]
     default = next((trial for trial in trials if trial.is_default and trial.curve), best)
     labelled: set[str] = set()
     for trial in trials:
         if trial.curve and trial.state in KINDS and trial is not best and trial is not default:
-            label = "_" if trial.state in labelled else trial.became  # once in the legend
+            label = (
+                "_" if trial.state in labelled else trial.became
+            )  # each state once in the legend
             labelled.add(trial.state)
             mark = {} if trial.state == "COMPLETE" else {"marker": KINDS[trial.state]["marker"]}
             colour = KINDS[trial.state]["color"]
@@ -90,13 +109,13 @@ def learning_curves(trials: Sequence[TrialRow], objective: MetricName) -> Figure
 
 
 def _curve(axes: Axes, trial: TrialRow, **kind: Any) -> None:
-    last = len(trial.curve) - 1  # the marker stands at the end only
+    last = len(trial.curve) - 1  # only the last epoch has a marker
     epochs, values = list(trial.curve), list(trial.curve.values())
     axes.plot(epochs, values, markevery=[last], markersize=5, **kind)
 
 
 def durations(trials: Sequence[TrialRow]) -> Figure:
-    """Wall time of each trial: in its epochs, by state, and before, between and after them."""
+    """Draw the wall time of each trial: in its epochs, by state, and outside its epochs."""
     figure, (axes,) = new_figure(3.1)
     ended = [trial for trial in trials if trial.ended is not None and trial.started is not None]
     for state, kind in KINDS.items():

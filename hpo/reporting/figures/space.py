@@ -1,4 +1,4 @@
-"""The report's figures of the search space: which parameters matter, and where good values lie."""
+"""Figures of the search space: importance of the parameters, and places of good values."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PER_ROW = 3
-ABSENT = -0.12  # height of the trials in which a conditional parameter was not searched
-MAX_TICKS = 4  # of a slice, so that the labels of neighbours do not touch
-MAX_LEVEL = 6  # parameters whose names fit side by side
+ABSENT = -0.12  # height of trials without the (conditional) parameter
+MAX_TICKS = 4  # ticks of a slice: few enough that labels of neighbouring slices do not touch
+MAX_LEVEL = 6  # number of parameters with names that fit side by side
 
 
 def importance_bars(importance: Mapping[str, float]) -> Figure:
-    """Share of each parameter in reaching the best tenth, largest at the top."""
+    """Draw the share of each parameter in reaching the best tenth, the largest at the top."""
     figure, (axes,) = new_figure(0.9 + 0.36 * len(importance))
     names = list(importance)[::-1]
     shares = [importance[name] for name in names]
@@ -41,7 +41,13 @@ def importance_bars(importance: Mapping[str, float]) -> Figure:
 def parallel_coordinates(
     trials: Sequence[TrialRow], space: Mapping[str, Parameter], objective: MetricName
 ) -> Figure:
-    """One line per trial through its parameters to its value, darker when better."""
+    """Draw one line per trial through its parameters to its value, darker if better.
+
+    Args:
+        trials: all trials, at least one of them COMPLETE.
+        space: the searched parameters by name.
+        objective: metric of the values.
+    """
     from matplotlib import colormaps
 
     figure, (axes,) = new_figure(4.2)
@@ -79,7 +85,7 @@ def parallel_coordinates(
 
 
 def _place(parameter: Parameter, value: float) -> float:
-    """Height on the parameter's axis, 0 to 1; choices are equally far apart."""
+    """Return the height of a value on its parameter's axis, 0 to 1; choices are equally spaced."""
     if parameter.choices is not None:
         return parameter.choices.index(value) / (len(parameter.choices) - 1)
     return position(parameter, value)
@@ -97,7 +103,13 @@ def _axis(axes: Axes, column: int, marks: list[tuple[float, str]]) -> None:
 def slices(
     trials: Sequence[TrialRow], space: Mapping[str, Parameter], objective: MetricName
 ) -> Figure:
-    """Value against each parameter, in its own scale; the best trial is a star."""
+    """Draw the objective against each parameter on its own scale, the best trial as a star.
+
+    Args:
+        trials: all trials, at least one of them COMPLETE.
+        space: the searched parameters by name.
+        objective: metric of the values.
+    """
     rows = -(-len(space) // PER_ROW)
     figure, grid = new_figure(2.7 * rows + 0.3, rows, min(len(space), PER_ROW))
     best = complete(trials)[0]
@@ -129,19 +141,27 @@ def slices(
 
 
 def _log_scale(axes: Axes, parameter: Parameter, *, whole: bool) -> None:
-    """Ticks at both ends and about the middle: the powers of ten may all lie outside."""
+    """Set ticks at both ends and near the middle: the range may contain no power of ten."""
     low, high = parameter.values
     axes.set_xscale("log")
     ticks = [low, *middle_tick(low, high, whole=whole), high]
     axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.minorticks_off()
     labels = axes.get_xticklabels()
-    labels[0].set_horizontalalignment("left")  # else it touches the last one of the axes beside
+    labels[0].set_horizontalalignment(
+        "left"
+    )  # else the label touches the last label of the axes beside
     labels[-1].set_horizontalalignment("right")
 
 
 def middle_tick(low: float, high: float, *, whole: bool) -> list[float]:
-    """A plain number near the middle of a logarithmic range, if there is one well inside it."""
+    """Return a plain number near the middle of a logarithmic range; [] if none lies well inside.
+
+    Args:
+        low: lower end of the range.
+        high: upper end of the range.
+        whole: True for a parameter of whole numbers.
+    """
     middle = (low * high) ** 0.5
     exponent = math.floor(math.log10(middle))
     plain = [digit * 10.0**power for power in (exponent, exponent + 1) for digit in (1, 2, 5)]

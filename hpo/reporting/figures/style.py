@@ -1,7 +1,7 @@
-"""How the report's figures look: colours that colour-blind readers can tell apart, few lines.
+"""Style of the report's figures: colours that colour-blind readers can tell apart, few lines.
 
-Object API of matplotlib only: pyplot keeps global state. Imported lazily, since matplotlib makes
-folders in the user's home when it is imported.
+Only the object API of matplotlib is used, because pyplot keeps global state. Imports are lazy,
+because the import of matplotlib makes folders in the user's home.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults with ours over them, whatever the user's matplotlibrc says."""
+    """Draw with matplotlib's defaults and our settings, whatever the user's matplotlibrc says."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -52,7 +52,13 @@ def style() -> Iterator[None]:
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with a grid of axes that share their y axis; height in inches."""
+    """Return a figure and its grid of axes, which share their y axis.
+
+    Args:
+        height: height of the figure, in inches.
+        rows: rows of the grid.
+        columns: columns of the grid.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
@@ -61,17 +67,23 @@ def new_figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, 
 
 
 def whole_ticks(axes: Axes, most: int = 9) -> None:
-    """Ticks of the x axis at whole numbers: there is no half epoch and no half trial."""
+    """Put the ticks of the x axis at whole numbers: half an epoch or half a trial does not exist.
+
+    Args:
+        axes: axes to change.
+        most: largest number of intervals between ticks.
+    """
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(most, integer=True))
 
 
 def label_lines(axes: Axes, lines: list[tuple[float, str, str]]) -> None:
-    """Dashed horizontal lines with their names at the right edge, pushed apart where they touch.
+    """Draw dashed horizontal lines with their names at the right edge, moved apart if they overlap.
 
     Args:
-        lines: (height in data units, name, colour).
+        axes: axes to draw on.
+        lines: height in data units, name and colour of each line.
     """
     low, high = axes.get_ylim()
     gap = 0.055 * (high - low)

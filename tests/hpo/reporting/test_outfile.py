@@ -61,7 +61,7 @@ def test_csv_to_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         ("studies/optuna.db", None, r"--csv studies/optuna\.db: must end in \.csv"),
         ("x.parquet", None, r"--csv x\.parquet: must end in \.csv"),
         ("x.csv", "x", r"--parquet x: must end in \.parquet"),
-        (None, "-", "Parquet is no text; give a file, or --csv -"),
+        (None, "-", "Parquet is no text format; give a file, or use --csv -"),
     ],
 )
 def test_names_that_are_refused(csv: str | None, parquet: str | None, message: str) -> None:

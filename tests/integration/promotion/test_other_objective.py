@@ -35,7 +35,9 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
     assert "study tiny-interactions: mrr on validation" in out
     assert "drawn at random: mrr 0." in out
     assert "recall" not in out
-    assert "kept: the model of trial" in out  # trained again it has the same mrr
+    assert (
+        "stored with the study: this report and the model of trial" in out
+    )  # trained again it has the same mrr
     trials, by_recall = study_in(tmp_path).trials, []
     mirrored = by_trial(tmp_path / "mlflow.db")
     for trial in trials:

@@ -290,7 +290,7 @@ def test_report_and_best_model_are_kept_and_come_back(
     assert main(call) == 0
     runs = by_trial(real.locations.tracking_uri)
     _, kept, where, *_ = capsys.readouterr().out.splitlines()
-    assert kept == f"kept: the model of trial {best.number}"
+    assert kept == f"stored with the study: this report and the model of trial {best.number}"
     assert where == f"in MLflow: folder report of run {runs[None].run_id}"
     assert set(runs[None].files) <= {f"report/{name}" for name in FILES}
     assert {"report/report.html", "report/summary.md"} <= set(runs[None].files)
@@ -376,7 +376,10 @@ def test_a_model_that_came_out_differently_is_not_kept(
     said = write_report(real.locations, "kept", tmp_path / "out")
     assert said.is_kept
     number = study.best_trial.number
-    lacking = rf"the model of trial {number} is not kept: trained again it has recall_at_10 \d\.\d+"
+    lacking = (
+        rf"the model of trial {number} is not stored with the study: trained again it has "
+        r"recall_at_10 \d\.\d+"
+    )
     assert re.match(lacking, said.news)
     assert set(kept_names(study)) == {None}
 
@@ -390,7 +393,7 @@ def test_a_report_that_cannot_be_kept_is_a_report(
     assert main(["--storage", real.locations.storage, "--out", str(tmp_path / "out")]) == 0
     report, news, *_ = capsys.readouterr().out.splitlines()
     assert report == f"report of study kept: {tmp_path / 'out' / 'report.html'}"
-    assert news.startswith("not kept: artifacts cannot be kept in ")
+    assert news.startswith("the report is not stored with the study: artifacts cannot be kept in ")
 
 
 def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
@@ -454,7 +457,7 @@ def test_the_end_of_a_study_writes_its_report(
     best = real.train("shop", 0).best_trial.number
     said, news = report_at_end(real.locations, "shop", whole, log=False).splitlines()
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
-    assert news == f"kept: the model of trial {best}"
+    assert news == f"stored with the study: this report and the model of trial {best}"
     assert {path.name for path in folder.iterdir()} == set(FILES)
 
 

@@ -119,7 +119,7 @@ def test_half_a_body_is_refused_in_time_on_every_connection(app: Asked, port: in
         seconds = time.monotonic() - start
         assert {tuple(statuses(reply)) for reply in replies} == {(408,)}
         reason = json.loads(replies[0].partition(b"\r\n\r\n")[2])["detail"]
-        assert reason == "the request did not come whole within 0.5 s"
+        assert reason == "the request was not complete within 0.5 s"
         assert b"connection: close\r\n" in replies[0]
         assert seconds < 15
         eventually(lambda: app.left == 200, 10)

@@ -105,7 +105,7 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
         (["--users", "."], r"--users \.: cannot be read \(Is a directory\); give"),
         (["--users", "two.csv"], "it has 2 columns, and line 1 calls none user_id"),
         (["--users", "latin"], "--users latin: line 2 is not UTF-8"),
-        (["--users", "empty"], "--users empty: names nobody"),
+        (["--users", "empty"], "--users empty: contains no user id"),
         (
             ["--users", "other.parquet"],
             r"no column user_id; columns found: 'person'\); give [^\n]*$",

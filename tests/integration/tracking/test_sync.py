@@ -96,7 +96,7 @@ def test_a_check_while_the_study_runs_says_so(
     with exclusive(study.locations.storage, "fake-demo"):
         assert sync.main(options(study, "--check")) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("study fake-demo: 1 difference; it runs, so what is new")
+    assert last.startswith("study fake-demo: 1 difference; the study is running, so news")
     assert sync.main(options(study, "--check")) == 3
     said = capsys.readouterr().out
     assert "1 difference; python -m hpo.sync --study-name fake-demo --storage " in said
