@@ -1,4 +1,4 @@
-"""The one check of Host and Origin, and the guard before optuna-dashboard.
+"""Checks of Host and Origin headers, and the guard in front of optuna-dashboard.
 
 optuna-dashboard has no login, checks no Host and can delete studies.
 """
@@ -19,13 +19,13 @@ FOREIGN_HOST = "this host name is not allowed here"
 
 
 class KnownHosts:
-    """Names under which a server may be asked; the port does not matter.
+    """The names under which a server answers; ports do not matter.
 
-    A foreign Host means DNS rebinding: a web page that had its own name point here, and could
-    read the answers. A foreign Origin means that another page sent the request.
+    A foreign Host header means DNS rebinding: a web page whose own name points to this machine
+    could read the answers. A foreign Origin header means that another page sent the request.
 
     Args:
-        names: in lower case; IPv6 addresses in brackets.
+        names: names in lower case; IPv6 addresses in brackets.
     """
 
     def __init__(self, names: Collection[str]) -> None:
@@ -35,9 +35,9 @@ class KnownHosts:
         """Return why a request is refused, or None.
 
         Args:
-            hosts: values of its Host headers. Two of them, or none, may mean one name to a proxy
-                and another here.
-            origins: values of its Origin headers.
+            hosts: values of the Host headers. A request with two of them, or none, is refused: a
+                proxy could read one name and this server another.
+            origins: values of the Origin headers.
         """
         if len(hosts) != 1 or not self._include(hosts[0]):
             return FOREIGN_HOST
@@ -51,11 +51,12 @@ class KnownHosts:
 
 
 class Guard:
-    """A WSGI application that lets only harmless requests through to `app`.
+    """A WSGI application that passes only harmless requests on to another.
 
     Args:
-        hosts: names under which the dashboard is known; the port does not matter.
-        allow_writes: whether requests may change anything.
+        app: the application behind the guard.
+        hosts: names under which the dashboard answers; ports do not matter.
+        allow_writes: True lets requests change studies.
     """
 
     def __init__(self, app: App, hosts: Sequence[str], *, allow_writes: bool) -> None:
@@ -76,7 +77,7 @@ class Guard:
 
 
 def _site(origin: str) -> str:
-    """Host and port of an Origin; "" of one that is none."""
+    """Return the host and port of an Origin header; "" if the header is malformed."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

@@ -1,6 +1,6 @@
-"""The guard before MLflow's server, as an HTTP protocol that uvicorn's option --http names.
+"""Guard in front of MLflow's server: an HTTP protocol for uvicorn's option --http.
 
-MLflow checks the Origin under /api/ and /ajax-api/ alone, so that any web page could send traces
+MLflow checks the Origin header only under /api/ and /ajax-api/, so any web page could send traces
 to /v1/traces.
 """
 
@@ -17,7 +17,7 @@ from hpo.dashboards.servers import HOSTS_VARIABLE
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a guard before the application. No WebSockets."""
+    """uvicorn's protocol with a guard in front of the application, and without WebSockets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,7 +1,7 @@
-"""The page of optuna-dashboard with a line that says read-only, and without what would change it.
+"""The page of optuna-dashboard with a read-only banner and without the controls that write.
 
-optuna-dashboard has no read-only mode: its page offers to create and delete studies, and the
-guard refuses that.
+optuna-dashboard has no read-only mode: its page offers to create and delete studies, which the
+guard refuses.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.dashboards.host_guard import App
 
-PAGE = "/dashboard"  # artifacts are HTML, too, and stay as they are
+PAGE = "/dashboard"  # artifacts may be HTML, too, and are passed on unchanged
 END = b"</body>"
 CONDITIONS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE")
-VALIDATORS = ("last-modified", "etag", "accept-ranges")  # of the file, not of what is sent
+VALIDATORS = (
+    "last-modified",
+    "etag",
+    "accept-ranges",
+)  # of the file, not of the page
 TEXT = "read-only (hpo.dashboard --allow-writes lifts that)"
 
-# By what 0.21's icons and labels are called; a control that is not found is still refused.
+# Labels and icons of version 0.21. The guard refuses a control that these selectors miss.
 HIDDEN = (
     '[aria-label="rename study"]',
     '[aria-label="delete study"]',
@@ -46,12 +50,14 @@ SNIPPET = (
 def read_only_page(
     app: App, environ: dict[str, Any], start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
-    """Answer a request for the page, which is always sent anew: what a browser keeps may lack it.
+    """Return the body of the page with the banner.
+
+    The page is always sent in full, since a browser may have cached one without the banner.
 
     Args:
         app: optuna-dashboard.
-        environ: of the request.
-        start_response: as in WSGI.
+        environ: WSGI environment of the request.
+        start_response: WSGI callable for status and headers.
     """
     plain = {name: value for name, value in environ.items() if name not in CONDITIONS}
     is_page = False

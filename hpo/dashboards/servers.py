@@ -32,28 +32,42 @@ REUSE_ADDRESS = os.name != "nt"  # on Windows it would let two servers share a p
 
 
 class Server(Protocol):
-    """Something that answers at `address` until it is stopped; `health` is a path to ask for."""
+    """A web server that answers at `address` until it is stopped.
+
+    Attributes:
+        address: URL without a path.
+        health: path whose answer shows that the server is ready.
+    """
 
     address: str
     health: str
 
     def problem(self) -> str | None:
-        """Why it does not run any more; None while it does."""
+        """Return why the server has ended; None while it runs."""
 
     def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """End the server, and wait for its end."""
 
 
 def local_address(host: str, port: int) -> str:
-    """Where to reach a server on this machine that was bound to `host`."""
+    """Return the URL at which a program on this machine reaches a server.
+
+    Args:
+        host: the address that the server is bound to.
+        port: its port.
+    """
     return f"http://{'127.0.0.1' if host in EVERYWHERE else host}:{port}"
 
 
 def wait_until_ready(server: Server, stopped: Callable[[float], bool]) -> bool:
-    """Wait until the server answers; False if `stopped(seconds)` says to give up.
+    """Return True once the server answers; False if the caller gives up.
+
+    Args:
+        server: a started server.
+        stopped: called with seconds to wait; True means to give up.
 
     Raises:
-        HpoError: it ended, or did not answer in time.
+        HpoError: the server ended, or did not answer in time.
     """
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -83,7 +97,10 @@ class DashboardServer:
     """optuna-dashboard as a WSGI application, served by threads of this process.
 
     Args:
-        option: to name in the message when the port is taken.
+        app: optuna-dashboard, behind its guard.
+        host: address to bind to.
+        port: port to bind to.
+        option: option that an error message about the port names.
 
     Raises:
         SettingsError: the port is taken.
@@ -101,9 +118,11 @@ class DashboardServer:
         self._thread.start()
 
     def problem(self) -> str | None:
+        """Return why the server has ended; None while it runs."""
         return None if self._thread.is_alive() else "optuna-dashboard has ended"
 
     def stop(self) -> None:
+        """End the server, and wait for its thread."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -112,11 +131,14 @@ class DashboardServer:
 class MlflowServer:
     """`mlflow server` on a database, as a child process: one worker, no jobs, no telemetry.
 
-    It ends with this process, however that ends.
+    The server ends with this process, however this process ends.
 
     Args:
-        hosts: names under which it may be asked.
-        option: to name in the message when the port is taken.
+        tracking_uri: SQLAlchemy URL of the database.
+        host: address to bind to.
+        port: port to bind to.
+        hosts: names under which the server answers.
+        option: option that an error message about the port names.
 
     Raises:
         SettingsError: the port is taken.
@@ -145,11 +167,12 @@ class MlflowServer:
         self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
 
     def problem(self) -> str | None:
+        """Return why the server has ended; None while it runs."""
         code = self._process.poll()
         return None if code is None else f"the MLflow server has ended with exit code {code}"
 
     def stop(self) -> None:
-        """End it with its children: terminating the parent alone would leave them on Windows."""
+        """End the server with its children, which would outlive their parent on Windows."""
         try:
             root = psutil.Process(self._process.pid)
             family = [root, *root.children(recursive=True)]
@@ -168,7 +191,10 @@ class MlflowServer:
 
 
 def _environment(tracking_uri: str) -> dict[str, str]:
-    """The database goes here and not on the command line, where anybody could read passwords."""
+    """Return the server's environment, which holds the database's URL.
+
+    Everybody on the machine can read a command line, and the URL may hold a password.
+    """
     mine = {
         "MLFLOW_BACKEND_STORE_URI": tracking_uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 7 more processes
@@ -196,6 +222,6 @@ def _port_error(host: str, port: int, option: str, error: Exception) -> Settings
 
 
 def is_about_port(error: Exception) -> bool:
-    """Whether another port would help; else this machine has no such address."""
+    """Return True if another port would help; otherwise the host's address is wrong."""
     number = getattr(error, "errno", None)
     return isinstance(error, OverflowError) or number in (errno.EADDRINUSE, errno.EACCES)

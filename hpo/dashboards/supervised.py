@@ -1,9 +1,9 @@
-"""Runs a Python module that ends with its starter, even if that is killed with -9.
+"""Run a Python module that ends with the process that started it, even one killed with -9.
 
     python -m hpo.dashboards.supervised MODULE ARGUMENT...
 
-The starter holds the other end of our stdin and never writes. When it is gone, however, the pipe
-closes, on every operating system; then this process ends, with all that it has started.
+The starting process holds the other end of our stdin and never writes. When that process is gone,
+the pipe closes on every operating system, and this process ends with all of its children.
 """
 
 from __future__ import annotations

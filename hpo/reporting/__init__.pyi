@@ -1,13 +1,13 @@
+from .delivery import (
+    is_reported as is_reported,
+    report_at_end as report_at_end,
+    run_report as run_report,
+)
 from .export import (
     STDOUT as STDOUT,
     check_files as check_files,
     trial_frame as trial_frame,
     write_frame as write_frame,
-)
-from .report import (
-    is_reported as is_reported,
-    report_at_end as report_at_end,
-    run_report as run_report,
 )
 from .study_comparison import (
     comparison_tables as comparison_tables,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,25 +35,17 @@ from hpo.study import (
     complete,
     default_trial,
     existing_storage,
+    keep,
     load_split,
     load_study,
     read_trials,
+    save_model,
 )
 from recsys.data import TEST, Interactions, Split, split
-from recsys.errors import DataError
+from recsys.errors import DataError, RecsysError
 
 if TYPE_CHECKING:
     import torch
-import hashlib
-import logging
-import time
-from functools import partial
-
-from optuna import Study
-
-from hpo.study import keep, save_model
-from recsys.errors import RecsysError
-
 PAGE, SUMMARY = "report.html", "summary.md"
 PICTURES = (
     "history", "learning_curves", "importances", "parallel_coordinates", "slices", "models",
@@ -266,144 +259,3 @@ def keep_report(
             f"{winner.objective} {winner.value.mean:.6f}, not {best.score:.6f}"
         )
     return True, f"stored with the study: this report and the model of trial {best.number}"
-
-
-REPORTS = "reports"  # folder beside the SQLite storage
-SMALL_SECONDS = 60.0  # training time that a report at the end may take in any case
-SMALL_SHARE = 0.1  # share of the study's own training time that it may take
-
-
-def run_report(
-    locations: Locations,
-    study_name: str | None,
-    out: Path | None = None,
-    *,
-    data: str | None = None,
-    say: Callable[[str], None] = print,
-) -> int:
-    """Write the report, copy it into MLflow if the study is there, and print its path.
-
-    Args:
-        locations: address of the study.
-        study_name: name of the study; None: the newest.
-        out: folder of the report; None: see `report_folder`.
-        data: name or path of the study's data, if it has moved.
-        say: called with the name of the newest study if none is named and there are several.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        StudyError: there is no such study, none of its trials is COMPLETE, or the folder cannot be
-            written.
-        PromotionError: the data differs from the study's.
-    """
-    from hpo.config import command, next_lines
-    from hpo.study import load_newest
-    from hpo.tracking import bring_into_mlflow
-
-    name = load_newest(existing_storage(locations.storage), study_name, say).study_name
-    written = write_report(locations, name, out or report_folder(locations, name), data=data)
-    print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
-    if written.is_kept:
-        print(bring_into_mlflow(locations, name))
-    promote = command("promote", name, locations, data=data or "")
-    print("\n".join(next_lines({promote: "register the winner"})))
-    return 0
-
-
-def is_reported(locations: Locations, study: Study) -> bool:
-    """Return True if the report was written after the last trial of the study ended.
-
-    Args:
-        locations: address of the study.
-        study: the study.
-    """
-    from hpo.reporting.report import PAGE
-
-    page = report_folder(locations, study.study_name) / PAGE
-    ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False)]
-    last = max((end.timestamp() for end in ends if end), default=float("inf"))
-    return page.exists() and page.stat().st_mtime >= last
-
-
-def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:
-    """Write the report of a study that has just ended; return one or a few lines on the outcome.
-
-    An error of the report is returned and logged, and never fails the study. If training the best
-    trials again would take long, the line names the command `python -m hpo.report` instead.
-
-    Args:
-        locations: address of the study.
-        study_name: name of the study.
-        whole: the study's data and split.
-        log: copy the report into MLflow, too.
-    """
-    from hpo.config import command
-
-    started = time.monotonic()
-    try:
-        if training := _long_training(locations, study_name):
-            later = command("report", study_name, locations)
-            return (
-                f"no report yet: it would train for about {training:,.0f} s; write it with: {later}"
-            )
-        from hpo.tracking import bring_into_mlflow
-
-        written = write_report(
-            locations, study_name, report_folder(locations, study_name), whole=whole
-        )
-        seconds = time.monotonic() - started
-        lines = [f"report: {written.page} ({seconds:.1f} s)", written.news]
-        if log and written.is_kept:
-            lines.append(bring_into_mlflow(locations, study_name))
-        return "\n".join(lines)
-    except RecsysError as error:
-        return f"no report: {error}"
-    except Exception as error:
-        logging.getLogger(__name__).warning("the report failed", exc_info=error)
-        return f"no report: {type(error).__name__}: {error}"
-
-
-def _long_training(locations: Locations, study_name: str) -> float | None:
-    """Return the seconds of training that a report would take; None if they are few."""
-    from hpo.study import (
-        StudyRecord,
-        comparable,
-        complete,
-        default_trial,
-        existing_storage,
-        load_study,
-        read_trials,
-    )
-
-    study = load_study(existing_storage(locations.storage), study_name)
-    trials = comparable(StudyRecord.of(study), read_trials(study))
-    best, default = next(iter(complete(trials)), None), default_trial(trials)
-    if best is None:
-        return None
-    again = 2 * best.seconds + (
-        default.seconds if default else 0.0
-    )  # the best trial twice: two splits
-    limit = max(SMALL_SECONDS, SMALL_SHARE * sum(trial.seconds for trial in trials))
-    return again if again > limit else None
-
-
-def report_folder(locations: Locations, study_name: str) -> Path:
-    """Return the folder of a study's report: beside its SQLite storage, else in `studies`.
-
-    Args:
-        locations: address of the study.
-        study_name: name of the study.
-    """
-    from hpo.study import beside
-
-    return beside(locations.storage) / REPORTS / folder_name(study_name)
-
-
-def folder_name(study_name: str) -> str:
-    """Return a study's name as the name of a single folder: it may contain slashes and dots."""
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in study_name)
-    if safe == study_name:
-        return safe
-    return f"{safe}-{hashlib.sha256(study_name.encode()).hexdigest()[:8]}"  # v1.0 is not v1_0

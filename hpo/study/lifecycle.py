@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import optuna
@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial
 
 from hpo.config import Locations, Parameter, SearchSpace, command, given, plain
 from hpo.errors import StudyError
-from hpo.study.overview import study_lines
-from hpo.study.records import STUDY, Outcome, StudyRecord
+from hpo.study.records import STUDY, Outcome, StudyRecord, best_complete, comparable
 from recsys.messages import count
+
+SHOWN_STUDIES = 10
 
 
 def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
@@ -316,3 +317,32 @@ def _changed(
 def new_uid() -> str:
     """Return a new random UUID for a study."""
     return str(uuid.uuid4())
+
+
+def study_lines(storage: RDBStorage, names: Sequence[str]) -> list[str]:
+    """Return a line on each study: its name, trials, best value, and when it began.
+
+    Args:
+        storage: the storage of the studies.
+        names: names of studies made by hpo, in the order of the lines; beyond ten, only counted.
+    """
+    shown = [_cells(storage, name) for name in names[:SHOWN_STUDIES]]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = [
+        "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
+        for cells in shown
+    ]
+    if len(names) > SHOWN_STUDIES:
+        lines.append(f"  and {len(names) - SHOWN_STUDIES} older")
+    return [line.rstrip() for line in lines]
+
+
+def _cells(storage: RDBStorage, name: str) -> tuple[str, str, str, str]:
+    """Return a study's name, number of trials, best value and start, in words."""
+    study = optuna.load_study(study_name=name, storage=storage)
+    record, trials = StudyRecord.of(study), study.get_trials(deepcopy=False)
+    started = [trial.datetime_start for trial in trials if trial.datetime_start]
+    best = best_complete(comparable(record, trials))
+    value = f"best {record.config.objective} {best.value:.4f}" if best else "no complete trial"
+    began = f"began {min(started):%Y-%m-%d %H:%M}" if started else "not begun"
+    return name, count(len(started), "trial"), value, began

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.floating]
 
 
 class Neighbours(nn.Module):
-    """Up to N_NEIGHBOURS neighbours of each item.
+    """The nearest neighbours of each item, at most N_NEIGHBOURS.
 
     Attributes:
         items: (n_items, N_NEIGHBOURS) int32.

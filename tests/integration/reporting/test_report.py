@@ -21,6 +21,7 @@ from hpo.config.next_commands import command
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.report import main
+from hpo.reporting.delivery import folder_name, report_at_end, report_folder
 from hpo.reporting.document import with_bounds
 from hpo.reporting.figures.search import durations, history, learning_curves
 from hpo.reporting.model_comparison import BEST, DEFAULT
@@ -28,10 +29,7 @@ from hpo.reporting.report import (
     FILES,
     PICTURES,
     find_out,
-    folder_name,
-    report_at_end,
     report_files,
-    report_folder,
     write_report,
 )
 from hpo.reporting.sections import Findings
@@ -469,7 +467,7 @@ def test_a_report_that_fails_costs_the_study_nothing(
     assert said.startswith("no report: ModuleNotFoundError: ")
     assert "matplotlib" in said
     assert "Traceback" in caplog.text
-    monkeypatch.setattr("hpo.reporting.report.REPORTS", "shop.csv")  # a file
+    monkeypatch.setattr("hpo.reporting.delivery.REPORTS", "shop.csv")  # a file
     said = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: the report cannot be written to")
 
@@ -478,14 +476,14 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = read_trials(real.train("shop", 0))
-    monkeypatch.setattr("hpo.reporting.report.SMALL_SECONDS", 0.0)
-    monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 0.0)
+    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SECONDS", 0.0)
+    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 0.0)
     said = report_at_end(real.locations, "shop", whole, log=False)
     later = re.escape(command("report", "shop", real.locations))
     wanted = rf"no report yet: it would train for about \d+ s; write it with: {later}"
     assert re.fullmatch(wanted, said)
     # three trainings are fewer than eleven
-    monkeypatch.setattr("hpo.reporting.report.SMALL_SHARE", 2.0)
+    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 2.0)
     assert sum(trial.seconds for trial in trials) > 0
     assert report_at_end(real.locations, "shop", whole, log=False).startswith("report: ")
 

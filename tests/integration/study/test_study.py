@@ -21,8 +21,7 @@ from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import trial_table
 from hpo.search.samplers import derive_seed, make_sampler
 from hpo.study.candidates import default_candidate, top_candidates
-from hpo.study.lifecycle import load_newest, load_study, open_study
-from hpo.study.overview import study_lines
+from hpo.study.lifecycle import load_newest, load_study, open_study, study_lines
 from hpo.study.records import Outcome, StudyRecord, comparable
 from hpo.study.storage import open_storage
 from hpo.study.trial_rows import default_trial, read_trials
