@@ -64,8 +64,8 @@ class Written:
 
     Attributes:
         page: path of the HTML page.
-        is_kept: True if the report was stored among the study's artifacts, which MLflow's copy is
-            made from.
+        is_kept: True if the report is among the study's artifacts, from where it is copied into
+            MLflow.
         news: one line on the stored report and the best trial's model.
     """
 

@@ -168,7 +168,7 @@ def without_the_future(compared: ModelComparison, later: ModelComparison) -> Rep
 
 
 def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
-    """Return the table of the ten best trials, with the default configuration below if it is none.
+    """Return the table of the ten best trials; the default configuration follows if it is not one.
 
     Args:
         record: record of the study.
