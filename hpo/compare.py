@@ -22,12 +22,14 @@ def main(argv: Sequence[str]) -> int:
     from rich.console import Console
 
     from hpo.config import Locations, command, next_lines
-    from hpo.reporting import comparison_tables, read_side, warnings
+    from hpo.reporting import comparison_tables, read_compared_study, warnings
     from hpo.study import existing_storage
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     storage = existing_storage(locations.storage)
-    first, second = (read_side(storage, name) for name in (options.study_a, options.study_b))
+    first, second = (
+        read_compared_study(storage, name) for name in (options.study_a, options.study_b)
+    )
     console = Console(highlight=False, markup=False)
     apart = warnings(first, second)
     for warning in apart:

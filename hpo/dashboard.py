@@ -1,4 +1,4 @@
-"""Dashboards for studies: optuna-dashboard and the MLflow UI, on the same two stores.
+"""Dashboards for studies: optuna-dashboard and the MLflow UI, on one Optuna storage and its MLflow store.
 
 python -m hpo.dashboard
 """

@@ -21,13 +21,13 @@ def main(argv: Sequence[str]) -> int:
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
     from hpo.config import Locations
-    from hpo.promotion import Unchanged, promotion_summary, retrain_champion
+    from hpo.promotion import UnchangedData, promotion_summary, retrain_champion
 
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     found = retrain_champion(
         locations, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
     )
-    if isinstance(found, Unchanged):
+    if isinstance(found, UnchangedData):
         print(
             f"the data has not changed since the champion (version {found.version}; fingerprint "
             f"{found.fingerprint}): nothing to train"

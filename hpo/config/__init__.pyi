@@ -1,4 +1,4 @@
-from .error_text import given as given
+from .error_text import toml_text as toml_text
 from .locations import (
     DASHBOARD_PORT as DASHBOARD_PORT,
     MLFLOW_PORT as MLFLOW_PORT,
@@ -27,11 +27,11 @@ from .study_config import (
     PromotionConfig as PromotionConfig,
     SplitConfig as SplitConfig,
     StudyConfig as StudyConfig,
-    plain as plain,
+    typed_value as typed_value,
 )
 from .toml_file import (
     default_name as default_name,
     dump_study_config as dump_study_config,
     load_study_config as load_study_config,
 )
-from .validation import check as check, start_problems as start_problems
+from .validation import check_study as check_study, start_problems as start_problems

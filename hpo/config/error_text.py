@@ -12,7 +12,7 @@ WORDS: dict[str, str | Callable[[Context], str]] = {
     "missing": "is missing",
     "greater_than_equal": lambda c: f"must be at least {c['ge']:g}",
     "greater_than": lambda c: f"must be above {c['gt']:g}",
-    "less_than_equal": lambda c: f"must be at most {given(c['le'])}",
+    "less_than_equal": lambda c: f"must be at most {toml_text(c['le'])}",
     "less_than": lambda c: f"must be below {c['lt']:g}",
     "finite_number": "must be a finite number",
     "int_type": WHOLE,
@@ -42,16 +42,16 @@ def words_for(error: Mapping[str, Any]) -> str:
     return words if isinstance(words, str) else words(error.get("ctx", {}))
 
 
-def given(value: object) -> str:
+def toml_text(value: object) -> str:
     """Return a value in TOML's notation."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {given(part)}' for key, part in value.items())} }}"
+        return f"{{ {', '.join(f'{key} = {toml_text(part)}' for key, part in value.items())} }}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(given, value))}]"
+        return f"[{', '.join(map(toml_text, value))}]"
     return repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Commands to print as next steps, quoted for the user's shell."""
+"""Commands to print as next steps, quoted for the user's shell; callers add their purposes."""
 
 from __future__ import annotations
 

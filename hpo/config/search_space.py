@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpo.config.parameter import Parameter, in_order
-from hpo.config.study_config import StudyConfig, plain
+from hpo.config.study_config import StudyConfig, typed_value
 from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def clamped_defaults(config: StudyConfig) -> dict[str, float]:
             continue
         chosen[name] = values[name]
         if not spec.holds(values[name]):
-            chosen[name] = moved[name] = plain(name, spec.nearest(values[name]))
+            chosen[name] = moved[name] = typed_value(name, spec.nearest(values[name]))
     return moved
 
 

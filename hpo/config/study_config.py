@@ -175,7 +175,7 @@ class StudyConfig(_Section):
     @property
     def train_config(self) -> TrainConfig:
         """Return the default configuration, which is also trial 0."""
-        return TrainConfig.from_dict({name: plain(name, v) for name, v in self.base.items()})
+        return TrainConfig.from_dict({name: typed_value(name, v) for name, v in self.base.items()})
 
     @property
     def is_conditional(self) -> bool:
@@ -189,7 +189,7 @@ class StudyConfig(_Section):
         return self.model_copy(update={"base": base})
 
 
-def plain(name: str, value: float) -> float:
+def typed_value(name: str, value: float) -> float:
     """Return a value as an int if the hyperparameter is an integer and nothing is lost.
 
     TOML has both 64 and 64.0; either is accepted for an integer hyperparameter.

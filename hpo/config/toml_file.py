@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
-from hpo.config.error_text import given, told_by_its_parts, words_for
+from hpo.config.error_text import told_by_its_parts, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
-from hpo.config.study_config import StudyConfig, plain
+from hpo.config.study_config import StudyConfig, typed_value
 from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
@@ -110,7 +110,7 @@ def dump_study_config(config: StudyConfig) -> str:
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
     for table in (values["base"], *values["warm_starts"]):
-        table |= {name: plain(name, value) for name, value in table.items()}
+        table |= {name: typed_value(name, value) for name, value in table.items()}
     for name in ("sampler", "pruner"):
         kind = getattr(config, name)
         values[name] = {"name": kind.name, **kind.options}
@@ -125,11 +125,11 @@ def dump_study_config(config: StudyConfig) -> str:
 def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a parameter's table with 64, not 64.0, if the hyperparameter is an integer."""
     return {
-        key: [plain(name, v) for v in value]
+        key: [typed_value(name, v) for v in value]
         if isinstance(value, list)
         else value
         if isinstance(value, bool)
-        else plain(name, value)
+        else typed_value(name, value)
         for key, value in values.items()
     }
 
@@ -186,7 +186,7 @@ def _problem(error: Any) -> StudyProblem:
     if error["type"] == "extra_forbidden":
         return StudyProblem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
     value = error.get("input")
-    shown = f" (given: {given(value)})" if isinstance(value, str | int | float) else ""
+    shown = f" (given: {toml_text(value)})" if isinstance(value, str | int | float) else ""
     return StudyProblem(place, words_for(error), shown)
 
 

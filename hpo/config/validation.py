@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
 from hpo.config.search_space import SearchSpace, clamped_defaults, with_defaults
-from hpo.config.study_config import StudyConfig, plain
+from hpo.config.study_config import StudyConfig, typed_value
 from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
@@ -65,7 +65,7 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
 
 
-def check(config: StudyConfig) -> None:
+def check_study(config: StudyConfig) -> None:
     """Refuse a study that no launcher could run, from a file or made in Python.
 
     Raises:
@@ -84,7 +84,7 @@ def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
             )
             continue
         try:
-            TrainConfig.from_dict({name: plain(name, value)})
+            TrainConfig.from_dict({name: typed_value(name, value)})
         except ConfigError as error:
             text = error.problems[0].partition(": ")[2]
             given = "" if name not in TrainConfig.names() else f" (given: {value:g})"
@@ -177,7 +177,7 @@ def start_problems(
             found[name] = f"is not searched; searched: {', '.join([*space, *sorted(broken)])}"
         elif not space[name].holds(value) or not _fits(name, value):
             found[name] = f"{value:g} is not in {space[name]}"
-    sound = {name: plain(name, value) for name, value in values.items() if name not in found}
+    sound = {name: typed_value(name, value) for name, value in values.items() if name not in found}
     active = SearchSpace(config).params(config.train_config.replace(**sound))
     for name in sound:
         if name not in active:

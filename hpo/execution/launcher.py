@@ -15,7 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
-from hpo.config import StudyConfig, check
+from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
@@ -34,18 +34,18 @@ from hpo.study import (
     comparable,
     environment_facts,
     exclusive,
-    leave_out,
     load_data,
     load_study,
-    moved,
     new_uid,
     open_storage,
     open_study,
     parking_place,
-    storage_failures,
     storage_if_there,
+    store_infeasible,
     stored_record,
+    translated_storage_errors,
     with_best_of,
+    with_source,
 )
 from recsys.cli import INTERRUPTED, sample_line
 from recsys.data import Holdout, Split
@@ -143,7 +143,7 @@ TERMINATED = 143
 EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
 
 
-@storage_failures()
+@translated_storage_errors()
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; return the exit code.
 
@@ -153,7 +153,7 @@ def launch(request: Request) -> int:
         StudyStopped: the study was stopped by an error, see `Scheduler.run`, or its storage failed.
         DataError: the data cannot be loaded.
     """
-    check(request.config)
+    check_study(request.config)
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)
@@ -217,7 +217,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
         now = make_record(config, data_name, split)
         study, record = open_study(storage, name, now, accept_changes=request.accept_changes)
         broken = Constraints(record.config, measures).broken_by(study.get_trials(deepcopy=False))
-        record = leave_out(study, record, broken)
+        record = store_infeasible(study, record, broken)
         ledger = Ledger(study, record.config, parking_place(locations.storage, record), measures)
         if died := ledger.recover():
             people.print(f"found {died} running when a launcher died; running them again")
@@ -268,7 +268,7 @@ def _conclude(
 def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
     """Return the source of this call's data; "" if it is the one in the study's record."""
     data = config.data
-    there = moved(data, data.source).source == record.config.data.source
+    there = with_source(data, data.source).source == record.config.data.source
     return "" if there else data.source
 
 

@@ -101,9 +101,7 @@ class Objective:
         """
         while not assignment.violation and not self._ledger.claim(assignment):
             time.sleep(TWIN_SECONDS)
-            stop = (
-                self._stop()
-            )  # checked before the next claim, since the other trial may have been parked
+            stop = self._stop()  # before the next claim: the other trial may have been parked
             if stop is Stop.ABORT:
                 raise Cancelled
             if stop is Stop.PARK:

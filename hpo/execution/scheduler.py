@@ -20,7 +20,7 @@ from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import Progress
 from hpo.execution.running_trial import Assignment, Ended
 from hpo.runners import Runner
-from hpo.study import Hold, Outcome, storage_failure, storage_failures
+from hpo.study import Hold, Outcome, storage_failure, translated_storage_errors
 
 PARK_SECONDS = 5.0  # for parking after SIGTERM; containers are killed after ten
 
@@ -137,7 +137,7 @@ class Scheduler:
         self._check_lock()
         if self._error is not None:
             self._settle()
-        with storage_failures(self._ledger.study):
+        with translated_storage_errors(self._ledger.study):
             if self._error is not None:
                 raise self._error
             n_finished = self._ledger.n_finished()

@@ -44,7 +44,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
 
 
 def _changes(record: StudyRecord) -> str:
-    """Return a line on each accepted change."""
+    """Return a line on each change that was accepted with --accept-changes."""
     return "".join(
         f"\nchanged before trial {note['trial']}: {'; '.join(note['what'])}"
         for note in record.changes

@@ -17,7 +17,7 @@ from torch import Tensor
 from hpo.errors import HpoError
 from recsys.artifacts import Checkpoint
 from recsys.data import Bools, Holdout, Interactions, Ints64
-from recsys.evaluation import TowerScorer, Without
+from recsys.evaluation import ExcludingScorer, TowerScorer
 from recsys.messages import count
 from recsys.models import Scorer
 
@@ -125,7 +125,7 @@ def on_ground(scorer: Scorer, ground: CommonGround, device: torch.device) -> Sco
         ground: the common users and items.
         device: device of the scores.
     """
-    return Without(scorer, torch.as_tensor(np.flatnonzero(ground.items < 0), device=device))
+    return ExcludingScorer(scorer, torch.as_tensor(np.flatnonzero(ground.items < 0), device=device))
 
 
 def _positions(ids: Sequence[str], known: Sequence[str]) -> Ints64:

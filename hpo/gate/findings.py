@@ -1,4 +1,4 @@
-"""Findings of the gate as plain values; the run of a version stores them as gate.json."""
+"""Findings of the gate as plain values, kept as gate.json in the run of the registered version."""
 
 from __future__ import annotations
 

@@ -15,13 +15,13 @@ from hpo.gate import Occasion, check_baselines, measure_drift
 from hpo.promotion.outcome import Promotion
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
-from hpo.study import load_data, moved
+from hpo.study import load_data, with_source
 from recsys.artifacts import Checkpoint
 from recsys.data import Split
 
 
 @dataclass(frozen=True)
-class Unchanged:
+class UnchangedData:
     """The result of a retraining whose data equals the champion's: nothing was trained.
 
     Attributes:
@@ -53,7 +53,7 @@ def retrain_champion(
         say: called with each line of progress.
 
     Returns:
-        The findings and the outcome; `Unchanged` if the champion was made on the same data.
+        The findings and the outcome; `UnchangedData` if the champion was made on the same data.
 
     Raises:
         NoStoreError: the MLflow database is missing.
@@ -91,7 +91,7 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
     if split.fingerprint == champion.stored.meta["split"]["fingerprint"]:
         if not dry_run:
             _finish(promoter, recipe, champion.version)
-        return Unchanged(champion.version, split.interactions.fingerprint)
+        return UnchangedData(champion.version, split.interactions.fingerprint)
     if promoter.force is None:
         check_baselines(recipe.source.promotion, split.interactions.n_items)
     drift = measure_drift(
@@ -109,7 +109,7 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
 def _today(stored: Checkpoint, which: str, data: str | None) -> tuple[Recipe, Split]:
     """Return the champion's recipe for today's data, and the split of this data."""
     recipe = Recipe.of_model(stored, which)
-    source = recipe.source.model_copy(update={"data": moved(recipe.source.data, data)})
+    source = recipe.source.model_copy(update={"data": with_source(recipe.source.data, data)})
     name, split = load_data(source)
     return replace(recipe, source=source.model_copy(update={"data_name": name})), split
 

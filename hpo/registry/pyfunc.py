@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import recsys
-from recsys.artifacts import pinned
+from recsys.artifacts import pinned_requirements
 
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
@@ -29,7 +29,7 @@ def save_pyfunc(folder: Path, example_user: str, path: Path, model: Any) -> None
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
         artifacts={"model": str(folder)},
         code_paths=[str(Path(recsys.__file__).parent)],
-        pip_requirements=pinned(*REQUIREMENTS),
+        pip_requirements=pinned_requirements(*REQUIREMENTS),
         signature=_signature(),
         input_example=(pd.DataFrame({"user_id": [example_user]}), {"k": 10}),
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hpo.config import DataConfig, PromotionConfig, SplitConfig
 from hpo.errors import PromotionError
-from hpo.study import moved
+from hpo.study import with_source
 from recsys.artifacts import Checkpoint
 from recsys.config import TrainConfig
 from recsys.evaluation import MetricName
@@ -74,7 +74,7 @@ class Recipe:
             study=candidate.study,
             trial=candidate.trial,
             data_name=record.data_name,
-            data=moved(record.config.data, data),
+            data=with_source(record.config.data, data),
             objective=record.config.objective,
             split=record.config.split,
             promotion=record.config.promotion,

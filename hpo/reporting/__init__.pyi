@@ -11,6 +11,6 @@ from .export import (
 )
 from .study_comparison import (
     comparison_tables as comparison_tables,
-    read_side as read_side,
+    read_compared_study as read_compared_study,
     warnings as warnings,
 )

@@ -14,11 +14,11 @@ from hpo.config import Locations
 from hpo.reporting.report import PAGE, write_report
 from hpo.study import (
     StudyRecord,
-    beside,
     comparable,
-    complete,
+    complete_best_first,
     default_trial,
     existing_storage,
+    folder_of_storage,
     load_newest,
     load_study,
     read_trials,
@@ -124,7 +124,7 @@ def _long_training(locations: Locations, study_name: str) -> float | None:
     """Return the seconds of training that a report would take; None if they are few."""
     study = load_study(existing_storage(locations.storage), study_name)
     trials = comparable(StudyRecord.of(study), read_trials(study))
-    best, default = next(iter(complete(trials)), None), default_trial(trials)
+    best, default = next(iter(complete_best_first(trials)), None), default_trial(trials)
     if best is None:
         return None
     # the best trial is trained twice, on two splits
@@ -140,7 +140,7 @@ def report_folder(locations: Locations, study_name: str) -> Path:
         locations: address of the study.
         study_name: name of the study.
     """
-    return beside(locations.storage) / REPORTS / folder_name(study_name)
+    return folder_of_storage(locations.storage) / REPORTS / folder_name(study_name)
 
 
 def folder_name(study_name: str) -> str:

@@ -12,7 +12,7 @@ from optuna import Study
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from hpo.config import Parameter, StudyConfig
-from hpo.study import TrialRow, complete
+from hpo.study import TrialRow, complete_best_first
 from recsys.config import TrainConfig
 
 MIN_COMPLETE = 10  # with fewer COMPLETE trials, importances and bounds are noise
@@ -71,7 +71,7 @@ def _shares(
     trials: Sequence[TrialRow],
     evaluator: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator,
 ) -> dict[str, float]:
-    finished = complete(trials)
+    finished = complete_best_first(trials)
     if len(finished) < MIN_COMPLETE or finished[0].value == finished[-1].value:
         return {}
     numbers = {trial.number for trial in finished}
@@ -103,7 +103,7 @@ def hints(
         importance: shares by parameter, see `importances`.
         variance: shares by parameter, see `variance_shares`.
     """
-    finished = complete(trials)
+    finished = complete_best_first(trials)
     if len(finished) < MIN_COMPLETE:
         return []
     best = finished[: math.ceil(BEST_SHARE * len(finished))]

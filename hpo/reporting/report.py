@@ -32,13 +32,13 @@ from hpo.study import (
     StudyRecord,
     TrialRow,
     comparable,
-    complete,
+    complete_best_first,
     default_trial,
     existing_storage,
-    keep,
     load_split,
     load_study,
     read_trials,
+    replace_artifacts,
     save_model,
 )
 from recsys.data import TEST, Interactions, Split, split
@@ -168,7 +168,7 @@ def find_out(
     study = load_study(existing_storage(locations.storage), study_name)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
-    ranked = complete(trials)
+    ranked = complete_best_first(trials)
     if not ranked:
         raise StudyError(
             f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
@@ -237,7 +237,7 @@ def keep_report(
     Returns:
         True if the report was stored, and one line on the report and the model.
     """
-    best, winner = complete(findings.trials)[0], findings.compared.winner
+    best, winner = complete_best_first(findings.trials)[0], findings.compared.winner
     save = None
     if winner.model is not None and winner.is_as_stored:
         save = partial(
@@ -250,7 +250,7 @@ def keep_report(
             validation=winner.users.mean(),
         )
     try:
-        keep(locations.storage, findings.study, files, best.number, save)
+        replace_artifacts(locations.storage, findings.study, files, best.number, save)
     except RecsysError as error:
         return False, f"the report is not stored with the study: {error}"
     if save is None:

@@ -14,7 +14,7 @@ from hpo.reporting.figures.search import durations, history, learning_curves
 from hpo.reporting.figures.space import importance_bars, parallel_coordinates, slices
 from hpo.reporting.insights import MIN_COMPLETE, hints
 from hpo.reporting.model_comparison import ModelComparison
-from hpo.study import StudyRecord, TrialRow, complete, default_trial
+from hpo.study import StudyRecord, TrialRow, complete_best_first, default_trial
 from recsys.data import Split
 from recsys.messages import count
 
@@ -79,7 +79,7 @@ def build(findings: Findings) -> Report:
 
     Its figures look right only inside `hpo.reporting.figures.style.style()`.
     """
-    best = complete(findings.trials)[0]
+    best = complete_best_first(findings.trials)[0]
     sections = [
         _next(findings),
         *_search(findings),
@@ -107,7 +107,7 @@ def _facts(findings: Findings) -> str:
 def _next(findings: Findings) -> Section:
     config, trials = findings.record.config, findings.trials
     found = hints(config, trials, findings.importance, findings.variance)
-    n = len(complete(findings.trials))
+    n = len(complete_best_first(findings.trials))
     if n < MIN_COMPLETE:
         verb = "says" if n == 1 else "say"
         text = [f"{count(n, 'complete trial')} {verb} too little: run at least {MIN_COMPLETE}."]
@@ -148,7 +148,7 @@ def _search(findings: Findings) -> Iterator[Section]:
 def _space(findings: Findings) -> Iterator[Section]:
     trials, config = findings.trials, findings.record.config
     space, objective = config.space, config.objective
-    n = len(complete(trials))
+    n = len(complete_best_first(trials))
     if findings.importance:
         text = [IMPORTANCE.format(n=n)]
         if findings.record.comparable_from or findings.record.infeasible:

@@ -16,7 +16,7 @@ from hpo.study import (
     TrialRow,
     best_so_far,
     comparable,
-    complete,
+    complete_best_first,
     default_trial,
     load_study,
     read_trials,
@@ -73,7 +73,7 @@ class Side:
         return best_so_far(done)[-1] if done else float("-inf")
 
 
-def read_side(storage: RDBStorage, name: str) -> Side:
+def read_compared_study(storage: RDBStorage, name: str) -> Side:
     """Read one study.
 
     Args:
@@ -87,7 +87,7 @@ def read_side(storage: RDBStorage, name: str) -> Side:
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ended = sorted((trial for trial in trials if trial.ended), key=_by_end)
-    best = next(iter(complete(trials)), None)
+    best = next(iter(complete_best_first(trials)), None)
     return Side(study.study_name, record, trials, ended, best)
 
 

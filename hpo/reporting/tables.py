@@ -11,7 +11,7 @@ import numpy as np
 from hpo.config import SplitConfig
 from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
 from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
-from hpo.study import StudyRecord, TrialRow, complete, default_trial, environment_facts
+from hpo.study import StudyRecord, TrialRow, complete_best_first, default_trial, environment_facts
 from recsys.evaluation import RESAMPLES, mean_interval
 from recsys.messages import count
 
@@ -175,7 +175,7 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
         trials: the comparable trials.
     """
     names = list(record.config.space)
-    ranked, default = complete(trials), default_trial(trials)
+    ranked, default = complete_best_first(trials), default_trial(trials)
     shown = ranked[:SHOWN_TRIALS] + [t for t in ranked[SHOWN_TRIALS:] if t is default]
     rows = [
         (

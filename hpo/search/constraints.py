@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from optuna.trial import FrozenTrial
 
-from hpo.config import SearchSpace, StudyConfig, plain
+from hpo.config import SearchSpace, StudyConfig, typed_value
 from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 
@@ -74,6 +74,6 @@ class Constraints:
         """Return the least value of a measure over the space."""
         best = self._config.train_config
         for name, parameter in self._config.space.items():
-            ends = [best.replace(**{name: plain(name, value)}) for value in parameter.values]
+            ends = [best.replace(**{name: typed_value(name, value)}) for value in parameter.values]
             best = min(best, *ends, key=measure)
         return measure(best)

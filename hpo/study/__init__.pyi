@@ -4,8 +4,8 @@ from .artifacts import (
     KeptFile as KeptFile,
     artifact_folder as artifact_folder,
     artifact_store as artifact_store,
-    keep as keep,
     kept_files as kept_files,
+    replace_artifacts as replace_artifacts,
 )
 from .candidates import (
     Candidate as Candidate,
@@ -16,15 +16,15 @@ from .data import (
     as_stored as as_stored,
     load_data as load_data,
     load_split as load_split,
-    moved as moved,
+    with_source as with_source,
 )
 from .environment import environment_facts as environment_facts, processor_of as processor_of
 from .lifecycle import (
-    leave_out as leave_out,
     load_newest as load_newest,
     load_study as load_study,
     new_uid as new_uid,
     open_study as open_study,
+    store_infeasible as store_infeasible,
     stored_record as stored_record,
 )
 from .locks import (
@@ -52,26 +52,26 @@ from .records import (
 )
 from .replayer import replay as replay, save_model as save_model, trial_to_replay as trial_to_replay
 from .storage import (
-    beside as beside,
     existing_storage as existing_storage,
+    folder_of_storage as folder_of_storage,
     is_lost as is_lost,
     open_storage as open_storage,
     parking_place as parking_place,
     storage_failure as storage_failure,
-    storage_failures as storage_failures,
     storage_if_there as storage_if_there,
+    translated_storage_errors as translated_storage_errors,
     working_folder as working_folder,
 )
 from .trial_rows import (
     TrialRow as TrialRow,
     best_so_far as best_so_far,
-    complete as complete,
+    complete_best_first as complete_best_first,
     default_trial as default_trial,
     read_trials as read_trials,
 )
 from .usage import (
-    of_system as of_system,
-    of_training as of_training,
     resource_usage as resource_usage,
+    system_metrics as system_metrics,
+    training_metrics as training_metrics,
 )
 from .warm_starts import with_best_of as with_best_of

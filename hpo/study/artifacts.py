@@ -6,7 +6,8 @@ no attribute to a finished trial, so the attributes of a model belong to the stu
 make optuna-dashboard show them on the trial's own page.
 
 `optuna.artifacts.upload_artifact` writes the attribute first, so a kill leaves an attribute without
-a file. This module writes the file first; the next call of `keep` removes files without attribute.
+a file. This module writes the file first, and the next call of `replace_artifacts` removes files
+without an attribute.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hpo.errors import StudyError
 from hpo.study.lifecycle import load_study
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord
-from hpo.study.storage import beside, existing_storage
+from hpo.study.storage import existing_storage, folder_of_storage
 from recsys.artifacts import sha256
 
 FOLDER = "optuna-artifacts"  # the name `artifacts` is taken by MLflow
@@ -82,7 +83,7 @@ class KeptFile(NamedTuple):
 
 def artifact_folder(storage: str) -> Path:
     """Return the folder with the artifacts of all studies of a storage."""
-    return beside(storage) / FOLDER
+    return folder_of_storage(storage) / FOLDER
 
 
 def artifact_store(storage: str) -> FileSystemArtifactStore:
@@ -105,7 +106,7 @@ def kept_files(study: Study, uid: str) -> dict[int | None, list[KeptFile]]:
     return dict(found)
 
 
-def keep(
+def replace_artifacts(
     storage: str,
     study_name: str,
     report: Mapping[str, bytes],

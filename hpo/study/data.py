@@ -38,12 +38,12 @@ def as_stored(config: StudyConfig, split: Split) -> StudyConfig:
         config: the study's config as given.
         split: the split made with this config.
     """
-    data = moved(config.data, config.data.source)
+    data = with_source(config.data, config.data.source)
     rule = config.split.model_copy(update={"method": split.method})
     return config.with_whole_base().model_copy(update={"data": data, "split": rule})
 
 
-def moved(data: DataConfig, source: str | None) -> DataConfig:
+def with_source(data: DataConfig, source: str | None) -> DataConfig:
     """Return the data config with another source; an existing path becomes absolute.
 
     Args:
@@ -99,7 +99,7 @@ def load_split(record: StudyRecord, data: str | None) -> Split:
         PromotionError: data or split differ from the study's.
     """
     config = record.config
-    config = config.model_copy(update={"data": moved(config.data, data)})
+    config = config.model_copy(update={"data": with_source(config.data, data)})
     _, split = load_data(config, lambda _: None)  # the notes were shown when the study was made
     if split.fingerprint != record.split_fingerprint:
         raise PromotionError(

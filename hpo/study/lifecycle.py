@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from hpo.config import Locations, Parameter, SearchSpace, command, given, plain
+from hpo.config import Locations, Parameter, SearchSpace, command, toml_text, typed_value
 from hpo.errors import StudyError
 from hpo.study.records import STUDY, Outcome, StudyRecord, best_complete, comparable
 from recsys.messages import count
@@ -79,7 +79,9 @@ def _shown(value: object) -> str:
     """Return a setting in a study file's notation with all its keys, or "absent"."""
     if value is None:
         return "absent"
-    return given(value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value)
+    return toml_text(
+        value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value
+    )
 
 
 def _size(record: StudyRecord) -> str:
@@ -245,7 +247,9 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
         if not trial.state.is_finished() or trial.number >= _told_since(record, trial)
     ]
     space, base = SearchSpace(config), config.train_config
-    starts = [{name: plain(name, value) for name, value in s.items()} for s in config.warm_starts]
+    starts = [
+        {name: typed_value(name, value) for name, value in s.items()} for s in config.warm_starts
+    ]
     for start in ({}, *starts):
         params = space.params(base.replace(**start))
         if params not in there:
@@ -284,7 +288,7 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
     return brought
 
 
-def leave_out(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) -> StudyRecord:
+def store_infeasible(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) -> StudyRecord:
     """Store and return the record with these trials as the ones that break later constraints.
 
     Args:

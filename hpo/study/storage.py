@@ -23,7 +23,7 @@ from hpo.config import Locations, command, shell_line, without_password
 from hpo.errors import SettingsError, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
-from recsys.artifacts import reading_url, sqlite_url
+from recsys.artifacts import read_only_sqlite_url, sqlite_url
 from recsys.drafts import new_database
 
 BUSY_SECONDS = 60
@@ -49,12 +49,12 @@ def existing_storage(url: str) -> RDBStorage:
     with opening(
         url, StorageInternalError
     ):  # no lock: an existing file has all its tables, and its folder may be read-only
-        if reading := reading_url(path):
+        if reading := read_only_sqlite_url(path):
             return _storage(reading)
         return _connect(url)
 
 
-def beside(url: str) -> Path:
+def folder_of_storage(url: str) -> Path:
     """Return the folder for the files of a storage, such as artifacts and parked trainings.
 
     An SQLite file's folder is its own; a server's is `studies` in the current folder, so each
@@ -74,7 +74,7 @@ def parking_place(url: str, record: StudyRecord) -> Path:
         url: URL of the storage.
         record: record of the study.
     """
-    return beside(url).resolve() / "parked" / record.uid / record.split_fingerprint
+    return folder_of_storage(url).resolve() / "parked" / record.uid / record.split_fingerprint
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def _is_deleted(study: Study) -> bool:
 
 
 @contextmanager
-def storage_failures(study: Study | None = None) -> Iterator[None]:
+def translated_storage_errors(study: Study | None = None) -> Iterator[None]:
     """Turn errors of the storage inside the block into a StudyStopped of one sentence.
 
     Raises:

@@ -102,7 +102,7 @@ def _rows(study: Study) -> Iterator[TrialRow]:
         )
 
 
-def complete(trials: Sequence[TrialRow]) -> list[TrialRow]:
+def complete_best_first(trials: Sequence[TrialRow]) -> list[TrialRow]:
     """Return the COMPLETE trials, best first; of equals the earliest."""
     found = [trial for trial in trials if trial.state == "COMPLETE"]
     return sorted(found, key=lambda trial: (-trial.score, trial.number))
@@ -110,7 +110,7 @@ def complete(trials: Sequence[TrialRow]) -> list[TrialRow]:
 
 def default_trial(trials: Sequence[TrialRow]) -> TrialRow | None:
     """Return the COMPLETE trial of the default configuration; None if there is none."""
-    return next((trial for trial in complete(trials) if trial.is_default), None)
+    return next((trial for trial in complete_best_first(trials) if trial.is_default), None)
 
 
 def best_so_far(trials: Sequence[TrialRow]) -> list[float]:

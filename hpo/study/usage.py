@@ -52,12 +52,12 @@ def resource_usage(
     return {name: round(value, 3) for name, value in found.items() if value}
 
 
-def of_training(used: Mapping[str, float]) -> dict[str, float]:
+def training_metrics(used: Mapping[str, float]) -> dict[str, float]:
     """Return the values for the trial's own MLflow run."""
     return {name: value for name, value in used.items() if not name.startswith("launcher_")}
 
 
-def of_system(used: Mapping[str, float], seconds: float) -> dict[str, float]:
+def system_metrics(used: Mapping[str, float], seconds: float) -> dict[str, float]:
     """Return the values for the study's MLflow run, under MLflow's prefix for system metrics.
 
     Args:

@@ -1,4 +1,4 @@
-"""State of a run in MLflow, measured by the content that it should hold."""
+"""Comparison of a run in MLflow with the content that it should hold."""
 
 from __future__ import annotations
 

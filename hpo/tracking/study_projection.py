@@ -16,7 +16,7 @@ from hpo.study import (
     comparable,
     first_start_ms,
     milliseconds,
-    of_system,
+    system_metrics,
 )
 from hpo.tracking.run_content import Content, DataInput, Row
 from hpo.tracking.trial_projection import StudyView, best_name, cut
@@ -138,7 +138,7 @@ def _progress_rows(
             assert best.value is not None, f"trial {best.number} is complete without a value"
             values[best_name(record.config.objective)] = best.value
         if outcome := Outcome.of(trial):
-            values |= of_system(outcome.usage, outcome.seconds)
+            values |= system_metrics(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
 
 

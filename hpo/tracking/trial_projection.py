@@ -20,7 +20,7 @@ from hpo.study import (
     epochs_of,
     first_start_ms,
     milliseconds,
-    of_training,
+    training_metrics,
 )
 from hpo.tracking.run_content import Content, Row
 from hpo.tracking.urls import dashboard_path
@@ -174,7 +174,7 @@ def _summary_row(trial: FrozenTrial, objective: MetricName) -> Row | None:
     outcome = Outcome.of(trial)
     if outcome is None or trial.datetime_complete is None:
         return None
-    values = {"seconds": outcome.seconds, **of_training(outcome.usage)}
+    values = {"seconds": outcome.seconds, **training_metrics(outcome.usage)}
     if trial.state == TrialState.COMPLETE:  # other trials have no result to rank
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}

@@ -28,11 +28,11 @@ from .mlflow_run import (
     log_params as log_params,
     log_training as log_training,
     open_run as open_run,
-    pinned as pinned,
+    pinned_requirements as pinned_requirements,
 )
 from .pair_scorer import PairScorer as PairScorer
 from .sqlite import (
-    reading_url as reading_url,
+    read_only_sqlite_url as read_only_sqlite_url,
     sqlite_url as sqlite_url,
     why_unreadable as why_unreadable,
 )

@@ -1,4 +1,4 @@
-"""The files of a stored model: one function to write each, and a checking one to read it."""
+"""Files of a stored model, each with a function that writes it and one that reads and checks it."""
 
 from __future__ import annotations
 

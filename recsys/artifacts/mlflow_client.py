@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from recsys.artifacts.sqlite import reading_url, sqlite_url, why_unreadable
+from recsys.artifacts.sqlite import read_only_sqlite_url, sqlite_url, why_unreadable
 from recsys.drafts import new_database
 from recsys.errors import TrackingError
 
@@ -67,7 +67,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # their messages are raised as well
         path = sqlite_file(tracking_uri)
         made = path is not None and not path.exists() and _make_database(path)
-        reading = reading_url(path) if path else None
+        reading = read_only_sqlite_url(path) if path else None
         client = MlflowClient(tracking_uri=reading or tracking_uri)
         if made:  # close connections that this process may still have to a file deleted since
             client._tracking_client.store._dispose_engine()
@@ -201,7 +201,7 @@ def _migrate(path: Path, artifacts: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment of that name, which is restored or made if needed.
+    """Return the id of an experiment; create it if it is missing, restore it if it was deleted.
 
     On SQLite its artifacts go beside the database; MLflow would put them into the current folder.
 

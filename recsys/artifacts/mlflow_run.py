@@ -197,7 +197,7 @@ def log_pair_scorer(client: MlflowClient, experiment: str, run_id: str, scorer: 
             mlflow_model=model,
             input_example=example,
             signature=signature,
-            pip_requirements=pinned("torch", "numpy"),
+            pip_requirements=pinned_requirements("torch", "numpy"),
             serialization_format="pt2",
         )
 
@@ -242,7 +242,7 @@ def log_model(
     return str(logged.model_id)
 
 
-def pinned(*packages: str) -> list[str]:
+def pinned_requirements(*packages: str) -> list[str]:
     """Return requirements of the installed versions of packages, as pip reads them.
 
     Local parts are dropped: "2.13.0+cpu" is no version on a package index.

@@ -30,7 +30,7 @@ def has_changes_beside(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def reading_url(path: Path) -> str | None:
+def read_only_sqlite_url(path: Path) -> str | None:
     """Return the SQLAlchemy URL to read a database in a read-only folder; None: use the usual URL.
 
     A database in WAL mode cannot be opened without a file beside it, unless SQLite is told that
@@ -45,7 +45,10 @@ def reading_url(path: Path) -> str | None:
 
 
 def why_unreadable(path: Path) -> str:
-    """Return why a database does not open and how to mend it; "" if the folder is writable."""
+    """Return why a read-only folder keeps a database from opening, and the cure, after a "; ".
+
+    Return "" if the folder is writable: then something else is the cause.
+    """
     if is_writable(path.parent):
         return ""
     if has_changes_beside(path):

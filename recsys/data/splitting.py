@@ -1,7 +1,7 @@
 """The only module that decides which rows are held out.
 
 `split()` labels every row train, validation or test. Tuning gets `Split.tuning` (fit on train,
-asked for validation); promotion alone gets `Split.final` (fit on train + validation, asked for
+scored on validation). Promotion alone gets `Split.final` (fit on train and validation, scored on
 test). Neither of them can reach the rows of the other.
 """
 

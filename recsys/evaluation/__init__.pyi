@@ -8,9 +8,9 @@ from .cold_start import cold_lines as cold_lines
 from .evaluator import (
     MAX_CHUNK as MAX_CHUNK,
     Evaluator as Evaluator,
+    ExcludingScorer as ExcludingScorer,
     Histories as Histories,
     TowerScorer as TowerScorer,
-    Without as Without,
     encode_users as encode_users,
 )
 from .metrics import (

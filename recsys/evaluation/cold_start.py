@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from recsys.data import Holdout
-from recsys.evaluation.evaluator import Evaluator, TowerScorer, Without
+from recsys.evaluation.evaluator import Evaluator, ExcludingScorer, TowerScorer
 from recsys.messages import count
 from recsys.models import Popularity, Scorer, TwoTower
 
@@ -96,7 +96,7 @@ def _cold_items(scorer: Scorer, holdout: Holdout, device: torch.device) -> ColdR
     n_cold, among, chance = int(cold.sum()), None, None
     if n_cold > _K:
         warm = torch.as_tensor(np.flatnonzero(~cold)).to(device)
-        among, chance = float(_recall(evaluator, Without(scorer, warm)).mean()), _K / n_cold
+        among, chance = float(_recall(evaluator, ExcludingScorer(scorer, warm)).mean()), _K / n_cold
     return ColdRecall(
         "items",
         n_cold,

@@ -79,7 +79,7 @@ class TowerScorer:
         return scores
 
 
-class Without:
+class ExcludingScorer:
     """A scorer that excludes some items from the candidates, with scores of -inf.
 
     Args:

@@ -16,6 +16,8 @@ DIRECT = 4096  # below this catalogue size one torch.topk is faster
 def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k largest values of each row, descending, and their columns.
 
+    Equal values may come in any order.
+
     Measured on one core: 0.16 ms for a row of a million, where torch.topk takes 2.5 ms.
 
     Args:
@@ -56,7 +58,7 @@ def best_blocks(scores: Tensor, k: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def block_scores(scores: Tensor, rows: Tensor, chosen: Tensor, size: int) -> Tensor:
-    """Return the scores in the chosen blocks of some rows, then those that fill no whole block.
+    """Return the scores in the chosen blocks of some rows, then the last n % size columns.
 
     Args:
         scores: (b, n) float32.

@@ -22,7 +22,7 @@ class Pool(torch.autograd.Function):
         starts: Tensor,
         owner: Tensor,
     ) -> Tensor:
-        """Return the sum of both weighted sums for each user.
+        """Return for each user the weighted sum of rows of `recent` plus that of rows of `whole`.
 
         Args:
             ctx: autograd's context.

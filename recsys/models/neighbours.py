@@ -68,7 +68,7 @@ class Neighbours(nn.Module):
         scores.view(-1).index_add_(0, position.flatten(), value.flatten())
 
 
-def are_known(n_items: int, *, ordered: bool) -> bool:
+def has_neighbours(n_items: int, *, ordered: bool) -> bool:
     """Return True if data of this size gives neighbours at all.
 
     Args:

@@ -13,7 +13,7 @@ from recsys.data import Features, Interactions
 from recsys.models.autograd import Pool, UnitRows
 from recsys.models.feature_bags import Bags
 from recsys.models.history import History
-from recsys.models.neighbours import Neighbours, are_known
+from recsys.models.neighbours import Neighbours, has_neighbours
 
 # Item vectors have length 1 whatever the scale of the weights. A small initial scale lets the first
 # steps turn items faster towards their users, before noise can settle.
@@ -88,7 +88,7 @@ class TwoTower(nn.Module):
             self.register_parameter(f"{side}_features", parameter)
             self.register_module(f"{side}_bags", None if features is None else Bags.of(features))
 
-        remembers = config.neighbour_weight > 0 and are_known(n_items, ordered=ordered)
+        remembers = config.neighbour_weight > 0 and has_neighbours(n_items, ordered=ordered)
         self.register_module("neighbours", Neighbours(n_items) if remembers else None)
 
     def initialize(self, generator: torch.Generator) -> None:

@@ -117,7 +117,7 @@ class Layout:
 
 
 def locate(path: Path) -> Layout:
-    """Find the files under a folder, or beside a file with a name that follows a convention.
+    """Find the files of a data set in a folder, or a file and the companions that its name implies.
 
     A file with any other name (`events.csv`) is read alone. `interactions.csv`, `NAME.inter` and
     `u.data` bring the user and item tables of their folder along, and the train file of a

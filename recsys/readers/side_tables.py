@@ -103,7 +103,7 @@ def _usable_ids(
     keep: Bools,
     problems: list[str],
 ) -> Bools:
-    """Return a mask of the first row of each id; missing and repeated ids become problems."""
+    """Report missing and repeated ids; return True at the first row of each id."""
     if not keep.any():
         problems.append(f"{table.path}: has a header but no rows; fill it or remove the file")
     missing = keep & ids.str.to_lowercase().is_in(list(NO_ID)).to_numpy()

@@ -81,13 +81,13 @@ def n_lists(n_items: int) -> int:
 
 
 def recall_at_k(found: torch.Tensor, best: torch.Tensor) -> float:
-    """Return the share of the exact answers' items that are found, in [0, 1].
+    """Return the share of the exact search's items that the index finds, in [0, 1].
 
     Another item with the same score counts as found.
 
     Args:
-        found: (b, k) float32 scores of the answers, descending, -inf where no item is left.
-        best: (b, k) float32 scores of the exact answers, likewise.
+        found: (b, k) float32 scores of the index's answers, descending, -inf where no item is left.
+        best: (b, k) float32 scores of the exact search, likewise.
     """
     exist = best > -torch.inf
     last = torch.where(exist, best, torch.inf).amin(1, keepdim=True)

@@ -99,7 +99,7 @@ class Recommender:
         """Return a recommender that answers through an index and shares all else with this one.
 
         Args:
-            search: all items of the catalogue.
+            search: the index's lists, over all items of the catalogue.
             facts: size and quality of the index.
         """
         other = copy.copy(self)
@@ -229,7 +229,7 @@ class Recommender:
 
     @torch.no_grad()
     def _encode(self, given: Sequence[Ints64]) -> tuple[Tensor, Asks]:
-        """Return vectors and neighbour queries of histories that the model does not know."""
+        """Return user vectors and neighbour queries for histories given in the request."""
         items = torch.from_numpy(np.concatenate(given)).to(self._device)
         lengths = torch.tensor([len(each) for each in given], device=self._device)
         history, _ = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
-from hpo.study.artifacts import keep
+from hpo.study.artifacts import replace_artifacts
 from hpo.study.lifecycle import new_uid, open_study
 from hpo.study.records import (
     ATTEMPT,
@@ -118,7 +118,9 @@ class FakeStudy:
                 (folder / name).write_text(f"{name} of trial {trial}, {text}")
 
         report = {name: f"{name}, {text}".encode() for name in ("report.html", "history.png")}
-        keep(self.locations.storage, self.study.study_name, report, trial, save if model else None)
+        replace_artifacts(
+            self.locations.storage, self.study.study_name, report, trial, save if model else None
+        )
 
     def park(self, trial: Trial) -> None:
         self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

@@ -16,7 +16,7 @@ from hpo.reporting.figures.style import (
     new_figure,
     whole_ticks,
 )
-from hpo.study import TrialRow, best_so_far, complete
+from hpo.study import TrialRow, best_so_far, complete_best_first
 from recsys.evaluation import MetricName
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def learning_curves(trials: Sequence[TrialRow], objective: MetricName) -> Figure
         objective: metric of the values.
     """
     figure, (axes,) = new_figure(4.4)
-    best = complete(trials)[0]
+    best = complete_best_first(trials)[0]
     default = next((trial for trial in trials if trial.is_default and trial.curve), best)
     labelled: set[str] = set()
     for trial in trials:

@@ -10,7 +10,7 @@ from hpo.config import Parameter
 from hpo.reporting.figures.search import scatter
 from hpo.reporting.figures.style import BLUE, INK, LIGHT, ORANGE, new_figure, whole_ticks
 from hpo.reporting.insights import position
-from hpo.study import TrialRow, complete
+from hpo.study import TrialRow, complete_best_first
 from recsys.config import TrainConfig
 from recsys.evaluation import MetricName
 
@@ -53,7 +53,7 @@ def parallel_coordinates(
     figure, (axes,) = new_figure(4.2)
     valued = sorted((t for t in trials if t.value is not None), key=lambda t: t.score)
     low, high = valued[0].score, valued[-1].score
-    best = complete(trials)[0]
+    best = complete_best_first(trials)[0]
     for trial in valued:
         height = (trial.score - low) / ((high - low) or 1.0)
         colour = colormaps["viridis_r"](0.15 + 0.85 * height)
@@ -112,7 +112,7 @@ def slices(
     """
     rows = -(-len(space) // PER_ROW)
     figure, grid = new_figure(2.7 * rows + 0.3, rows, min(len(space), PER_ROW))
-    best = complete(trials)[0]
+    best = complete_best_first(trials)[0]
     for axes, (name, parameter) in zip(grid, space.items(), strict=False):
         having = [trial for trial in trials if name in trial.params]
         scatter(axes, having, lambda trial, name=name: trial.params[name])  # type: ignore[misc]

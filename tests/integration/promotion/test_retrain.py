@@ -15,7 +15,7 @@ from hpo.errors import PromotionError
 from hpo.promotion import promoter
 from hpo.promotion.outcome import Promotion
 from hpo.promotion.promote import promote_study
-from hpo.promotion.retrain import Unchanged, retrain_champion
+from hpo.promotion.retrain import UnchangedData, retrain_champion
 from hpo.registry.model_store import ModelStore, Reference
 from hpo.registry.recipe import Recipe
 from hpo.retrain import main as retrain_main
@@ -68,7 +68,7 @@ def test_unchanged_data_trains_nothing(
     monkeypatch.setattr(promoter, "refit_model", None)  # who trains fails
     assert retrain_main(options(real)) == 0
     assert "was made on" in capsys.readouterr().out
-    assert isinstance(retrain_champion(real.locations, dry_run=True), Unchanged)
+    assert isinstance(retrain_champion(real.locations, dry_run=True), UnchangedData)
     assert len(versions(open_client(real.locations.tracking_uri))) == 1
 
 
@@ -112,7 +112,7 @@ def test_new_data_one_version_and_the_drift(
     assert made[1].source.data.source == str(moved)
     monkeypatch.setattr(promoter, "refit_model", None)
     assert isinstance(
-        retrain_champion(real.locations), Unchanged
+        retrain_champion(real.locations), UnchangedData
     )  # the new champion knows where its data is
 
 

@@ -12,7 +12,13 @@ from mlflow import MlflowClient
 
 from recsys.artifacts.checkpoint import save, stored_files
 from recsys.artifacts.mlflow_client import experiment_id, open_client
-from recsys.artifacts.mlflow_run import Training, log_model, log_training, open_run, pinned
+from recsys.artifacts.mlflow_run import (
+    Training,
+    log_model,
+    log_training,
+    open_run,
+    pinned_requirements,
+)
 from recsys.artifacts.pair_scorer import PairScorer
 from recsys.evaluation.evaluator import TowerScorer
 from tests.support.mlflow_store import fresh_store
@@ -114,6 +120,6 @@ def test_pair_scorer_equals_the_tower() -> None:
 
 
 def test_pins_have_no_local_part() -> None:
-    (pin,) = pinned("torch")
+    (pin,) = pinned_requirements("torch")
     assert pin.startswith("torch==2.")
     assert "+" not in pin

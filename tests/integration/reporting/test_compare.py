@@ -9,7 +9,7 @@ import pytest
 from hpo.compare import main
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
-from hpo.reporting.study_comparison import read_side, warnings
+from hpo.reporting.study_comparison import read_compared_study, warnings
 from hpo.study.records import Outcome, StudyRecord
 from hpo.study.storage import open_storage
 from tests.support.examples import conveyor
@@ -101,7 +101,7 @@ def test_pruned_failed_and_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFix
     assert row(out, "temperature")[1] == "0.2 (fixed)"
     assert "so far" not in out
 
-    side = read_side(open_storage(storage), "full")
+    side = read_compared_study(open_storage(storage), "full")
     assert [trial.number for trial in side.finished] == [0, 1, 2]
     first = side.trials[0].score
     assert side.after_trials(2) == first  # a pruned trial is nobody's best

@@ -194,6 +194,6 @@ def test_a_study_of_nothing_with_an_effect_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_the_message_is_that_of_the_model() -> None:
-    assert neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS, ordered=False)
-    assert not neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=False)
-    assert neighbours.are_known(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=True)
+    assert neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS, ordered=False)
+    assert not neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=False)
+    assert neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=True)

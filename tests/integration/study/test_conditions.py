@@ -19,7 +19,7 @@ from hpo.reporting.tables import best_trials
 from hpo.search.samplers import make_sampler
 from hpo.study.candidates import top_candidates
 from hpo.study.records import StudyRecord
-from hpo.study.trial_rows import complete, read_trials
+from hpo.study.trial_rows import complete_best_first, read_trials
 from hpo.tracking.trial_projection import StudyView, project_trial
 from tests.support.real_study import RealStudy
 from tests.support.scripted import epoch_result, make_ledger, make_study, study_config, study_record
@@ -133,7 +133,7 @@ def test_everything_that_reads_trials_bears_one_that_lacks_a_parameter(
         slices(trials, config.space, config.objective),
     ):
         figure.canvas.draw()
-    few = [*complete(lacking)[:3]]  # nobody has window or mix
+    few = [*complete_best_first(lacking)[:3]]  # nobody has window or mix
     slices(few, config.space, config.objective).canvas.draw()
     parallel_coordinates(few, config.space, config.objective).canvas.draw()
 

@@ -21,7 +21,7 @@ from hpo.execution.summary import ending
 from hpo.reporting.tables import stages
 from hpo.search.constraints import Constraints
 from hpo.study.candidates import top_candidates
-from hpo.study.lifecycle import leave_out, open_study
+from hpo.study.lifecycle import open_study, store_infeasible
 from hpo.study.records import Outcome, StudyRecord, best_complete, comparable
 from hpo.study.trial_rows import read_trials
 from hpo.tracking.trial_projection import StudyView, project_trial
@@ -93,7 +93,7 @@ def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -
     study, record = open_study(study._storage, "small", study_record(tight), accept_changes=True)
     broken = Constraints(tight, MEASURES).broken_by(study.trials)
     assert broken == tuple(trial.number for trial in study.trials if trial.params["dim"] > 20)
-    record = leave_out(study, record, broken)
+    record = store_infeasible(study, record, broken)
     best = best_complete(comparable(record, study.trials))
     assert best is not None
     assert best.params["dim"] <= 20
@@ -105,7 +105,7 @@ def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -
     assert found.number == best.number
 
     study, record = open_study(study._storage, "small", study_record(config), accept_changes=True)
-    record = leave_out(study, record, Constraints(config, MEASURES).broken_by(study.trials))
+    record = store_infeasible(study, record, Constraints(config, MEASURES).broken_by(study.trials))
     again = best_complete(comparable(record, study.trials))
     assert again is not None
     assert again.number == free.number

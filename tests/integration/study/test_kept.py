@@ -17,7 +17,7 @@ from hpo.errors import StudyError
 from hpo.study import artifacts as kept
 from hpo.study.artifacts import KeptFile, artifact_folder, kept_files
 from hpo.study.locks import exclusive
-from hpo.study.storage import beside
+from hpo.study.storage import folder_of_storage
 from tests.support.fake_study import FakeStudy, locations
 from tests.support.mlflow_server import eventually
 
@@ -189,4 +189,4 @@ def test_a_folder_that_cannot_be_written(study: FakeStudy) -> None:
 
 def test_where_they_lie() -> None:
     assert artifact_folder("sqlite:///some/where/optuna.db") == Path("some/where/optuna-artifacts")
-    assert beside("postgresql+psycopg://host/database") == Path("studies")
+    assert folder_of_storage("postgresql+psycopg://host/database") == Path("studies")
