@@ -1,4 +1,4 @@
-"""Dashboards for studies: optuna-dashboard and the MLflow UI, on one Optuna storage and its MLflow store.
+"""Dashboards for studies: optuna-dashboard and the MLflow UI on the same stores.
 
 python -m hpo.dashboard
 """

@@ -40,7 +40,7 @@ def retrain_champion(
     dry_run: bool = False,
     force: str | None = None,
     say: Callable[[str], None] = print,
-) -> Promotion | Unchanged:
+) -> Promotion | UnchangedData:
     """Train the champion's recipe on today's data, measure it once, and register it.
 
     Args:
@@ -71,7 +71,7 @@ def retrain_champion(
         return _retrain(promoter, data, dry_run=False)
 
 
-def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotion | Unchanged:
+def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotion | UnchangedData:
     """Retrain the champion unless its data is unchanged.
 
     Raises:
