@@ -31,7 +31,7 @@ HIDDEN = (
     'button:has([data-testid="AddBoxIcon"])',  # create a study
     'button:has([data-testid="EditIcon"])',  # of a note
     'button:has([data-testid="StopCircleIcon"])',  # fail a trial
-    '.MuiCard-root:has([data-testid="UploadFileIcon"])',  # add an artifact
+    '.MuiCard-root:has(> .MuiCardActionArea-root [data-testid="UploadFileIcon"])',  # upload
 )
 # Attributes are lines that do not break, in a box that grows with them.
 WRAPPED = "main .MuiBox-root{white-space:normal}p.MuiTypography-body1{overflow-wrap:anywhere}"

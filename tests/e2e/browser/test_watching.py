@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.browser.conftest import N_TRIALS, Watched
 
 if TYPE_CHECKING:
@@ -52,6 +54,40 @@ def test_a_trial_leads_to_its_run_in_mlflow(page: Page, watched: Watched, pictur
     page.goto(address)
     page.get_by_role("heading", name="trial-000").wait_for()
     page.get_by_text("best_recall_at_10").first.wait_for()
+
+
+REFUSED = (
+    "rename study", "delete study", "delete artifact",
+    "AddBoxIcon", "EditIcon", "StopCircleIcon", "UploadFileIcon",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_a_trial_fits_the_window_and_says_read_only(
+    page: Page, watched: Watched, picture: Keep, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 860})
+    page.goto(f"{watched.dashboard}/dashboard/studies/1/trials?numbers={watched.best}")
+    page.get_by_text("item_vecs.npy", exact=True).first.wait_for()  # the end of the page
+    page.get_by_text(re.compile(r"^hpo:epochs .*… \([\d,]+ characters\)$")).wait_for()
+    scrolled = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+    assert page.evaluate(scrolled) <= 0
+    line = page.get_by_text(re.compile("^read-only"))
+    box = line.bounding_box()
+    assert box is not None, "not visible"
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    picture(page, f"optuna-dashboard-trial-{width}")
+
+
+@pytest.mark.parametrize("path", ["", "/studies/1", "/studies/1/trials?numbers=0"])
+def test_what_is_refused_is_not_offered(page: Page, watched: Watched, path: str) -> None:
+    page.goto(f"{watched.dashboard}/dashboard{path}")
+    ends = {"": "1. demo", "/studies/1": "Study Artifacts"}
+    page.get_by_text(ends.get(path, "User Attributes")).first.wait_for()
+    there = page.locator(",".join(f'[aria-label="{n}"],[data-testid="{n}"]' for n in REFUSED))
+    there.first.wait_for(state="attached")  # else they have other names now
+    assert there.locator("visible=true").count() == 0
 
 
 def test_the_note_of_the_study_says_how_far_it_is(page: Page, watched: Watched) -> None:
