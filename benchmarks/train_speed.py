@@ -69,18 +69,18 @@ def work(seen: Interactions, config: TrainConfig) -> Work:
     """Counted on the batches of one epoch."""
     generator = torch.Generator().manual_seed(config.seed)
     n_drawn = n_negatives(config, seen.n_items)
-    sampler = NegativeSampler(seen, n_drawn, CPU) if n_drawn else None
+    sampler = NegativeSampler(seen, n_drawn) if n_drawn else None
     sizes = {name: t.shape for name, t in new_model(seen, config, CPU).named_parameters()}
     item_tables = sum(name != "users" for name, shape in sizes.items() if len(shape) == 2)
     flop, moved, columns, updated = 0.0, 0.0, [], []
-    for batch in Windows(seen, config, CPU).batches(generator):
-        history = len(batch.history.items)
+    for batch in Windows(seen, config).batches(generator):
+        history = len(batch.history_items)
         if sampler is None:
             c = seen.n_items
             rows = c * item_tables + min(seen.n_users, 16 * config.batch_size)
         else:
             c = len(sampler.draw(batch.target_items, generator).items)
-            rows = c + len(batch.history.items.unique()) * (item_tables - 1) + len(batch.users)
+            rows = c + len(np.unique(batch.history_items)) * (item_tables - 1) + len(batch.users)
         flop += 6 * len(batch.users) * c * config.dim + 8 * history * config.dim
         moved += 4 * (ADAM_PASSES * rows * config.dim + 6 * len(batch.users) * c)
         columns.append(c)

@@ -8,7 +8,7 @@ from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaul
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
 from recsys.data import Interactions
-from recsys.training import ineffective_parameters
+from recsys.models import ineffective_parameters
 
 
 def adjust_to_data(

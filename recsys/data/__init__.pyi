@@ -9,7 +9,7 @@ from .interactions import (
     Repeats as Repeats,
     sorted_ids as sorted_ids,
 )
-from .ragged import spans as spans
+from .ragged import ranges as ranges, spans as spans
 from .splitting import (
     EVAL_USERS as EVAL_USERS,
     TEST as TEST,

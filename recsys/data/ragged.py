@@ -21,3 +21,18 @@ def spans(offsets: Ints64, which: Ints64) -> tuple[Ints64, Ints64]:
     lengths = ends - offsets[which]
     owner = np.repeat(np.arange(len(which)), lengths)
     return owner, (ends - np.cumsum(lengths))[owner] + np.arange(len(owner))
+
+
+def ranges(starts: Ints64, lengths: Ints64) -> tuple[Ints64, Ints64]:
+    """Return all positions of b ranges, end to end.
+
+    Args:
+        starts: (b,) first position of each range.
+        lengths: (b,) number of positions of each range.
+
+    Returns:
+        ((h,) int64 which of the b ranges, (h,) int64 position).
+    """
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.cumsum(lengths) - lengths
+    return owner, np.repeat(starts - first, lengths) + np.arange(len(owner))

@@ -1,6 +1,8 @@
 from .baselines import BASELINES as BASELINES, MAX_ITEMS as MAX_ITEMS, Popularity as Popularity
 from .history import History as History, histories as histories, ranges as ranges
-from .neighbours import MAX_UNORDERED_ITEMS as MAX_UNORDERED_ITEMS, has_neighbours as has_neighbours
+from .ineffective import ineffective_parameters as ineffective_parameters
+from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_weights
 from .scorer import Scorer as Scorer
 from .size import model_mb as model_mb
+from .towers import Towers as Towers
 from .two_tower import TwoTower as TwoTower, new_model as new_model

@@ -8,36 +8,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recsys.models.pooling import Pooling
+
 
 class Pool(torch.autograd.Function):
-    """Weighted sums of history items over two tables; the backward pass sorts the items once."""
+    """Weighted sums of history items over two tables; the gradients take the prepared transpose."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        recent: Tensor,
-        whole: Tensor,
-        weights: Tensor,
-        items: Tensor,
-        starts: Tensor,
-        owner: Tensor,
-    ) -> Tensor:
-        """Return for each user the weighted sum of rows of `recent` plus that of rows of `whole`.
+    def forward(ctx: Any, recent: Tensor, whole: Tensor, pooling: Pooling) -> Tensor:
+        """Return the sum of both weighted sums for each user.
 
         Args:
             ctx: autograd's context.
-            recent, whole: (n, dim) tables of item embeddings.
-            weights: (2, h), the weight of each history item in each table.
-            items: (h,) int64 history items, end to end.
-            starts: (b,) int64, start of each user's items.
-            owner: (h,) int64, the user of each history item.
+            recent: (n, dim) table of the recent pool.
+            whole: (n, dim) table of the whole pool.
+            pooling: the histories of b users, with their transpose.
 
         Returns:
             (b, dim).
         """
-        ctx.save_for_backward(weights, items, owner)
-        ctx.n_items = len(recent)
-        return _bags(items, recent, starts, weights[0]) + _bags(items, whole, starts, weights[1])
+        by_item = pooling.by_item
+        if by_item is not None:
+            ctx.save_for_backward(by_item.users, by_item.starts, by_item.recent, by_item.whole)
+        return _sums(recent, whole, pooling)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -47,13 +40,24 @@ class Pool(torch.autograd.Function):
             ctx: autograd's context.
             grads: the gradient of the result, (b, dim).
         """
-        weights, items, owner = ctx.saved_tensors
         # The transpose of a bag of items per user is a bag of users per item.
-        order = torch.argsort(items)
-        counts = torch.bincount(items, minlength=ctx.n_items)
-        starts, users, weights = torch.cumsum(counts, 0) - counts, owner[order], weights[:, order]
+        users, starts, *weights = ctx.saved_tensors
         recent, whole = (_bags(users, grads[0], starts, weight) for weight in weights)
-        return recent, whole, None, None, None, None
+        return recent, whole, None
+
+
+def pooled(recent: Tensor, whole: Tensor, pooling: Pooling) -> Tensor:
+    """Return the sum of both pools for each user, (b, dim).
+
+    Args:
+        recent: (n, dim) table of the recent pool.
+        whole: (n, dim) table of the whole pool; may be the same.
+        pooling: the histories of b users.
+    """
+    if pooling.by_item is None:
+        return _sums(recent, whole, pooling)
+    result: Tensor = Pool.apply(recent, whole, pooling)  # type: ignore[no-untyped-call]
+    return result
 
 
 class UnitRows(torch.autograd.Function):
@@ -71,9 +75,9 @@ class UnitRows(torch.autograd.Function):
             rows: (n, dim).
         """
         length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        length.masked_fill_(length < 1e-12, torch.inf)
+        torch.threshold_(length, 1e-12, torch.inf)
         unit: Tensor = rows / length
-        ctx.save_for_backward(unit, length)
+        ctx.save_for_backward(unit.detach(), length)
         return unit
 
     @staticmethod
@@ -85,9 +89,15 @@ class UnitRows(torch.autograd.Function):
             grads: the gradient of the result, (n, dim).
         """
         unit, length = ctx.saved_tensors
-        along = torch.linalg.vecdot(grads[0], unit)[:, None]
+        along = torch.mul(grads[0], unit).sum(1, keepdim=True)
         across: Tensor = torch.addcmul(grads[0], unit, along, value=-1) / length
         return across
+
+
+def _sums(recent: Tensor, whole: Tensor, pooling: Pooling) -> Tensor:
+    """Return the sum of both pools for each user, (b, dim)."""
+    items, starts = pooling.items, pooling.starts
+    return _bags(items, recent, starts, pooling.recent) + _bags(items, whole, starts, pooling.whole)
 
 
 def _bags(rows: Tensor, table: Tensor, starts: Tensor, weights: Tensor) -> Tensor:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recsys.config import TrainConfig
 from recsys.data import Features, Interactions
-from recsys.models.autograd import Pool, UnitRows
 from recsys.models.feature_bags import Bags
 from recsys.models.history import History
 from recsys.models.neighbours import Neighbours, has_neighbours
+from recsys.models.pooling import Pooling, pool_weights
+from recsys.models.towers import Towers
 
 # Item vectors have length 1 whatever the scale of the weights. A small initial scale lets the first
 # steps turn items faster towards their users, before noise can settle.
 ITEM_SCALE = 0.1
-# With user features a vector v becomes v / sqrt(|v|^2 + SOFT^2), not v / |v|: a user with faint
-# features alone gets a short vector, so popularity counts more.
-SOFT = 0.3
 NEWEST = 10  # neighbours of so many newest items gain scores, if histories have an order
 
 
@@ -126,55 +121,32 @@ class TwoTower(nn.Module):
             if table is not None:
                 table.index_fill_(0, items, 0.0)
 
-    def part(self, rows: Mapping[str, Tensor]) -> TwoTower:
-        """Return the towers over some rows of some tables, the part that one training step needs.
+    def towers(self) -> Towers:
+        """Return the two towers over this model's own tables, which they share."""
+        return Towers(dict(self.named_parameters()), self.config, self.item_bags, self.user_bags)
 
-        Args:
-            rows: name of a table -> (r,) int64 rows, which are copied; row i of the part is row
-                rows[i] of the table. Other tables are shared.
-        """
-        part = TwoTower(0, 0, self.config, ordered=self.ordered)
-        for name, table in self.named_parameters():
-            chosen = nn.Parameter(table.detach()[rows[name]]) if name in rows else table
-            part.register_parameter(name, chosen)
-        part.n_items = len(part.items)
-        part.n_users = self.n_users if part.users is None else len(part.users)
-        for of, bags in (("items", self.item_bags), ("users", self.user_bags)):
-            chosen_bags = bags.take(rows[of]) if bags is not None and of in rows else bags
-            part.register_module(f"{of[:-1]}_bags", chosen_bags)
-        return part
-
-    def user_vectors(
-        self, users: Tensor | None, history: History, keep: Tensor | None = None
-    ) -> Tensor:
+    def user_vectors(self, users: Tensor | None, history: History) -> Tensor:
         """Return the vectors of b users, divided by the temperature.
 
         Args:
             users: (b,) int64, or None for users without training rows.
             history: the users' items.
-            keep: (h,) float32 of 0 and 1, 1 for history items that survive dropout; None keeps all.
 
         Returns:
             (b, dim) float32.
         """
         owner = torch.repeat_interleave(history.lengths)
-        weights = self._pool_weights(history, owner, keep)
-        whole_items = self.recent_items if self.whole_items is None else self.whole_items
-        vectors: Tensor = Pool.apply(  # type: ignore[no-untyped-call]
-            self.recent_items, whole_items, weights, history.items, history.starts, owner
-        )
-        if users is not None and self.users is not None:
-            own = functional.embedding(users, self.users)
-            vectors = torch.add(vectors, own, alpha=self.config.user_weight)
-        if self.user_bags is None or self.user_features is None:
-            unit: Tensor = UnitRows.apply(vectors)  # type: ignore[no-untyped-call]
-            return unit / self.config.temperature
-        if users is not None:
-            bags = self.user_bags.take(users).sums(self.user_features)
-            fading = self.config.feature_weight / (1 + history.lengths)
-            vectors = vectors + bags * fading[:, None]
-        length = vectors.square().sum(1, keepdim=True).add(SOFT**2).sqrt()
-        return vectors / (length * self.config.temperature)
+        weights = pool_weights(history, owner, self.config, ordered=self.ordered)
+        pooling = Pooling(history.items, history.starts, *weights)
+        return self.towers().user_vectors(users, pooling, history.lengths)
+
+    def item_vectors(self) -> Tensor:
+        """Return the vectors of all items.
+
+        Returns:
+            (n_items, dim) float32 of length 1, or 0 for items with neither embedding nor features.
+        """
+        return self.towers().item_vectors()
 
     def add_neighbours(self, scores: Tensor, history: History) -> None:
         """Add the scores of item neighbours to the scores of b users, in place.
@@ -205,33 +177,6 @@ class TwoTower(nn.Module):
         else:
             weights = history.lengths.pow(-self.config.history_power)[rows]
         return rows, items, weights * self.config.neighbour_weight
-
-    def _pool_weights(self, history: History, owner: Tensor, keep: Tensor | None) -> Tensor:
-        """Return the (2, h) weights of each history item in the recent and in the whole pool."""
-        whole = torch.ones_like(history.ages) if keep is None else keep
-        recent = torch.exp(history.ages / -self.config.recency) * whole if self.ordered else whole
-        weights = torch.stack([recent, whole])
-        empty = torch.zeros(2, len(history.lengths), device=weights.device)
-        total, n_kept = empty.index_add_(1, owner, weights)
-        power = n_kept.clamp_min(1).pow(-self.config.history_power)
-        scale = torch.stack([total.clamp_min(1e-6).reciprocal(), self.config.mix * power])
-        return weights * scale[:, owner]
-
-    def item_vectors(self, keep: Tensor | None = None) -> Tensor:
-        """Return the vectors of all items.
-
-        Args:
-            keep: (n_items,) float32 of 0 and 1, 0 drops an item's own embedding; None keeps all.
-
-        Returns:
-            (n_items, dim) float32 of length 1, or 0 for items with neither embedding nor features.
-        """
-        items = self.items if keep is None else self.items * keep[:, None]
-        if self.item_bags is not None and self.item_features is not None:
-            bags = self.item_bags.sums(self.item_features)
-            items = torch.add(items, bags, alpha=self.config.feature_weight)
-        unit: Tensor = UnitRows.apply(items)  # type: ignore[no-untyped-call]
-        return unit
 
 
 def new_model(seen: Interactions, config: TrainConfig, device: torch.device) -> TwoTower:

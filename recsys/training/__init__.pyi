@@ -7,4 +7,3 @@ from .resources import (
     useful_threads as useful_threads,
 )
 from .snapshot import check_snapshot as check_snapshot
-from .without_effect import ineffective_parameters as ineffective_parameters

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data import Interactions
-from recsys.models import TwoTower
+from recsys.data import Floats32, Interactions, Ints64
+from recsys.models import Towers
 
 # An item with c rows stands in for a new one in (1 + c) ** -AS_IF_NEW of the steps. At 0.5 most
 # items that stand in are rare, as most new items are; equal shares for all items would recommend
@@ -34,24 +32,30 @@ class Newcomers:
 
     def __init__(self, seen: Interactions, device: torch.device) -> None:
         counts = torch.as_tensor(np.bincount(seen.items, minlength=seen.n_items))
-        self._share = (1.0 + counts).pow(-AS_IF_NEW).to(device)
-        self.untrained = torch.nonzero(counts == 0).flatten().to(device)  # (r,) int64
+        self._share: Floats32 = (1.0 + counts).pow(-AS_IF_NEW).numpy()
+        self.untrained = torch.nonzero(counts == 0).flatten().to(device)
 
-    def candidates(
-        self, towers: TwoTower, rows: Mapping[str, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, drawn: Ints64 | None, generator: torch.Generator) -> Floats32:
+        """Draw which candidates (c,) of a step stand in for new items: 0 for these, else 1.
+
+        Args:
+            drawn: (c,) int64 items; None if the candidates are the whole catalogue.
+            generator: on the CPU, so that every device draws the same.
+        """
+        share = self._share if drawn is None else self._share[drawn]
+        noise = np.from_dlpack(torch.rand(len(share), generator=generator))
+        return (noise >= share).astype(np.float32)
+
+    def candidates(self, towers: Towers, keep: Tensor, *, whole: bool) -> tuple[Tensor, Tensor]:
         """Return the vectors (c, dim) and biases (c,) of the items in the softmax of a step.
 
         Args:
             towers: the model, or the part of it that the step updates.
-            rows: see `recsys.training.step.Step`.
-            generator: on the CPU, so that every device draws the same.
+            keep: (c,) float32, see `draw`.
+            whole: True if the candidates are the whole catalogue. Drawn ones include no untrained
+                item, see `recsys.training.negatives`.
         """
-        drawn = rows.get("items")
-        share = self._share if drawn is None else self._share[drawn]
-        noise = torch.rand(len(share), generator=generator).to(share.device)
-        keep = (noise >= share).float()
         bias = towers.bias * keep
-        if drawn is None:  # else no untrained item was drawn, see `recsys.training.negatives`
+        if whole:
             bias = bias.index_fill(0, self.untrained, -torch.inf)
         return towers.item_vectors(keep), bias

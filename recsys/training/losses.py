@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a softmax of b users over n candidates is asked: no part of it depends on the weights.
+
+    Attributes:
+        masked: (m,) int64 positions row * n + candidate that are no candidates; must hold no
+            target.
+        rows: (t,) int64, the user of each target.
+        positions: (t,) int64 position row * n + candidate of each target.
+        weights: (t,) float32 weight of each target.
+        mass: (b, 1) float32, the sum of the weights of each user's targets.
+        log_share: (n,) float32, log of the probability of each candidate; None if the candidates
+            are the whole catalogue.
+    """
+
+    masked: Tensor
+    rows: Tensor
+    positions: Tensor
+    weights: Tensor
+    mass: Tensor
+    log_share: Tensor | None = None
 
 
 class _MaskedSoftmax(torch.autograd.Function):
@@ -15,52 +39,34 @@ class _MaskedSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        users: Tensor,
-        items: Tensor,
-        bias: Tensor,
-        masked: Tensor,
-        rows: Tensor,
-        targets: Tensor,
-        weights: Tensor,
-        log_share: Tensor | None,
-    ) -> Tensor:
+    def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, question: Question) -> Tensor:
+        rows, positions = question.rows, question.positions
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
         flat = buffer.view(-1)
-        position = rows * buffer.shape[1] + targets
-        chosen = flat[position]  # (t,)
-        if log_share is not None:  # a target is a candidate with certainty, so it counts once
-            buffer.sub_(log_share)
-            flat.index_put_((position,), chosen)
-        flat.index_fill_(0, masked, -torch.inf)
+        chosen = flat.take(positions)  # (t,)
+        if question.log_share is not None:  # a target is a candidate with certainty: counts once
+            buffer.sub_(question.log_share)
+            flat.index_put_((positions,), chosen)
+        flat.index_fill_(0, question.masked, -torch.inf)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
-        total = buffer.sub_(highest).exp_().sum(1)  # (b,); the buffer now holds exponentials
-        loss = (weights * (total.log()[rows] - (chosen - highest[rows, 0]))).sum() / len(users)
-        ctx.save_for_backward(users, items, buffer, total, rows, position, weights)
+        total = buffer.sub_(highest).exp_().sum(1, keepdim=True)  # (b, 1); now of exponentials
+        below = chosen.sub_(highest.take(rows))  # (t,) logits below the row's highest
+        loss = total.log().take(rows).sub_(below).mul_(question.weights).sum()
+        ctx.save_for_backward(
+            users, items, buffer, flat, total, positions, question.weights, question.mass
+        )
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        users, items, buffer, total, rows, position, weights = ctx.saved_tensors
-        scale = grads[0] / len(users)
-        mass = torch.zeros_like(total).index_add_(0, rows, weights)  # (b,)
-        gradient = buffer.mul_((mass / total * scale)[:, None])
-        gradient.view(-1).index_add_(0, position, weights * -scale)
-        return gradient @ items, gradient.T @ users, gradient.sum(0), *[None] * 5
+        users, items, buffer, flat, total, positions, weights, mass = ctx.saved_tensors
+        gradient = buffer.mul_(torch.div(mass, total).mul_(grads[0]))
+        flat.index_add_(0, positions, weights * grads[0], alpha=-1)
+        return gradient @ items, gradient.T @ users, gradient.sum(0), None
 
 
-def softmax_loss(
-    users: Tensor,
-    items: Tensor,
-    bias: Tensor,
-    masked: Tensor,
-    rows: Tensor,
-    targets: Tensor,
-    weights: Tensor,
-    log_share: Tensor | None = None,
-) -> Tensor:
-    """Return the weighted softmax loss of the targets, as a mean over users.
+def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Question) -> Tensor:
+    """Return the weighted softmax loss of the targets, summed over users.
 
     A user's loss is the sum over the user's targets j of
     weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
@@ -74,12 +80,7 @@ def softmax_loss(
         users: (b, dim) float32, already divided by the temperature.
         items: (n, dim) float32, the candidates.
         bias: (n,) float32.
-        masked: (m,) int64 positions row * n + item that are no candidates; must hold no target.
-        rows: (t,) int64, the user of each target.
-        targets: (t,) int64, the candidate that each target is.
-        weights: (t,) float32.
-        log_share: (n,) float32, log of the probability of each candidate; None if the candidates
-            are the whole catalogue.
+        question: targets, weights and candidates.
 
     Returns:
         () float32. May be differentiated once: the backward pass overwrites the logits.
@@ -88,6 +89,6 @@ def softmax_loss(
         3 products of b * n * dim, one (b, n) float32 buffer.
     """
     result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
-        users, items, bias, masked, rows, targets, weights, log_share
+        users, items, bias, question
     )
     return result

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from recsys.config import TrainConfig
-from recsys.data import Interactions
+from recsys.data import Bools, Floats32, Interactions, Ints64
 
 WHOLE_CATALOGUE = 10_000  # items up to which the softmax runs over all of them
 DRAWN = 2_048  # draws per step in larger catalogues
@@ -24,16 +24,16 @@ class Candidates:
         log_share: (c,) float32, log of the probability that a draw includes the item.
     """
 
-    items: Tensor
-    log_share: Tensor
+    items: Ints64
+    log_share: Floats32
 
-    def columns(self, items: Tensor) -> tuple[Tensor, Tensor]:
+    def columns(self, items: Ints64) -> tuple[Ints64, Bools]:
         """Return the columns of `items` (m,) among the candidates.
 
         Returns:
             ((m,) int64 columns, (m,) bool, True where the item is a candidate).
         """
-        column = torch.searchsorted(self.items, items).clamp_max_(len(self.items) - 1)
+        column = np.minimum(np.searchsorted(self.items, items), len(self.items) - 1)
         return column, self.items[column] == items
 
 
@@ -47,21 +47,20 @@ class NegativeSampler:
     Args:
         seen: its rows per item say how often each item is a target.
         n_drawn: draws per step, with replacement.
-        device: device of the candidates.
     """
 
-    def __init__(self, seen: Interactions, n_drawn: int, device: torch.device) -> None:
+    def __init__(self, seen: Interactions, n_drawn: int) -> None:
         counts = np.bincount(seen.items, minlength=seen.n_items)
         popularity = counts / counts.sum()
         drawable = np.ones(seen.n_items) if seen.item_features is None else counts > 0
         chance = 0.5 * popularity + 0.5 * drawable / drawable.sum()
         cumulative = np.cumsum(chance)
         self._n_drawn = n_drawn
-        self._popularity = torch.as_tensor(popularity, dtype=torch.float32, device=device)
-        self._chance = torch.as_tensor(chance, dtype=torch.float32, device=device)
-        self._cumulative = torch.as_tensor(cumulative / cumulative[-1], device=device)  # float64
+        self._popularity = popularity.astype(np.float32)
+        self._chance = chance.astype(np.float32)
+        self._cumulative = cumulative / cumulative[-1]  # float64
 
-    def draw(self, targets: Tensor, generator: torch.Generator) -> Candidates:
+    def draw(self, targets: Ints64, generator: torch.Generator) -> Candidates:
         """Draw the candidates of one step.
 
         Args:
@@ -69,11 +68,19 @@ class NegativeSampler:
             generator: on the CPU, so that every device draws the same.
         """
         noise = torch.rand(self._n_drawn, generator=generator, dtype=torch.float64)
-        # right=True: the first item that lifts the sum above the noise, never one of chance 0
-        drawn = torch.searchsorted(self._cumulative, noise.to(targets.device), right=True)
-        items = torch.unique(torch.cat([targets, drawn]))
-        expected = self._n_drawn * self._chance[items] + len(targets) * self._popularity[items]
-        return Candidates(items, torch.log(-torch.expm1(-expected)))
+        # right: the first item that lifts the sum above the noise, never one of chance 0
+        drawn = np.searchsorted(self._cumulative, np.from_dlpack(noise), side="right")
+        items = distinct(np.concatenate([targets, drawn]))
+        drawings, target_rows = np.float32(self._n_drawn), np.float32(len(targets))
+        expected = drawings * self._chance[items] + target_rows * self._popularity[items]
+        log_share = torch.expm1(from_dlpack(-expected)).neg_().log_()
+        return Candidates(items, np.asarray(np.from_dlpack(log_share), np.float32))
+
+
+def distinct(items: Ints64) -> Ints64:
+    """Return items (m,), ascending and each once; `np.unique` hashes, which takes far longer."""
+    ascending = np.sort(items)
+    return ascending[np.diff(ascending, prepend=-1) > 0]
 
 
 def n_negatives(config: TrainConfig, n_items: int) -> int:

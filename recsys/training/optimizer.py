@@ -38,18 +38,19 @@ class TableAdam:
         }
 
     @torch.no_grad()
-    def step(self, touched: Tables, rows: Tables) -> None:
-        """Update the tables from the gradients of `touched`, and clear these gradients.
+    def step(self, touched: Tables, gradients: Tables, rows: Tables) -> None:
+        """Update the tables from the gradients of `touched`.
 
         Args:
-            touched: name -> tensor with the gradient: the table itself, or a copy of its `rows`.
+            touched: name -> tensor with a gradient: the table itself, or a copy of its `rows`.
+            gradients: name -> gradient of the tensor in `touched`; tables without an entry stay.
             rows: name -> (r,) int64, each row once; a table without an entry is updated as a whole.
         """
         first, second = self._part(self._first, rows), self._part(self._second, rows)
-        names = [name for name, table in touched.items() if table.grad is not None]
+        names = list(gradients)
         adam(
             [touched[name] for name in names],
-            [table.grad for table in touched.values() if table.grad is not None],
+            list(gradients.values()),
             [first[name] for name in names],
             [second[name] for name in names],
             max_exp_avg_sqs=[],
@@ -70,8 +71,6 @@ class TableAdam:
                 (self._second, second),
             ):
                 whole[name].index_copy_(0, where, part[name])
-        for table in touched.values():
-            table.grad = None
 
     @staticmethod
     def _part(state: Tables, rows: Tables) -> Tables:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.errors import DivergedError
-from recsys.models import TwoTower, new_model
+from recsys.models import Towers, new_model
 from recsys.training.cold_start import Newcomers
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives
 from recsys.training.optimizer import TableAdam
-from recsys.training.step import Step, over_candidates, over_catalogue, over_users
-from recsys.training.windows import Batch, Windows
+from recsys.training.plan import Planner
+from recsys.training.step import Step, groups
+from recsys.training.windows import Windows
 
 # Update the table of users by row if it has more users than this many batches; in smaller tables
 # a whole update is as cheap.
@@ -41,8 +44,7 @@ class Trainer:
     def __init__(self, seen: Interactions, config: TrainConfig, device: torch.device) -> None:
         self._config, self._device = config, device
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._windows = Windows(seen, config, device)
-        self._mask = seen.repeats == "drop"
+        self._windows = Windows(seen, config)
         self._fast = new_model(seen, config, device)
         self._fast.initialize(self._generator)
         self._newcomers = None if seen.item_features is None else Newcomers(seen, device)
@@ -52,12 +54,20 @@ class Trainer:
         self.model.load_state_dict(self._fast.state_dict())
         if self.model.neighbours is not None:
             self.model.neighbours.learn(seen)
-        self._tables = dict(self._fast.named_parameters())
+        self._towers = self._fast.towers()
+        self._tables = self._towers.tables
         self._optimizer = TableAdam(self._tables, config.lr)
         many_users = seen.n_users > BATCHES_BY_ROW * config.batch_size
-        self._users_by_row = many_users and "users" in self._tables
         n_drawn = n_negatives(config, seen.n_items)
-        self._negatives = NegativeSampler(seen, n_drawn, device) if n_drawn else None
+        self._planner = Planner(
+            self._windows,
+            config,
+            seen.n_items,
+            NegativeSampler(seen, n_drawn) if n_drawn else None,
+            self._newcomers,
+            mask=seen.repeats == "drop",
+            users_by_row=many_users and "users" in self._tables,
+        )
         self._average_every = max(1, self._windows.n_batches // AVERAGES_PER_EPOCH)
         self._steps = 0
         self.epoch = 0
@@ -69,53 +79,45 @@ class Trainer:
             DivergedError: the loss is not finite.
         """
         self.epoch += 1
-        losses = [self._train(batch) for batch in self._windows.batches(self._generator)]
-        total = torch.stack(losses)
-        if not torch.isfinite(total).all():
-            step = int(torch.nonzero(~torch.isfinite(total))[0])
-            raise DivergedError(self.epoch, step + 1, float(total[step]))
-        return float(total.mean())
+        losses, n_users = [], []
+        for group in self._groups():
+            losses.append(torch.stack([self._train(step) for step in group]).detach())
+            n_users += [len(step.users) for step in group]
+        # The only wait for the device: the loss of every step, at the end of the epoch.
+        mean = torch.cat(losses).cpu() / torch.tensor(n_users)
+        for step, loss in enumerate(mean.tolist(), 1):
+            if not math.isfinite(loss):
+                raise DivergedError(self.epoch, step, loss)
+        return float(np.from_dlpack(mean.mean()))
 
-    def _train(self, batch: Batch) -> Tensor:
-        """Run one optimizer step on the batch and return its loss, () float32."""
-        step = self._step(batch)
-        touched = self._fast.part(step.rows) if step.rows else self._fast
-        loss = self._loss(touched, step)
-        loss.backward()
-        self._optimizer.step(dict(touched.named_parameters()), step.rows)
+    def _groups(self) -> Iterator[list[Step]]:
+        """Return the steps of the next epoch, as they arrive on the device."""
+        plans = self._planner.plans(self._generator)
+        return groups(plans, self._config, self._device, ordered=self._fast.ordered)
+
+    def _train(self, step: Step) -> Tensor:
+        """Run one optimizer step and return its loss, () float32, summed over the users."""
+        towers = self._towers.part(step.rows) if step.rows else self._towers
+        loss = self._loss(towers, step)
+        gradients = torch.autograd.grad(
+            loss, list(towers.tables.values()), _mean(len(step.users), self._device)
+        )
+        named = dict(zip(towers.tables, gradients, strict=True))
+        self._optimizer.step(towers.tables, named, step.rows)
         self._steps += 1
         if self._steps % self._average_every == 0:
             self._average()
-        return loss.detach()
+        return loss
 
-    def _step(self, batch: Batch) -> Step:
-        """Return the batch with its candidates and the rows that it updates."""
-        if self._negatives is None:
-            step = over_catalogue(batch, self._fast.n_items)
-        else:
-            drawn = self._negatives.draw(batch.target_items, self._generator)
-            step = over_candidates(batch, drawn, set(self._tables))
-        return over_users(step) if self._users_by_row else step
-
-    def _loss(self, towers: TwoTower, step: Step) -> Tensor:
-        """Return the loss of a step, with dropout of history items and stand-ins for new items."""
-        history = step.batch.history
-        keep = torch.rand(len(history.items), generator=self._generator)
-        keep = (keep >= self._config.history_dropout).float().to(self._device)
-        if self._newcomers:
-            vectors, bias = self._newcomers.candidates(towers, step.rows, self._generator)
-        else:
+    def _loss(self, towers: Towers, step: Step) -> Tensor:
+        """Return the loss of a step, summed over the users, with stand-ins for new items."""
+        if self._newcomers is None or step.own is None:
             vectors, bias = towers.item_vectors(), towers.bias
-        return softmax_loss(
-            towers.user_vectors(step.batch.users, history, keep),
-            vectors,
-            bias,
-            step.masked if self._mask else step.masked[:0],
-            step.batch.target_rows,
-            step.batch.target_items,
-            step.batch.target_weights,
-            step.log_share,
-        )
+        else:
+            whole = step.question.log_share is None
+            vectors, bias = self._newcomers.candidates(towers, step.own, whole=whole)
+        users = towers.user_vectors(step.users, step.pooling, step.lengths)
+        return softmax_loss(users, vectors, bias, step.question)
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next epoch depends on, by name, not copied."""
@@ -150,3 +152,9 @@ class Trainer:
         decay = math.prod(min(self._config.average, step / (step + 5)) for step in since)
         slow: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(slow, list(self._tables.values()), 1 - decay)
+
+
+@cache
+def _mean(n_users: int, device: torch.device) -> Tensor:
+    """Return 1 / n_users, () float32: the gradient of a mean over users."""
+    return torch.tensor(1 / n_users, device=device)

@@ -15,8 +15,10 @@ from recsys.data.splitting import split
 from recsys.errors import DivergedError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import MetricName
+from recsys.models.history import histories
 from recsys.training.epoch import EpochResult
 from recsys.training.fit import Fit
+from recsys.training.step import groups
 from recsys.training.trainer import Trainer
 from tests.support.examples import conveyor_split, exploding, random_log
 
@@ -137,22 +139,28 @@ def test_what_a_user_has_is_no_candidate_of_the_loss(
 ) -> None:
     data = replace(split(random_log(np.random.default_rng(0))).train, repeats=repeats)
     trainer = Trainer(data, SMALL.replace(history_dropout=0.0, negatives=negatives), CPU)
-    step = trainer._step(next(trainer._windows.batches(torch.Generator().manual_seed(1))))
-    towers = trainer._fast.part(step.rows) if step.rows else trainer._fast
-    batch = step.batch
-    vectors = towers.user_vectors(batch.users, batch.history)
-    logits = vectors @ towers.item_vectors().T + towers.bias
-    total = logits if step.log_share is None else logits - step.log_share
-    total = total.flatten()
-    at = batch.target_rows * logits.shape[1] + batch.target_items
-    total = total.index_put((at,), logits.flatten()[at])
+    plan = next(trainer._planner.plans(torch.Generator().manual_seed(1)))
+    batch, items = plan.batch, plan.rows.get("candidates", np.arange(data.n_items))
+    history = torch.as_tensor(batch.history_items)
+    if negatives:
+        history = torch.as_tensor(plan.rows["history"])[history]
+    lengths = torch.as_tensor(batch.lengths)
+    asked = histories(history, lengths.cumsum(0) - lengths, lengths)[0]
+    vectors = trainer._fast.user_vectors(None, asked)
+    logits = vectors @ trainer._fast.item_vectors()[items].T + trainer._fast.bias[items]
+    total = logits.clone() if plan.log_share is None else logits - torch.as_tensor(plan.log_share)
+    rows, columns = torch.as_tensor(batch.target_rows), torch.as_tensor(batch.target_items)
+    total[rows, columns] = logits[rows, columns]
     if repeats == "drop":
-        assert len(step.masked) > 0
-        total = total.index_fill(0, step.masked, -torch.inf)
-    total = total.view_as(logits).logsumexp(1)
-    expected = (batch.target_weights * (total[batch.target_rows] - logits.flatten()[at])).sum()
-    found = trainer._loss(towers, step)
-    torch.testing.assert_close(found, expected / len(logits), rtol=1e-5, atol=1e-6)
+        mine, theirs = (torch.as_tensor(items)[None, :] == history[:, None]).nonzero().T
+        assert len(mine) > 0
+        total[torch.as_tensor(batch.history_rows)[mine], theirs] = -torch.inf
+    losses = total.logsumexp(1)[rows] - logits[rows, columns]
+    expected = (torch.as_tensor(batch.target_weights) * losses).sum()
+    ((step,),) = groups([plan], trainer._config, CPU, ordered=True)
+    towers = trainer._fast.towers()
+    found = trainer._loss(towers.part(step.rows) if step.rows else towers, step)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("average", [0.99, 0.2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recsys.data import Interactions
 from recsys.messages import count
-from recsys.models import MAX_UNORDERED_ITEMS, has_neighbours
+from recsys.models.neighbours import MAX_UNORDERED_ITEMS, has_neighbours
 
 _OF_TIMES = ("window_share", "target_decay", "recency")
 

@@ -9,10 +9,9 @@ import torch
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
-from recsys.models import neighbours
-from recsys.training import without_effect as module
+from recsys.models import ineffective as module, neighbours
+from recsys.models.ineffective import ineffective_parameters
 from recsys.training.trainer import Trainer
-from recsys.training.without_effect import ineffective_parameters
 from tests.support.examples import conveyor, with_groups
 
 CPU = torch.device("cpu")
