@@ -393,7 +393,9 @@ def test_mlflow_takes_nothing_from_other_sites(tracking_server: TrackingServer) 
     assert ask(address, Origin=own).status == 200
 
 
-def test_the_page_of_a_study_is_known_once_it_has_a_run(study: FakeStudy) -> None:
+def test_the_page_of_a_study_is_known_once_it_has_a_run(tmp_path: Path, mlflow_uri: str) -> None:
+    study = FakeStudy(locations(tmp_path, mlflow_uri))  # the shared one may have a run already
+    study.run(TrialState.COMPLETE)
     target, base = study.locations, "http://127.0.0.1:5000"
     unknown = f"{base}/#/experiments?workflowType=machine_learning"
     assert page_of_study(target, study.record, base) == unknown
