@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         result.add_argument(
             f"--{name}",
-            type=_count,
+            type=_positive_count,
             default=default,
             metavar="N",
             help=f"{what} (default: {default})",
@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _count(text: str) -> int:
+def _positive_count(text: str) -> int:
     """Return a count of candidates or seeds.
 
     Raises:

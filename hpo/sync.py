@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     mirror = Mirror(locations, name)
     try:
         if options.check:
-            return _check(mirror, locations)
+            return _print_differences(mirror, locations)
         if options.follow:
             _follow(mirror)
         report = mirror.sync()
@@ -93,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
         ) from None
     finally:
         mirror.close()
-    print(_line(mirror, report))
+    print(_synced_line(mirror, report))
     if report.absent:
         print(_absent(mirror, locations, report))
     print(_where(mirror, locations, report))
@@ -116,7 +116,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _check(mirror: Mirror, locations: Locations) -> int:
+def _print_differences(mirror: Mirror, locations: Locations) -> int:
     """Print every difference and return the exit code."""
     from hpo.config import command
 
@@ -166,13 +166,13 @@ def _follow(mirror: Mirror) -> None:
         else:
             problem = ""
             if report.created or report.updated or report.uploaded:
-                print(_line(mirror, report), flush=True)
+                print(_synced_line(mirror, report), flush=True)
             if report.status == "FINISHED":
                 return
         threading.Event().wait(FOLLOW_SECONDS)
 
 
-def _line(mirror: Mirror, report: SyncReport) -> str:
+def _synced_line(mirror: Mirror, report: SyncReport) -> str:
     files = f", {count(report.uploaded, 'file')} uploaded" if report.uploaded else ""
     return (
         f"study {mirror.study_name}: {count(report.n_trials, 'trial')} in MLflow, "

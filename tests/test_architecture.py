@@ -156,6 +156,17 @@ def test_a_face_shows_what_there_is_and_no_more(path: Path) -> None:
     assert all(hasattr(package, name) for name in package.__all__)
 
 
+def test_a_public_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name_of(path))
+    each_command_has = {"main", "parser"}
+    twice = {name: where for name, where in homes.items() if len(where) > 1}
+    assert set(twice) <= each_command_has, twice
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=str)
 def test_a_folder_holds_few_modules(folder: Path) -> None:
     assert len(list(folder.glob("*.py"))) <= 15

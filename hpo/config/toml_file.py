@@ -52,7 +52,7 @@ def load_study_config(
     put = _put_options(values, options)
     config, found = _validated(values)
     if config is None or found:
-        raise SettingsError([_line(p, path, put, overrides) for p in found])
+        raise SettingsError([_problem_line(p, path, put, overrides) for p in found])
     return config
 
 
@@ -167,7 +167,7 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyPr
         config = StudyConfig.model_validate(values)
     except ValidationError as error:
         locations = [each["loc"] for each in error.errors()]
-        found = [_problem(e) for e in error.errors() if not told_by_its_parts(e, locations)]
+        found = [_as_problem(e) for e in error.errors() if not told_by_its_parts(e, locations)]
     else:
         return config, problems(config)
     locations = [problem.place for problem in found]
@@ -180,7 +180,7 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyPr
     return None, [*found, *problems(rest, out)]
 
 
-def _problem(error: Any) -> StudyProblem:
+def _as_problem(error: Any) -> StudyProblem:
     """Return one of `ValidationError.errors()` as a problem."""
     place = error["loc"]
     if error["type"] == "extra_forbidden":
@@ -231,7 +231,7 @@ def _sound(
     return rest
 
 
-def _line(
+def _problem_line(
     problem: StudyProblem, path: Path, options: Mapping[str, Any], overrides: Sequence[Override]
 ) -> str:
     """Return the problem as a line that begins with its source: an option, --set or the file."""

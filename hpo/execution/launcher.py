@@ -111,7 +111,7 @@ def report(
     return 0
 
 
-def run_promotion(request: Request, name: str, speech: Speech) -> int:
+def promote_winner(request: Request, name: str, speech: Speech) -> int:
     """Promote the winner; return the exit code.
 
     Args:
@@ -261,7 +261,7 @@ def _conclude(
         )
     )
     if code == 0 and request.promote:
-        code = run_promotion(request, study.study_name, speech)
+        code = promote_winner(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
 
 

@@ -39,11 +39,11 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
         f"{count(counts['n_test'], 'test row')}\n{_features(record)}"
         f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "
         f"{without_password(locations.storage)}"
-        f"{_changes(record)}"
+        f"{_change_lines(record)}"
     )
 
 
-def _changes(record: StudyRecord) -> str:
+def _change_lines(record: StudyRecord) -> str:
     """Return a line on each change that was accepted with --accept-changes."""
     return "".join(
         f"\nchanged before trial {note['trial']}: {'; '.join(note['what'])}"
@@ -102,7 +102,9 @@ def _shown_trials(
 ) -> tuple[list[FrozenTrial], FrozenTrial | None]:
     """Return the best trials, and the trial of the defaults unless it is one of them."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted(comparable(record, complete), key=lambda trial: (-_value(trial), trial.number))
+    ranked = sorted(
+        comparable(record, complete), key=lambda trial: (-_value_or_lowest(trial), trial.number)
+    )
     best, space = ranked[:SHOWN_TRIALS], SearchSpace(record.config)
     default = next((trial for trial in ranked if space.is_default(trial.params)), None)
     return best, None if default in best else default
@@ -138,10 +140,16 @@ def _row(trial: FrozenTrial, names: Sequence[str], mark: str = "") -> list[str]:
     outcome = Outcome.of(trial)
     epoch, seconds = (outcome.best_epoch, outcome.seconds) if outcome else (0, 0.0)
     params = [f"{trial.params[name]:.4g}" if name in trial.params else "" for name in names]
-    return [f"{trial.number}{mark}", f"{_value(trial):.4f}", str(epoch), f"{seconds:.1f}", *params]
+    return [
+        f"{trial.number}{mark}",
+        f"{_value_or_lowest(trial):.4f}",
+        str(epoch),
+        f"{seconds:.1f}",
+        *params,
+    ]
 
 
-def _value(trial: FrozenTrial) -> float:
+def _value_or_lowest(trial: FrozenTrial) -> float:
     """Return the trial's value; minus infinity if there is none."""
     return trial.value if trial.value is not None else float("-inf")
 

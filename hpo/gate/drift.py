@@ -85,8 +85,8 @@ def measure_drift(
         objective: metric that the champion's study maximized.
     """
     then, test = stored.history, stored.meta.get("test", {})
-    n_users, unknown_users = _count(data.users, data.user_ids, then.users, then.user_ids)
-    n_items, unknown_items = _count(data.items, data.item_ids, then.items, then.item_ids)
+    n_users, unknown_users = _count_unknown(data.users, data.user_ids, then.users, then.user_ids)
+    n_items, unknown_items = _count_unknown(data.items, data.item_ids, then.items, then.item_ids)
     return Drift(
         version=version,
         n_rows=len(data),
@@ -113,7 +113,7 @@ def with_value(drift: Drift, champion: Comparison | None) -> Drift:
     return replace(drift, value=champion.theirs, n_asked=champion.n_users)
 
 
-def _count(
+def _count_unknown(
     now: Ints32, ids: Sequence[str], then: Ints32, ids_then: Sequence[str]
 ) -> tuple[int, int]:
     """Return the number of ids with rows now, and how many of these had no row then."""

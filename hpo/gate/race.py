@@ -97,8 +97,8 @@ def run_race(
     shown: list[list[Floats]] = []  # per candidate and seed, (m,) by user
     for candidate in candidates:
         start = time.monotonic()
-        shown.append(_values(candidate, holdout, evaluator, seeds, device))
-        say(_line(candidate, shown[-1], time.monotonic() - start))
+        shown.append(_race_values(candidate, holdout, evaluator, seeds, device))
+        say(_racer_line(candidate, shown[-1], time.monotonic() - start))
     return decide(candidates, shown)
 
 
@@ -152,7 +152,7 @@ def fresh_seeds(study_seed: int, n: int) -> list[int]:
     return [derive_seed(study_seed, -number) for number in range(1, n + 1)]
 
 
-def _values(
+def _race_values(
     candidate: Candidate,
     holdout: Holdout,
     evaluator: Evaluator,
@@ -171,7 +171,7 @@ def _values(
     return values
 
 
-def _line(candidate: Candidate, values: Sequence[Floats], seconds: float) -> str:
+def _racer_line(candidate: Candidate, values: Sequence[Floats], seconds: float) -> str:
     found = "  ".join(f"{value.mean():.4f}" for value in values) or "diverged"
     return (
         f"race: trial {candidate.trial}, in the study {candidate.value:.4f}, "

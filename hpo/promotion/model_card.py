@@ -54,11 +54,11 @@ def model_card(
         _purpose(recipe, split),
         ASKING,
         "## Test figures, this model's only measurement",
-        _table(lines.TEST, lines.metric_rows(found)),
+        _markdown_table(lines.TEST, lines.metric_rows(found)),
         _protocol(recipe, split),
         "## Gate",
         _verdict(found),
-        _table(lines.GATE, lines.gate_rows(found)),
+        _markdown_table(lines.GATE, lines.gate_rows(found)),
         *(f"{line[0].upper()}{line[1:]}." for line in lines.looks_lines(found)),
         *found.notes,
         *_occasion(found),
@@ -89,7 +89,7 @@ def _verdict(found: GateFindings) -> str:
 def _occasion(found: GateFindings) -> list[str]:
     """Return the section on the race that the config has won, or on the drift of the data."""
     if found.race:
-        rows = _table(lines.RACE, lines.race_rows(found.race))
+        rows = _markdown_table(lines.RACE, lines.race_rows(found.race))
         return ["## Race on validation", rows, f"{lines.luck_line(found.race)}."]
     return ["## New data", *(f"{line}." for line in found.drift.lines)] if found.drift else []
 
@@ -131,6 +131,6 @@ def _source(recipe: Recipe, split: Split) -> str:
     )
 
 
-def _table(heading: Row, rows: Iterable[Row]) -> str:
+def _markdown_table(heading: Row, rows: Iterable[Row]) -> str:
     lines = [heading, ("---",) * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -153,7 +153,7 @@ class ModelStore:
         digests = listed_files(version)
         content = "\n".join(f"{digest} {name}" for name, digest in sorted(digests.items()))
         folder = self._cache / hashlib.sha256(content.encode()).hexdigest()[:32]
-        if _problem(folder, digests) is None:
+        if _first_fault(folder, digests) is None:
             self._forget_others(folder)
             return folder
         try:
@@ -169,7 +169,7 @@ class ModelStore:
                 f"{self._cache}: cannot be written ({error.strerror}); set RECSYS_CACHE to a "
                 "folder that can"
             ) from None
-        if problem := _problem(folder, digests):
+        if problem := _first_fault(folder, digests):
             raise ModelRefused(f"{folder}: {problem}, just after it was written")
         self._forget_others(folder)
         return folder
@@ -200,7 +200,7 @@ class ModelStore:
             if set(digests) == {META} and _difference(folder, digests) is None:
                 for name in _manifest(folder):
                     self._client.download_artifacts(version.run_id, name, str(folder))
-        if problem := _problem(folder, digests):
+        if problem := _first_fault(folder, digests):
             raise ModelRefused(
                 f"{version.name} version {version.version}, run {version.run_id}: {problem}; "
                 "promote again, or find out who changed it"
@@ -248,7 +248,7 @@ def open_recommender(
     return with_index(recommender, stored.index)
 
 
-def _problem(folder: Path, digests: Mapping[str, str]) -> str | None:
+def _first_fault(folder: Path, digests: Mapping[str, str]) -> str | None:
     """Return the first fault of the files; None if each exists and has its digest.
 
     Args:

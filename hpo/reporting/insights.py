@@ -151,7 +151,7 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
             return Hint(
                 name,
                 f"{name}: the {what} of {who} best trials press against {end} = {bound:g} (the "
-                f"last tenth of the range, or beyond). Try {end} = {_shown(name, wider)}.",
+                f"last tenth of the range, or beyond). Try {end} = {_rounded(name, wider)}.",
             )
     return None
 
@@ -179,5 +179,5 @@ def _wider(parameter: Parameter) -> tuple[float, float]:
     return low - (high - low) / 2, high + (high - low) / 2
 
 
-def _shown(name: str, value: float) -> str:
+def _rounded(name: str, value: float) -> str:
     return f"{max(1, round(value))}" if TrainConfig.is_integer(name) else f"{value:.3g}"

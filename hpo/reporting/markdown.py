@@ -7,7 +7,11 @@ from hpo.reporting.document import Headline, Report, ReportTable, Section, with_
 
 def render_markdown(report: Report) -> str:
     """Return the whole Markdown file."""
-    parts = [f"# Study {_text(report.study)}", _text(report.facts), *_headline(report.headline)]
+    parts = [
+        f"# Study {_escaped(report.study)}",
+        _escaped(report.facts),
+        *_headline(report.headline),
+    ]
     for section in report.sections:
         parts += _section(section)
     return "\n\n".join(parts) + "\n"
@@ -20,28 +24,28 @@ def _headline(head: Headline) -> list[str]:
     )
     return [
         f"**Best: trial {head.trial}, {head.objective} {with_bounds(head.value)} on validation**",
-        _table(head.config),
-        _table(gains),
-        _text(" ".join(head.verdict)),
+        _as_table(head.config),
+        _as_table(gains),
+        _escaped(" ".join(head.verdict)),
     ]
 
 
 def _section(section: Section) -> list[str]:
-    parts = [f"## {_text(section.title)}", *map(_text, section.text)]
+    parts = [f"## {_escaped(section.title)}", *map(_escaped, section.text)]
     if picture := section.picture:
-        parts.append(f"![{_text(picture.alt)}]({picture.name}.png)")
+        parts.append(f"![{_escaped(picture.alt)}]({picture.name}.png)")
     if section.table:
-        parts.append(_table(section.table))
+        parts.append(_as_table(section.table))
     return parts
 
 
-def _table(table: ReportTable) -> str:
+def _as_table(table: ReportTable) -> str:
     rules = ["---", *["---:"] * (len(table.heads) - 1)]
     lines = [table.heads, rules, *table.rows]
-    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
 
 
-def _text(text: str) -> str:
+def _escaped(text: str) -> str:
     """Escape Markdown in a text: names of studies and files may contain any character."""
     for mark in ("\\", "|", "<", "[", "]", "`", "*"):
         text = text.replace(mark, f"\\{mark}")

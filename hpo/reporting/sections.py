@@ -88,10 +88,10 @@ def build(findings: Findings) -> Report:
         *_rest(findings),
     ]
     head = tables.headline(findings.record, best, default_trial(findings.trials), findings.compared)
-    return Report(findings.study, _facts(findings), head, sections)
+    return Report(findings.study, _facts_line(findings), head, sections)
 
 
-def _facts(findings: Findings) -> str:
+def _facts_line(findings: Findings) -> str:
     counts, trials = findings.record.counts, findings.trials
     states = Counter(trial.became for trial in trials)
     shown = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))

@@ -120,14 +120,14 @@ def comparison_tables(first: Side, second: Side) -> Iterator[Table]:
         first: one study.
         second: the other study.
     """
-    yield _table("studies", (first, second), _facts(first, second))
-    yield _table("best configurations", (first, second), _configs(first, second))
+    yield _side_by_side("studies", (first, second), _study_rows(first, second))
+    yield _side_by_side("best configurations", (first, second), _configs(first, second))
     searches = list(_searches(first, second))
     if searches:
-        yield _table(f"best {_objective(first, second)} so far", (first, second), searches)
+        yield _side_by_side(f"best {_objective(first, second)} so far", (first, second), searches)
 
 
-def _table(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str]]) -> Table:
+def _side_by_side(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str]]) -> Table:
     result = Table(title=title, title_justify="left", title_style="bold")
     result.add_column("")
     for side in sides:
@@ -137,7 +137,7 @@ def _table(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str
     return result
 
 
-def _facts(first: Side, second: Side) -> list[tuple[str, str, str]]:
+def _study_rows(first: Side, second: Side) -> list[tuple[str, str, str]]:
     objective = _objective(first, second)
     facts: dict[str, Callable[[Side], object]] = {
         "data": lambda side: side.record.data_name,
@@ -146,9 +146,9 @@ def _facts(first: Side, second: Side) -> list[tuple[str, str, str]]:
         "split": lambda side: side.record.config.split.method,
         "data and split": lambda side: side.record.split_fingerprint,
         "objective": lambda side: side.record.config.objective,
-        f"best {objective}": lambda side: _shown(side.best),
+        f"best {objective}": lambda side: _score_of(side.best),
         "best trial": lambda side: "none" if side.best is None else side.best.number,
-        f"default's {objective}": lambda side: _shown(default_trial(side.trials)),
+        f"default's {objective}": lambda side: _score_of(default_trial(side.trials)),
         "popularity": lambda side: _popularity(side.record),
         "complete": lambda side: side.n("COMPLETE"),
         "pruned": lambda side: side.n("PRUNED"),
@@ -172,7 +172,7 @@ def _counts(side: Side, *names: str) -> str:
     return ", ".join(f"{side.record.counts[name]:,}" for name in names)
 
 
-def _shown(trial: TrialRow | None) -> str:
+def _score_of(trial: TrialRow | None) -> str:
     return "none" if trial is None else f"{trial.score:.4f}"
 
 
@@ -186,7 +186,7 @@ def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
     """Return the parameters that either study searches, and all others that differ."""
     rows: list[tuple[str, str, str]] = []
     for name in first.record.config.train_config.as_dict():
-        a, b = (_value(side, name) for side in (first, second))
+        a, b = (_setting_of(side, name) for side in (first, second))
         searched = any(name in side.record.config.space for side in (first, second))
         if name != "seed" and (searched or a != b):
             rows.append((name, a, b))
@@ -194,7 +194,7 @@ def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
     return [*rows, ("best epoch", a, b)]
 
 
-def _value(side: Side, name: str) -> str:
+def _setting_of(side: Side, name: str) -> str:
     if name not in side.record.config.space:
         return f"{getattr(side.record.config.train_config, name):.4g} (fixed)"
     return "none" if side.best is None else side.best.shown(name)

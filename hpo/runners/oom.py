@@ -26,7 +26,7 @@ class OomKills:
 
     def __init__(self, pid: int, root: Path = Path("/")) -> None:
         self._file = _file_of(pid, root)
-        self._seen = deque([_count(self._file)], maxlen=2)
+        self._seen = deque([_oom_kills(self._file)], maxlen=2)
 
     def look(self) -> None:
         """Move the baseline: OOM kills before the previous heartbeat cannot have hit this process.
@@ -34,11 +34,11 @@ class OomKills:
         Kills since the previous heartbeat still count, because the last heartbeat may be read
         after the process has ended.
         """
-        self._seen.append(_count(self._file))
+        self._seen.append(_oom_kills(self._file))
 
     def reason(self) -> str | None:
         """Return the evidence that signal 9 was a kill for memory; None if there is none."""
-        before, now = self._seen[0], _count(self._file)
+        before, now = self._seen[0], _oom_kills(self._file)
         if before is None or now is None or now <= before:
             return None
         return f"{COUNTER} in {self._file} went from {before} to {now}"
@@ -50,12 +50,12 @@ def _file_of(pid: int, root: Path) -> Path:
         for line in (root / "proc" / str(pid) / "cgroup").read_text().splitlines():
             hierarchy, _, group = line.partition("::")
             events = root / "sys/fs/cgroup" / group.lstrip("/") / "memory.events"
-            if hierarchy == "0" and _count(events) is not None:
+            if hierarchy == "0" and _oom_kills(events) is not None:
                 return events
     return root / "proc/vmstat"
 
 
-def _count(file: Path) -> int | None:
+def _oom_kills(file: Path) -> int | None:
     """Return the number of OOM kills in a counter file; None if it has none."""
     with suppress(OSError):  # no Linux, or the group is gone
         for line in file.read_text().splitlines():

@@ -54,7 +54,7 @@ class ForecastRule:
             grown[: len(self._products)] = self._products
             self._products = grown
         curve = np.asarray(values, dtype=np.float64) - self._origin
-        rows = np.column_stack([_facts(curve), np.full(len(curve), final - self._origin)])
+        rows = np.column_stack([_regressors(curve), np.full(len(curve), final - self._origin)])
         self._products[: len(values)] += rows[:, :, None] * rows[:, None, :]
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
@@ -75,7 +75,7 @@ class ForecastRule:
         return _chance(here, known, best) < self._share * _chance(new, None, best)
 
 
-def _facts(curve: Floats) -> Floats:
+def _regressors(curve: Floats) -> Floats:
     """Return (epochs, 3) of a curve (epochs,): 1, best value so far, value at half the epochs."""
     half = (np.arange(len(curve)) + 1) // 2  # the place of epoch e // 2 + 1
     return np.column_stack([np.ones(len(curve)), np.maximum.accumulate(curve), curve[half]])

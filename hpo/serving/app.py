@@ -74,14 +74,14 @@ class LeanRoute(APIRoute):
             reason = (
                 f"the body is larger than {MAX_BODY_BYTES} bytes; split it into several requests"
             )
-            await send_json(send, 413, _problem(reason), close=True)
+            await send_json(send, 413, _error_body(reason), close=True)
             return
         reply, replies = self.memory.reply(body) if self.memory else (None, None)
         if reply is None:
             try:
                 given: Any = self._body.model_validate_json(body)
             except ValidationError as error:
-                await send_json(send, 400, _problem(_reasons(error)))
+                await send_json(send, 400, _error_body(_reasons(error)))
                 return
             answer: Any = await self._answer(given)
             reply = self._found.dump_json(answer, exclude_none=True)
@@ -212,5 +212,5 @@ def _reasons(error: ValidationError) -> str:
     return "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
 
 
-def _problem(reason: str) -> bytes:
+def _error_body(reason: str) -> bytes:
     return json.dumps({"detail": reason}).encode()

@@ -23,7 +23,7 @@ def user_ids(source: str) -> list[str]:
     """
     path = Path(source)
     try:
-        found = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+        found = _parquet(path) if path.suffix.lower() == ".parquet" else _user_lines(path)
     except FileNotFoundError:
         raise SettingsError(f"--users {source}: there is no such file; {WANTED}") from None
     except UnicodeDecodeError as error:
@@ -57,7 +57,7 @@ def _parquet(path: Path) -> list[str]:
     return pl.read_parquet(path, columns=[HEADER])[HEADER].cast(pl.String).to_list()
 
 
-def _text(path: Path) -> list[str]:
+def _user_lines(path: Path) -> list[str]:
     """Return the lines of a text file, or the column user_id of a CSV file.
 
     Whole lines of a CSV file would be ids that no user has.

@@ -33,16 +33,17 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
         found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
-    space = _changes("space", stored, now)
+    space = _section_differences("space", stored, now)
     found += [text for name, text in space.items() if not _other_kind(name, stored, now)]
-    return [*found, *_changes("constraints", stored, now).values()]
+    return [*found, *_section_differences("constraints", stored, now).values()]
 
 
-def _changes(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
+def _section_differences(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
     """Return the differences in a section of the config, a line by key."""
     before, after = (dict(getattr(record.config, part)) for record in (stored, now))
     return {
-        name: f"{part}.{name}: was {_shown(before.get(name))}, is {_shown(after.get(name))}"
+        name: f"{part}.{name}: was {_setting_text(before.get(name))}, "
+        f"is {_setting_text(after.get(name))}"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }
@@ -63,7 +64,7 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
         stored: the study's record.
         now: the record that the study would have if it were made now.
     """
-    space = _changes("space", stored, now)
+    space = _section_differences("space", stored, now)
     found = [text for name, text in space.items() if _other_kind(name, stored, now)]
     if (before := stored.config.objective) != (after := now.config.objective):
         found.append(f"objective: was {before}, is {after}")
@@ -72,10 +73,10 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
         if before != after:
             names = [", ".join(columns) or "none" for columns in (before, after)]
             found.append(f"{side} features: was {names[0]}, is {names[1]}")
-    return [*found, *_changes("base", stored, now).values()]
+    return [*found, *_section_differences("base", stored, now).values()]
 
 
-def _shown(value: object) -> str:
+def _setting_text(value: object) -> str:
     """Return a setting in a study file's notation with all its keys, or "absent"."""
     if value is None:
         return "absent"
@@ -122,7 +123,7 @@ def load_study(storage: RDBStorage, name: str | None) -> Study:
         StudyError: there is no such study, or there are several and none is named; the message
             lists the existing ones.
     """
-    names = _names(storage, name)
+    names = _study_names(storage, name)
     if name is None and len(names) > 1:
         raise StudyError(
             [
@@ -144,13 +145,13 @@ def load_newest(storage: RDBStorage, name: str | None, say: Callable[[str], None
     Raises:
         StudyError: there is no such study; the message lists the existing ones.
     """
-    names = _names(storage, name)
+    names = _study_names(storage, name)
     if name is None and len(names) > 1:
         say(f"study {names[-1]}, the newest of {len(names)}; choose another with --study-name NAME")
     return optuna.load_study(study_name=name or names[-1], storage=storage)
 
 
-def _names(storage: RDBStorage, name: str | None) -> list[str]:
+def _study_names(storage: RDBStorage, name: str | None) -> list[str]:
     """Return the names of hpo's studies, oldest first; at least one, and `name` among them.
 
     Raises:

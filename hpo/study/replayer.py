@@ -130,11 +130,11 @@ def replay(
     if not differences and n_epochs != n_stored:
         differences.append(f"it ended after {count(n_epochs, 'epoch')}, stored are {n_stored}")
     if differences:
-        differences += [*_changes(record), *_other_processor(attempt)]
+        differences += [*_environment_changes(record), *_other_processor(attempt)]
     return Replay(record, split, fit, n_epochs, differences)
 
 
-def _changes(record: StudyRecord) -> list[str]:
+def _environment_changes(record: StudyRecord) -> list[str]:
     """Return the changes of the environment since the study was made that may change numbers."""
     now = environment_facts()
     return [

@@ -15,7 +15,7 @@ MAX_LENGTH = 2045  # characters of one attribute; longer notes have several part
 LINK = "[See it in MLflow]("
 
 
-def first_line(address: str, summary: str = "") -> str:
+def link_line(address: str, summary: str = "") -> str:
     """Return a Markdown link to a run in MLflow, followed by a summary.
 
     Args:
@@ -25,12 +25,12 @@ def first_line(address: str, summary: str = "") -> str:
     return f"{LINK}{address}){f': {summary}' if summary else ''}"
 
 
-def write_first_lines(study: Study, lines: Mapping[int | None, str]) -> int:
+def write_link_lines(study: Study, lines: Mapping[int | None, str]) -> int:
     """Replace the first lines of notes that have others, and return how many were written.
 
     Args:
         study: the study that stores the notes.
-        lines: `first_line` by id of a trial (None: the study).
+        lines: `link_line` by id of a trial (None: the study).
     """
     attrs = study._storage.get_study_system_attrs(study._study_id)
     written = 0

@@ -118,12 +118,12 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
         pairs += [(f"{kind} {name}", has.get(name), value) for name, value in wanted.items()]
     for name, there, here in pairs:
         if there != here:
-            yield f"{name} is {_shown(there)} in MLflow, {_shown(here)} in the storage"
+            yield f"{name} is {_shortened(there)} in MLflow, {_shortened(here)} in the storage"
     for path in lost_files(client, info.run_id, content):
         yield f"file {path} is missing in MLflow"
     for name, wanted_points in sorted(_points(content).items()):
         history = client.get_metric_history(info.run_id, name)
-        points = [(m.step, m.timestamp, _value(m.value)) for m in history]
+        points = [(m.step, m.timestamp, _as_stored_value(m.value)) for m in history]
         yield from _of_metric(name, points, wanted_points)
 
 
@@ -132,7 +132,7 @@ def _points(content: Content) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = defaultdict(list)
     for row in content.rows:
         for name, value in zip(row.names, row.values, strict=True):
-            found[name].append((row.step, row.time_ms, _value(value)))
+            found[name].append((row.step, row.time_ms, _as_stored_value(value)))
     return found
 
 
@@ -154,12 +154,12 @@ def _of_metric(name: str, there: Sequence[Point], here: Sequence[Point]) -> Iter
         yield f"metric {name}: {count(len(there) - len({*there}), 'duplicate point')}"
 
 
-def _value(value: float) -> str:
+def _as_stored_value(value: float) -> str:
     """Return a value as MLflow stores it: infinities become the largest number."""
     largest = sys.float_info.max
     return repr(float(min(max(value, -largest), largest)))
 
 
-def _shown(value: object) -> str:
+def _shortened(value: object) -> str:
     text = "missing" if value is None else repr(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."

@@ -27,7 +27,7 @@ from hpo.study import (
     load_study,
 )
 from hpo.tracking.artifact_uploads import Uploads
-from hpo.tracking.dashboard_notes import first_line, write_first_lines
+from hpo.tracking.dashboard_notes import link_line, write_link_lines
 from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
 from hpo.tracking.runs import Calls, Runs
@@ -239,12 +239,12 @@ class Mirror:
                 base, self._experiment_id, record.uid, best_name(record.config.objective)
             )
         lines = {
-            ids[number]: first_line(address, news if number is None else "")
+            ids[number]: link_line(address, news if number is None else "")
             for number, address in self._addresses.items()
         }
         new = {key: line for key, line in lines.items() if self._linked.get(key) != line}
         if new:
-            write_first_lines(self._study, new)
+            write_link_lines(self._study, new)
         self._linked = lines
 
     @contextmanager

@@ -194,14 +194,14 @@ def _conduct(config: StudyConfig) -> dict[str, str]:
         tags[f"hpo.{part}"] = f"{settings.name}{options}"
     for part in ("constraints", "retries", "promotion"):
         values = getattr(config, part).model_dump(exclude_none=True)
-        tags |= {f"hpo.{part}.{name}": _text(value) for name, value in values.items()}
+        tags |= {f"hpo.{part}.{name}": _joined_text(value) for name, value in values.items()}
     for name in ("n_trials", "workers", "threads", "device_slots", "timeout", "trial_seconds"):
         value = getattr(config, name)
-        tags[f"hpo.{name}"] = "" if value is None else _text(value)
+        tags[f"hpo.{name}"] = "" if value is None else _joined_text(value)
     if config.warm_starts:
         tags["hpo.warm_starts"] = json.dumps(config.warm_starts)
     return tags
 
 
-def _text(value: object) -> str:
+def _joined_text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"

@@ -145,7 +145,7 @@ def save(
                 write_index(draft / INDEX, index)
                 about = {**about, "index": index.as_dict()}
             files = {path.name: sha256(path) for path in sorted(draft.iterdir())}
-            meta = {**_facts(model, history), **about, "files": files}
+            meta = {**_model_facts(model, history), **about, "files": files}
             (draft / META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
             for name in [*files, META]:
                 shutil.copymode(draft / META, draft / name)  # safetensors writes 0600
@@ -189,7 +189,7 @@ def stored_files(folder: Path) -> dict[str, str]:
     return {name: sha256(folder / name) for name in sorted(names)}
 
 
-def _facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
+def _model_facts(model: TwoTower, history: Interactions) -> dict[str, Any]:
     """Return the facts of model_meta.json that follow from model and history."""
     return {
         "format": FORMAT,

@@ -48,7 +48,7 @@ def add_data_arguments(
     for side, example in (("item", "genres,year"), ("user", "age,zone:category")):
         group.add_argument(
             f"--{side}-features",
-            type=_names,
+            type=_split_names,
             default=() if source else None,
             metavar="COLUMNS",
             help=f"columns of the {side} table that the model learns from, as {example} "
@@ -76,7 +76,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _split_names(text: str) -> tuple[str, ...]:
     """Return the names in a comma-separated list, without blanks."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 

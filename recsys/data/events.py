@@ -82,7 +82,7 @@ def join(files: Mapping[int, Events], repeats: Repeats) -> tuple[Interactions, R
     sizes = [len(file.users) for file in files.values()]
     parts = np.repeat(np.array(list(files), np.int8), sizes)
     times = _columns([file.times for file in files.values()])
-    weights = _weights(list(files.values()))
+    weights = _all_weights(list(files.values()))
     keep = np.ones(len(parts), np.bool_)
     if repeats == "drop":
         keep = _first_part_only(users.astype(np.int64) * len(item_ids) + items, parts)
@@ -115,7 +115,7 @@ def _columns(files: list[Ints64 | None]) -> Ints64 | None:
     return np.concatenate(there) if there else None
 
 
-def _weights(files: list[Events]) -> Floats32 | None:
+def _all_weights(files: list[Events]) -> Floats32 | None:
     """Return all weights end to end, 1 for rows of files without them; None if no file has any."""
     if all(file.weights is None for file in files):
         return None

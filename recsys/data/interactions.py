@@ -117,7 +117,7 @@ class Interactions:
         users_, items_ = np.asarray(users, np.int32), np.asarray(items, np.int32)
         times_ = None if times is None else np.asarray(times, np.int64)
         weights_ = None if weights is None else np.asarray(weights, np.float32)
-        _check(users_, items_, times_, weights_, len(user_ids), len(item_ids))
+        _check_columns(users_, items_, times_, weights_, len(user_ids), len(item_ids))
         order = row_order(users_, items_, times_, repeats)
         return cls(
             users_[order],
@@ -214,7 +214,7 @@ def _vocabulary(values: Sequence[object]) -> tuple[list[str], Ints32]:
     return ids, np.array([position[text] for text in texts], np.int32)
 
 
-def _check(
+def _check_columns(
     users: Ints32,
     items: Ints32,
     times: Ints64 | None,

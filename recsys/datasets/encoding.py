@@ -122,7 +122,7 @@ def _long(column: pl.Series, kind: Kind) -> pl.DataFrame:
     Returns:
         Columns `row` (Int32) and `value` (text, lower case).
     """
-    values = _values(column, kind)
+    values = _typed_values(column, kind)
     frame = pl.DataFrame({"row": np.arange(len(values), dtype=np.int32), "value": values})
     if isinstance(values.dtype, pl.List):
         frame = frame.explode("value")
@@ -132,7 +132,7 @@ def _long(column: pl.Series, kind: Kind) -> pl.DataFrame:
     )
 
 
-def _values(column: pl.Series, kind: Kind) -> pl.Series:
+def _typed_values(column: pl.Series, kind: Kind) -> pl.Series:
     if kind == "number":
         number = as_number(column)
         if not number.count():

@@ -99,7 +99,7 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             try:
                 files = come_by(Path(temporary), release)
-                _check(files["ml-100k.inter"], release)
+                _check_sum(files["ml-100k.inter"], release)
             # The errors that the network, pip and damaged archives are known to raise.
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 reasons.append(f"{source}: {first_line(error)}")
@@ -177,7 +177,7 @@ def _from_wheel(temporary: Path, release: Release) -> dict[str, bytes]:
         return {name: members.read(_WHEEL_FOLDER + name) for name in _NAMES}
 
 
-def _check(inter: bytes, release: Release) -> None:
+def _check_sum(inter: bytes, release: Release) -> None:
     """Check the interactions against the checksum of the release.
 
     Raises:

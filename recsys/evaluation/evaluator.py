@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.data import Holdout, Interactions
 from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
-from recsys.models import History, Scorer, TwoTower, histories, ranges
+from recsys.models import History, Scorer, TwoTower, device_ranges, histories
 
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
 # enough for the product to be worth reading all item vectors.
@@ -163,7 +163,7 @@ class Evaluator:
         scores = scorer.scores(users)
         if self._mask:
             start = self._seen_offsets[users]
-            owner, position = ranges(start, self._seen_offsets[users + 1] - start)
+            owner, position = device_ranges(start, self._seen_offsets[users + 1] - start)
             masked = owner * self._n_items + self._seen[position]
             scores.view(-1).index_fill_(0, masked, -torch.inf)
         ends = self._ends[rows.start : rows.stop + 1]

@@ -13,7 +13,7 @@ import torch
 from recsys.data import Bools, Holdout, Interactions
 from recsys.evaluation.evaluator import CHUNK_BYTES
 from recsys.evaluation.metrics import Ints
-from recsys.models import Scorer, ranges
+from recsys.models import Scorer, device_ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def coverage(
         scores = scorer.scores(chunk)  # (b, n)
         if seen.repeats == "drop":
             start = offsets[chunk]
-            owner, position = ranges(start, offsets[chunk + 1] - start)
+            owner, position = device_ranges(start, offsets[chunk + 1] - start)
             scores.view(-1).index_fill_(0, owner * n + items[position], -torch.inf)
         best = torch.topk(scores, min(k, n), dim=1)
         shown[best.indices[best.values > -torch.inf]] = True

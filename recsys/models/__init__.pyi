@@ -1,5 +1,5 @@
 from .baselines import BASELINES as BASELINES, MAX_ITEMS as MAX_ITEMS, Popularity as Popularity
-from .history import History as History, histories as histories, ranges as ranges
+from .history import History as History, device_ranges as device_ranges, histories as histories
 from .ineffective import ineffective_parameters as ineffective_parameters
 from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_weights
 from .scorer import Scorer as Scorer

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recsys.data import Floats32, Interactions, Ints64
 from recsys.errors import DataError
-from recsys.models.history import ranges
+from recsys.models.history import device_ranges
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
@@ -79,7 +79,7 @@ class ItemToItem:
             (b, n_items) float32.
         """
         start = self._offsets[users]
-        owner, position = ranges(start, self._offsets[users + 1] - start)
+        owner, position = device_ranges(start, self._offsets[users + 1] - start)
         has = torch.zeros(len(users), len(self._weights), device=self._weights.device)
         has[owner, self._items[position]] = 1
         return has @ self._weights
@@ -168,7 +168,7 @@ def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, 
 
 
 def _parts(owners: csr_array, has: csr_array) -> Iterator[tuple[int, int]]:
-    """Yield ranges of items with at most MAX_PAIRS pairs to count, or single items."""
+    """Yield device_ranges of items with at most MAX_PAIRS pairs to count, or single items."""
     n = owners.shape[0]
     pairs = np.minimum(owners @ np.diff(has.indptr).astype(np.float64), n).cumsum()
     start = 0

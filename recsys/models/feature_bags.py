@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.data import Features
-from recsys.models.history import ranges
+from recsys.models.history import device_ranges
 
 
 class Bags(nn.Module):
@@ -44,7 +44,7 @@ class Bags(nn.Module):
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
-        _, position = ranges(starts, lengths)
+        _, position = device_ranges(starts, lengths)
         offsets = functional.pad(torch.cumsum(lengths, 0), (1, 0))
         return Bags(self.codes[position], offsets)
 

@@ -25,8 +25,8 @@ class History:
     lengths: Tensor
 
 
-def ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all positions of b ranges, end to end.
+def device_ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return all positions of b device_ranges, end to end.
 
     Args:
         starts: (b,) int64, first position of each range.
@@ -51,7 +51,7 @@ def histories(items: Tensor, starts: Tensor, lengths: Tensor) -> tuple[History, 
     Returns:
         (the histories, (h,) int64 owner of each history item).
     """
-    owner, position = ranges(starts, lengths)
+    owner, position = device_ranges(starts, lengths)
     ages = (starts + lengths - 1)[owner] - position
     first = torch.cumsum(lengths, 0) - lengths
     return History(items[position], first, ages.float(), lengths), owner

@@ -51,7 +51,7 @@ class CodeColumn:
         Returns:
             (words, (n,) uint32 positions in the words).
         """
-        numbers, place = _table(self._numbers)
+        numbers, place = _distinct(self._numbers)
         words, categories = list(map(str, numbers.tolist())), self._categories.to_series().to_list()
         known = {word: code for code, word in enumerate(words)} if categories else {}
         words += [word for word in categories if word not in known]
@@ -82,7 +82,7 @@ def _small_numbers(words: pl.Series) -> Ints32 | None:
     return numbers.to_numpy().astype(np.int32)
 
 
-def _table(parts: list[Ints32]) -> tuple[Ints64, Codes]:
+def _distinct(parts: list[Ints32]) -> tuple[Ints64, Codes]:
     """Return the numbers that occur, and the position of each number among them.
 
     Returns:

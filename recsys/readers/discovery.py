@@ -169,7 +169,7 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
         return found[0]
     if found:
         raise DataError(
-            f"{folder}: several interactions files: {_names(found)}; pass the one you mean, "
+            f"{folder}: several interactions files: {_file_names(found)}; pass the one you mean, "
             f"such as {found[0]}"
         )
     dat = next((file for file in files if file.name.casefold() == "ratings.dat"), None)
@@ -180,7 +180,7 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .parquet (or .gz), "
         "interacciones.csv, ratings.csv, NAME.inter, u.data, and train.* with test.*; "
-        f"found {_names(files) or 'nothing'}; {cure}"
+        f"found {_file_names(files) or 'nothing'}; {cure}"
     )
 
 
@@ -202,12 +202,12 @@ def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Pat
         found = [file for file in plain if stem_of(file).casefold() in _STEMS[role]]
     if len(found) > 1:
         raise DataError(
-            f"{interactions.parent}: several files for {role}: {_names(found)}; keep one"
+            f"{interactions.parent}: several files for {role}: {_file_names(found)}; keep one"
         )
     return found[0] if found else None
 
 
-def _names(files: Iterable[Path]) -> str:
+def _file_names(files: Iterable[Path]) -> str:
     return listed([file.name for file in files])
 
 
@@ -215,4 +215,4 @@ def _what_is_near(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"there is no folder {parent} either"
-    return f"{parent} holds {_names(sorted(parent.iterdir())) or 'nothing'}"
+    return f"{parent} holds {_file_names(sorted(parent.iterdir())) or 'nothing'}"

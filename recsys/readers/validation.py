@@ -57,7 +57,7 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
     keep[parts.blank] = False
     weights = None
     if "event" in parts.codes:
-        weights = _weights(table, parts.codes["event"], keep, problems)
+        weights = _row_weights(table, parts.codes["event"], keep, problems)
         keep &= weights > 0
     _report_times(table, parts, problems)
     if not keep.any():
@@ -141,7 +141,7 @@ def _vocabulary(
     return ids, rank[kept], from_floats
 
 
-def _weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
+def _row_weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
     """Return (n,) float32 weights of all rows of the file; 0 marks a row against interest."""
     words, codes = column.finish()
     weights = [event_weight(word) for word in words]

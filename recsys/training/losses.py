@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Question:
+class Targets:
     """What a softmax of b users over n candidates is asked: no part of it depends on the weights.
 
     Attributes:
@@ -39,7 +39,7 @@ class _MaskedSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, question: Question) -> Tensor:
+    def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, question: Targets) -> Tensor:
         rows, positions = question.rows, question.positions
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
         flat = buffer.view(-1)
@@ -65,7 +65,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         return gradient @ items, gradient.T @ users, gradient.sum(0), None
 
 
-def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Question) -> Tensor:
+def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Targets) -> Tensor:
     """Return the weighted softmax loss of the targets, summed over users.
 
     A user's loss is the sum over the user's targets j of

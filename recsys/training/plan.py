@@ -36,7 +36,7 @@ class Plan:
         positions: (t,) int64 positions of the targets, likewise.
         mass: (b,) float32, the sum of the weights of each user's targets.
         survives: (h,) float32, 0 for history items that dropout leaves out, else 1.
-        log_share: (c,) float32, see `recsys.training.losses.Question`.
+        log_share: (c,) float32, see `recsys.training.losses.Targets`.
         own: (c,) float32, see `recsys.training.cold_start.Newcomers.draw`; None without features.
     """
 

@@ -17,7 +17,7 @@ from torch.utils.dlpack import from_dlpack
 from recsys.config import TrainConfig
 from recsys.data import Floats32, Ints64
 from recsys.models import ByItem, History, Pooling, pool_weights
-from recsys.training.losses import Question
+from recsys.training.losses import Targets
 from recsys.training.plan import Plan
 
 # Numbers of the plans that go together: some 30 MB on the device.
@@ -48,7 +48,7 @@ class Step:
     users: Tensor
     lengths: Tensor
     pooling: Pooling
-    question: Question
+    question: Targets
     own: Tensor | None
 
 
@@ -98,7 +98,7 @@ def _sent(
             numbers.part("users", i),
             numbers.part("lengths", i),
             Pooling(numbers.part("items", i), numbers.part("starts", i), recent, whole, by_item),
-            Question(
+            Targets(
                 numbers.part("masked", i),
                 numbers.part("target rows", i),
                 numbers.part("positions", i),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.training.losses import Question, softmax_loss
+from recsys.training.losses import Targets, softmax_loss
 
 
 def case(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -26,7 +26,7 @@ def ours_of(values: dict[str, torch.Tensor], log_share: torch.Tensor | None = No
     rows, weights = values["rows"], values["weights"]
     mass = torch.zeros(4, 1, dtype=weights.dtype).index_add_(0, rows, weights[:, None])
     positions = rows * len(values["items"]) + values["targets"]
-    question = Question(values["masked"], rows, positions, weights, mass, log_share)
+    question = Targets(values["masked"], rows, positions, weights, mass, log_share)
     return softmax_loss(values["users"], values["items"], values["bias"], question) / 4
 
 
