@@ -168,7 +168,7 @@ def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, 
 
 
 def _parts(owners: csr_array, has: csr_array) -> Iterator[tuple[int, int]]:
-    """Yield device_ranges of items with at most MAX_PAIRS pairs to count, or single items."""
+    """Yield ranges of items with at most MAX_PAIRS pairs to count, or single items."""
     n = owners.shape[0]
     pairs = np.minimum(owners @ np.diff(has.indptr).astype(np.float64), n).cumsum()
     start = 0
