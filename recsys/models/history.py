@@ -26,7 +26,7 @@ class History:
 
 
 def device_ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all positions of b device_ranges, end to end.
+    """Return all positions of b ranges, end to end.
 
     Args:
         starts: (b,) int64, first position of each range.
