@@ -77,7 +77,8 @@ class UnitRows(torch.autograd.Function):
         length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         torch.threshold_(length, 1e-12, torch.inf)
         unit: Tensor = rows / length
-        ctx.save_for_backward(unit.detach(), length)
+        if rows.requires_grad:
+            ctx.save_for_backward(unit.detach(), length)
         return unit
 
     @staticmethod

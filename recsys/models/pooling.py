@@ -50,7 +50,6 @@ class Pooling:
 
 def pool_weights(
     history: History,
-    owner: Tensor,
     config: TrainConfig,
     *,
     ordered: bool,
@@ -61,20 +60,21 @@ def pool_weights(
 
     Args:
         history: histories of b users.
-        owner: (h,) int64, which of the b users each history item belongs to.
         config: the shape of the pools.
         ordered: False if every age counts as 0.
         keep: (h,) float32, 1 for history items that survive dropout, else 0; None: all survive.
         batches: numbers of users that make up b, one for each training batch; None: one batch.
     """
     whole = torch.ones_like(history.ages) if keep is None else keep
-    recent = torch.exp(history.ages / -config.recency) * whole if ordered else whole
+    recent = torch.exp(history.ages / -config.recency) if ordered else whole
+    if ordered and keep is not None:
+        recent = recent * keep
     weights = torch.stack([recent, whole])
     empty = torch.zeros(2, len(history.lengths), device=weights.device)
-    total, n_kept = empty.index_add_(1, owner, weights)
+    total, n_kept = empty.index_add_(1, history.owner, weights)
     power = _power(n_kept.clamp_min(1), -config.history_power, batches)
     scale = torch.stack([total.clamp_min(1e-6).reciprocal(), config.mix * power])
-    return weights * scale[:, owner]
+    return weights * scale[:, history.owner]
 
 
 def _power(values: Tensor, exponent: float, batches: Sequence[int] | None) -> Tensor:

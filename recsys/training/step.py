@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Floats32, Ints64
 from recsys.models.histories import History
 from recsys.models.pooling import ByItem, Pooling, pool_weights
+from recsys.models.transfer import to_device
 from recsys.training.losses import Question
 from recsys.training.plan import Plan
 
@@ -159,10 +159,9 @@ def _weights(
 ) -> Sequence[Tensor]:
     """Return the weights of both pools by user, then by item: of each kind, one for each plan."""
     ages, lengths, owner = values.all("ages"), numbers.all("lengths"), numbers.all("owner")
-    history = History(numbers.all("items"), numbers.all("starts"), ages, lengths)
+    history = History(numbers.all("items"), numbers.all("starts"), ages, lengths, owner)
     weights = pool_weights(
         history,
-        owner,
         config,
         ordered=ordered,
         keep=values.all("survives"),
@@ -185,9 +184,7 @@ class _Parcel:
         self, arrays: Mapping[str, Sequence[Ints64] | Sequence[Floats32]], device: torch.device
     ) -> None:
         sizes = {name: [len(array) for array in each] for name, each in arrays.items()}
-        flat = from_dlpack(np.concatenate([a for each in arrays.values() for a in each]))
-        if device.type == "cuda":
-            flat = flat.pin_memory().to(device, non_blocking=True)
+        flat = to_device(np.concatenate([a for each in arrays.values() for a in each]), device)
         names, n = list(arrays), len(next(iter(sizes.values())))
         whole = flat.split([sum(each) for each in sizes.values()])
         self._all: dict[str, Tensor] = dict(zip(names, whole, strict=True))
