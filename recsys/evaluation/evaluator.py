@@ -68,7 +68,7 @@ class TowerScorer:
         self.model, self._histories = model, Histories(model, seen)
         with torch.no_grad():
             self._items = model.item_vectors().T.contiguous()
-            self._bias = model.bias.detach().clone()
+            self._bias = model.bias.clone()
 
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
@@ -153,7 +153,8 @@ class Evaluator:
             best.append(best_of_users)
         # The only wait for the device: the ranks of everybody, at the end.
         ranking, highest = (
-            np.asarray(np.from_dlpack(torch.cat(each).cpu()), np.int64) for each in (found, best)
+            np.asarray(np.from_dlpack(torch.cat(each).cpu())).astype(np.int64)
+            for each in (found, best)
         )
         if not ranking.all():
             raise AssertionError("an item is in a user's history and in the question")

@@ -100,21 +100,22 @@ def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> tuple[Tensor,
 
     Returns:
         ((r,) int64 rank, k + 1 for every rank beyond k, 0 for an item that is no candidate;
-        (b,) int64 exact best rank of each row).
+        (b,) float32 exact best rank of each row).
     """
     rows = to_device(owner, scores.device)
-    relevant = scores.take(to_device(owner * scores.shape[1] + items, scores.device))  # (r,)
-    highest = scores.new_full((len(scores),), -torch.inf)
-    highest.scatter_reduce_(0, rows, relevant, "amax")
+    position = owner * scores.shape[1] + items
+    relevant = scores.take(to_device(position[:, None], scores.device))  # (r, 1)
+    highest = scores.new_full((len(scores), 1), -torch.inf)
+    highest.scatter_reduce_(0, to_device(owner[:, None], scores.device), relevant, "amax")
     rank = _ranks_up_to(scores, rows, relevant, k).mul_(relevant > -torch.inf)
     # Compare in place to floats 0 and 1, because sums of booleans are several times slower. A
     # float32 counts to 16 million without loss.
-    best = scores.ge_(highest[:, None]).sum(1).long()
-    return rank, best
+    best = scores.ge_(highest).sum(1)
+    return rank.view(-1), best
 
 
 def _ranks_up_to(scores: Tensor, rows: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Return the ranks (r,) int64: exact up to k, k + 1 beyond."""
+    """Return the ranks (r, 1) int64 of relevant scores (r, 1): exact up to k, k + 1 beyond."""
     n = scores.shape[1]
     size = next((size for size in _SIZES if n >= 3 * size * (k + 1)), None)
     if size is not None:  # the k + 1 highest scores lie in the blocks with the k + 1 highest maxima
@@ -122,4 +123,4 @@ def _ranks_up_to(scores: Tensor, rows: Tensor, relevant: Tensor, k: int) -> Tens
         everyone = torch.arange(len(scores), device=scores.device)
         scores = block_scores(scores, everyone, chosen, size)
     top = torch.topk(scores, min(k + 1, n), dim=1).values
-    return (top[rows] >= relevant[:, None]).sum(1)
+    return (top[rows] >= relevant).sum(1, keepdim=True)

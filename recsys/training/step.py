@@ -160,15 +160,16 @@ def _weights(
     """Return the weights of both pools by user, then by item: of each kind, one for each plan."""
     ages, lengths, owner = values.all("ages"), numbers.all("lengths"), numbers.all("owner")
     history = History(numbers.all("items"), numbers.all("starts"), ages, lengths, owner)
-    weights = pool_weights(
+    recent, whole = pool_weights(
         history,
         config,
         ordered=ordered,
         keep=values.all("survives"),
         batches=[len(plan.batch.users) for plan in plans],
     )
-    both = torch.cat([weights, weights[:, numbers.all("order")]])  # (4, h)
-    parts: Sequence[Tensor] = both.view(-1).split([len(plan.order) for plan in plans] * 4)
+    order = numbers.all("order")
+    weights = torch.cat([recent, whole, recent[order], whole[order]])
+    parts: Sequence[Tensor] = weights.split([len(plan.order) for plan in plans] * 4)
     return parts
 
 

@@ -85,10 +85,10 @@ def test_a_step_takes_few_operations_and_waits_for_none(
 @pytest.mark.parametrize("timed", [True, False])
 def test_an_evaluation_takes_few_operations_and_waits_for_none(n_items: int, timed: bool) -> None:
     holdout = split(log(943, n_items, 40, timed=timed)).tuning
-    scorer = TowerScorer(Trainer(holdout.seen, TrainConfig(dim=8), CPU).model, holdout.seen)
+    model = Trainer(holdout.seen, TrainConfig(dim=8), CPU).model
     evaluator = Evaluator(holdout, CPU, chunk_bytes=4 * n_items * len(holdout.seen.user_ids))
     with Operations() as seen:
-        evaluator.evaluate(scorer)
+        evaluator.evaluate(TowerScorer(model, holdout.seen))
     assert seen.waiting() == {}
     assert seen.counts["aten.topk.default"] == (1 if n_items < 2000 else 2)  # one chunk
     assert seen.counts.total() <= (60 if n_items < 2000 else 75)
