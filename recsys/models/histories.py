@@ -66,21 +66,18 @@ def ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return owner, shift[owner] + torch.arange(len(owner), device=owner.device)
 
 
-def histories(items: Tensor, starts: Tensor, lengths: Tensor) -> tuple[History, Tensor]:
-    """Cut b histories out of flat items.
+def histories(items: Tensor, starts: Tensor, lengths: Tensor) -> History:
+    """Return b histories cut out of flat items.
 
     Args:
         items: (n,) int64, items of all users end to end.
         starts: (b,) int64, position of each history's oldest item.
         lengths: (b,) int64, number of items of each history.
-
-    Returns:
-        (the histories, (h,) int64 owner of each history item).
     """
     owner, position = ranges(starts, lengths)
     ages = (starts + lengths - 1)[owner] - position
     first = torch.cumsum(lengths, 0) - lengths
-    return History(items[position], first, ages.float(), lengths, owner), owner
+    return History(items[position], first, ages.float(), lengths, owner)
 
 
 def newest_of(history: History) -> Newest:

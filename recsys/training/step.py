@@ -21,7 +21,7 @@ from recsys.models.transfer import to_device
 from recsys.training.losses import Question
 from recsys.training.plan import Plan
 
-# Numbers of the plans that go together: some 30 MB on the device.
+# Numbers of the plans that go together: some 20 MB on the device.
 MOST = 1 << 18
 # Rows of a plan -> tables that have them.
 TABLES = {
