@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
-from recsys.data import Holdout, Interactions
+from recsys.data import Holdout, Interactions, Ints64, spans
 from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
-from recsys.models import History, Scorer, TwoTower, device_ranges, histories
+from recsys.models import History, Scorer, TwoTower, gathered, to_device
 
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
 # enough for the product to be worth reading all item vectors.
@@ -31,15 +30,12 @@ class Histories:
     """
 
     def __init__(self, model: TwoTower, seen: Interactions) -> None:
-        self._model, device = model, model.bias.device
-        self._items = torch.as_tensor(seen.items, device=device)
-        self._offsets = torch.as_tensor(seen.offsets, device=device)
+        self._model, self._seen = model, seen
 
     def of(self, users: Tensor) -> History:
         """Return the whole histories of users (b,) int64."""
-        starts = self._offsets[users]
-        history, _ = histories(self._items, starts, self._offsets[users + 1] - starts)
-        return replace(history, items=history.items.long())
+        rows = np.asarray(np.from_dlpack(users.cpu()), np.int64)
+        return gathered(self._seen.items, self._seen.offsets, rows, self._model.bias.device)
 
     @torch.no_grad()
     def vectors(self, users: Tensor) -> Tensor:
@@ -47,7 +43,7 @@ class Histories:
 
         The vector of a user is the same whichever other users are requested with it.
         """
-        return self._model.user_vectors(users, self.of(users))
+        return self._model.user_vectors(users.to(self._model.bias.device), self.of(users))
 
 
 class TowerScorer:
@@ -67,13 +63,13 @@ class TowerScorer:
         self.model, self._histories = model, Histories(model, seen)
         with torch.no_grad():
             self._items = model.item_vectors().T.contiguous()
-            self._bias = model.bias.detach().clone()
+            self._bias = model.bias.clone()
 
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
         """Return the (b, n_items) float32 scores of users (b,) int64."""
         history = self._histories.of(users)
-        vectors = self.model.user_vectors(users, history)
+        vectors = self.model.user_vectors(users.to(self._bias.device), history)
         scores = torch.addmm(self._bias, vectors, self._items)
         self.model.add_neighbours(scores, history)
         return scores
@@ -117,9 +113,6 @@ class Evaluator:
         holdout: history and relevant items; no pair may be in both (repeats aside).
         device: device of the scores.
         chunk_bytes: bytes of float32 scores computed at once; never changes a result.
-
-    Attributes:
-        users: (m,) int64 users with relevant items, ascending.
     """
 
     def __init__(
@@ -129,13 +122,16 @@ class Evaluator:
         n = self._n_items = seen.n_items
         self._mask = seen.repeats == "drop"
         pairs = np.unique(relevant.users.astype(np.int64) * n + relevant.items)
-        self.users, counts = np.unique(pairs // n, return_counts=True)
-        self._users = torch.as_tensor(self.users, device=device)
-        self._relevant = torch.as_tensor(pairs % n, device=device)
-        self._ends = torch.as_tensor(np.concatenate([[0], np.cumsum(counts)]), device=device)
-        self._seen = torch.as_tensor(seen.items, device=device)
-        self._seen_offsets = torch.as_tensor(seen.offsets, device=device)
+        self._users, counts = np.unique(pairs // n, return_counts=True)
+        self._device, self._seen = device, seen
+        self._relevant, self._counts = pairs % n, counts
+        self._ends = np.concatenate([[0], np.cumsum(counts)])
         self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
+
+    @property
+    def users(self) -> Ints64:
+        """Return the users with relevant items, (m,) ascending."""
+        return self._users
 
     def evaluate(self, scorer: Scorer) -> UserMetrics:
         """Return every metric of every user with relevant items.
@@ -143,31 +139,33 @@ class Evaluator:
         Raises:
             AssertionError: an item is both in a user's history and among the user's relevant items.
         """
-        found, owners, best = [], [], []
+        found, best = [], []
         for start in range(0, len(self._users), self._chunk):
-            rows = slice(start, min(start + self._chunk, len(self._users)))
-            rank, owner, highest = self._chunk_ranks(scorer, rows)
-            found.append(rank)
-            owners.append(owner + start)
-            best.append(highest)
-        return user_metrics(
-            self.users,
-            torch.cat(found).cpu().numpy(),
-            torch.cat(owners).cpu().numpy(),
-            torch.cat(best).cpu().numpy(),
+            ranks_of_items, best_of_users = self._chunk_ranks(
+                scorer, slice(start, start + self._chunk)
+            )
+            found.append(ranks_of_items)
+            best.append(best_of_users)
+        # The only wait for the device: the ranks of everybody, at the end.
+        ranking, highest = (
+            np.asarray(np.from_dlpack(torch.cat(each).cpu())).astype(np.int64)
+            for each in (found, best)
         )
+        if not ranking.all():
+            raise AssertionError("an item is in a user's history and in the question")
+        owners = np.repeat(np.arange(len(self._users)), self._counts)
+        return user_metrics(self._users, ranking, owners, highest)
 
-    def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ranks, their users' rows and the users' best ranks for rows of `users`."""
+    def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor]:
+        """Return the ranks of relevant items and the best rank of each user for rows of `users`."""
         users = self._users[rows]
-        scores = scorer.scores(users)
+        scores = scorer.scores(from_dlpack(users.copy()))
         if self._mask:
-            start = self._seen_offsets[users]
-            owner, position = device_ranges(start, self._seen_offsets[users + 1] - start)
-            masked = owner * self._n_items + self._seen[position]
-            scores.view(-1).index_fill_(0, masked, -torch.inf)
-        ends = self._ends[rows.start : rows.stop + 1]
-        owner = torch.repeat_interleave(ends.diff())
-        relevant = self._relevant[int(ends[0]) : int(ends[-1])]
-        rank, best = ranks(scores, owner, relevant, max(CUTOFFS))
-        return rank, owner, best
+            owner, position = spans(self._seen.offsets, users)
+            masked = owner * self._n_items + self._seen.items[position]
+            scores.view(-1).index_fill_(0, to_device(masked, self._device), -torch.inf)
+        counts = self._counts[rows]
+        owner = np.repeat(np.arange(len(users)), counts)
+        begin = self._ends[rows.start]
+        items = self._relevant[begin : begin + len(owner)]
+        return ranks(scores, owner, items, max(CUTOFFS))

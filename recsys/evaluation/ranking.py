@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recsys.data import Ints64
+from recsys.models import to_device
+
 BLOCK = 128  # items of one block
 DIRECT = 4096  # below this catalogue size one torch.topk is faster
 
@@ -85,10 +88,7 @@ def _blocks(scores: Tensor, size: int) -> Tensor:
 _SIZES = (128, 32)  # block sizes: the first with which a row has three times the blocks it reads
 
 
-_PAIRS = 1024  # relevant items ranked at once: some 10 MB of candidates
-
-
-def ranks(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> tuple[Tensor, Tensor]:
     """Return the ranks of relevant items among the candidates of their rows.
 
     The rank is the number of candidates that score at least as high, the item itself included,
@@ -96,39 +96,33 @@ def ranks(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> tuple[Tensor, 
 
     Args:
         scores: (b, n) float32, contiguous, -inf where an item is no candidate; overwritten.
-        rows: (r,) int64, the row of each relevant item; every row has at least one.
-        items: (r,) int64, the column of each relevant item.
+        owner: (r,) on the host, the row of each relevant item; every row has at least one.
+        items: (r,) on the host, the column of each relevant item.
         k: largest rank to compute exactly.
 
     Returns:
-        ((r,) int64 rank, k + 1 for every rank beyond k; (b,) int64 exact best rank of each row).
-
-    Raises:
-        AssertionError: a relevant item is no candidate.
+        ((r,) int64 rank, k + 1 for every rank beyond k, 0 for an item that is no candidate;
+        (b,) float32 exact best rank of each row).
     """
-    relevant = scores.view(-1)[rows * scores.shape[1] + items]  # (r,)
-    if torch.isneginf(relevant).any():
-        raise AssertionError("an item is in a user's history and in the question")
-    highest = torch.full_like(scores[:, 0], -torch.inf).scatter_reduce_(0, rows, relevant, "amax")
-    rank = _ranks_up_to(scores, rows, relevant, k)
+    rows = to_device(owner, scores.device)
+    position = owner * scores.shape[1] + items
+    relevant = scores.take(to_device(position[:, None], scores.device))  # (r, 1)
+    highest = scores.new_full((len(scores), 1), -torch.inf)
+    highest.scatter_reduce_(0, to_device(owner[:, None], scores.device), relevant, "amax")
+    rank = _ranks_up_to(scores, rows, relevant, k).mul_(relevant > -torch.inf)
     # Compare in place to floats 0 and 1, because sums of booleans are several times slower. A
     # float32 counts to 16 million without loss.
-    best = scores.ge_(highest[:, None]).sum(1).long()
-    return rank, best
+    best = scores.ge_(highest).sum(1)
+    return rank.view(-1), best
 
 
 def _ranks_up_to(scores: Tensor, rows: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Return the ranks (r,) int64: exact up to k, k + 1 beyond."""
+    """Return the ranks (r, 1) int64 of relevant scores (r, 1): exact up to k, k + 1 beyond."""
     n = scores.shape[1]
     size = next((size for size in _SIZES if n >= 3 * size * (k + 1)), None)
-    if size is None:
-        top = torch.topk(scores, min(k + 1, n), dim=1).values
-        return (top[rows] >= relevant[:, None]).sum(1)
-    maxima, chosen = best_blocks(scores, k + 1, size)
-    rank = torch.full_like(rows, k + 1)
-    for near in torch.nonzero(relevant >= maxima.amin(1)[rows]).flatten().split(_PAIRS):
-        row = rows[near]
-        inside = block_scores(scores, row, chosen[row], size)
-        count = inside.ge_(relevant[near, None]).sum(1).long()
-        rank[near] = count.clamp_max_(k + 1)
-    return rank
+    if size is not None:  # the k + 1 highest scores lie in the blocks with the k + 1 highest maxima
+        _, chosen = best_blocks(scores, k + 1, size)
+        everyone = torch.arange(len(scores), device=scores.device)
+        scores = block_scores(scores, everyone, chosen, size)
+    top = torch.topk(scores, min(k + 1, n), dim=1).values
+    return (top[rows] >= relevant).sum(1, keepdim=True)

@@ -1,8 +1,14 @@
 from .baselines import BASELINES as BASELINES, MAX_ITEMS as MAX_ITEMS, Popularity as Popularity
-from .history import History as History, device_ranges as device_ranges, histories as histories
+from .history import (
+    History as History,
+    device_ranges as device_ranges,
+    gathered as gathered,
+    histories as histories,
+)
 from .ineffective import ineffective_parameters as ineffective_parameters
 from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_weights
 from .scorer import Scorer as Scorer
 from .size import model_mb as model_mb
 from .towers import Towers as Towers
+from .transfer import to_device as to_device
 from .two_tower import TwoTower as TwoTower, new_model as new_model

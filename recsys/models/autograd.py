@@ -46,6 +46,14 @@ class Pool(torch.autograd.Function):
         return recent, whole, None
 
 
+def unit_rows(rows: Tensor) -> Tensor:
+    """Return rows (n, dim) scaled to length 1; a zero row stays zero."""
+    if not torch.is_grad_enabled():
+        return _unit(rows)[0]
+    result: Tensor = UnitRows.apply(rows)  # type: ignore[no-untyped-call]
+    return result
+
+
 def pooled(recent: Tensor, whole: Tensor, pooling: Pooling) -> Tensor:
     """Return the sum of both pools for each user, (b, dim).
 
@@ -74,9 +82,7 @@ class UnitRows(torch.autograd.Function):
             ctx: autograd's context.
             rows: (n, dim).
         """
-        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        torch.threshold_(length, 1e-12, torch.inf)
-        unit: Tensor = rows / length
+        unit, length = _unit(rows)
         ctx.save_for_backward(unit.detach(), length)
         return unit
 
@@ -92,6 +98,13 @@ class UnitRows(torch.autograd.Function):
         along = torch.mul(grads[0], unit).sum(1, keepdim=True)
         across: Tensor = torch.addcmul(grads[0], unit, along, value=-1) / length
         return across
+
+
+def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows (n, dim) scaled to length 1 and their lengths (n, 1); infinite for zero rows."""
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    torch.threshold_(length, 1e-12, torch.inf)
+    return rows / length, length
 
 
 def _sums(recent: Tensor, whole: Tensor, pooling: Pooling) -> Tensor:

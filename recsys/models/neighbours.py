@@ -63,7 +63,7 @@ class Neighbours(nn.Module):
             rows, items: (h,) int64; row rows_j of the scores gains from the neighbours of items_j.
             weights: (h,) float32.
         """
-        position = rows[:, None] * scores.shape[1] + self.items[items]
+        position = torch.add(self.items[items], rows[:, None], alpha=scores.shape[1])
         value = weights[:, None] * self.nearness[items]
         scores.view(-1).index_add_(0, position.flatten(), value.flatten())
 

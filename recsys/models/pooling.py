@@ -50,31 +50,39 @@ class Pooling:
 
 def pool_weights(
     history: History,
-    owner: Tensor,
     config: TrainConfig,
     *,
     ordered: bool,
     keep: Tensor | None = None,
     batches: Sequence[int] | None = None,
-) -> Tensor:
-    """Return the weights (2, h) float32 of history items in the recent and in the whole pool.
+) -> tuple[Tensor, Tensor]:
+    """Return the weights of history items in the recent and in the whole pool, each (h,) float32.
 
     Args:
         history: histories of b users.
-        owner: (h,) int64, which of the b users each history item belongs to.
         config: the shape of the pools.
         ordered: False if every age counts as 0.
         keep: (h,) float32, 1 for history items that survive dropout, else 0; None: all survive.
         batches: numbers of users that make up b, one for each training batch; None: one batch.
     """
-    whole = torch.ones_like(history.ages) if keep is None else keep
-    recent = torch.exp(history.ages / -config.recency) * whole if ordered else whole
-    weights = torch.stack([recent, whole])
-    empty = torch.zeros(2, len(history.lengths), device=weights.device)
-    total, n_kept = empty.index_add_(1, owner, weights)
+    owner, n = history.owner, len(history.lengths)
+    n_kept = history.lengths.float() if keep is None else _sums(keep, owner, n)
     power = _power(n_kept.clamp_min(1), -config.history_power, batches)
-    scale = torch.stack([total.clamp_min(1e-6).reciprocal(), config.mix * power])
-    return weights * scale[:, owner]
+    whole = _kept((config.mix * power)[owner], keep)
+    if not ordered:
+        return _kept(n_kept.clamp_min(1e-6).reciprocal()[owner], keep), whole
+    recent = _kept(torch.exp(history.ages / -config.recency), keep)
+    return recent * _sums(recent, owner, n).clamp_min(1e-6).reciprocal()[owner], whole
+
+
+def _kept(weights: Tensor, keep: Tensor | None) -> Tensor:
+    """Return the weights (h,) of history items, 0 for those that dropout leaves out."""
+    return weights if keep is None else weights * keep
+
+
+def _sums(weights: Tensor, owner: Tensor, n: int) -> Tensor:
+    """Return the sum of the weights (h,) of each of n users."""
+    return torch.zeros(n, device=weights.device).index_add_(0, owner, weights)
 
 
 def _power(values: Tensor, exponent: float, batches: Sequence[int] | None) -> Tensor:

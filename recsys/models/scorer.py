@@ -14,7 +14,7 @@ class Scorer(Protocol):
         """Return the score of every item for each user.
 
         Args:
-            users: (b,) int64.
+            users: (b,) int64, on the CPU or on the scorer's device.
 
         Returns:
             (b, n_items) float32; the caller may overwrite the array.

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys.config import TrainConfig
-from recsys.models.autograd import UnitRows, pooled
+from recsys.models.autograd import pooled, unit_rows
 from recsys.models.feature_bags import Bags
 from recsys.models.pooling import Pooling
 
@@ -74,8 +74,7 @@ class Towers:
             own = functional.embedding(users, self.tables["users"])
             vectors = torch.add(vectors, own, alpha=self.config.user_weight)
         if self.user_bags is None:
-            unit: Tensor = UnitRows.apply(vectors)  # type: ignore[no-untyped-call]
-            return unit / self.config.temperature
+            return unit_rows(vectors) / self.config.temperature
         if users is not None:
             bags = self.user_bags.take(users).sums(self.tables["user_features"])
             fading = self.config.feature_weight / (1 + lengths)
@@ -96,5 +95,4 @@ class Towers:
         if self.item_bags is not None:
             bags = self.item_bags.sums(self.tables["item_features"])
             items = torch.add(items, bags, alpha=self.config.feature_weight)
-        unit: Tensor = UnitRows.apply(items)  # type: ignore[no-untyped-call]
-        return unit
+        return unit_rows(items)

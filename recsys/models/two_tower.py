@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recsys.config import TrainConfig
 from recsys.data import Features, Interactions
 from recsys.models.feature_bags import Bags
-from recsys.models.history import History
+from recsys.models.history import History, newest_of
 from recsys.models.neighbours import Neighbours, has_neighbours
 from recsys.models.pooling import Pooling, pool_weights
 from recsys.models.towers import Towers
@@ -16,7 +16,6 @@ from recsys.models.towers import Towers
 # Item vectors have length 1 whatever the scale of the weights. A small initial scale lets the first
 # steps turn items faster towards their users, before noise can settle.
 ITEM_SCALE = 0.1
-NEWEST = 10  # neighbours of so many newest items gain scores, if histories have an order
 
 
 class TwoTower(nn.Module):
@@ -135,8 +134,7 @@ class TwoTower(nn.Module):
         Returns:
             (b, dim) float32.
         """
-        owner = torch.repeat_interleave(history.lengths)
-        weights = pool_weights(history, owner, self.config, ordered=self.ordered)
+        weights = pool_weights(history, self.config, ordered=self.ordered)
         pooling = Pooling(history.items, history.starts, *weights)
         return self.towers().user_vectors(users, pooling, history.lengths)
 
@@ -167,11 +165,11 @@ class TwoTower(nn.Module):
         Returns:
             ((m,) int64 index of the user, (m,) int64 item, (m,) float32 weight).
         """
-        rows, items = torch.repeat_interleave(history.lengths), history.items
+        rows, items = history.owner, history.items
         if self.ordered:
-            newest = torch.nonzero(history.ages < NEWEST).flatten()
-            rows, items = rows[newest], items[newest]
-            weights = torch.exp(history.ages[newest] / -self.config.recency)
+            newest = history.newest or newest_of(history)
+            rows, items = newest.owner, newest.items
+            weights = torch.exp(newest.ages / -self.config.recency)
             total = torch.zeros(len(history.lengths), device=rows.device)
             weights = weights / total.index_add_(0, rows, weights)[rows]
         else:

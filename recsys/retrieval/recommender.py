@@ -232,7 +232,7 @@ class Recommender:
         """Return user vectors and neighbour queries for histories given in the request."""
         items = torch.from_numpy(np.concatenate(given)).to(self._device)
         lengths = torch.tensor([len(each) for each in given], device=self._device)
-        history, _ = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)
+        history = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)
         return self._model.user_vectors(None, history), Asks.of(self._model, history)
 
     def _named(self, values: list[float], items: list[int]) -> tuple[tuple[str, float], ...]:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from recsys.config import TrainConfig
 from recsys.data import Floats32, Ints64
-from recsys.models import ByItem, History, Pooling, pool_weights
+from recsys.models import ByItem, History, Pooling, pool_weights, to_device
 from recsys.training.losses import Targets
 from recsys.training.plan import Plan
 
-# Numbers of the plans that go together: some 30 MB on the device.
+# Numbers of the plans that go together: some 20 MB on the device.
 MOST = 1 << 18
 # Rows of a plan -> tables that have them.
 TABLES = {
@@ -158,17 +157,17 @@ def _weights(
 ) -> Sequence[Tensor]:
     """Return the weights of both pools by user, then by item: of each kind, one for each plan."""
     ages, lengths, owner = values.all("ages"), numbers.all("lengths"), numbers.all("owner")
-    history = History(numbers.all("items"), numbers.all("starts"), ages, lengths)
-    weights = pool_weights(
+    history = History(numbers.all("items"), numbers.all("starts"), ages, lengths, owner)
+    recent, whole = pool_weights(
         history,
-        owner,
         config,
         ordered=ordered,
         keep=values.all("survives"),
         batches=[len(plan.batch.users) for plan in plans],
     )
-    both = torch.cat([weights, weights[:, numbers.all("order")]])  # (4, h)
-    parts: Sequence[Tensor] = both.view(-1).split([len(plan.order) for plan in plans] * 4)
+    order = numbers.all("order")
+    weights = torch.cat([recent, whole, recent[order], whole[order]])
+    parts: Sequence[Tensor] = weights.split([len(plan.order) for plan in plans] * 4)
     return parts
 
 
@@ -184,9 +183,7 @@ class _Parcel:
         self, arrays: Mapping[str, Sequence[Ints64] | Sequence[Floats32]], device: torch.device
     ) -> None:
         sizes = {name: [len(array) for array in each] for name, each in arrays.items()}
-        flat = from_dlpack(np.concatenate([a for each in arrays.values() for a in each]))
-        if device.type == "cuda":
-            flat = flat.pin_memory().to(device, non_blocking=True)
+        flat = to_device(np.concatenate([a for each in arrays.values() for a in each]), device)
         names, n = list(arrays), len(next(iter(sizes.values())))
         whole = flat.split([sum(each) for each in sizes.values()])
         self._all: dict[str, Tensor] = dict(zip(names, whole, strict=True))

@@ -83,6 +83,8 @@ class Trainer:
         for group in self._groups():
             losses.append(torch.stack([self._train(step) for step in group]).detach())
             n_users += [len(step.users) for step in group]
+        if not losses:  # nobody has two interactions
+            raise DivergedError(self.epoch, 1, math.nan)
         # The only wait for the device: the loss of every step, at the end of the epoch.
         mean = torch.cat(losses).cpu() / torch.tensor(n_users)
         for step, loss in enumerate(mean.tolist(), 1):

@@ -97,7 +97,7 @@ def test_ranks_are_counts(seed: int, k: int, levels: int) -> None:
     rows, items = np.repeat(np.arange(4), 6), rng.integers(0, n, 24)
     scores[rows, items] = rng.integers(0, levels, 24)
     expected = (scores[rows] >= scores[rows, items][:, None]).sum(1)
-    rank, best = ranks(torch.from_numpy(scores), torch.from_numpy(rows), torch.from_numpy(items), k)
+    rank, best = ranks(torch.from_numpy(scores), rows, items, k)
     assert rank.tolist() == np.minimum(expected, k + 1).tolist()
     assert best.tolist() == expected.reshape(4, 6).min(1).tolist()
 

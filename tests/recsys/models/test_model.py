@@ -14,10 +14,10 @@ from recsys.models.two_tower import TwoTower
 def test_a_user_whose_whole_history_is_dropped_moves_nothing() -> None:
     model = TwoTower(2, 5, TrainConfig(dim=4, user_weight=0.5), ordered=True)
     model.initialize(torch.Generator().manual_seed(0))
-    history, owner = histories(torch.tensor([1, 2, 3]), torch.tensor([0, 1]), torch.tensor([1, 2]))
+    history = histories(torch.tensor([1, 2, 3]), torch.tensor([0, 1]), torch.tensor([1, 2]))
     keep = torch.tensor([0.0, 1.0, 1.0])
-    recent, whole = pool_weights(history, owner, model.config, ordered=True, keep=keep)
-    by_item = ByItem(owner, torch.tensor([0, 0, 1, 2, 3]), recent, whole)
+    recent, whole = pool_weights(history, model.config, ordered=True, keep=keep)
+    by_item = ByItem(history.owner, torch.tensor([0, 0, 1, 2, 3]), recent, whole)
     pooling = Pooling(history.items, history.starts, recent, whole, by_item)
     vectors = model.towers().user_vectors(torch.tensor([0, 1]), pooling, history.lengths)
     vectors[:, 0].sum().backward()
@@ -32,10 +32,10 @@ def test_gradients_of_the_pools_equal_those_without_a_prepared_transpose(ordered
     model = TwoTower(3, 5, TrainConfig(dim=4), ordered=ordered)
     model.initialize(torch.Generator().manual_seed(0))
     items, lengths = torch.tensor([4, 0, 4, 2, 0, 4]), torch.tensor([3, 1, 2])
-    history, owner = histories(items, torch.tensor([0, 3, 4]), lengths)
-    recent, whole = pool_weights(history, owner, model.config, ordered=ordered)
+    history = histories(items, torch.tensor([0, 3, 4]), lengths)
+    recent, whole = pool_weights(history, model.config, ordered=ordered)
     order, counts = items.argsort(), items.bincount(minlength=5)
-    by_item = ByItem(owner[order], counts.cumsum(0) - counts, recent[order], whole[order])
+    by_item = ByItem(history.owner[order], counts.cumsum(0) - counts, recent[order], whole[order])
     found = []
     for transpose in (None, by_item):
         pooling = Pooling(items, history.starts, recent, whole, transpose)

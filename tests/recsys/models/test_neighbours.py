@@ -16,8 +16,8 @@ from recsys.data.interactions import Interactions
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models import neighbours
 from recsys.models.baselines import ease_weights
+from recsys.models.history import NEWEST
 from recsys.models.neighbours import N_NEIGHBOURS, Neighbours, nearest
-from recsys.models.two_tower import NEWEST
 from recsys.training.trainer import Trainer
 from tests.support.examples import conveyor, random_log
 

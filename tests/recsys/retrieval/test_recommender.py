@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions, Repeats
 from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.ranking import top_items
-from recsys.models.two_tower import NEWEST
+from recsys.models.history import NEWEST
 from recsys.retrieval.recommender import Recommender, RequestError
 from recsys.retrieval.requests import Answer, Question
 from tests.support import reference

@@ -1,4 +1,4 @@
-"""Operations of a training step: a device is told of few, and none makes the host wait for it."""
+"""Operations of steps and evaluations: a device is told of few, and none makes the host wait."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
+from recsys.data.splitting import split
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -77,3 +79,16 @@ def test_a_step_takes_few_operations_and_waits_for_none(
     assert seen.waiting() == {}
     assert seen.counts["aten._fused_adam_.default"] == steps
     assert seen.counts.total() / steps <= most
+
+
+@pytest.mark.parametrize("n_items", [1682, 41_000])
+@pytest.mark.parametrize("timed", [True, False])
+def test_an_evaluation_takes_few_operations_and_waits_for_none(n_items: int, timed: bool) -> None:
+    holdout = split(log(943, n_items, 40, timed=timed)).tuning
+    model = Trainer(holdout.seen, TrainConfig(dim=8), CPU).model
+    evaluator = Evaluator(holdout, CPU, chunk_bytes=4 * n_items * len(holdout.seen.user_ids))
+    with Operations() as seen:
+        evaluator.evaluate(TowerScorer(model, holdout.seen))
+    assert seen.waiting() == {}
+    assert seen.counts["aten.topk.default"] == (1 if n_items < 2000 else 2)  # one chunk
+    assert seen.counts.total() <= (60 if n_items < 2000 else 75)

@@ -16,6 +16,7 @@ from recsys.errors import DivergedError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import MetricName
 from recsys.models.history import histories
+from recsys.training import step as device_steps
 from recsys.training.epoch import EpochResult
 from recsys.training.fit import Fit
 from recsys.training.step import groups
@@ -123,6 +124,23 @@ def test_users_of_many_batches_are_updated_by_row() -> None:
     assert max(result.metrics.recall_at_10 for result in Fit(data, config, CPU)) == 1.0
 
 
+@pytest.mark.parametrize("negatives", [0, 20])
+def test_steps_that_travel_together_train_as_if_they_came_alone(
+    negatives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = split(random_log(np.random.default_rng(0))).train
+    config = SMALL.replace(batch_size=11, history_power=0.7, negatives=negatives)
+    trained = []
+    for most in (1, 1 << 18):
+        monkeypatch.setattr(device_steps, "MOST", most)
+        trainer = Trainer(data, config, CPU)
+        assert len(list(trainer._groups())) == (4 if most == 1 else 1)
+        trained.append((trainer.train_epoch(), trainer.state()))
+    assert trained[0][0] == trained[1][0]
+    for name, value in trained[0][1].items():
+        assert torch.equal(value, trained[1][1][name])
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_gpu_equals_cpu_within_tolerance() -> None:
@@ -145,7 +163,7 @@ def test_what_a_user_has_is_no_candidate_of_the_loss(
     if negatives:
         history = torch.as_tensor(plan.rows["history"])[history]
     lengths = torch.as_tensor(batch.lengths)
-    asked = histories(history, lengths.cumsum(0) - lengths, lengths)[0]
+    asked = histories(history, lengths.cumsum(0) - lengths, lengths)
     vectors = trainer._fast.user_vectors(None, asked)
     logits = vectors @ trainer._fast.item_vectors()[items].T + trainer._fast.bias[items]
     total = logits.clone() if plan.log_share is None else logits - torch.as_tensor(plan.log_share)
@@ -157,9 +175,9 @@ def test_what_a_user_has_is_no_candidate_of_the_loss(
         total[torch.as_tensor(batch.history_rows)[mine], theirs] = -torch.inf
     losses = total.logsumexp(1)[rows] - logits[rows, columns]
     expected = (torch.as_tensor(batch.target_weights) * losses).sum()
-    ((step,),) = groups([plan], trainer._config, CPU, ordered=True)
+    ((one,),) = groups([plan], trainer._config, CPU, ordered=True)
     towers = trainer._fast.towers()
-    found = trainer._loss(towers.part(step.rows) if step.rows else towers, step)
+    found = trainer._loss(towers.part(one.rows) if one.rows else towers, one)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -52,11 +52,11 @@ def test_every_user_with_two_rows_comes_as_often_as_there_are_cuts() -> None:
 
 
 def test_ages_count_items_back_from_the_cut() -> None:
-    history, owner = histories(torch.arange(10), torch.tensor([0, 4, 4]), torch.tensor([3, 0, 2]))
+    history = histories(torch.arange(10), torch.tensor([0, 4, 4]), torch.tensor([3, 0, 2]))
     assert history.items.tolist() == [0, 1, 2, 4, 5]
     assert history.ages.tolist() == [2, 1, 0, 1, 0]
     assert history.starts.tolist() == [0, 3, 3]
-    assert owner.tolist() == [0, 0, 0, 2, 2]
+    assert history.owner.tolist() == [0, 0, 0, 2, 2]
 
 
 def test_targets_weigh_less_the_farther_they_are() -> None:
