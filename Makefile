@@ -15,6 +15,9 @@ endif
 RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# One more than two cores: many tests wait for a process or a server.
+PARALLEL := --numprocesses 3 --dist loadfile
+
 .PHONY: run install test test-fast check lint types faults screenshots clean
 
 run: .venv/installed
@@ -23,10 +26,10 @@ run: .venv/installed
 install: .venv/installed
 
 test: .venv/installed-test
-	$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) pytest $(PARALLEL)
 
 test-fast: .venv/installed-test
-	$(RUN) pytest tests/recsys tests/hpo --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) pytest tests/recsys tests/hpo $(PARALLEL)
 
 faults: .venv/installed-test
 	$(RUN) pytest -m faults tests/faults

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hpo.dashboards.servers import HOSTS_VARIABLE
 from tests.support.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -42,6 +43,15 @@ def test_mlflow_answers_under_the_name_of_its_service() -> None:
     hosts = options[options.index("--allowed-hosts") + 1].split(",")
     assert {"mlflow:5000", "127.0.0.1:5000", "localhost:5000"} <= set(hosts)
     assert "sqlite:////data/mlflow.db" in options
+
+
+def test_mlflow_stands_behind_the_guard() -> None:
+    options = command("mlflow")
+    *_, protocol = options[options.index("--uvicorn-opts") + 1].split()
+    module, _, name = protocol.partition(":")
+    assert hasattr(importlib.import_module(module), name)
+    hosts = SERVICES["mlflow"]["environment"][HOSTS_VARIABLE].split(",")
+    assert {"mlflow", "127.0.0.1", "localhost"} == set(hosts)
 
 
 def test_the_preparation_imports_what_there_is() -> None:
