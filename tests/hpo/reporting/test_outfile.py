@@ -97,4 +97,4 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("parser", [report_parser, recommend_parser])
 def test_help_tells_of_formulas(parser: Callable[[], ArgumentParser]) -> None:
-    assert "a spreadsheet would run such an id" in " ".join(parser().format_help().split())
+    assert "a spreadsheet would run it as a formula" in " ".join(parser().format_help().split())

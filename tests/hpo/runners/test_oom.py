@@ -76,7 +76,7 @@ def test_a_killed_worker_ran_out_of_memory_if_the_counter_rose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran_out: bool
 ) -> None:
     counted = 3
-    monkeypatch.setattr(oom, "_count", lambda _: counted)
+    monkeypatch.setattr(oom, "_oom_kills", lambda _: counted)
     save_holdout(tmp_path / "data", conveyor_split().tuning)
     config = TrainConfig(dim=8, epochs=10_000, patience=10_000)
     with closing(ProcessRunner(tmp_path / "data", "recall_at_10")) as runner:
@@ -96,7 +96,7 @@ def test_a_worker_that_we_killed_ran_out_of_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = iter(range(1000))
-    monkeypatch.setattr(oom, "_count", lambda _: next(counted))
+    monkeypatch.setattr(oom, "_oom_kills", lambda _: next(counted))
     save_holdout(tmp_path / "data", conveyor_split().tuning)
     with closing(ProcessRunner(tmp_path / "data", "recall_at_10")) as runner:
         epochs = runner.epochs(TrainConfig(dim=8, epochs=10_000, patience=10_000))

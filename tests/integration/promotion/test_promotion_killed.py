@@ -181,7 +181,7 @@ def test_a_champion_of_the_meantime_is_not_pushed_aside(
     died = dying(monkeypatch, 0)
     client = open_client(real.locations.tracking_uri)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "settle", _interrupt)
+        patch.setattr(registry, "apply_outcome", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             promote_study(real.locations, "shop", order=QUICK)
     assert "create_model_version" in died[0].names

@@ -127,7 +127,7 @@ def test_what_has_no_effect_on_the_data_is_not_searched_and_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recsys.models.neighbours.MAX_UNORDERED_ITEMS", 29)
-    monkeypatch.setattr("recsys.models.ineffective.MAX_ITEMS", 29)
+    monkeypatch.setattr("recsys.models.ineffective.MAX_UNORDERED_ITEMS", 29)
     starts = [{"lr": 0.1, "neighbour_weight": 4.0}]
     config = study_config(shop(tmp_path, timed=False), space=IDLE | LR, warm_starts=starts)
     for _ in range(2):
