@@ -109,7 +109,8 @@ class TestEveryRunner:
     def test_it_says_what_an_epoch_took(self, runner: Runner) -> None:
         results = list(runner.epochs(CONFIG))
         assert all(result.cpu_seconds > 0 for result in results)
-        assert 20 < results[0].memory_mb <= results[-1].memory_mb < 100_000
+        # Linux counts pages in batches of each thread, so a peak may shrink by some 0.1 MB.
+        assert 20 < results[0].memory_mb <= results[-1].memory_mb + 1 < 100_000
         assert results[0].gpu_memory_mb == 0
 
     def test_it_says_how_it_trains(self, runner: Runner) -> None:
