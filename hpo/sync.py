@@ -120,9 +120,8 @@ def _print_differences(mirror: Mirror, locations: Locations) -> int:
     """Print every difference and return the exit code."""
     from hpo.config import command
 
-    running = _is_running(
-        locations, mirror.study_name
-    )  # asked first, since the launcher may end meanwhile
+    # Asked before the check, since the launcher may end meanwhile.
+    running = _is_running(locations, mirror.study_name)
     found = mirror.check()
     for line in found:
         print(line)

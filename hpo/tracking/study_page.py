@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.config import Locations
+from hpo.config import Locations, has_store
 from hpo.registry import versions as registry
 from hpo.study import StudyRecord
 from hpo.tracking.trial_projection import best_name
 from hpo.tracking.urls import experiments_address, study_address
-from recsys.artifacts import open_client, sqlite_file, tracking_errors
+from recsys.artifacts import open_client, tracking_errors
 
 
 def experiment_of(locations: Locations, uid: str) -> str | None:
@@ -18,8 +18,7 @@ def experiment_of(locations: Locations, uid: str) -> str | None:
     Raises:
         TrackingError: MLflow does not answer.
     """
-    path = sqlite_file(locations.tracking_uri)
-    if path is not None and not path.exists():
+    if not has_store(locations.tracking_uri):
         return None
     client = open_client(locations.tracking_uri)
     with tracking_errors(locations.tracking_uri):

@@ -17,10 +17,7 @@ def spans(offsets: Ints64, which: Ints64) -> tuple[Ints64, Ints64]:
     Returns:
         ((h,) int64 index into `which`, (h,) int64 position).
     """
-    ends = offsets[which + 1]
-    lengths = ends - offsets[which]
-    owner = np.repeat(np.arange(len(which)), lengths)
-    return owner, (ends - np.cumsum(lengths))[owner] + np.arange(len(owner))
+    return ranges(offsets[which], offsets[which + 1] - offsets[which])
 
 
 def ranges(starts: Ints64, lengths: Ints64) -> tuple[Ints64, Ints64]:

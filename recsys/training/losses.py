@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Targets:
-    """What a softmax of b users over n candidates is asked: no part of it depends on the weights.
+    """The targets and candidates of a softmax of b users over n items, free of the weights.
 
     Attributes:
         masked: (m,) int64 positions row * n + candidate that are no candidates; must hold no

@@ -381,7 +381,7 @@ def one_span() -> bytes:
 
 @pytest.mark.slow
 def test_mlflow_takes_nothing_from_other_sites(tracking_server: TrackingServer) -> None:
-    """Of its own, MLflow asks under /api/ and /ajax-api/ alone who sent a request."""
+    """MLflow itself asks only under /api/ and /ajax-api/ who sent a request."""
     address, own = tracking_server.uri, tracking_server.uri
     for origin in ("http://evil.example", "null", "http://127.0.0.1.evil.example"):
         assert post_traces(address, one_span(), Origin=origin) == 403

@@ -61,7 +61,7 @@ def app_of(study: FakeStudy, *, allow_writes: bool = False) -> App:
 
 
 def shown(study: FakeStudy, **options: bool) -> dict[str, Any]:
-    """What the page of the study asks for."""
+    """Requests that the page of the study makes."""
     found: dict[str, Any] = json.loads(get(app_of(study, **options), "/api/studies/1"))
     return found
 

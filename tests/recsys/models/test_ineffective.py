@@ -1,4 +1,4 @@
-"""What is called without effect has none, and the rest of it has one on other data."""
+"""Parameters called ineffective change no number, and those on other data do."""
 
 from __future__ import annotations
 
