@@ -25,7 +25,7 @@ from hpo.runners import worker
 from recsys.training.trainer import Trainer
 
 worker.ALIVE_SECONDS = 0.2
-once = [2.5]
+once = [4.5]
 set_up, train_epoch = Trainer.__init__, Trainer.train_epoch
 
 def wait():
@@ -71,8 +71,8 @@ def runner_with(tmp_path: Path) -> Iterator[MakeRunner]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits of a second, and CPU time to match."""
-    monkeypatch.setattr(patience, "STALL_SECONDS", 1.0)
+    """Limits of two seconds, and CPU time to match."""
+    monkeypatch.setattr(patience, "STALL_SECONDS", 2.0)
     monkeypatch.setattr(patience, "IDLE_CPU_SECONDS", 0.02)
 
 
@@ -82,25 +82,28 @@ def test_a_first_training_that_waits_for_ever_is_stalled(
     runner_with: MakeRunner, where: dict[str, str]
 ) -> None:
     runner = runner_with(**where)
-    with pytest.raises(WorkerDied, match=r"stalled: less than 0\.02 s of CPU time in 1 s, killed"):
+    with pytest.raises(WorkerDied, match=r"stalled: less than 0\.02 s of CPU time in 2 s, killed"):
         next(runner.epochs(CONFIG))
     assert runner.pid is None
 
 
 @pytest.mark.usefixtures("short")
-def test_an_epoch_that_takes_20_times_the_usual_is_stalled(runner_with: MakeRunner) -> None:
+def test_an_epoch_that_takes_20_times_the_usual_is_stalled(
+    runner_with: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner = runner_with(epoch="self.epoch < 3 or spin()")
     epochs = runner.epochs(LONG)
     assert [next(epochs).epoch for _ in range(3)] == [1, 2, 3]
     with pytest.raises(WorkerDied, match="stalled: no epoch for 20 times the usual, killed"):
         next(epochs)
+    monkeypatch.undo()  # on a busy machine, a new worker's first epoch may take seconds
     assert [next(runner.epochs(CONFIG)).epoch] == [1], "a new worker trains"
 
 
 @pytest.mark.usefixtures("short")
 def test_honest_work_may_take_its_time(runner_with: MakeRunner) -> None:
     """Before there are epochs to compare with, and whenever a training sets up."""
-    runner = runner_with(set_up="spin(2.5)", epoch="once and spin(once.pop())")
+    runner = runner_with(set_up="spin(4.5)", epoch="once and spin(once.pop())")
     assert len(list(runner.epochs(CONFIG))) == 4
     worker = runner.pid
     assert len(list(runner.epochs(CONFIG.replace(epochs=1)))) == 1
