@@ -12,8 +12,8 @@ WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY recsys recsys
 COPY hpo hpo
-RUN pip install --no-cache-dir --constraint constraints.txt .
 COPY studies studies
+RUN pip install --no-cache-dir --constraint constraints.txt .
 
 # /data holds everything that is made at run time; a new volume takes its owner from here
 RUN useradd --create-home --uid 1000 app && mkdir /data && chown app:app /data

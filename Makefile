@@ -4,6 +4,7 @@
 # make check    lint, types, tests: what CI runs
 # make faults   many random kills and long outages; about an hour
 # make screenshots  the README's pictures; needs Chromium
+# make dist     the sdist and the wheel, in dist
 # make install  only the environment, in .venv
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: run install test test-fast check lint types faults screenshots clean
+.PHONY: run install test test-fast check lint types faults screenshots dist clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -36,6 +37,9 @@ faults: .venv/installed-test
 
 screenshots: .venv/installed-test
 	$(RUN) pytest tests/e2e/browser --screenshots docs/screenshots
+
+dist: .venv/installed-test
+	$(RUN) build --no-isolation
 
 check: lint types test
 
@@ -58,4 +62,4 @@ types: .venv/installed-test
 	$(BIN)/python -c "open('.venv/installed-test', 'w').close()"
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(name, True) for name in ('.venv', 'artifacts')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(name, True) for name in ('.venv', 'artifacts', 'dist')]"

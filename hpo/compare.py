@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.compare",
         "Compare two studies: data, best values and configs, and the search at equal cost.",
-        "python -m hpo.compare two_tower-ml-100k wide-ml-100k",
+        "two_tower-ml-100k wide-ml-100k",
     )
     for name in ("STUDY_A", "STUDY_B"):
         result.add_argument(name.lower(), metavar=name, help="name of a study in --storage")

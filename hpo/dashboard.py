@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.dashboard",
         "Serve optuna-dashboard (read-only) and the MLflow UI until Ctrl-C.",
-        "python -m hpo.dashboard --port 8080 --mlflow-port 5000",
+        "--port 8080 --mlflow-port 5000",
     )
     result.add_argument(
         "--port",

@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "hpo.promote",
         "Let a study's best trials race with fresh seeds, refit the winner, measure it on test\n"
         "once, register it: as champion if it passes the gate, see [promotion] in the study file.",
-        "python -m hpo.promote --study-name two_tower-ml-100k",
+        "--study-name two_tower-ml-100k",
     )
     add_place_arguments(result)
     add_moved_data_argument(result)

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "hpo.recommend",
         "Write the top items of many users, by a registered model, as Parquet or CSV with the "
         "columns user_id, rank, item_id, score, source.",
-        "python -m hpo.recommend --users all --out top.parquet --k 20",
+        "--users all --out top.parquet --k 20",
     )
     result.add_argument(
         "--users",

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.replay",
         "Train a trial again from its stored settings, and compare every epoch.",
-        "python -m hpo.replay --trial 17 --artifacts artifacts/trial-17",
+        "--trial 17 --artifacts artifacts/trial-17",
     )
     result.add_argument("--trial", type=int, required=True, metavar="N", help="number of the trial")
     add_place_arguments(result)

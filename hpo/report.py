@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.report",
         "Write a study's report (HTML, PNG, Markdown), or export its trials.",
-        "python -m hpo.report --study-name two_tower-ml-100k",
+        "--study-name two_tower-ml-100k",
     )
     add_place_arguments(result, default=NEWEST)
     result.add_argument(

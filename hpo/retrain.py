@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "hpo.retrain",
         "Train the champion's recipe on today's data and register the model: as champion if\n"
         "it passes the gate of hpo.promote. Unchanged data is not trained on again.",
-        "python -m hpo.retrain --data shop.csv",
+        "--data shop.csv",
     )
     add_place_arguments(result, study=False)
     add_moved_data_argument(result, "champion")

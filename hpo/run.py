@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.arguments import add_link_arguments, add_place_arguments
+from hpo.config import shipped_names
 from recsys.cli import (
     add_data_arguments,
     add_device_argument,
@@ -21,12 +22,13 @@ from recsys.cli import (
     device_from,
     run_command,
 )
+from recsys.invocation import command_words
 
 if TYPE_CHECKING:
     from hpo.config import Locations, Override, StudyConfig
     from hpo.execution import Request
 
-DEFAULT_STUDY = Path("studies/two_tower.toml")
+DEFAULT_STUDY = "two_tower"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,17 +36,17 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.run",
         "Tune a two-tower recommender: sample, train, prune, compare. Run it again to continue.",
-        "python -m hpo.run --data ml-100k --n-trials 50 --workers 2",
+        "--data ml-100k --n-trials 50 --workers 2",
     )
     result.add_argument(
         "--n-trials", type=int, metavar="N", help="finished trials, at most a million (default: 50)"
     )
     result.add_argument(
         "--study",
-        type=Path,
         default=DEFAULT_STUDY,
-        metavar="FILE.toml",
-        help=f"study file with the search space (default: {DEFAULT_STUDY.as_posix()})",
+        metavar="NAME|FILE.toml",
+        help=f"study file with the search space: a path, or one of {', '.join(shipped_names())} "
+        "(default: %(default)s)",
     )
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
@@ -154,9 +156,10 @@ def main(argv: Sequence[str]) -> int:
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
         commands.error("--promote writes into MLflow, --no-tracking does not: give one of them")
-    from hpo.config import Locations, load_study_config, shell_line
+    from hpo.config import Locations, load_study_config, shell_line, study_path
     from recsys.artifacts import check_tracking_uri
 
+    options.study = study_path(options.study)
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
         return _print_config(options.study, config)
@@ -173,7 +176,7 @@ def main(argv: Sequence[str]) -> int:
         launch,  # loads torch and optuna, only after the settings were checked
     )
 
-    again = shell_line("python", "-m", "hpo.run", *argv)
+    again = shell_line(*command_words("hpo.run"), *argv)
     return launch(replace(_request(options, config, locations), again=again))
 
 

@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         "hpo.serve",
         "Serve recommendations of a registered model until Ctrl-C. A new champion is picked up "
         "within seconds.",
-        "python -m hpo.serve --port 8000 --model models:/two-tower@champion",
+        "--port 8000 --model models:/two-tower@champion",
     )
     add_host_arguments(result)
     result.add_argument(

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "hpo.sync",
         "Bring a study's runs in MLflow up to date. Nothing is written twice.",
-        "python -m hpo.sync --follow",
+        "--follow",
     )
     add_place_arguments(result, default=f"{ONLY}; --check: {NEWEST}")
     add_link_arguments(result)

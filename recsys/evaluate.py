@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "recsys.evaluate",
         "Score a stored model on the validation part of its data.",
-        "python -m recsys.evaluate --artifacts artifacts --data ml-100k",
+        "--artifacts artifacts --data ml-100k",
     )
     add_data_arguments(result, source=None, where="the model's, if it has a name")
     result.add_argument(

@@ -30,6 +30,7 @@ from recsys.cli import (
 )
 from recsys.config import TrainConfig
 from recsys.errors import naming
+from recsys.invocation import command_text
 
 if TYPE_CHECKING:
     from recsys.data import Split
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     if tracker is not None:
         tracker.log(fit, config, results, times_ms, parts)
     again = " ".join(["--artifacts", str(args.artifacts), *data_flags(args)])
-    print(f"next        python -m recsys.evaluate {again}")
+    print(f"next        {command_text('recsys.evaluate')} {again}")
     return 0
 
 
@@ -169,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser(
         "recsys.train",
         "Train one two-tower model and store it.",
-        "python -m recsys.train --data ml-100k --epochs 20 --dim 64 --mlflow-tracking",
+        "--data ml-100k --epochs 20 --dim 64 --mlflow-tracking",
     )
     add_data_arguments(result)
     result.add_argument(

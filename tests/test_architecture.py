@@ -21,7 +21,7 @@ FACES = [
 ]
 # Bottom up: a package imports from floors below its own, and from itself.
 FLOORS = (
-    ("recsys.drafts", "recsys.errors", "recsys.messages"),
+    ("recsys.drafts", "recsys.errors", "recsys.invocation", "recsys.messages"),
     ("recsys.config", "recsys.data"),
     ("recsys.readers", "recsys.models"),
     ("recsys.datasets", "recsys.evaluation"),
@@ -35,6 +35,7 @@ FLOORS = (
     ("hpo.tracking", "hpo.gate", "hpo.serving"),
     ("hpo.promotion", "hpo.reporting"),
     ("hpo.execution",),
+    ("hpo.cli",),
 )  # fmt: skip
 NO_OPTUNA = (
     "hpo.config", "hpo.runners", "hpo.registry", "hpo.gate", "hpo.serving", "hpo.dashboards",
@@ -43,7 +44,7 @@ DISTRIBUTIONS = "hpo.config.search_space"  # makes Optuna's distributions of the
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
     "hpo.compare", "hpo.replay", "hpo.retrain", "hpo.serve", "hpo.recommend",
-    "recsys.train", "recsys.evaluate",
+    "recsys.train", "recsys.evaluate", "recsys.__main__", "hpo.__main__",
 )  # fmt: skip
 
 

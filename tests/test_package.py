@@ -1,48 +1,79 @@
-"""The built wheel holds every module and the types; the commit hooks are the checks of make."""
+"""Wheel and sdist hold what they should; the commit hooks are the checks of make."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import sys
+import tarfile
+import tomllib
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.paths import ROOT
+from tests.support.packaging import build_archives
+from tests.support.paths import ROOT, STUDIES
 
 SOURCES = ("recsys", "hpo")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Names of the files in a wheel that is built from a copy of the source."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(ROOT / name, tree / name)
-    build = f"from setuptools.build_meta import build_wheel; build_wheel({str(out)!r})"
-    result = subprocess.run(
-        [sys.executable, "-c", build], cwd=tree, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    (path,) = out.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        return archive.namelist()
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build_archives(tmp_path_factory.mktemp("dist"))
 
 
-def test_the_wheel_holds_every_module_and_the_types(wheel: list[str]) -> None:
-    """Also the faces (`__init__.pyi`), which packages read when they are imported."""
-    files = [path for name in SOURCES for path in (ROOT / name).rglob("*") if path.is_file()]
-    source = {
+@pytest.fixture(scope="module")
+def wheel(archives: tuple[Path, Path]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(archives[1])
+
+
+def files_of(folder: Path) -> set[str]:
+    """Paths of all files of a package in the checkout."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
         path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"
     }
+
+
+def test_the_wheel_holds_every_module_the_types_and_the_study_files(wheel: zipfile.ZipFile) -> None:
+    """Also the faces (`__init__.pyi`), which packages read when they are imported."""
+    source = files_of(ROOT / "recsys") | files_of(ROOT / "hpo")
     assert {"hpo/py.typed", "recsys/py.typed", "hpo/study/__init__.pyi"} <= source
-    assert {name for name in wheel if ".dist-info/" not in name} == source
+    studies = {f"hpo/studies/{path.name}" for path in STUDIES.glob("*.toml")}
+    assert {"hpo/studies/two_tower.toml", "hpo/studies/smoke.toml"} <= studies
+    studies.add("hpo/studies/study.schema.json")
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == source | studies
+
+
+def test_the_wheel_has_the_two_programs(wheel: zipfile.ZipFile) -> None:
+    (place,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
+    programs = ConfigParser()
+    programs.read_string(wheel.read(place).decode())
+    assert dict(programs["console_scripts"]) == {
+        "hpo": "hpo.cli:main",
+        "recsys": "recsys.__main__:main",
+    }
+
+
+def test_the_sdist_holds_what_git_does_and_nothing_made_at_run_time(
+    archives: tuple[Path, Path],
+) -> None:
+    with tarfile.open(archives[0]) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "studies/LOG.md"} <= inside
+    assert {"tests/test_package.py", "constraints.txt", "Makefile", "studies/wide.toml"} <= inside
+    assert not [name for name in inside if re.search(r"\.db|__pycache__|^\.venv|^artifacts/", name)]
+
+
+def test_the_version_is_the_newest_in_the_changelog_or_the_next() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\]", changes, re.MULTILINE)
+    newest = max(tuple(map(int, numbers)) for numbers in released)
+    version = tuple(map(int, project["version"].split(".")))
+    assert version == newest or (version > newest and "## [Unreleased]" in changes)
 
 
 @pytest.mark.parametrize(

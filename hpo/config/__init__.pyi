@@ -21,6 +21,12 @@ from .search_space import (
     clamped_lines as clamped_lines,
     with_defaults as with_defaults,
 )
+from .shipped_studies import (
+    SCHEMA_FILE as SCHEMA_FILE,
+    shipped_folder as shipped_folder,
+    shipped_names as shipped_names,
+    study_path as study_path,
+)
 from .study_config import (
     OUR_TAGS as OUR_TAGS,
     DataConfig as DataConfig,

@@ -8,6 +8,7 @@ from typing import Self
 
 from hpo.errors import NoStoreError, SettingsError
 from recsys.artifacts import sqlite_file
+from recsys.invocation import command_text
 
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # the ports of hpo.dashboard
 
@@ -92,7 +93,7 @@ def require_store(tracking_uri: str) -> None:
     """
     if not has_store(tracking_uri):
         raise NoStoreError(
-            f"{sqlite_file(tracking_uri)}: there is no MLflow store; python -m hpo.run makes it, "
-            "python -m hpo.promote registers the first model in it; or say with --tracking-uri "
-            "where it is"
+            f"{sqlite_file(tracking_uri)}: there is no MLflow store; {command_text('hpo.run')} "
+            f"makes it, {command_text('hpo.promote')} registers the first model in it; or say with "
+            "--tracking-uri where it is"
         )

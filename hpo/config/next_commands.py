@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from hpo.config.locations import Locations
+from recsys.invocation import command_words
 
 COLUMNS = 80  # assumed width of a terminal
 
@@ -47,7 +48,9 @@ def command(
     data: str = "",
     more: Mapping[str, str] | None = None,
 ) -> str:
-    """Return `python -m hpo.NAME` with exactly the options that differ from the defaults.
+    """Return a command of hpo with exactly the options that differ from the defaults.
+
+    It begins as the running command was started: `hpo NAME` or `python -m hpo.NAME`.
 
     Args:
         name: name of the command.
@@ -75,7 +78,7 @@ def command(
         }
     given = {option: value for option, (value, usual) in options.items() if value != usual}
     given |= more or {}
-    return shell_line("python", "-m", f"hpo.{name}", *chain.from_iterable(given.items()))
+    return shell_line(*command_words(f"hpo.{name}"), *chain.from_iterable(given.items()))
 
 
 def shell_line(*words: str) -> str:

@@ -15,11 +15,11 @@ from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.error_text import told_by_its_parts, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
+from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
 from hpo.config.study_config import StudyConfig, typed_value
 from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
-SCHEMA = "study.schema.json"  # beside the study files
 NO_STUDIES = ("pyproject.toml",)
 FLAGS = {  # options with another name than their key
     ("name",): "--study-name",
@@ -119,7 +119,7 @@ def dump_study_config(config: StudyConfig) -> str:
         parameter.update(_whole(name, parameter))
         if conditions:
             parameter["when"] = {parent: _whole(parent, c) for parent, c in conditions.items()}
-    return f"#:schema ./{SCHEMA}\n\n{tomli_w.dumps(values)}"
+    return f"#:schema ./{SCHEMA_FILE}\n\n{tomli_w.dumps(values)}"
 
 
 def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: no such study file; study files there: {_study_files(path.parent)}. Give one "
-            "with --study, or start this in the folder of the repository."
+            f"with --study, or the name of a shipped one: {', '.join(shipped_names())}."
         ) from None
     except IsADirectoryError:
         raise SettingsError(

@@ -22,4 +22,5 @@ from .output_file import (
     draft_of as draft_of,
     is_special as is_special,
 )
+from .program import Subcommand as Subcommand, run_program as run_program
 from .spreadsheet import without_formulas as without_formulas

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from recsys.errors import ConfigError
+from recsys.invocation import command_text
 from recsys.messages import count
 
 if TYPE_CHECKING:
@@ -19,17 +20,20 @@ DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
 
 
 def command_parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
-    """Return a parser for `python -m module` whose help ends with an example.
+    """Return a parser of a command whose help ends with an example.
+
+    Usage and example begin as the command was called, for instance `hpo run`.
 
     Args:
         module: dotted name of the command's module.
         description: first paragraph of the help.
-        example: a complete command line.
+        example: options and arguments of a sample call.
     """
+    program = command_text(module)
     return argparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog=program,
         description=description,
-        epilog=f"example:\n  {example}",
+        epilog=f"example:\n  {program} {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

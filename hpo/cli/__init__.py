@@ -1,0 +1,5 @@
+"""The program `hpo`: its commands by name, and the commands that it alone has."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

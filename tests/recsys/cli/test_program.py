@@ -1,0 +1,74 @@
+"""A program calls the command that is named first, and imports no other."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from recsys.cli.program import Subcommand, run_program
+
+COMMANDS = {
+    "train": Subcommand("planted_train", "train one model"),
+    "score": Subcommand("planted_score", "score a model"),
+}
+HEARD = "def main(argv):\n    print('heard', *argv)\n    return len(argv)\n"
+
+
+@pytest.fixture(autouse=True)
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "planted_train.py").write_text(HEARD, encoding="utf-8")
+    (tmp_path / "planted_score.py").write_text("raise SystemError('imported')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/recsys", *words])
+    with pytest.raises(SystemExit) as caught:
+        run_program("recsys", "Train and score.", COMMANDS)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_the_rest_goes_to_the_command_and_its_code_is_the_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "train", "--help", "--dim") == 2
+    assert capsys.readouterr().out == "heard --help --dim\n"
+
+
+def test_help_lists_the_commands_with_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "--help") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: recsys COMMAND [OPTION ...]\n")
+    assert "  train  train one model\n  score  score a model\n" in out
+
+
+def test_the_version_is_that_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"recsys {version('two-tower-hpo')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train? (commands: train, score)"),
+        (["xyz"], "unknown command 'xyz' (commands: train, score)"),
+        ([], "give a command (train, score), or --help"),
+        (["--dim", "3"], "unrecognized arguments: --dim 3"),
+    ],
+)
+def test_anything_else_is_wrong_usage(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+    assert f"recsys: error: {message}\n" in capsys.readouterr().err
