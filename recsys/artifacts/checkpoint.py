@@ -175,7 +175,10 @@ def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
         index = read_index(folder / INDEX, meta) if INDEX in meta["files"] else None
         config = TrainConfig.from_dict({**BEFORE, **meta["config"]})
         model = new_model(history, config, device or torch.device("cpu"))
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        if "neighbours.items" not in weights:
+            model.neighbours = None  # older models of large untimed data have none
+        model.load_state_dict(weights)
     except (ConfigError, KeyError, RuntimeError, SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{folder}: does not fit this version of recsys ({error}); {CURE}"

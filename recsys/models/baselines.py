@@ -7,7 +7,7 @@ towers.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +17,13 @@ from torch import Tensor
 from recsys.data import Floats32, Interactions, Ints64
 from recsys.errors import DataError
 from recsys.models.history import device_ranges
+from recsys.models.item_graph import ALPHA, BETA, Edges, cosine_edges, owned, walk_edges
+from recsys.models.scorer import Scorer
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
-from collections.abc import Callable, Mapping
-
-from recsys.models.scorer import Scorer
 
 MAX_ITEMS = 10_000  # limit of EASE: its item-to-item matrix is dense, 0.8 GB in float64
-MAX_PAIRS = 8_000_000  # pairs of items counted at a time by item-kNN: some 200 MB
 
 
 class Popularity:
@@ -123,69 +121,43 @@ def item_knn(seen: Interactions, device: torch.device, neighbours: int = 100) ->
         device: device of the scores.
         neighbours: number of neighbours of an item, >= 1.
     """
-    from scipy.sparse import csr_array
-
-    # scipy is loaded here, because workers and registered models import this module without it
-    n = seen.n_items
-    ones = np.ones(len(seen.items), np.float32)
-    has = csr_array((ones, (seen.users, seen.items)), shape=(seen.n_users, n))  # sums repeats
-    has.data[:] = 1
-    parts = list(_nearest(has, neighbours))
-    target, source, nearness = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return ItemNeighbours(
-        has, csr_array((nearness, (source, target)), shape=(n, n), dtype=np.float32), device
-    )
+    has = owned(seen)
+    item, neighbour, cosine = _joined(cosine_edges(has, neighbours))
+    return ItemNeighbours(has, _weights(neighbour, item, cosine, seen.n_items), device)
 
 
-def _nearest(has: csr_array, neighbours: int) -> Iterator[tuple[Ints64, Ints64, Floats32]]:
-    """Yield the items of a part of the catalogue with their nearest neighbours and cosines.
+def rp3beta(
+    seen: Interactions,
+    device: torch.device,
+    neighbours: int = 100,
+    alpha: float = ALPHA,
+    beta: float = BETA,
+) -> ItemNeighbours:
+    """Return a scorer by random walks from each item of a user, see `walk_edges`.
 
     Args:
-        has: (n_users, n_items), 1 for each item that a user has.
-        neighbours: number of neighbours of an item, >= 1.
-
-    Yields:
-        Three arrays (m,): an item, one of its neighbours, and their cosine.
+        seen: items of each user; repeats and weights count once.
+        device: device of the scores.
+        neighbours: number of ends kept for an item, >= 1.
+        alpha: exponent of the steps' probabilities, >= 0.
+        beta: discount of popular ends, >= 0.
     """
-    counts = has.astype(np.float64)
-    owners = counts.T.tocsr()
-    norm = np.sqrt(np.maximum(owners.sum(axis=1), 1))
-    for start, stop in _parts(owners, has):
-        together = owners[start:stop] @ counts
-        together.sort_indices()
-        lengths = np.diff(together.indptr)
-        items = np.repeat(np.arange(start, stop), lengths)
-        others = together.indices.astype(np.int64)
-        cosine = (together.data / norm[items] / norm[others]).astype(np.float32)
-        cosine[items == others] = 0  # an item is not its own neighbour
-        kept = [
-            low + _largest(cosine[low:high], neighbours)
-            for low, high in zip(together.indptr[:-1], together.indptr[1:], strict=True)
-        ]
-        rows = np.concatenate(kept)
-        rows = rows[cosine[rows] > 0]
-        yield items[rows], others[rows], cosine[rows]
+    has = owned(seen)
+    source, end, weight = _joined(walk_edges(has, neighbours, alpha, beta))
+    return ItemNeighbours(has, _weights(source, end, weight, seen.n_items), device)
 
 
-def _parts(owners: csr_array, has: csr_array) -> Iterator[tuple[int, int]]:
-    """Yield ranges of items with at most MAX_PAIRS pairs to count, or single items."""
-    n = owners.shape[0]
-    pairs = np.minimum(owners @ np.diff(has.indptr).astype(np.float64), n).cumsum()
-    start = 0
-    while start < n:
-        before = pairs[start - 1] if start else 0.0
-        stop = max(start + 1, int(np.searchsorted(pairs, before + MAX_PAIRS, side="right")))
-        yield start, stop
-        start = stop
+def _joined(parts: Iterable[Edges]) -> Edges:
+    """Return the edges of all parts, end to end."""
+    item, neighbour, weight = zip(*parts, strict=True)
+    return np.concatenate(item), np.concatenate(neighbour), np.concatenate(weight)
 
 
-def _largest(values: Floats32, k: int) -> Ints64:
-    """Return the positions of the k largest values (all if fewer); of equal values, the first."""
-    if len(values) <= k:
-        return np.arange(len(values))
-    least = np.partition(values, len(values) - k)[len(values) - k]
-    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
-    return np.concatenate([above, equal[: k - len(above)]])
+def _weights(source: Ints64, target: Ints64, weight: Floats32, n: int) -> csr_array:
+    """Return (n, n) float32: row j holds what item j adds to the scores of the others."""
+    from scipy.sparse import csr_array
+
+    return csr_array((weight, (source, target)), shape=(n, n), dtype=np.float32)
 
 
 def ease(seen: Interactions, device: torch.device, regularization: float = 500.0) -> ItemToItem:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from recsys.data import Interactions
-from recsys.messages import count
-from recsys.models.neighbours import MAX_UNORDERED_ITEMS, has_neighbours
 
 _OF_TIMES = ("window_share", "target_decay", "recency")
 
@@ -20,9 +18,4 @@ def ineffective_parameters(data: Interactions) -> dict[str, str]:
     found = {} if timed else dict.fromkeys(_OF_TIMES, "the data has no times")
     if data.item_features is None and data.user_features is None:
         found["feature_weight"] = "no features are used"
-    if not has_neighbours(data.n_items, ordered=timed):
-        found["neighbour_weight"] = (
-            f"without times, neighbours are known of at most {MAX_UNORDERED_ITEMS:,} items, and "
-            f"the data has {count(data.n_items, 'item')}"
-        )
     return found

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from recsys.data import Floats32, Interactions, Ints64
 from recsys.models.baselines import ease_weights
+from recsys.models.item_graph import ALPHA, BETA, owned, walk_edges
 
 N_NEIGHBOURS = 30  # neighbours of each item; 200 did no better
 DISTANCE_BITS = 4
@@ -25,9 +26,9 @@ FADE = 10.0  # a pair at distance d has weight exp(-(d - 1) / FADE)
 SHRINK = 5.0  # added to the denominator, because small counts of pairs may be chance
 MAX_PAIRS = 15_000_000  # pairs of rows counted; larger data is sampled by user
 REGULARIZATION = 200.0  # value added to the diagonal in EASE
-MAX_UNORDERED_ITEMS = 5_000  # limit of EASE: some 5 CPU seconds in each worker
+MAX_EASE_ITEMS = 5_000  # untimed items up to which EASE is solved: some 5 CPU seconds a worker
 EASE_ROWS = 512  # rows of EASE's weights handled at a time
-SUMMED = 0.25  # scale of EASE's weights, which a history sums; other weights are averaged
+SUMMED = 0.25  # scale of weights that a history sums; those of timed data are averaged
 
 Floats = npt.NDArray[np.floating]
 
@@ -68,16 +69,6 @@ class Neighbours(nn.Module):
         scores.view(-1).index_add_(0, position.flatten(), value.flatten())
 
 
-def has_neighbours(n_items: int, *, ordered: bool) -> bool:
-    """Return True if data of this size gives neighbours at all.
-
-    Args:
-        n_items: size of the catalogue.
-        ordered: True if the data has times.
-    """
-    return ordered or n_items <= MAX_UNORDERED_ITEMS
-
-
 @lru_cache(maxsize=2)
 def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
     """Return neighbours and their nearness; the last two results are cached for the next training.
@@ -85,7 +76,8 @@ def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
     The nearness with times comes from items that follow soon after: it is
     count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows, which discounts
     pairs that chance explains. An item that people come back to is its own neighbour if the data
-    keeps repeats. Without times, the nearness is the positive part of EASE's weights.
+    keeps repeats. Without times, the nearness is the positive part of EASE's weights, or in larger
+    catalogues the likelihood of a random walk from one item to the other (RP3beta).
 
     Args:
         seen: the training rows.
@@ -95,6 +87,8 @@ def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
     """
     if seen.times is not None:
         items, nearness = _lists(*_followers(seen), seen.n_items)
+    elif seen.n_items > MAX_EASE_ITEMS:
+        items, nearness = _walked(seen)
     else:
         items, nearness = _similar(seen)
     best = nearness[:, 0][nearness[:, 0] > 0]
@@ -141,6 +135,13 @@ def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
         parts.append(_lists(source, target, rows.numpy()[source, target], len(rows)))
     items, nearness = zip(*parts, strict=True)
     return np.concatenate(items), np.concatenate(nearness)
+
+
+def _walked(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+    """Return the lists of all items by random walks over the users who have them."""
+    parts = list(walk_edges(owned(seen), N_NEIGHBOURS, ALPHA, BETA))
+    source, target, likelihood = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _lists(source, target, likelihood, seen.n_items)
 
 
 def _lists(

@@ -9,7 +9,7 @@ from recsys.config import TrainConfig
 from recsys.data import Features, Interactions
 from recsys.models.feature_bags import Bags
 from recsys.models.history import History, newest_of
-from recsys.models.neighbours import Neighbours, has_neighbours
+from recsys.models.neighbours import Neighbours
 from recsys.models.pooling import Pooling, pool_weights
 from recsys.models.towers import Towers
 
@@ -82,7 +82,7 @@ class TwoTower(nn.Module):
             self.register_parameter(f"{side}_features", parameter)
             self.register_module(f"{side}_bags", None if features is None else Bags.of(features))
 
-        remembers = config.neighbour_weight > 0 and has_neighbours(n_items, ordered=ordered)
+        remembers = config.neighbour_weight > 0
         self.register_module("neighbours", Neighbours(n_items) if remembers else None)
 
     def initialize(self, generator: torch.Generator) -> None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout
 
 
@@ -45,3 +46,18 @@ def metrics(scores: np.ndarray, holdout: Holdout) -> dict[str, float]:
         for user, relevant in relevant_of(holdout).items()
     ]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def walks(seen: Interactions, alpha: float, beta: float) -> np.ndarray:
+    """Weight of the walks from item j (row) to each other item i, from the definition."""
+    pairs = {(int(user), int(item)) for user, item in zip(seen.users, seen.items, strict=True)}
+    theirs = [[item for user, item in pairs if user == u] for u in range(seen.n_users)]
+    rows = np.bincount([item for _, item in pairs], minlength=seen.n_items)
+    weights = np.zeros((seen.n_items, seen.n_items))
+    for items in theirs:
+        for j in items:
+            for i in items:
+                if i != j:
+                    chance = (rows[j] * len(items)) ** -alpha
+                    weights[j, i] += chance / rows[i] ** beta
+    return weights

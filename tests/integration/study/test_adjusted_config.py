@@ -19,7 +19,6 @@ from hpo.study.data import load_data
 from hpo.study.lifecycle import load_study, open_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
-from recsys.models import neighbours
 from tests.support.examples import conveyor
 from tests.support.real_study import write_csv
 
@@ -117,25 +116,22 @@ def test_a_study_that_was_made_with_its_default_outside_goes_on(
 
 
 IDLE = {
-    "neighbour_weight": {"low": 0.5, "high": 16.0},
+    "window_share": {"low": 0.2, "high": 1.0},
     "recency": {"low": 1.0, "high": 9.0},
     "feature_weight": {"low": 0.1, "high": 1.0},
 }
 
 
 def test_what_has_no_effect_on_the_data_is_not_searched_and_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("recsys.models.neighbours.MAX_UNORDERED_ITEMS", 29)
-    monkeypatch.setattr("recsys.models.ineffective.MAX_UNORDERED_ITEMS", 29)
-    starts = [{"lr": 0.1, "neighbour_weight": 4.0}]
+    starts = [{"lr": 0.1, "window_share": 0.4}]
     config = study_config(shop(tmp_path, timed=False), space=IDLE | LR, warm_starts=starts)
     for _ in range(2):
         assert launch(request(tmp_path, config)) == 0
         out = capsys.readouterr().out
-        why = "without times, neighbours are known of at most 29 items, and the data has 30 items"
         line = "not searched, without effect on this data: "
-        assert f"{line}neighbour_weight ({why})\n" in out
+        assert f"{line}window_share (the data has no times)\n" in out
         assert f"{line}recency (the data has no times)\n" in out
         assert f"{line}feature_weight (no features are used)\n" in out
     study = study_in(tmp_path)
@@ -144,7 +140,7 @@ def test_what_has_no_effect_on_the_data_is_not_searched_and_told(
 
 
 def test_what_has_an_effect_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    space = {name: IDLE[name] for name in ("neighbour_weight", "recency")} | LR
+    space = {name: IDLE[name] for name in ("window_share", "recency")} | LR
     assert launch(request(tmp_path, study_config(shop(tmp_path), space=space))) == 0
     assert "without effect" not in capsys.readouterr().out
     assert set(study_in(tmp_path).trials[0].params) == set(space)
@@ -158,7 +154,7 @@ def test_a_condition_on_a_parameter_keeps_it(
     assert launch(request(tmp_path, config)) == 0
     assert "effect on this data: recency" not in capsys.readouterr().out
     assert list(StudyRecord.of(study_in(tmp_path)).config.space) == [
-        "neighbour_weight", "recency", "lr",
+        "recency", "lr",
     ]  # fmt: skip
 
 
@@ -191,9 +187,3 @@ def test_a_study_of_nothing_with_an_effect_is_refused(tmp_path: Path) -> None:
     )
     assert caught.value.exit_code == 2
     assert not (tmp_path / "optuna.db").exists()
-
-
-def test_the_limit_of_the_message_is_that_of_the_model() -> None:
-    assert neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS, ordered=False)
-    assert not neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=False)
-    assert neighbours.has_neighbours(neighbours.MAX_UNORDERED_ITEMS + 1, ordered=True)

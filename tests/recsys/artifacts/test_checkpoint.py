@@ -117,6 +117,19 @@ def test_a_model_from_before_there_were_neighbours_has_none(tmp_path: Path) -> N
     assert load(tmp_path).model.neighbours is None
 
 
+def test_a_model_whose_data_once_gave_no_neighbours_answers_as_it_did(tmp_path: Path) -> None:
+    parts, plain = trained().parts, CONFIG.replace(neighbour_weight=0.0)
+    trainer = Trainer(parts.train, plain, torch.device("cpu"))
+    trainer.train_epoch()
+    save(tmp_path, trainer.model, parts.train, origin("conveyor", parts))
+    edit(tmp_path, config=plain.replace(neighbour_weight=3.0).as_dict())
+    stored = load(tmp_path)
+    assert stored.model.neighbours is None
+    users = torch.arange(parts.train.n_users)
+    expected = TowerScorer(trainer.model, parts.train).scores(users)
+    assert torch.equal(TowerScorer(stored.model, stored.history).scores(users), expected)
+
+
 def test_a_promoted_model_carries_both_histories(tmp_path: Path) -> None:
     parts = trained().parts
     save(tmp_path, trained().model, parts.interactions, {}, measured=parts.final.seen)

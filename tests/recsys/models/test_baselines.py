@@ -13,8 +13,8 @@ from recsys.data.interactions import Interactions, Repeats
 from recsys.data.splitting import split
 from recsys.errors import DataError
 from recsys.evaluation.evaluator import Evaluator
-from recsys.models import baselines
-from recsys.models.baselines import Popularity, ease, item_knn
+from recsys.models import item_graph
+from recsys.models.baselines import Popularity, ease, item_knn, rp3beta
 from tests.support import reference
 from tests.support.examples import random_log
 
@@ -84,7 +84,7 @@ def test_item_knn_keeps_the_nearest() -> None:
 @pytest.mark.parametrize("most", [1, 60, 10**9])
 def test_item_knn_counts_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """The dense cosine by hand, with ties cut off, in one part and in many."""
-    monkeypatch.setattr(baselines, "MAX_PAIRS", most)
+    monkeypatch.setattr(item_graph, "PAIRS_AT_ONCE", most)
     data = random_log(np.random.default_rng(2), n_items=40, n=400)
     has = matrix(data)
     found = item_knn(data, CPU, neighbours=5).scores(torch.arange(data.n_users))
@@ -104,6 +104,17 @@ def test_item_knn_of_a_catalogue_that_no_dense_matrix_holds() -> None:
     (found,) = scorer.scores(torch.tensor([7]))
     assert found.nonzero().flatten().tolist() == [14, 15]
     assert peak < 500e6
+
+
+@pytest.mark.parametrize("repeats", ["drop", "keep"])
+def test_rp3beta_equals_brute_force(repeats: Repeats) -> None:
+    data = random_log(np.random.default_rng(4), n_items=20, n=300)
+    data = Interactions.from_codes(
+        data.users, data.items, data.times, None, data.user_ids, data.item_ids, repeats=repeats
+    )
+    expected = matrix(data) @ reference.walks(data, 0.8, 0.5)
+    found = rp3beta(data, CPU, 20, 0.8, 0.5).scores(torch.arange(data.n_users))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_ease_solves_its_least_squares() -> None:

@@ -17,8 +17,11 @@ from recsys.evaluation.evaluator import TowerScorer
 from recsys.models import neighbours
 from recsys.models.baselines import ease_weights
 from recsys.models.history import NEWEST
+from recsys.models.item_graph import ALPHA, BETA
 from recsys.models.neighbours import N_NEIGHBOURS, Neighbours, nearest
+from recsys.models.two_tower import new_model
 from recsys.training.trainer import Trainer
+from tests.support import reference
 from tests.support.examples import conveyor, random_log
 
 CPU = torch.device("cpu")
@@ -80,10 +83,13 @@ def test_without_times_they_are_the_positive_weights_of_ease() -> None:
     assert_nearest(table(seen), weights)
 
 
-def test_a_catalogue_too_large_for_ease_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MAX_UNORDERED_ITEMS", 69)
-    assert Trainer(log(timed=False), SMALL, CPU).model.neighbours is None
-    assert Trainer(log(), SMALL, CPU).model.neighbours is not None
+def test_of_large_untimed_catalogues_they_are_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "MAX_EASE_ITEMS", 69)
+    seen = log(timed=False)
+    weights = reference.walks(seen, ALPHA, BETA)
+    weights *= neighbours.SUMMED / weights.max(1)[weights.max(1) > 0].mean()
+    assert_nearest(table(seen), weights)
+    assert Trainer(seen, SMALL, CPU).model.neighbours is not None
 
 
 def test_of_ease_some_items_at_a_time_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +98,11 @@ def test_of_ease_some_items_at_a_time_are_looked_at(monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(table(log(timed=False)), whole)
 
 
-def test_pairs_hold_no_items_that_nothing_is_near_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MAX_UNORDERED_ITEMS", 69)
-    seen = log(timed=False)
-    assert PairScorer.of(Trainer(seen, SMALL, CPU).model, seen).asking_items.shape[1] == 0
+def test_pairs_hold_no_items_that_nothing_is_near_to() -> None:
+    alone = Interactions.from_ids(list("abc"), list("xyz"))  # nobody has two items
+    model = new_model(alone, SMALL, CPU)
+    model.initialize(torch.Generator())
+    assert PairScorer.of(model, alone).asking_items.shape[1] == 0
 
 
 def test_what_people_come_back_to_is_its_own_neighbour() -> None:
@@ -111,8 +118,11 @@ def test_large_logs_are_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.count_nonzero(part) < np.count_nonzero(whole)
 
 
-@pytest.mark.parametrize("timed", [True, False])
-def test_scores_are_the_towers_and_what_the_newest_items_say(timed: bool) -> None:
+@pytest.mark.parametrize(("timed", "most"), [(True, 0), (False, 5_000), (False, 69)])
+def test_scores_are_the_towers_and_what_the_newest_items_say(
+    monkeypatch: pytest.MonkeyPatch, timed: bool, most: int
+) -> None:
+    monkeypatch.setattr(neighbours, "MAX_EASE_ITEMS", most)
     seen = replace(log(timed=timed), user_ids=(*log().user_ids, "nobody"))
     trainer = Trainer(seen, SMALL, CPU)
     trainer.train_epoch()
