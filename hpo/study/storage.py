@@ -27,6 +27,9 @@ from recsys.artifacts import read_only_sqlite_url, sqlite_url
 from recsys.drafts import new_database
 
 BUSY_SECONDS = 60
+# One kept connection, and three more while threads use the storage at the same time: a team shares
+# the server's max_connections, and a storage is opened several times in a process.
+SERVER_POOL = {"pool_size": 1, "max_overflow": 3, "pool_pre_ping": True}
 DAMAGE = ("malformed", "not a database")  # parts of SQLite's messages on damaged files
 
 
@@ -221,7 +224,7 @@ def _connect(url: str) -> RDBStorage:
     """Open a storage with handlers that name a damaged file or a lost server."""
     path = sqlite_path(url)
     if path is None:
-        storage = _storage(url, pool_pre_ping=True)
+        storage = _storage(url, **SERVER_POOL)
         event.listen(storage.engine, "handle_error", _say_gone)
         return storage
     storage = _storage(url, connect_args={"timeout": BUSY_SECONDS})

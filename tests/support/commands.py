@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import psutil
+from optuna.storages import RDBStorage
 
 from hpo.errors import StudyError
 from hpo.study.lifecycle import load_newest
@@ -112,12 +113,13 @@ def in_mid_training(process: subprocess.Popen[str], storage: str) -> Iterator[li
     While the body runs, launcher and workers are suspended: what is done to them comes before
     anything that they do next, however slow or fast the machine.
     """
-    before = {number: n for number, n, _ in _epochs(storage)}
+    reader = _Epochs(storage)
+    before = {number: n for number, n, _ in reader.read()}
     held: list[psutil.Process] = []
 
     def n_in_training() -> int:
         """Trials with epochs of now: one that was parked has those from before."""
-        return sum(running and n > before.get(number, 0) for number, n, running in _epochs(storage))
+        return sum(running and n > before.get(number, 0) for number, n, running in reader.read())
 
     def is_held() -> bool:
         assert process.poll() is None, "it ended before it was seen in training"
@@ -143,10 +145,18 @@ def _each(processes: list[psutil.Process], action: str) -> None:
             getattr(process, action)()
 
 
-def _epochs(storage: str) -> list[tuple[int, int, bool]]:
-    """Of each trial its number, how many epochs it has, and whether it runs."""
-    try:
-        trials = load_newest(existing_storage(storage), None, print).trials
-    except StudyError:
-        return []  # the file is not there yet, or the study
-    return [(t.number, len(t.intermediate_values), t.state.name == "RUNNING") for t in trials]
+class _Epochs:
+    """Reader of a storage that is polled: it opens the storage once, so it has one connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._storage: RDBStorage | None = None
+
+    def read(self) -> list[tuple[int, int, bool]]:
+        """Of each trial its number, how many epochs it has, and whether it runs."""
+        try:
+            self._storage = self._storage or existing_storage(self._url)
+            trials = load_newest(self._storage, None, print).trials
+        except StudyError:
+            return []  # the file is not there yet, or the study
+        return [(t.number, len(t.intermediate_values), t.state.name == "RUNNING") for t in trials]

