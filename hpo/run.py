@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.arguments import add_link_arguments, add_place_arguments
 from hpo.config import shipped_names
 from recsys.cli import (
+    DATA_SETTINGS,
     add_data_arguments,
     add_device_argument,
     add_split_arguments,
@@ -226,9 +227,7 @@ def _device(options: argparse.Namespace) -> str:
 
 def _options_of_study(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options that replace keys of the study file; None marks options not given."""
-    columns = {name: getattr(options, name) for name in ("user_col", "item_col", "time_col")}
-    features = {name: getattr(options, name) for name in ("item_features", "user_features")}
-    given = {"source": options.data, **columns, "repeats": options.repeats, **features}
+    given = {"source": options.data, **{name: getattr(options, name) for name in DATA_SETTINGS}}
     data = {name: value for name, value in given.items() if value is not None}
     rule = {"method": options.split, "eval_users": options.eval_users}
     split = {name: value for name, value in rule.items() if value is not None}

@@ -89,8 +89,6 @@ def _settle_data(args: argparse.Namespace, meta: Mapping[str, Any]) -> None:
         )
     args.data = args.data or name
     args.repeats = args.repeats or meta.get("repeats", "drop")
-    for side in ("item", "user"):
-        setattr(args, f"{side}_features", getattr(args, f"{side}_features") or ())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -34,17 +34,43 @@ class DataConfig(_Section):
     source: str = "ml-100k"
     """A name (demo, ml-100k, ...), a file or a folder."""
     user_col: str | None = None
-    """Column of user ids; left out: recognised by its name."""
+    """Column of user ids; left out: recognised by its name. Without a header line, its position
+    from 1; so for all columns."""
     item_col: str | None = None
     """Column of item ids."""
     time_col: str | None = None
     """Column of times."""
+    event_col: str | None = None
+    """Column of event words."""
+    rating_col: str | None = None
+    """Column of ratings, which count with min_rating only."""
+    header: bool = True
+    """False if text files begin with data instead of column names."""
+    time_format: str | None = Field(None, min_length=2)
+    """Form of times in text, such as "%m/%d/%Y %H:%M"; left out: recognised."""
+    event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    """Weights of event words that are unknown or weigh otherwise; 0 leaves their rows out."""
     repeats: Repeats = "drop"
     """Drop or keep further rows of the same user and item."""
+    min_rating: float | None = Field(None, allow_inf_nan=False)
+    """Lowest rating that counts as interest; left out: every rating does."""
+    min_user_rows: int = Field(1, ge=1)
+    """Fewest rows of a user; with min_item_rows repeated until all have enough."""
+    min_item_rows: int = Field(1, ge=1)
+    """Fewest rows of an item."""
     item_features: tuple[str, ...] = ()
     """Feature columns of the items' table."""
     user_features: tuple[str, ...] = ()
     """Feature columns of the users' table."""
+
+    @field_validator(
+        "user_col", "item_col", "time_col", "event_col", "rating_col", mode="before",
+        json_schema_input_type=str | int | None,
+    )  # fmt: skip
+    @classmethod
+    def _a_position_is_a_name(cls, value: Any) -> Any:
+        """Turn the position of a column without a name into text, as on the command line."""
+        return str(value) if type(value) is int else value
 
 
 class SplitConfig(_Section):

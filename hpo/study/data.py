@@ -11,9 +11,8 @@ from hpo.config import DataConfig, SplitConfig, StudyConfig
 from hpo.errors import PromotionError
 from hpo.study.records import StudyRecord
 from recsys.data import Split, split
-from recsys.datasets import NAMES, load_dataset, with_features
+from recsys.datasets import NAMES, load_as_set
 from recsys.errors import naming
-from recsys.readers import Columns
 
 
 class Origin(Protocol):
@@ -77,11 +76,7 @@ def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[
             rows to hold out.
     """
     data, rule = config.data, config.split
-    columns = Columns(data.user_col, data.item_col, data.time_col)
-    dataset = load_dataset(data.source, columns=columns, repeats=data.repeats)
-    for note in dataset.notes:
-        say(note)
-    dataset = with_features(dataset, items=data.item_features, users=data.user_features)
+    dataset = load_as_set(data.source, data, say)
     with naming(data.source):
         parts = split(dataset.interactions, **rule.model_dump(), given=dataset.parts)
     return dataset.name, parts

@@ -19,6 +19,9 @@ from hpo.study.records import STUDY, Outcome, StudyRecord, best_complete, compar
 from recsys.messages import count
 
 SHOWN_STUDIES = 10
+# Settings of [data] that say which rows count. They are compared beside the rows themselves,
+# since equal rows today may be others tomorrow, when the study's data has grown.
+FILTERS = ("event_weights", "min_rating", "min_user_rows", "min_item_rows")
 
 
 def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
@@ -31,6 +34,8 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
     found = []
     if stored.split_fingerprint != now.split_fingerprint:
         found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
+    data = _section_differences("data", stored, now)
+    found += [text for name, text in data.items() if name in FILTERS]
     if stored.config.seed != now.config.seed:
         found.append(f"seed: was {stored.config.seed}, is {now.config.seed}")
     space = _section_differences("space", stored, now)

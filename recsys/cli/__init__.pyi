@@ -1,4 +1,5 @@
 from .arguments import (
+    DATA_SETTINGS as DATA_SETTINGS,
     add_data_arguments as add_data_arguments,
     add_split_arguments as add_split_arguments,
     dataset_from as dataset_from,

@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 DEFAULT_DATA = "ml-100k"
 
 
+# Options on data beside --data; the names are the keys of [data] in a study file.
+DATA_SETTINGS = (
+    "user_col", "item_col", "time_col", "event_col", "rating_col", "header", "time_format",
+    "event_weights", "repeats", "min_rating", "min_user_rows", "min_item_rows", "item_features",
+    "user_features",
+)  # fmt: skip
+
+
 def add_data_arguments(
     parser: argparse.ArgumentParser, *, source: str | None = DEFAULT_DATA, where: str = DEFAULT_DATA
 ) -> None:
-    """Add --data (or --data-root), the columns, --repeats, --item-features, --user-features.
+    """Add --data (or --data-root) and the options of `DATA_SETTINGS`, which have no default.
 
     Args:
         parser: the parser to extend.
-        source: default of --data; None if a study file or a stored study provides it, and then
-            --repeats and the features have no default either.
+        source: default of --data; None if a study file or a stored study provides it.
         where: name of that default in the help.
     """
     group = parser.add_argument_group("data")
@@ -33,27 +40,103 @@ def add_data_arguments(
         help="demo, ml-100k, or a folder or file of your own "
         f"(default: {where}); a name wins, ./ml-100k is the folder of that name",
     )
-    for role, example in (("user", "user_id"), ("item", "item_id"), ("time", "timestamp")):
+    _add_column_arguments(group)
+    _add_filter_arguments(group)
+    for side, example in (("item", "genres,year"), ("user", "age,zone:category")):
+        group.add_argument(
+            f"--{side}-features",
+            type=_split_names,
+            metavar="COLUMNS",
+            help=f"columns of the {side} table that the model learns from, as {example} "
+            "(default: none)",
+        )
+
+
+def _add_column_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add the options on columns and their forms."""
+    examples = {
+        "user": "user_id",
+        "item": "item_id",
+        "time": "timestamp",
+        "event": "event",
+        "rating": "rating",
+    }
+    for role, example in examples.items():
         group.add_argument(
             f"--{role}-col",
             metavar="COLUMN",
             help=f"column of the {role} if it is not recognised (as {example} is)",
         )
     group.add_argument(
+        "--no-header",
+        dest="header",
+        action="store_const",
+        const=False,
+        help="text files begin with data; give columns by position: --user-col 1 --item-col 2",
+    )
+    group.add_argument(
+        "--time-format",
+        metavar="FORMAT",
+        help="form of times in text, as '%%m/%%d/%%Y %%H:%%M' (default: recognised)",
+    )
+    group.add_argument(
+        "--event-weights",
+        type=_weights,
+        metavar="WORD=W,...",
+        help="weights of event words, as view=1,like=4; 0 leaves rows out (default: view 1, "
+        "click 2, cart 3, purchase 5, returns 0)",
+    )
+
+
+def _add_filter_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add the options on the rows that count."""
+    group.add_argument(
         "--repeats",
         choices=("drop", "keep"),
-        default="drop" if source else None,
         help="when a user meets an item again: drop it, or keep all rows (default: drop)",
     )
-    for side, example in (("item", "genres,year"), ("user", "age,zone:category")):
+    group.add_argument(
+        "--min-rating",
+        type=float,
+        metavar="X",
+        help="leave out rows with a lower rating (default: any rating counts as interest)",
+    )
+    for side in ("user", "item"):
         group.add_argument(
-            f"--{side}-features",
-            type=_split_names,
-            default=() if source else None,
-            metavar="COLUMNS",
-            help=f"columns of the {side} table that the model learns from, as {example} "
-            "(default: none)",
+            f"--min-{side}-rows",
+            type=_at_least_one,
+            metavar="N",
+            help=f"leave out {side}s with fewer rows, until all have enough (default: 1)",
         )
+
+
+def _at_least_one(text: str) -> int:
+    """Return a whole number from 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
+    return int(text)
+
+
+def _weights(text: str) -> dict[str, float]:
+    """Return the weights in a list such as view=1,like=4.
+
+    Raises:
+        argparse.ArgumentTypeError: the list has another form, or a weight is negative.
+    """
+    found = {}
+    for part in text.split(","):
+        word, _, weight = part.rpartition("=")
+        try:
+            found[word.strip()] = float(weight)
+        except ValueError:
+            found[""] = 0.0
+    if "" in found or any(not 0 <= weight < float("inf") for weight in found.values()):
+        raise argparse.ArgumentTypeError(f"{text!r}: give WORD=WEIGHT, ..., as view=1,like=4")
+    return found
 
 
 def add_split_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,11 +173,6 @@ def dataset_from(args: argparse.Namespace) -> Dataset:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
     """
     # Imported here, because polars takes a quarter of a second that --help must not cost.
-    from recsys.datasets import load_dataset, with_features
-    from recsys.readers import Columns
+    from recsys.datasets import load_as_set
 
-    columns = Columns(user=args.user_col, item=args.item_col, time=args.time_col)
-    dataset = load_dataset(args.data, columns=columns, repeats=args.repeats)
-    for note in dataset.notes:
-        print(note, file=sys.stderr, flush=True)
-    return with_features(dataset, items=args.item_features, users=args.user_features)
+    return load_as_set(args.data, args, lambda note: print(note, file=sys.stderr, flush=True))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
+from recsys.cli.arguments import DATA_SETTINGS
 from recsys.errors import ConfigError
 from recsys.invocation import command_text
 from recsys.messages import count
@@ -99,17 +101,19 @@ def usable_device(name: str) -> torch.device:
 
 def data_flags(args: argparse.Namespace) -> list[str]:
     """Return the data options as they were given, to be printed in the next command."""
-    names = {"--user-col": "user_col", "--item-col": "item_col", "--time-col": "time_col"}
     given = ["--data", args.data]
-    for flag, name in names.items():
-        if (value := getattr(args, name)) is not None:
-            given += [flag, value]
-    if args.repeats != "drop":
-        given += ["--repeats", args.repeats]
-    for side in ("item", "user"):
-        if columns := getattr(args, f"{side}_features"):
-            given += [f"--{side}-features", ",".join(columns)]
-    return [f'"{word}"' if " " in word else word for word in given]
+    for name in DATA_SETTINGS:
+        value = getattr(args, name)
+        flag = f"--{name.replace('_', '-')}"
+        if name == "header" and value is False:
+            given.append("--no-header")
+        elif isinstance(value, dict):
+            given += [flag, ",".join(f"{word}={weight:g}" for word, weight in value.items())]
+        elif isinstance(value, tuple):
+            given += [flag, ",".join(value)]
+        elif value is not None:
+            given += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return [shlex.quote(word) for word in given]
 
 
 def counts_line(split: Split) -> str:

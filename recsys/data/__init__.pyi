@@ -1,6 +1,7 @@
 from .dataset import Dataset as Dataset, ReadyMade as ReadyMade
 from .events import Events as Events, join as join, without_equal_times as without_equal_times
 from .features import FEATURES as FEATURES, Features as Features, Ints32 as Ints32, Ints64 as Ints64
+from .filtering import NO_FILTERS as NO_FILTERS, Filters as Filters, filtered as filtered
 from .holdout_file import load_holdout as load_holdout, save_holdout as save_holdout
 from .interactions import (
     Bools as Bools,

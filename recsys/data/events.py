@@ -29,7 +29,8 @@ class Events:
         n_returns: further rows of the file, left out because they speak against interest.
         unused: columns of the file that were not used.
         from_floats: id columns with whole numbers written as floats.
-        ratings: a phrase on each unused rating column that has low values.
+        remarks: phrases for people on the columns, such as low ratings that are not used.
+        n_low: further rows left out because of a low or missing rating.
     """
 
     users: Ints32
@@ -41,7 +42,8 @@ class Events:
     n_returns: int = 0
     unused: tuple[str, ...] = ()
     from_floats: tuple[str, ...] = ()
-    ratings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    n_low: int = 0
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """Return these rows alone as Interactions.

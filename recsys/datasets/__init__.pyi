@@ -1,2 +1,2 @@
-from .features import with_features as with_features
-from .registry import NAMES as NAMES, cache_folder as cache_folder, load_dataset as load_dataset
+from .registry import NAMES as NAMES, cache_folder as cache_folder
+from .settings import load_as_set as load_as_set

@@ -13,10 +13,10 @@ from typing import get_args
 
 import pooch
 
-from recsys.data import Dataset, Repeats
+from recsys.data import NO_FILTERS, Dataset, Filters, Repeats, filtered
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
-from recsys.errors import DataError
+from recsys.errors import DataError, naming
 from recsys.readers import AUTO, Columns, read_dataset
 
 NAMES = ("demo", "ml-100k")
@@ -27,14 +27,16 @@ def load_dataset(
     *,
     columns: Columns = AUTO,
     repeats: Repeats = "drop",
+    filters: Filters = NO_FILTERS,
     announce: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Load a named data set, or read a folder or file.
+    """Load a named data set, or read a folder or file, and leave out what the filters say.
 
     Args:
         name_or_path: one of `NAMES`, else a path.
         columns: overrides for a path; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+        filters: the lowest rating, and the fewest rows of users and items.
         announce: receives lines for people: the terms and source of a download, the sizes of a
             ready-made split. Lines go to stderr by default.
 
@@ -44,25 +46,50 @@ def load_dataset(
     """
     if repeats not in get_args(Repeats):
         raise DataError(f"repeats={repeats!r}: must be 'drop' or 'keep'")
+    announce = announce or _to_stderr
+    dataset = _found(name_or_path, columns, repeats, filters.min_rating, announce)
+    with naming(name_or_path):
+        dataset = filtered(dataset, filters)
+    if dataset.ready_made:
+        announce(dataset.ready_made.describe(dataset.interactions))
+    return dataset
+
+
+def _found(
+    name_or_path: str,
+    columns: Columns,
+    repeats: Repeats,
+    min_rating: float | None,
+    announce: Callable[[str], None],
+) -> Dataset:
+    """Return the data set with all rows of sufficient rating.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    if columns.rating is not None and min_rating is None:
+        raise DataError(
+            f"--rating-col {columns.rating} has no effect without a lowest rating; add "
+            "--min-rating, for instance --min-rating 4"
+        )
     if name_or_path not in NAMES:
         path = Path(name_or_path)
-        if not path.exists() and path.name == name_or_path:
+        if not path.exists() and path.name == name_or_path and not any(Path().glob(path.name)):
             raise DataError(
                 f"{name_or_path!r} is neither a data set ({', '.join(NAMES)}) nor a file or "
                 f"folder in {Path.cwd()}; give one of these names or a path"
             )
-        dataset = read_dataset(path, columns, repeats)
-        if dataset.ready_made:
-            (announce or _to_stderr)(dataset.ready_made.describe(dataset.interactions))
-        return dataset
+        return read_dataset(path, columns, repeats, min_rating)
     if columns != AUTO:
         raise DataError(
-            f"{name_or_path}: has its own columns; leave --user-col, --item-col and --time-col "
-            "out, or give a path"
+            f"{name_or_path}: has its own columns; leave --user-col, --item-col, --time-col and "
+            "the other options on columns out, or give a path"
         )
     if name_or_path == "demo":
+        if min_rating is not None:
+            raise DataError("demo: has no ratings; leave --min-rating out")
         return demo_dataset(repeats=repeats)
-    return load_ml_100k(cache_folder(), repeats, announce or _to_stderr)
+    return load_ml_100k(cache_folder(), repeats, announce, min_rating=min_rating)
 
 
 def load_ml_100k(
@@ -70,6 +97,7 @@ def load_ml_100k(
     repeats: Repeats,
     announce: Callable[[str], None],
     release: Release = ML_100K,
+    min_rating: float | None = None,
 ) -> Dataset:
     """Load MovieLens-100K from the cache, and fetch it first if the cache lacks it.
 
@@ -78,6 +106,7 @@ def load_ml_100k(
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
         announce: receives lines for people about a download.
         release: sources and checksums.
+        min_rating: lowest rating that counts as interest; None if ratings do not count.
 
     Raises:
         DataError: the data is not in the cache and no source can be reached, or a cached table
@@ -86,7 +115,7 @@ def load_ml_100k(
     folder = cache / "ml-100k"
     if not is_complete(folder, release):
         fetch(folder, announce, release)
-    raw = read_dataset(folder, AUTO, repeats)
+    raw = read_dataset(folder, AUTO, repeats, min_rating)
     if raw.user_table is None or raw.item_table is None:
         raise DataError(f"{folder}: ml-100k.user or ml-100k.item is gone; delete the folder")
     return Dataset("ml-100k", raw.interactions, *normalised(raw.user_table, raw.item_table))

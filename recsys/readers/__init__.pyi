@@ -3,5 +3,5 @@ from .ids import NO_ID as NO_ID, whole_number as whole_number
 from .movielens import first_line as first_line, item_table as item_table, user_table as user_table
 from .reader import read_dataset as read_dataset
 from .side_tables import Side as Side
-from .tables import SEPARATOR_OF as SEPARATOR_OF
-from .text import SEPARATORS as SEPARATORS
+from .tables.opening import SEPARATOR_OF as SEPARATOR_OF
+from .tables.text import SEPARATORS as SEPARATORS

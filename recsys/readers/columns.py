@@ -8,7 +8,7 @@ from typing import Literal
 
 from recsys.messages import listed
 
-Role = Literal["user", "item", "time", "event"]
+Role = Literal["user", "item", "time", "event", "rating"]
 
 # Compared after `squeeze`: lower case, letters and digits only, so "user_id", "userId" and
 # "User ID" are one spelling.
@@ -31,10 +31,25 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
     ),
     "event": ("event", "event_type", "tipo_interaccion", "tipo_de_interaccion", "tipo_evento",
               "tipo", "interaction_type", "behavior"),
+    # Used with --min-rating only; without it the notes report low ratings.
+    "rating": ("rating", "ratings", "stars", "overall", "puntuacion", "calificacion"),
 }  # fmt: skip
 
-# Ratings are not used, but the notes report low ones: they count as interest like any row.
-RATINGS = frozenset({"rating", "ratings", "stars", "overall", "puntuacion", "calificacion"})
+# Looked for where none of the spellings above occurs. Times and events have no such names: data
+# without a recognised one is readable, and would become other data.
+FURTHER: dict[Role, tuple[str, ...]] = {
+    "user": (
+        "user_pseudo_id", "client_id", "buyer_id", "account_id", "subscriber_id", "profile_id",
+        "person_id", "player_id", "household_id", "household_key", "customer_unique_id",
+        "anonymous_id", "device_id", "session_id", "username", "comprador_id", "socio_id",
+    ),
+    "item": (
+        "parent_asin", "news_id", "content_id", "title_id", "show_id", "film_id", "anime_id",
+        "hotel_id", "restaurant_id", "place_id", "venue_id", "poi_id", "location_id", "post_id",
+        "course_id", "app_id", "listing_id", "offer_id", "goods_id", "item_code", "product_code",
+        "pelicula_id", "libro_id", "cancion_id",
+    ),
+}  # fmt: skip
 
 # A side table may call its own id just "id"; among interactions that name says too little.
 SIDE_TABLE_ID = "id"
@@ -44,11 +59,12 @@ _EVENT_WORDS: dict[float, tuple[str, ...]] = {
     0.0: ("return", "returned", "refund", "refunded", "cancel", "cancelled", "canceled",
           "remove_from_cart", "devolucion", "devolución", "devuelto", "cancelado",
           "eliminado_del_carrito"),
-    1.0: ("view", "views", "viewed", "page_view", "pageview", "pv", "detail", "visto", "vista",
-          "visita", "ver"),
-    2.0: ("click", "clicks", "clicked", "clic", "clics"),
+    1.0: ("view", "views", "viewed", "page_view", "pageview", "pv", "detail", "view_item",
+          "visto", "vista", "visita", "ver"),
+    2.0: ("click", "clicks", "clicked", "select_item", "clic", "clics"),
     3.0: ("cart", "add_to_cart", "addtocart", "added_to_cart", "carrito", "agregado_al_carrito",
-          "agregar_al_carrito", "añadido_al_carrito", "anadido_al_carrito"),
+          "agregar_al_carrito", "añadido_al_carrito", "anadido_al_carrito",
+          "fav", "favorite", "favourite", "wishlist", "add_to_wishlist", "favorito"),
     5.0: ("purchase", "purchased", "buy", "bought", "order", "transaction", "compra", "comprado",
           "comprar", "pedido"),
 }  # fmt: skip
@@ -59,21 +75,46 @@ EVENT_WEIGHTS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names given by the user; None means "recognise it by its spelling".
+    """Columns and their forms as given by the user; None means "recognise it by its spelling".
 
     Attributes:
-        user: column of user ids (--user-col).
+        user: column of user ids (--user-col); without header lines, its position from 1.
         item: column of item ids (--item-col).
         time: column of times (--time-col).
+        event: column of event words (--event-col).
+        rating: column of ratings (--rating-col), used with a lowest rating only.
+        header: False if the first line of text files is data (--no-header).
+        time_format: format of strptime for texts of times (--time-format).
+        event_weights: (word, weight) of words that are unknown or weigh otherwise
+            (--event-weights).
     """
 
     user: str | None = None
     item: str | None = None
     time: str | None = None
+    event: str | None = None
+    rating: str | None = None
+    header: bool = True
+    time_format: str | None = None
+    event_weights: tuple[tuple[str, float], ...] = ()
 
     def named(self, role: Role) -> str | None:
-        """Return the override for a role, or None; the event column has no override."""
-        return {"user": self.user, "item": self.item, "time": self.time, "event": None}[role]
+        """Return the override for a role, or None."""
+        return {
+            "user": self.user,
+            "item": self.item,
+            "time": self.time,
+            "event": self.event,
+            "rating": self.rating,
+        }[role]
+
+    def event_weight(self, word: str) -> float | None:
+        """Return the weight of an event word, or None if the word is unknown.
+
+        Case does not matter, and blanks and hyphens count as underscores.
+        """
+        own = {_plain_word(known): weight for known, weight in self.event_weights}
+        return own.get(_plain_word(word), EVENT_WEIGHTS.get(_plain_word(word)))
 
 
 AUTO = Columns()
@@ -94,8 +135,8 @@ def find_column(
 ) -> str | None:
     """Return the column of an interactions file that plays `role`, or None.
 
-    A missing user or item column, an override that names no column, and two candidates are
-    problems; time and event columns are optional.
+    A missing user, item or rating column, an override that names no column, and two candidates
+    are problems; time and event columns are optional.
 
     Args:
         role: the role.
@@ -103,7 +144,7 @@ def find_column(
         where: name of the file for messages.
         columns: the user's overrides.
         problems: list that receives a line for each problem found.
-        advice: end of the message about two candidates.
+        advice: end of the message about two candidates or none.
     """
     asked = columns.named(role)
     if asked is not None:
@@ -116,12 +157,14 @@ def find_column(
         return None
     found = matching_columns(role, names)
     if len(found) > 1:
-        cure = "rename or remove one" if role == "event" else f"choose one with --{role}-col"
+        cure = f"choose one with --{role}-col"
         problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}{advice}")
-    elif not found and role in ("user", "item"):
+    elif not found and role in ("user", "item", "rating"):
+        cure = f"name it with --{role}-col"
+        if columns.header:
+            cure += f", or rename it to one of {', '.join(SPELLINGS[role][:6])}"
         problems.append(
-            f"{where}: no {role} column; columns found: {listed(names)}; name it with "
-            f"--{role}-col, or rename it to one of {', '.join(SPELLINGS[role][:6])}"
+            f"{where}: no {role} column; columns found: {listed(names)}; {cure}{advice}"
         )
     return found[0] if len(found) == 1 else None
 
@@ -133,16 +176,22 @@ def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
         role: the role.
         names: all column names of the file.
     """
-    spellings = {squeeze(spelling) for spelling in SPELLINGS[role]}
-    return [name for name in names if squeeze(name) in spellings]
+    return spelled(SPELLINGS[role], names) or spelled(FURTHER.get(role, ()), names)
 
 
-def event_weight(word: str) -> float | None:
-    """Return the weight of an event word, or None if the word is unknown.
+def spelled(spellings: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the columns with one of these spellings, in file order.
 
-    Case does not matter, and blanks and hyphens count as underscores.
+    Args:
+        spellings: the spellings.
+        names: all column names of the file.
     """
-    return EVENT_WEIGHTS.get("_".join(word.casefold().replace("-", " ").split()))
+    squeezed = {squeeze(spelling) for spelling in spellings}
+    return [name for name in names if squeeze(name) in squeezed]
+
+
+def _plain_word(word: str) -> str:
+    return "_".join(word.casefold().replace("-", " ").split())
 
 
 def is_data(cell: str) -> bool:

@@ -10,12 +10,17 @@ from typing import Literal
 
 from recsys.errors import DataError
 from recsys.messages import listed
-from recsys.readers.tables import MOVIELENS_DATA, READABLE, extension_of, stem_of, unreadable
+from recsys.readers.tables.json_lines import EXTENSIONS as JSON
+from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE, TABLES
+from recsys.readers.tables.table import ARROW, extension_of, stem_of
 
 Role = Literal["train", "validation", "test"]
 
 
-EXTENSIONS = (".csv", ".tsv", ".parquet", ".inter", ".txt")
+_PLAIN = (".csv", ".tsv", ".parquet")
+# Looked for where no file with an extension of the first group has the name wanted.
+_FURTHER = (*JSON, *ARROW)
+_SPLIT = ((*_PLAIN, ".inter", ".txt"), _FURTHER)
 
 
 _WORDS: dict[Role, tuple[str, ...]] = {
@@ -58,17 +63,19 @@ def split_files(files: Iterable[Path]) -> list[SplitFiles]:
     Raises:
         DataError: two files claim one part of a split.
     """
-    found: dict[str, dict[Role, list[Path]]] = {}
-    for file in files:
-        match = _NAME.fullmatch(stem_of(file).casefold())
-        if match and extension_of(file) in EXTENSIONS:
-            parts = found.setdefault(match[1] or "", {"train": [], "validation": [], "test": []})
-            parts[_ROLE_OF[match[2]]].append(file)
-    return [
-        _only_one_each(prefix, parts)
-        for prefix, parts in found.items()
-        if parts["train"] and parts["test"]
-    ]
+    files = list(files)
+    for extensions in _SPLIT:
+        found: dict[str, dict[Role, list[Path]]] = {}
+        for file in files:
+            match = _NAME.fullmatch(stem_of(file).casefold())
+            if match and extension_of(file) in extensions:
+                empty: dict[Role, list[Path]] = {"train": [], "validation": [], "test": []}
+                parts = found.setdefault(match[1] or "", empty)
+                parts[_ROLE_OF[match[2]]].append(file)
+        whole = {p: parts for p, parts in found.items() if parts["train"] and parts["test"]}
+        if whole:
+            return [_only_one_each(prefix, parts) for prefix, parts in whole.items()]
+    return []
 
 
 def _only_one_each(prefix: str, parts: Mapping[Role, list[Path]]) -> SplitFiles:
@@ -94,7 +101,6 @@ _STEMS = {
     "users": ("users", "usuarios"),
     "items": ("items", "productos", "movies"),
 }
-_PLAIN = (".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,12 @@ class Layout:
 
     Attributes:
         name: folder name, or the file's name without extensions.
-        interactions: file of all interactions, or the train file of a ready-made split.
+        interactions: file of all interactions, the train file of a ready-made split, or the folder
+            of `parts`.
         users: file of the user table, or None.
         items: file of the item table, or None.
         split: files of the ready-made split, or None if the data has no such split.
+        parts: files of one form that hold the interactions together; empty if one file does.
     """
 
     name: str
@@ -114,6 +122,7 @@ class Layout:
     users: Path | None = None
     items: Path | None = None
     split: SplitFiles | None = None
+    parts: tuple[Path, ...] = ()
 
 
 def locate(path: Path) -> Layout:
@@ -122,7 +131,8 @@ def locate(path: Path) -> Layout:
     A file with any other name (`events.csv`) is read alone. `interactions.csv`, `NAME.inter` and
     `u.data` bring the user and item tables of their folder along, and the train file of a
     ready-made split also brings the other parts. A ready-made split wins over other interactions
-    files in the same folder.
+    files in the same folder. A folder without any of these names holds parts: `part-*.parquet`,
+    `date=2024-10-25/*.parquet`, or several files of one extension; so does a name with wildcards.
 
     Args:
         path: a folder or a file.
@@ -132,31 +142,78 @@ def locate(path: Path) -> Layout:
             candidate.
     """
     if not path.exists():
+        if path.parent.is_dir() and (matches := sorted(path.parent.glob(path.name))):
+            return Layout(path.parent.resolve().name, path.parent, parts=tuple(matches))
         raise DataError(f"{path}: not found; {_what_is_near(path)}")
     folder = path if path.is_dir() else path.parent
     files = sorted(file for file in folder.iterdir() if file.is_file())
     splits = {split.train: split for split in split_files(files)}
+    parts: list[Path] = []
     if path.is_dir():
-        candidates = list(splits) or [file for file in files if _is_interactions(file)]
-        chosen = _only(path, candidates, files)
+        candidates = list(splits) or _interactions_among(files)
+        parts = [] if candidates else _parts_of(path, files)
+        chosen = path if parts else _only(path, candidates, files)
         name = path.resolve().name or "data"
     else:
         chosen, name = path, stem_of(path)
-        if path not in splits and not _is_interactions(path):
+        if path not in splits and not _interactions_among([path]):
             return Layout(name, path)
     split = splits.get(chosen)
     stem = split.prefix if split else stem_of(chosen)
     users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
-    return Layout(name, chosen, users, items, split)
+    return Layout(name, chosen, users, items, split, tuple(parts))
 
 
-def _is_interactions(file: Path) -> bool:
-    extension = extension_of(file)
-    return (
-        file.name.casefold() == MOVIELENS_DATA
-        or extension == ".inter"
-        or (extension in _PLAIN and stem_of(file).casefold() in _STEMS["interactions"])
+def _interactions_among(files: list[Path]) -> list[Path]:
+    """Return the files whose names say interactions, in a form of the first kind that occurs."""
+
+    def named(file: Path, extensions: tuple[str, ...]) -> bool:
+        stems = _STEMS["interactions"]
+        return extension_of(file) in extensions and stem_of(file).casefold() in stems
+
+    usual = [
+        file
+        for file in files
+        if file.name.casefold() == MOVIELENS_DATA
+        or extension_of(file) == ".inter"
+        or named(file, _PLAIN)
+    ]
+    further = [file for file in files if named(file, _FURTHER) or _is_ratings_dat(file)]
+    return usual or further
+
+
+def _is_ratings_dat(file: Path) -> bool:
+    return file.name.casefold().removesuffix(".gz") == RATINGS_DAT
+
+
+_PART = re.compile(r"part\b.*|part[-_]?\d.*|\d+\..*", re.IGNORECASE)
+
+
+def _parts_of(folder: Path, files: list[Path]) -> list[Path]:
+    """Return the files of one form that hold a folder's interactions together, perhaps none.
+
+    A single file counts if its name or its folder's (KEY=VALUE) says that it is a part.
+    """
+    nested = sorted(
+        file
+        for inner in folder.iterdir()
+        if inner.is_dir() and "=" in inner.name
+        for file in inner.rglob("*")
+        if file.is_file()
     )
+    found = [file for file in nested or files if _may_be_part(file)]
+    if len({extension_of(file) for file in found}) != 1:
+        return []
+    alone = len(found) == 1 and not nested and not _PART.fullmatch(found[0].name)
+    return [] if alone else found
+
+
+def _may_be_part(file: Path) -> bool:
+    # Names of Spark and Hadoop for what is no data (_SUCCESS, ._SUCCESS.crc) begin in these ways.
+    if file.name.startswith(("_", ".")) or extension_of(file) not in TABLES:
+        return False
+    stem = stem_of(file).casefold()
+    return stem not in {*_STEMS["users"], *_STEMS["items"]} and not _NAME.fullmatch(stem)
 
 
 def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
@@ -172,15 +229,13 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
             f"{folder}: several interactions files: {_file_names(found)}; pass the one you mean, "
             f"such as {found[0]}"
         )
-    dat = next((file for file in files if file.name.casefold() == "ratings.dat"), None)
-    if dat:
-        raise DataError(f"{dat}: {unreadable(dat)}")
-    usable = next((file for file in files if extension_of(file) in (*_PLAIN, ".inter")), None)
+    usable = next((file for file in files if extension_of(file) in (*TABLES, ".inter")), None)
     cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE}"
     raise DataError(
-        f"{folder}: no interactions file; looked for interactions.csv, .tsv, .parquet (or .gz), "
-        "interacciones.csv, ratings.csv, NAME.inter, u.data, and train.* with test.*; "
-        f"found {_file_names(files) or 'nothing'}; {cure}"
+        f"{folder}: no interactions file; looked for interactions.csv, .tsv, .jsonl (or .gz), "
+        ".parquet, .arrow, interacciones.csv, ratings.csv, ratings.dat, NAME.inter, u.data, parts "
+        "(part-*.parquet, date=.../*.parquet, several files of one extension), and train.* with "
+        f"test.*; found {_file_names(files) or 'nothing'}; {cure}"
     )
 
 
@@ -197,9 +252,13 @@ def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Pat
         extension = ".user" if role == "users" else ".item"
         same = [file for file in files if stem_of(file).casefold() == stem.casefold()]
         found = [file for file in same if extension_of(file) == extension]
+    elif _is_ratings_dat(interactions):
+        wanted = {"users.dat" if role == "users" else "movies.dat"}
+        found = [file for file in files if file.name.casefold() in wanted]
     else:
-        plain = [file for file in files if extension_of(file) in _PLAIN]
-        found = [file for file in plain if stem_of(file).casefold() in _STEMS[role]]
+        named = [file for file in files if stem_of(file).casefold() in _STEMS[role]]
+        usual = [file for file in named if extension_of(file) in _PLAIN]
+        found = usual or [file for file in named if extension_of(file) in _FURTHER]
     if len(found) > 1:
         raise DataError(
             f"{interactions.parent}: several files for {role}: {_file_names(found)}; keep one"

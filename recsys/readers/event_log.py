@@ -7,6 +7,8 @@ runs over rows; only the vocabularies are sorted in Python.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,24 +17,30 @@ from recsys.data import Events
 from recsys.messages import SHOWN, listed
 from recsys.readers.categorical import CodeColumn
 from recsys.readers.columns import (
-    RATINGS,
+    SPELLINGS,
     Columns,
     Role,
     find_column,
     is_data,
     matching_columns,
-    squeeze,
+    spelled,
 )
-from recsys.readers.tables import Table, explain, read_failures
-from recsys.readers.timestamps import TIME_FORMS, TimeColumn
+from recsys.readers.ratings import RatingColumn, low_ratings
+from recsys.readers.tables.damage import explain
+from recsys.readers.tables.table import READ_ERRORS, Table
+from recsys.readers.timestamps import TIME_FORMS, TimeColumn, is_time_type
 from recsys.readers.validation import Parts, check_parts
 
-_MOST_RATINGS = 12  # different values of a scale: half stars from 0 to 5 are 11
 _LOOKED_AT = 10_000  # rows by which the finest of several time columns is found
+_BY_POSITION = "--no-header --user-col 1 --item-col 2 --time-col 3, with the right positions"
 
 
 def read_events(
-    table: Table, columns: Columns, problems: list[str], fewest: int = 2
+    table: Table,
+    columns: Columns,
+    problems: list[str],
+    fewest: int = 2,
+    min_rating: float | None = None,
 ) -> Events | None:
     """Read all rows of a table of interactions.
 
@@ -41,52 +49,105 @@ def read_events(
         columns: the user's overrides of column names.
         problems: list that receives a line for each problem found.
         fewest: smallest number of users and of items, so that a wrong column is noticed.
+        min_rating: lowest rating that counts as interest; None if ratings do not count.
 
     Returns:
         The rows, or None (and at least one problem) if anything is wrong with them.
     """
     before = len(problems)
-    if all(map(is_data, table.names)):
+    if columns.header and all(map(is_data, table.names)):
         problems.append(
             f"{table.path}: the first line looks like data ({listed(table.names)}); "
-            "add a header line such as user_id,item_id,timestamp"
+            "add a header line such as user_id,item_id,timestamp, or name the columns by "
+            f"position: {_BY_POSITION}"
         )
         return None
+    names, remarks = _columns_of(table, columns, problems, rated=min_rating is not None)
+    # If a column is missing, the others are read all the same, to report all problems at once;
+    # but if lines are ragged, cells are in the wrong columns and are not checked.
+    before_reading = len(problems)
+    lowest = min_rating if names["rating"] else None
+    parts = _read_with_quotes_or_without(table, names, columns.time_format, lowest, problems)
+    if parts is None or len(problems) > before_reading:
+        return None
+    parts = replace(parts, remarks=(*remarks, *parts.remarks))
+    events = check_parts(table, parts, columns, problems, fewest)
+    return None if len(problems) > before else events
+
+
+def _columns_of(
+    table: Table, columns: Columns, problems: list[str], *, rated: bool
+) -> tuple[dict[Role, str | None], list[str]]:
+    """Return the column of each role, and remarks on how columns were recognised."""
     roles: tuple[Role, ...] = ("user", "item", "time", "event")
-    advice = _finest_time(table) if columns.time is None else ""
-    names = {
-        role: find_column(
-            role, table.names, str(table.path), columns, problems, advice if role == "time" else ""
+    advice = {"time": _finest_time(table) if columns.time is None else ""}
+    if columns.header and any(map(is_data, table.names)):
+        advice |= dict.fromkeys(
+            ("user", "item"), f"; if the first line is data, give {_BY_POSITION}"
         )
-        for role in roles
-    }
+    where = str(table.path)
+    names: dict[Role, str | None] = {"rating": None}
+    for role in (*roles, "rating") if rated else roles:
+        # A column of the files wins over one that their folders name.
+        own = matching_columns(role, table.own_names) and columns.named(role) is None
+        known = table.own_names if own else table.names
+        names[role] = find_column(role, known, where, columns, problems, advice.get(role, ""))
+    remarks: list[str] = []
+    if not columns.header and names["event"] is None and columns.event is None:
+        taken = {name for name in names.values() if name}
+        names["event"] = _column_of_event_words(table, columns, taken)
+        if names["event"]:
+            remarks.append(f"events: column {names['event']!r} holds words of events, with weights")
     chosen = [name for name in names.values() if name]
     if len(set(chosen)) < len(chosen):
         problems.append(
             f"{table.path}: one column would play two roles ({listed(chosen)}); "
-            "check --user-col, --item-col and --time-col"
+            "check --user-col, --item-col, --time-col, --event-col and --rating-col"
         )
-    # If a column is missing, the others are read all the same, to report all problems at once;
-    # but if lines are ragged, cells are in the wrong columns and are not checked.
-    before_reading = len(problems)
-    parts = _read_with_quotes_or_without(table, names, problems)
-    if parts is None or len(problems) > before_reading:
-        return None
-    events = check_parts(table, parts, problems, fewest)
-    return None if len(problems) > before else events
+    return names, remarks
 
 
 def _finest_time(table: Table) -> str:
-    """Return advice to name the time column with the most distinct values, if there are several."""
-    found = matching_columns("time", table.names)
+    """Return advice on the time column that is best readable and has most values, if several are.
+
+    Among equals, the first in the order of the known spellings wins.
+    """
+    found = matching_columns("time", table.own_names) or matching_columns("time", table.names)
     if len(found) < 2:
         return ""
     try:
-        rows = table.scan().select(pl.col(found).cast(pl.String)).head(_LOOKED_AT).collect()
-    except read_failures():
+        rows = table.parts[0].scan().select(found).head(_LOOKED_AT).collect()
+    except READ_ERRORS:
         return ""  # the read of all rows, which follows, fails too and explains the error
-    finest = max(found, key=lambda name: rows[name].n_unique())
+    ranked = [name for spelling in SPELLINGS["time"] for name in spelled([spelling], found)]
+    finest = max(ranked, key=lambda name: _fineness(rows[name]))
     return f" (the finest is --time-col {shlex.quote(finest)})"
+
+
+def _fineness(cells: pl.Series) -> tuple[int, int]:
+    """Return the number of cells that are times, and the number of different times."""
+    if not is_time_type(cells.dtype):
+        return 0, 0
+    if isinstance(cells.dtype, (pl.Categorical, pl.Enum)):
+        cells = cells.cast(pl.String)
+    column = TimeColumn()
+    column.add(cells, 0)
+    n_bad = len(column.missing) + len(column.unreadable)
+    return len(cells) - n_bad, len(np.unique(column.microseconds()))
+
+
+def _column_of_event_words(table: Table, columns: Columns, taken: set[str]) -> str | None:
+    """Return the only column without a role that holds nothing but event words, or None."""
+    try:
+        rows = table.parts[0].scan().head(_LOOKED_AT).collect()
+    except READ_ERRORS:
+        return None  # as in _finest_time
+    found = []
+    for name in table.own_names:
+        words = rows[name].cast(pl.String).str.strip_chars().unique().to_list()
+        if name not in taken and words and None not in map(columns.event_weight, words):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
 
 
 def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -123,84 +184,109 @@ def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
 
 
 def _read_with_quotes_or_without(
-    table: Table, names: dict[Role, str | None], problems: list[str]
+    table: Table,
+    names: dict[Role, str | None],
+    time_format: str | None,
+    lowest: float | None,
+    problems: list[str],
 ) -> Parts | None:
     try:
-        return _read(table, names, problems)
-    except read_failures() as error:
+        return _read(table, names, time_format, lowest, problems)
+    except READ_ERRORS as error:
         plain = table.without_quotes()
         if plain is not None:
             try:
-                return _read(plain, names, problems)
-            except read_failures():
+                return _read(plain, names, time_format, lowest, problems)
+            except READ_ERRORS:
                 pass  # the first error is explained below
         explain(table, error, problems)
         return None
 
 
-def _read(table: Table, names: dict[Role, str | None], problems: list[str]) -> Parts | None:
-    schema = table.scan().collect_schema()
+def _read(
+    table: Table,
+    names: dict[Role, str | None],
+    time_format: str | None,
+    lowest: float | None,
+    problems: list[str],
+) -> Parts | None:
     coded: tuple[Role, ...] = ("user", "item", "event")
     codes = {role: CodeColumn(name) for role in coded if (name := names[role])}
-    wrong = [id_type_problem(table, column.name, schema[column.name]) for column in codes.values()]
-    wrong.append(_time_type_problem(table, names["time"], schema))
-    if any(wrong):
-        problems.extend(problem for problem in wrong if problem)
+    rating = RatingColumn(names["rating"] or "", lowest) if lowest is not None else None
+    if wrong := _type_problems(table, names, codes):
+        problems.extend(wrong)
         return None
-    time, n_rows, short = TimeColumn(), 0, False
+    time, n_rows = TimeColumn(time_format), 0
     headers: list[int] = []
-    for batch in table.batches(_selection(table, codes, names["time"], schema)):
-        for role, column in codes.items():
-            column.add(batch[role])
-        if names["time"]:
-            time.add(batch["time"], SHOWN)
-        short = short or bool(batch["short"].any())
-        if batch["header"].any():
-            headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
-        n_rows += batch.height
-    blank = table.irregular(problems) if short else np.empty(0, np.int64)
+    blank = [np.empty(0, np.int64)]
+    for part in table.parts:
+        start, short = n_rows, False
+        for batch in part.batches(_selection(part, codes, names)):
+            for role, column in codes.items():
+                column.add(batch[role])
+            if names["time"]:
+                time.add(batch["time"], SHOWN)
+            if rating:
+                rating.add(batch["rating"])
+            short = short or bool(batch["short"].any())
+            if batch["header"].any():
+                headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
+            n_rows += batch.height
+        if short:
+            blank.append(part.irregular(problems) + start)
     if headers:
         verb = "repeats" if len(headers) == 1 else "repeat"
         problems.append(
             f"{table.path}: {table.places(headers)} {verb} the header (files put together?); "
             "delete each such line"
         )
-    ratings = [
-        name for name in table.names if squeeze(name) in RATINGS and name not in names.values()
-    ]
-    told = tuple(text for name in ratings if (text := _low_ratings(table, name)))
-    return Parts(codes, names["time"], time, n_rows, blank, told)
+    unused = [name for name in spelled(SPELLINGS["rating"], table.names)
+              if name not in names.values()]  # fmt: skip
+    told = tuple(text for name in unused if (text := low_ratings(table, name)))
+    return Parts(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
 
 
-def _low_ratings(table: Table, name: str) -> str | None:
-    """Return the distribution of an unused rating column, or None unless it has several values."""
-    value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    rows = table.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
-    counts = rows.group_by("value").len().sort("value").collect(engine="streaming")
-    if not 2 <= len(counts) <= _MOST_RATINGS:
-        return None  # all alike, or no scale
-    total = counts["len"].sum()
-    shares = ", ".join(f"{each:g}: {n / total:.0%}" for each, n in counts.iter_rows())
-    return (
-        f"ratings: column {name!r} is not used, so a low rating counts as interest like a high "
-        f"one ({shares}); delete the rows that show no interest"
-    )
+def _type_problems(
+    table: Table, names: dict[Role, str | None], codes: dict[Role, CodeColumn]
+) -> list[str]:
+    """Return a problem for each column whose type rules out its role, in any file of the table."""
+    found: list[str | None] = []
+    kinds: dict[str, Path] = {}
+    for part in table.parts:
+        schema = part.scan().collect_schema()
+        found += [id_type_problem(part, each.name, schema[each.name]) for each in codes.values()]
+        found.append(_time_type_problem(part, names["time"], schema))
+        if name := names["time"]:
+            kinds.setdefault(_kind_of_time(schema[name]), part.path)
+    if len(kinds) > 1:
+        (one, first), (other, second) = list(kinds.items())[:2]
+        found.append(
+            f"{second}: column {names['time']!r} holds {other}, but {one} in {first.name}; write "
+            "all files alike"
+        )
+    return [problem for problem in found if problem]
+
+
+def _kind_of_time(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "numbers"
+    return "dates" if dtype.is_temporal() else "text"
 
 
 def _selection(
-    table: Table, codes: dict[Role, CodeColumn], time: str | None, schema: pl.Schema
+    table: Table, codes: dict[Role, CodeColumn], names: dict[Role, str | None]
 ) -> list[pl.Expr]:
+    schema = table.scan().collect_schema()
     chosen = [
         _words_of(column.name, schema[column.name]).alias(role) for role, column in codes.items()
     ]
-    if time:
+    if time := names["time"]:
         raw = pl.col(time)
         is_word = isinstance(schema[time], (pl.Categorical, pl.Enum))
         chosen.append((raw.cast(pl.String) if is_word else raw).alias("time"))
-    # polars silently fills missing fields with "". A line that is blank or too short has an empty
-    # last field, so only a file with such fields is read a second time.
-    last = pl.col(table.names[-1])
-    chosen.append((last == "" if table.form else pl.lit(value=False)).alias("short"))
+    if rating := names["rating"]:
+        chosen.append(pl.col(rating).alias("rating"))
+    chosen.append(table.suspect.alias("short"))
     chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
 
@@ -218,9 +304,6 @@ def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:
-    if name is None:
-        return None
-    kinds = (pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime)
-    if schema[name].is_numeric() or isinstance(schema[name], kinds):
+    if name is None or is_time_type(schema[name]):
         return None
     return f"{table.path}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"

@@ -1,9 +1,10 @@
-"""MovieLens side tables: u.user, and u.item with the year split from its titles."""
+"""MovieLens side tables: u.user and users.dat, u.item and movies.dat with the year split off."""
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import polars as pl
@@ -28,14 +29,54 @@ def read_u_tables(
     Returns:
         (user table, item table), None in place of a table that is missing or cannot be read.
     """
+    return _read_both(((users, user_table), (items, item_table)), problems)
+
+
+def read_dat_tables(
+    users: Path | None, items: Path | None, problems: list[str]
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    """Read the user and item tables beside ratings.dat, as in MovieLens-1M.
+
+    Args:
+        users: users.dat, or None if it is missing.
+        items: movies.dat, or None if it is missing.
+        problems: list that receives a line for each problem found.
+
+    Returns:
+        (user table, item table), None in place of a table that is missing or cannot be read.
+    """
+    return _read_both(((users, _user_dat), (items, _item_dat)), problems)
+
+
+def _read_both(
+    wanted: Iterable[tuple[Path | None, Callable[[bytes], pl.DataFrame]]], problems: list[str]
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     frames: list[pl.DataFrame | None] = []
-    for path, parse in ((users, user_table), (items, item_table)):
+    for path, parse in wanted:
         try:
             frames.append(parse(path.read_bytes()) if path else None)
         except (OSError, ValueError, IndexError) as error:
             frames.append(None)
             problems.append(f"{path}: {first_line(error)}; unpack the archive again")
     return frames[0], frames[1]
+
+
+def _user_dat(data: bytes) -> pl.DataFrame:
+    """Parse users.dat (id::gender::age::occupation::zip), without the ZIP codes."""
+    rows = [row[:4] for row in _fields(data, 5, "::")]
+    schema = {"user_id": pl.String, "gender": pl.String, "age": pl.Int64, "occupation": pl.String}
+    return pl.DataFrame(
+        [(user, gender, int(age), work) for user, gender, age, work in rows], schema, orient="row"
+    )
+
+
+def _item_dat(data: bytes) -> pl.DataFrame:
+    """Parse movies.dat (id::title (year)::genres) into item_id, title, year, genres."""
+    rows = [(row[0], *_split_year(row[1]), row[2]) for row in _fields(data, 3, "::")]
+    return pl.DataFrame(rows, _ITEM_SCHEMA, orient="row")
+
+
+_ITEM_SCHEMA = {"item_id": pl.String, "title": pl.String, "year": pl.Int64, "genres": pl.String}
 
 
 def user_table(data: bytes) -> pl.DataFrame:
@@ -70,25 +111,29 @@ def item_table(data: bytes) -> pl.DataFrame:
         title, year = _split_year(row[1])
         genres = [genre for genre, flag in zip(GENRES, row[5:], strict=True) if flag == "1"]
         rows.append((row[0], title, year, "|".join(genres)))
-    return pl.DataFrame(
-        rows,
-        schema={"item_id": pl.String, "title": pl.String, "year": pl.Int64, "genres": pl.String},
-        orient="row",
-    )
+    return pl.DataFrame(rows, _ITEM_SCHEMA, orient="row")
 
 
-def _fields(data: bytes, width: int) -> list[list[str]]:
-    """Return the fields of all lines, split at "|".
+def _fields(data: bytes, width: int, separator: str = "|") -> list[list[str]]:
+    """Return the fields of all lines.
 
     Raises:
         ValueError: the file is empty, or a line does not have `width` fields.
     """
-    rows = [line.split("|") for line in data.decode("latin-1").splitlines() if line]
+    rows = [line.split(separator) for line in _lines(data) if line]
     wrong = [number for number, row in enumerate(rows, start=1) if len(row) != width]
     if wrong or not rows:
         place = f"line {wrong[0]} does not have" if wrong else "is empty, without"
-        raise ValueError(f"{place} the {width} fields of MovieLens-100K")
+        raise ValueError(f"{place} the {width} fields of MovieLens")
     return rows
+
+
+def _lines(data: bytes) -> list[str]:
+    """Return the lines of a file in UTF-8, as of MovieLens-10M, or else in Latin-1."""
+    try:
+        return data.decode().splitlines()
+    except UnicodeDecodeError:
+        return data.decode("latin-1").splitlines()
 
 
 def _split_year(text: str) -> tuple[str, int | None]:

@@ -9,7 +9,8 @@ The problems of all files are collected and raised as one DataError; no half-rea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,34 +30,43 @@ from recsys.data import (
 )
 from recsys.errors import DataError
 from recsys.messages import count, listed
-from recsys.readers.adjacency import EXTENSION as ADJACENCY, open_adjacency
 from recsys.readers.columns import AUTO, Columns
 from recsys.readers.discovery import Layout, SplitFiles, locate
 from recsys.readers.event_log import read_events
-from recsys.readers.movielens import read_u_tables
+from recsys.readers.movielens import read_dat_tables, read_u_tables
 from recsys.readers.side_tables import Side, read_side_table
-from recsys.readers.tables import MOVIELENS_DATA, extension_of, open_table
+from recsys.readers.tables.adjacency import EXTENSION as ADJACENCY, open_adjacency
+from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, open_table
+from recsys.readers.tables.parted import open_parted
+from recsys.readers.tables.table import Table, extension_of
 
 __all__ = ["Columns", "Dataset", "read_dataset"]
 
 
-def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop") -> Dataset:
+def read_dataset(
+    path: Path,
+    columns: Columns = AUTO,
+    repeats: Repeats = "drop",
+    min_rating: float | None = None,
+) -> Dataset:
     """Read a folder or a file of interactions, with its user and item tables if there are any.
 
     Args:
         path: a folder or a file; discovery.py lists the names that are recognised.
-        columns: overrides for the columns of user, item and time.
+        columns: overrides for the columns and their forms.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+        min_rating: lowest rating that counts as interest; None if ratings do not count.
 
     Raises:
         DataError: one line for each problem: file, place, cure.
     """
     layout = locate(path)
     problems: list[str] = []
+    asked = _Asked(columns, min_rating)
     if layout.split:
-        files = _split_events(layout.split, columns, problems)
+        files = _split_events(layout.split, asked, problems)
     else:
-        files = _events({TRAIN: layout.interactions}, columns, problems)
+        files = _events({TRAIN: layout.interactions}, asked, problems, layout.parts)
     user_table, item_table = _side_tables(layout, columns, problems)
     if problems:
         raise DataError(problems)
@@ -69,23 +79,45 @@ def read_dataset(path: Path, columns: Columns = AUTO, repeats: Repeats = "drop")
     return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
 
 
-def _events(paths: Mapping[int, Path], columns: Columns, problems: list[str]) -> dict[int, Events]:
+@dataclass(frozen=True)
+class _Asked:
+    """The user's wishes on columns and ratings."""
+
+    columns: Columns
+    min_rating: float | None
+
+
+def _events(
+    paths: Mapping[int, Path], asked: _Asked, problems: list[str], parts: Sequence[Path] = ()
+) -> dict[int, Events]:
     """Return the rows of each part's file, without the files that have problems."""
     found = {}
     for part, path in paths.items():
-        is_adjacency = extension_of(path) == ADJACENCY
-        table = open_adjacency(path, problems) if is_adjacency else open_table(path, problems)
+        table = _opened(path, parts, problems, header=asked.columns.header)
         fewest = 2 if part == TRAIN else 1  # a test file of one user is small, not wrong
-        events = read_events(table, columns, problems, fewest) if table else None
+        if table is None:
+            continue
+        events = read_events(table, asked.columns, problems, fewest, asked.min_rating)
         if events is not None:
             found[part] = events
     return found
 
 
-def _split_events(split: SplitFiles, columns: Columns, problems: list[str]) -> dict[int, Events]:
+def _opened(
+    path: Path, parts: Sequence[Path], problems: list[str], *, header: bool
+) -> Table | None:
+    """Return the table in a file, or in the parts of a folder; None if there are problems."""
+    if parts:
+        return open_parted(path, parts, problems, header=header)
+    if extension_of(path) == ADJACENCY and header:
+        return open_adjacency(path, problems)
+    return open_table(path, problems, header=header)
+
+
+def _split_events(split: SplitFiles, asked: _Asked, problems: list[str]) -> dict[int, Events]:
     paths = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
     given = {part: path for part, path in paths.items() if path is not None}
-    found = _events(given, columns, problems)
+    found = _events(given, asked, problems)
     timed = [given[part].name for part, events in found.items() if events.times is not None]
     untimed = [given[part].name for part, events in found.items() if events.times is None]
     if timed and untimed:
@@ -99,8 +131,11 @@ def _split_events(split: SplitFiles, columns: Columns, problems: list[str]) -> d
 def _side_tables(
     layout: Layout, columns: Columns, problems: list[str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    if layout.interactions.name.casefold() == MOVIELENS_DATA:
+    name = layout.interactions.name.casefold().removesuffix(".gz")
+    if name == MOVIELENS_DATA:
         return read_u_tables(layout.users, layout.items, problems)
+    if name == RATINGS_DAT:
+        return read_dat_tables(layout.users, layout.items, problems)
     sides: tuple[tuple[Side, Path | None], ...] = (("user", layout.users), ("item", layout.items))
     frames = []
     for side, path in sides:
@@ -120,16 +155,20 @@ def notes(
     If everything was used, the result is empty, since the counts of the split say enough.
 
     Args:
-        files: the rows as read, without returns, but with times that are equal in all rows.
+        files: the rows as read, without returns and low ratings, but with times that are equal in
+            all rows.
         kept: the interactions built from them.
         ready_made: the ready-made split, which counts the dropped pairs of earlier parts itself.
     """
     n_returns = sum(file.n_returns for file in files)
+    n_low = sum(file.n_low for file in files)
     n_rows = sum(len(file.users) for file in files)
     n_repeats = n_rows - len(kept) - (ready_made.n_dropped if ready_made else 0)
-    told = [count(n_rows + n_returns, "row")]
+    told = [count(n_rows + n_returns + n_low, "row")]
     if n_returns:
         told.append(f"{count(n_returns, 'return')} left out")
+    if n_low:
+        told.append(f"{count(n_low, 'row')} with a low rating or none left out")
     if n_repeats:
         some = count(n_repeats, "repeat")
         told.append(f"{some} of a user and item dropped (--repeats keep keeps them)")
@@ -137,7 +176,7 @@ def notes(
     if unused:
         told.append(f"columns not used: {listed(unused)}")
     lines = [f"read: {'; '.join(told)}"] if len(told) > 1 or kept.times is None else []
-    lines += dict.fromkeys(text for file in files for text in file.ratings)
+    lines += dict.fromkeys(text for file in files for text in file.remarks)
     floats = list(dict.fromkeys(name for file in files for name in file.from_floats))
     if floats:
         lines.append(f"ids: {listed(floats)}: whole numbers written as floats, read as integers")

@@ -12,10 +12,11 @@ import polars as pl
 
 from recsys.data import Bools
 from recsys.messages import SHOWN, listed
-from recsys.readers.columns import SIDE_TABLE_ID, Columns, is_data, matching_columns, squeeze
+from recsys.readers.columns import FURTHER, SIDE_TABLE_ID, SPELLINGS, Columns, is_data, spelled
 from recsys.readers.event_log import id_type_problem, text_of
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
-from recsys.readers.tables import Table, explain, read_failures
+from recsys.readers.tables.damage import explain
+from recsys.readers.tables.table import READ_ERRORS, Table
 
 Side = Literal["user", "item"]
 
@@ -56,7 +57,7 @@ def read_side_table(
     if len(problems) > before:
         return None
     others = frame.drop(name, f"{side}_id", strict=False)
-    if table.form:
+    if table.is_text:
         others = others.select(_as_number(column) for column in others)
     return others.insert_column(0, ids.alias(f"{side}_id")).filter(keep)
 
@@ -69,8 +70,9 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
         return None
     asked = columns.named(side)
     # Overrides are meant for the interactions; the side table need not have such a column.
-    found = [asked] if asked in table.names else matching_columns(side, table.names)
-    found = found or [name for name in table.names if squeeze(name) == SIDE_TABLE_ID]
+    found = [asked] if asked in table.names else []
+    for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side]):
+        found = found or spelled(known, table.names)
     if len(found) == 1:
         return found[0]
     trouble = f"{listed(found)} all look like the" if found else "no"
@@ -85,7 +87,7 @@ def _whole(table: Table, problems: list[str]) -> pl.DataFrame | None:
     for attempt in (table, table.without_quotes()):
         try:
             return attempt.scan().collect() if attempt else None
-        except read_failures() as error:
+        except READ_ERRORS as error:
             failure = error
             if attempt and attempt.without_quotes():
                 continue

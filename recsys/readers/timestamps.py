@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -165,6 +166,17 @@ def parse_date(text: pl.Series, form: str) -> pl.Series:
     return stamp.set(stamp < _EARLIEST, None)
 
 
+def formats_of(text: str) -> tuple[str, str]:
+    """Return the formats of strptime that read a date: month first, and day first.
+
+    Args:
+        text: a date such as 12/1/2010 8:26, whose first two fields are a day and a month.
+    """
+    mark = re.sub(r"\d", "", text)[0]
+    clock = " %H:%M:%S" if text.count(":") == 2 else " %H:%M" if ":" in text else ""
+    return f"%m{mark}%d{mark}%Y{clock}", f"%d{mark}%m{mark}%Y{clock}"
+
+
 def _plain(text: pl.Series) -> pl.Series:
     """Return text with ISO's T and Z and short zones (+01) in the one spelling of the formats."""
     return (
@@ -198,13 +210,15 @@ class TimeColumn:
     number decides the unit of numbers, so the unit is known only at the end.
 
     Attributes:
+        form: format of strptime of all texts; None if it is recognised.
         missing: row positions of empty cells, ascending.
         unreadable: row positions of cells that are no time, ascending.
         samples: text of the first unreadable cells.
         dates: the dates, with their evidence for the order of day and month.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, form: str | None = None) -> None:
+        self.form = form
         self.missing = self.unreadable = np.empty(0, np.int64)
         self.samples: list[str] = []
         self._parts: list[npt.NDArray[Any]] = []
@@ -280,6 +294,9 @@ class TimeColumn:
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
 
     def _parse(self, values: pl.Series, n_samples: int) -> pl.Series:
+        if self.form is not None and not values.dtype.is_temporal():
+            self._numeric = False
+            return parse_date(_digits(values).str.strip_chars(), self.form)
         if values.dtype == pl.String:
             text = values.str.strip_chars()
             if self._numeric is None:
@@ -300,6 +317,19 @@ class TimeColumn:
             self.unreadable, np.flatnonzero(unreadable.to_numpy()) + self._rows
         )
         self.samples += text.filter(unreadable).head(n_samples - len(self.samples)).to_list()
+
+
+def is_time_type(dtype: pl.DataType) -> bool:
+    """Return True if columns of this type may hold times."""
+    kinds = (pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime)
+    return dtype.is_numeric() or isinstance(dtype, kinds)
+
+
+def _digits(values: pl.Series) -> pl.Series:
+    """Return text as it is, and whole numbers without a fraction: 20241025.0 as "20241025"."""
+    if values.dtype.is_float():
+        values = values.cast(pl.Int64, strict=False)
+    return values.cast(pl.String)
 
 
 def _unit(whole: npt.NDArray[Any]) -> tuple[float, float]:

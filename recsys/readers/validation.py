@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ import polars as pl
 from recsys.data import Bools, Events, Floats32, Ints32, Ints64, sorted_ids
 from recsys.messages import SHOWN, and_more, listed, shorten
 from recsys.readers.categorical import CodeColumn
-from recsys.readers.columns import EVENT_WEIGHTS, Role, event_weight
+from recsys.readers.columns import EVENT_WEIGHTS, Columns, Role
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
-from recsys.readers.tables import Table
-from recsys.readers.timestamps import TIME_FORMS, TimeColumn
+from recsys.readers.ratings import RatingColumn, rating_problem
+from recsys.readers.tables.table import Table
+from recsys.readers.timestamps import TIME_FORMS, TimeColumn, formats_of
 
 _ID_ROLES: tuple[Role, ...] = ("user", "item")
 
@@ -29,7 +30,8 @@ class Parts:
         time: the times.
         n_rows: number of rows, blank lines included.
         blank: row positions of blank lines.
-        ratings: a phrase on each unused rating column that has low values.
+        remarks: phrases for people on the columns, such as low ratings that are not used.
+        rating: the ratings, or None if they do not count.
     """
 
     codes: dict[Role, CodeColumn]
@@ -37,15 +39,19 @@ class Parts:
     time: TimeColumn
     n_rows: int
     blank: Ints64
-    ratings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    rating: RatingColumn | None = None
 
 
-def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) -> Events | None:
+def check_parts(
+    table: Table, parts: Parts, columns: Columns, problems: list[str], fewest: int
+) -> Events | None:
     """Check the columns of a table and build its Events.
 
     Args:
         table: the table.
         parts: columns of the table; their batches are freed.
+        columns: the user's overrides, with weights of events.
         problems: list that receives a line for each problem found.
         fewest: smallest number of users and of items.
 
@@ -57,11 +63,13 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
     keep[parts.blank] = False
     weights = None
     if "event" in parts.codes:
-        weights = _row_weights(table, parts.codes["event"], keep, problems)
+        weights = _row_weights(table, parts.codes["event"], columns, keep, problems)
         keep &= weights > 0
-    _report_times(table, parts, problems)
+    n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
+    n_low = _leave_low_ratings_out(table, parts.rating, keep, problems)
+    _report_times(table, parts, problems, columns.time_format)
     if not keep.any():
-        problems.append(f"{table.path}: {_why_none(parts, weights)}")
+        problems.append(f"{table.path}: {_why_none(parts, weights, n_low)}")
         return None
     found = {
         role: _vocabulary(table, parts.codes[role], role, keep, problems, fewest)
@@ -75,8 +83,8 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
     rows = slice(None) if keep.all() else keep
     times = parts.time.microseconds()[rows] if parts.time_name else None
     kept_weights = None if weights is None else weights[rows]
-    n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
     used = {parts.time_name, *(column.name for column in parts.codes.values())}
+    used |= {parts.rating.name} if parts.rating else set()
     unused = tuple(name for name in table.names if name not in used)
     return Events(
         users,
@@ -88,12 +96,31 @@ def check_parts(table: Table, parts: Parts, problems: list[str], fewest: int) ->
         n_returns,
         unused,
         from_floats,
-        parts.ratings,
+        parts.remarks,
+        n_low,
     )
 
 
-def _why_none(parts: Parts, weights: Floats32 | None) -> str:
+def _leave_low_ratings_out(
+    table: Table, rating: RatingColumn | None, keep: Bools, problems: list[str]
+) -> int:
+    """Clear the mask of rows below the lowest rating, in place; return their number."""
+    if rating is None:
+        return 0
+    if problem := rating_problem(table, rating):
+        problems.append(problem)
+    before = int(keep.sum())
+    keep &= rating.rows()
+    return before - int(keep.sum())
+
+
+def _why_none(parts: Parts, weights: Floats32 | None, n_low: int) -> str:
     n_rows, event = parts.n_rows - len(parts.blank), parts.codes.get("event")
+    if n_low and parts.rating:
+        return (
+            f"no row has a rating of {parts.rating.lowest:g} or more in column "
+            f"{parts.rating.name!r}; give a lower --min-rating"
+        )
     if weights is None or event is None or not n_rows:
         return "has a header but no rows; it needs interactions"
     returns = f"are returns or cancellations by column {event.name!r}, and those are left out"
@@ -141,10 +168,12 @@ def _vocabulary(
     return ids, rank[kept], from_floats
 
 
-def _row_weights(table: Table, column: CodeColumn, keep: Bools, problems: list[str]) -> Floats32:
+def _row_weights(
+    table: Table, column: CodeColumn, columns: Columns, keep: Bools, problems: list[str]
+) -> Floats32:
     """Return (n,) float32 weights of all rows of the file; 0 marks a row against interest."""
     words, codes = column.finish()
-    weights = [event_weight(word) for word in words]
+    weights = [columns.event_weight(word) for word in words]
     unknown = [number for number, weight in enumerate(weights) if weight is None]
     rows = np.flatnonzero(keep & np.isin(codes, unknown))
     if len(rows):
@@ -152,12 +181,13 @@ def _row_weights(table: Table, column: CodeColumn, keep: Bools, problems: list[s
         problems.append(
             f"{table.path}: {table.places(rows)}, column {column.name!r}: "
             f"{listed(named, SHOWN)} is no known event; allowed are "
-            f"{', '.join(EVENT_WEIGHTS)}; change the words, or rename or remove the column"
+            f"{', '.join(EVENT_WEIGHTS)}; say what they weigh with --event-weights WORD=WEIGHT, "
+            "or change the words, or rename or remove the column"
         )
     return np.array([1.0 if w is None else w for w in weights], np.float32)[codes]
 
 
-def _report_times(table: Table, parts: Parts, problems: list[str]) -> None:
+def _report_times(table: Table, parts: Parts, problems: list[str], time_format: str | None) -> None:
     time, column = parts.time, f"column {parts.time_name!r}"
     missing = np.setdiff1d(time.missing, parts.blank)
     if len(missing):
@@ -166,14 +196,21 @@ def _report_times(table: Table, parts: Parts, problems: list[str]) -> None:
             "the row"
         )
     if len(time.unreadable):
-        lines = table.line_numbers(time.unreadable)
-        shown = zip(lines, time.samples, strict=True)
-        places = ", ".join(f"{table.row_word} {line} {shorten(text)!r}" for line, text in shown)
+        places = _quoted(table, time.unreadable, time.samples)
+        wanted = f"write {TIME_FORMS}"
+        if time_format is not None:
+            wanted = f"mend --time-format {time_format!r}"
         problems.append(
             f"{table.path}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
-            f"write {TIME_FORMS}, or delete the rows"
+            f"{wanted}, or delete the rows"
         )
     problems.extend(f"{table.path}: {column}: {text}" for text in _unsettled_times(table, time))
+
+
+def _quoted(table: Table, rows: Sequence[int] | Ints64, texts: Sequence[str]) -> str:
+    """Return a phrase that lists the first rows with their texts, such as "line 3 'noon'"."""
+    shown = zip(table.spots(rows), texts, strict=True) if len(rows) else ()
+    return ", ".join(f"{spot} {shorten(text)!r}" for spot, text in shown)
 
 
 def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
@@ -184,26 +221,20 @@ def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
             f"numbers in two units: {len(rows):,} of {len(time):,} look like {other} since 1970 "
             f"({table.places(rows)}), the largest like {unit}; write all of them in one unit"
         )
+    dates = time.dates
     days, months, either = (
-        ", ".join(
-            f"{table.row_word} {line} {shorten(text)!r}"
-            for line, (_, text) in zip(
-                table.line_numbers(np.array([row for row, _ in places.first], np.int64)),
-                places.first,
-                strict=True,
-            )
-        )
-        if places.count
-        else ""
-        for places in (time.dates.day_first, time.dates.month_first, time.dates.either)
+        _quoted(table, [row for row, _ in places.first], [text for _, text in places.first])
+        for places in (dates.day_first, dates.month_first, dates.either)
     )
     if days and months:
         yield (
-            f"dates in two orders: {time.dates.day_first.count:,} have the day first ({days}), "
-            f"{time.dates.month_first.count:,} the month ({months}); write them as 2024-10-25"
+            f"dates in two orders: {dates.day_first.count:,} have the day first ({days}), "
+            f"{dates.month_first.count:,} the month ({months}); write them as 2024-10-25"
         )
     elif either and not days and not months:
+        month_first, day_first = formats_of(dates.either.first[0][1])
         yield (
-            f"day and month cannot be told apart in {time.dates.either.count:,} dates ({either}), "
-            "and no other date shows their order; write them as 2024-10-25"
+            f"day and month cannot be told apart in {dates.either.count:,} dates ({either}), "
+            "and no other date shows their order; write them as 2024-10-25, or say which comes "
+            f"first: --time-format {month_first!r} or {day_first!r}"
         )

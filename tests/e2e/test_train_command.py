@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -220,3 +221,24 @@ def test_integers_saved_as_floats_are_the_ids_that_answers_are_asked_for(tmp_pat
     answers = Recommender(stored.model, stored.history).recommend([12, "12.0"], k=3)
     assert [answer.source for answer in answers] == ["model", "popular"]
     assert {item for item, _ in answers[0].items} <= {str(item) for item in range(30)}
+
+
+def test_columns_by_position_and_filters_reach_both_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"u{n % 25},{n * 7 % 31},{n % 5},{1 + n % 28:02d}/0{1 + n % 9}/2024" for n in range(400)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(rows))
+    flags = ["--data", str(tmp_path / "log.csv"), "--artifacts", str(tmp_path / "a"), *TINY]
+    flags += ["--no-header", "--user-col", "1", "--item-col", "2", "--time-col", "4"]
+    flags += ["--rating-col", "3", "--min-rating", "1", "--min-user-rows", "9"]
+    assert train.main([*flags, "--time-format", "%d/%m/%Y", "--event-weights", "like=4"]) == 0
+    out, err = capsys.readouterr()
+    assert "80 rows with a low rating or none left out" in err
+    assert "filter: --min-user-rows 9 left out" in err
+    command = re.search(r"^next +python -m recsys\.evaluate (.*)$", out, re.MULTILINE)
+    assert command
+    assert evaluate.main(shlex.split(command[1])) == 0
+    with pytest.raises(DataError, match="give --data and its options as in training"):
+        evaluate.main(shlex.split(command[1].replace("--min-rating 1", "--min-rating 2")))

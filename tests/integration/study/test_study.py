@@ -236,6 +236,19 @@ def test_changes_are_accepted_on_request_and_noted(tmp_path: Path) -> None:
     assert open_study(storage, "s", now)[1] == record, "once is enough"
 
 
+def test_another_filter_is_never_taken_in_silence(tmp_path: Path) -> None:
+    """Not even if it leaves the same rows out: tomorrow's rows may differ."""
+    storage = open_storage(url(tmp_path))
+    open_study(storage, "s", study_record(study_config()))
+    data = {"source": "demo", "min_rating": 4, "min_user_rows": 2}
+    now = study_record(study_config(data=data))
+    with pytest.raises(StudyError, match=r"(?s)data.min_rating: was absent, is 4.*min_user_rows"):
+        open_study(storage, "s", now)
+    _, record = open_study(storage, "s", now, accept_changes=True)
+    assert record.config.data.min_rating == 4
+    assert not record.changes[0]["other_data"]
+
+
 @pytest.mark.parametrize(
     "other",
     [

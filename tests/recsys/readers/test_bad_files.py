@@ -50,7 +50,10 @@ BAD_TEXT = {
         "user,item,date,ts\na,x,2024-01-01,2024-01-01 10:00\nb,y,2024-01-01,2024-01-01 11:00\n",
         ["'date', 'ts'", "choose one with --time-col (the finest is --time-col ts)"],
     ),
-    "two events": ("user,item,event,tipo\na,x,view,view\nb,y,,\n", ["'event', 'tipo'", "rename"]),
+    "two events": (
+        "user,item,event,tipo\na,x,view,view\nb,y,,\n",
+        ["'event', 'tipo'", "choose one with --event-col"],
+    ),
     "same name": ("user,item,user\na,x,b\n", ["line 1", "two columns are named 'user'", "rename"]),
     "missing id": (
         HEAD + "a,x,1\n,y,2\n\nb,y,3\n,z,4\n",
@@ -156,7 +159,6 @@ BAD_BYTES = {
     "empty Parquet": ("interactions.parquet", b"", "is empty"),
     "other extension": ("events.xlsx", b"PK", "extension; readable are .csv"),
     "no extension": ("events", b"a,b", "extension; readable are .csv"),
-    "ratings.dat": ("ratings.dat", b"1::2::3::4", "replace '::' by tabs"),
 }
 
 
@@ -189,7 +191,6 @@ def test_bad_parquet(tmp_path, data, schema, expected):
 BAD_FOLDERS = {
     "nothing there": ({}, ["no interactions file", "interacciones.csv", "found nothing"]),
     "another name": ({"events.csv": GOOD}, ["'events.csv'", "pass the file itself"]),
-    "only ratings.dat": ({"ratings.dat": "1::2::3::4"}, ["'::' form is not read", "tabs"]),
     "two candidates": (
         {"interactions.csv": GOOD, "ratings.csv": GOOD},
         ["several interactions files", "'interactions.csv', 'ratings.csv'", "pass the one"],

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from recsys.data.interactions import Interactions
-from recsys.readers import tables
-from recsys.readers.columns import SPELLINGS, Columns, event_weight
+from recsys.readers.columns import SPELLINGS, Columns
 from recsys.readers.reader import read_dataset
+from recsys.readers.tables import table
 from tests.support.paths import SHARED
 
 ROWS = [("a", "x", 100), ("b", "y", 200), ("a", "y", 300)]
@@ -290,7 +290,7 @@ def test_events_become_weights(tmp_path):
     lines = "".join(f"u{n},i{n},{word}\n" for n, word in enumerate(words))
     data = read_dataset(write(tmp_path, "log.csv", "user,item,tipo\n" + lines)).interactions
     assert data.weights.tolist() == [1, 2, 3, 5, 3, 5]
-    assert event_weight("dance") is None
+    assert Columns().event_weight("dance") is None
 
 
 def test_returned_goods_are_no_interest_and_leave_no_phantoms(tmp_path):
@@ -411,7 +411,7 @@ def test_batches_do_not_show(tmp_path, monkeypatch, form):
     frame.write_csv(file) if form == "csv" else frame.write_parquet(file)
     prints = []
     for size in (20_000, 997):
-        monkeypatch.setattr(tables, "_BATCH", size)
+        monkeypatch.setattr(table, "_BATCH", size)
         prints.append(read_dataset(file).interactions.fingerprint)
     expected = Interactions.from_ids(
         frame["user"], frame["item"], frame["ts"].str.to_datetime(time_unit="us").to_physical()

@@ -15,21 +15,23 @@ from pathlib import Path
 import polars as pl
 
 from recsys.messages import count
-from recsys.readers.tables import Table, damage_of, read_failures
-from recsys.readers.text import open_bytes, undecodable_lines
+from recsys.readers.tables.damage import damage_of
+from recsys.readers.tables.table import READ_ERRORS, Table
+from recsys.readers.tables.text import open_bytes, undecodable_lines
 
 EXTENSION = ".txt"
 _SEEN_LINES = 1000  # checked before reading, to notice a table with a header
 _NO_ADJACENCY = (
     "is read as lines of a user and their items, separated by blanks, but {}; if this is a table, "
-    "name it .csv or .tsv and give it a header line"
+    "name it .csv or .tsv and give it a header line, or name its columns by position: --no-header "
+    "--user-col 1 --item-col 2"
 )
 
 
 class AdjacencyTable(Table):
     """An adjacency list as a table of columns user_id and item_id, a row for each listed item."""
 
-    def scan(self) -> pl.LazyFrame:
+    def _scan_file(self) -> pl.LazyFrame:
         """Return all pairs lazily, as text, in the order of the file."""
         words = pl.col("line").str.extract_all(r"\S+")
         return (
@@ -89,7 +91,7 @@ def open_adjacency(path: Path, problems: list[str]) -> AdjacencyTable | None:
     table = AdjacencyTable(path, ("user_id", "item_id"), None)
     try:
         problem = _text_problem(path) or table.shape_problem()
-    except read_failures() as error:
+    except READ_ERRORS as error:
         problem = damage_of(path, error)
     if problem:
         problems.append(f"{path}: {problem}")

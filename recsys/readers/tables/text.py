@@ -25,6 +25,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
 SEPARATORS = (",", ";", "\t", "|")
+DOUBLE_COLON = "::"  # MovieLens; polars and csv parse separators of one letter only
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
 _FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
@@ -36,7 +37,7 @@ class TextForm:
 
     Attributes:
         names: column names, unique, in file order.
-        separator: one character.
+        separator: one character, or "::".
         quote: quote character, or None if quotes are ordinary letters.
         header_line: line number of the header, from 1; 0 if there is none.
     """
@@ -58,7 +59,9 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
-def read_form(path: Path, separator: str, *, atomic: bool) -> TextForm:
+def read_form(
+    path: Path, separator: str, *, atomic: bool = False, is_dat: bool = False
+) -> TextForm:
     """Read the header line and return the form of the table.
 
     Args:
@@ -66,20 +69,54 @@ def read_form(path: Path, separator: str, *, atomic: bool) -> TextForm:
         separator: separator that belongs to the extension. Another one is used if it occurs more
             often in the header (spreadsheets in Spanish write semicolons into .csv).
         atomic: True for RecBole's form `user_id:token`, with types to strip from the names.
+        is_dat: True for MovieLens' form, in which "::" may be the separator.
 
     Raises:
         BadTextError: the file is empty, not UTF-8 or not text, or two columns have one name.
     """
     header_line, header = _header(path)
-    separator = max(SEPARATORS, key=lambda mark: (header.count(mark), mark == separator))
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+    separator = _separator_of(header, separator, double_colon=is_dat)
+    names = [name.strip() for name in _fields(header, separator)]
     if atomic:
         names = [_without_type(name) for name in names]
     names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadTextError(f"line {header_line}: two columns are named {twice[0]!r}; rename one")
-    return TextForm(tuple(names), separator, '"', header_line)
+    return TextForm(tuple(names), separator, _quote_of(separator), header_line)
+
+
+def read_headless_form(path: Path, separator: str) -> TextForm:
+    """Return the form of a table without a header line, with the columns "1", "2", and so on.
+
+    Args:
+        path: the file.
+        separator: separator that belongs to the extension; the first line may show another one.
+
+    Raises:
+        BadTextError: the file is empty, not UTF-8 or not text.
+    """
+    _, line = _header(path)
+    separator = _separator_of(line, separator, double_colon=True)
+    names = tuple(str(place) for place in range(1, len(_fields(line, separator)) + 1))
+    return TextForm(names, separator, _quote_of(separator), 0)
+
+
+def _separator_of(line: str, usual: str, *, double_colon: bool) -> str:
+    """Return the separator that occurs most often in the first line, `usual` among equals."""
+    if double_colon and DOUBLE_COLON in line:
+        return DOUBLE_COLON
+    return max(SEPARATORS, key=lambda mark: (line.count(mark), mark == usual))
+
+
+def _quote_of(separator: str) -> str | None:
+    return None if separator == DOUBLE_COLON else '"'
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if separator == DOUBLE_COLON:
+        return line.split(separator)
+    return next(csv.reader([line], delimiter=separator))
 
 
 def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, int]]]:
@@ -174,6 +211,10 @@ def _records(path: Path, form: TextForm) -> Iterator[tuple[int, list[str]]]:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
         for _ in range(form.header_line):
             text.readline()
+        if form.separator == DOUBLE_COLON:
+            for number, line_text in enumerate(text, start=form.header_line + 1):
+                yield number, line_text.rstrip("\r\n").split(DOUBLE_COLON)
+            return
         reader = (
             csv.reader(text, delimiter=form.separator)
             if form.quote

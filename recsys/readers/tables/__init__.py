@@ -1,0 +1,1 @@
+"""Tables on disk (text, JSON lines, Parquet, Arrow, folders of parts) behind one interface."""

@@ -1,0 +1,120 @@
+"""JSON lines: an object on each line, read as a table of text.
+
+    {"reviewerID": "A14", "asin": "B37", "unixReviewTime": 1502851780}
+
+Numbers keep their digits, a missing key and null are an empty cell, and nested values are their
+JSON.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data import Ints64
+from recsys.messages import SHOWN, and_more
+from recsys.readers.tables.table import Table
+from recsys.readers.tables.text import BadTextError, open_bytes, undecodable_lines
+
+EXTENSIONS = (".jsonl", ".ndjson", ".json")
+_SEEN_LINES = 1000  # lines whose keys are the columns
+
+
+@dataclass(frozen=True)
+class JsonTable(Table):
+    """A file of JSON lines as a table of text."""
+
+    @property
+    def is_text(self) -> bool:
+        """Return True, since numbers are read as their digits."""
+        return True
+
+    @property
+    def row_word(self) -> str:
+        """Return "line", the word for a position in this file."""
+        return "line"
+
+    def line_numbers(self, rows: Sequence[int] | Ints64) -> list[int]:
+        """Return the line numbers of the first SHOWN row positions.
+
+        Args:
+            rows: row positions from 0, ascending.
+        """
+        shown = [int(row) for row in rows[:SHOWN]]
+        wanted = set(shown)
+        with open_bytes(self.path) as file:
+            filled = (number for number, line in enumerate(file, 1) if line.strip())
+            head = islice(filled, shown[-1] + 1)
+            return [number for row, number in enumerate(head) if row in wanted]
+
+    def _scan_file(self) -> pl.LazyFrame:
+        # scan_ndjson takes wildcards, and has no option to take a name as it is
+        rows = pl.scan_ndjson(
+            glob.escape(str(self.path)), schema=dict.fromkeys(self.own_names, pl.String)
+        )
+        return rows.with_columns(pl.all().fill_null(""))
+
+
+def open_json(path: Path) -> JsonTable:
+    """Return a file of JSON lines as a table whose columns are the keys of its first lines.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BadTextError: the file is empty, or its first lines are not JSON objects.
+    """
+    names: dict[str, None] = {}
+    for number, line in islice(_filled_lines(path), _SEEN_LINES):
+        found = _object_on(line)
+        if found is None and line.lstrip(b" \t\xef\xbb\xbf").startswith(b"["):
+            raise BadTextError(
+                f"line {number}: is a JSON array; write one object per line (JSON lines), "
+                "without brackets and commas around them"
+            )
+        if found is None:
+            if lines := undecodable_lines(path, 1):
+                raise BadTextError(f"line {lines[0]}: is not UTF-8; save the file again as UTF-8")
+            raise BadTextError(f"line {number}: {_NO_OBJECT}")
+        names |= dict.fromkeys(found)
+    if not names:
+        raise BadTextError("is empty; it needs a JSON object on each line")
+    return JsonTable(path, tuple(names), None)
+
+
+def faulty_lines(path: Path) -> list[str]:
+    """Return a problem that lists the lines without a JSON object, or no problem if all have one.
+
+    Args:
+        path: the file.
+    """
+    bad = [number for number, line in _filled_lines(path) if _object_on(line) is None]
+    if not bad:
+        return []
+    numbers = ", ".join(map(str, bad[:SHOWN])) + and_more(len(bad))
+    return [f"{path}: line {numbers}: {_NO_OBJECT}"]
+
+
+_NO_OBJECT = (
+    'is not a JSON object such as {"user_id": "u1", "item_id": "i1"} (cut off? names and texts '
+    "need double quotes); mend or delete the line"
+)
+
+
+def _filled_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with open_bytes(path) as file:
+        yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
+
+
+def _object_on(line: bytes) -> dict[str, object] | None:
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
