@@ -104,7 +104,7 @@ class ChampionScorer:
         device = champion.model.bias.device
         history = _translated(ground.holdout.seen, champion.measured, ground)
         self._scorer = TowerScorer(champion.model, history)
-        self._users = torch.as_tensor(ground.users.clip(0), device=device)
+        self._users = torch.as_tensor(ground.users.clip(0))
         self._items = torch.as_tensor(ground.items.clip(0), device=device)
         self._unknown = torch.as_tensor(ground.items < 0, device=device)
 

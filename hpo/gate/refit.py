@@ -92,6 +92,7 @@ def refit_model(
     if occasion.race:
         exam.face_default(occasion.default, recipe.config)
     exam.face_baselines()
+    exam.model.cpu()  # where hpo.serve answers, and its latency counts
     recommender, index = _served(exam, say)
     _save(folder, recipe, split, model, exam.test, index)
     return Refit(model, folder, _findings(exam, occasion, champion, folder, recommender))

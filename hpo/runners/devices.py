@@ -14,12 +14,12 @@ def worker_devices(device: str, workers: int | None, per_card: int) -> list[str]
 
     Args:
         device: torch device name; "cuda" stands for all cards of the machine, assigned in turn.
-        workers: number of workers; None: `per_card` for each card, or without cards one per core,
-            at most MAX_WORKERS.
+        workers: number of workers; None: `per_card` for each card, or on CPUs one per core, at most
+            MAX_WORKERS.
         per_card: workers of each card if `workers` is None.
     """
     cards = torch.cuda.device_count() if device == "cuda" else 0
     locations = [f"cuda:{i}" for i in range(cards)] or [device]
-    on_gpu = device.startswith("cuda")
-    usual = len(locations) * per_card if on_gpu else min(os.cpu_count() or 1, MAX_WORKERS)
+    on_cpu = torch.device(device).type == "cpu"
+    usual = min(os.cpu_count() or 1, MAX_WORKERS) if on_cpu else len(locations) * per_card
     return [locations[i % len(locations)] for i in range(workers or usual)]

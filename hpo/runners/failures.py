@@ -18,6 +18,8 @@ NO_MEMORY = (  # texts of errors that torch raises as a plain RuntimeError
     "allocate memory",  # by the CPU's allocator
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # its workspace found no room
+    "MPS backend out of memory",
 )
 
 

@@ -87,6 +87,8 @@ class ProcessRunner:
                 self._epoch_seconds.append(result.seconds)
                 yield result
             running = False
+            if message["end"] == "error" and self.device != "cpu":
+                self.close()  # after an error of its own a GPU refuses all else of the process
             _raise_failure(message)
         except GeneratorExit:
             worker.send({"stop": self._task})

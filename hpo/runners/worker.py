@@ -32,7 +32,7 @@ from hpo.runners.failures import failure_of, to_message
 from recsys.config import TrainConfig
 from recsys.data import Holdout, load_holdout
 from recsys.evaluation import MetricName
-from recsys.training import Fit, forget_peaks
+from recsys.training import Fit, forget_peaks, release_memory
 
 ALIVE_SECONDS = 5.0
 
@@ -120,6 +120,8 @@ def serve_task(
 ) -> dict[str, Any]:
     """Train as a command asks and return the last message, without the task's number.
 
+    Afterwards the training's memory on a GPU is free for other processes.
+
     Args:
         channel: pipes to the launcher.
         command: the task, see the module.
@@ -128,16 +130,25 @@ def serve_task(
         objective: the metric that decides which epoch is best.
     """
     try:
-        forget_peaks(device)
-        fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
-        return {"end": _train(fit, channel, command["task"], command.get("snapshot"))}
+        return {"end": _train(channel, command, holdout, device, objective)}
     except Exception as error:
         return to_message(failure_of(error))
+    finally:
+        release_memory(device)
 
 
-def _train(fit: Fit, channel: Channel, task: int, place: str | None) -> str:
+def _train(
+    channel: Channel,
+    command: dict[str, Any],
+    holdout: Holdout,
+    device: torch.device,
+    objective: MetricName,
+) -> str:
     """Train and send the epochs; return how the training ended."""
+    task, place = command["task"], command.get("snapshot")
     snapshot = Path(place) if place else None
+    forget_peaks(device)
+    fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
     go_on(fit, snapshot)
     channel.send(task=task, began=True)
     for result in fit:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recsys.data import Ints64
-from recsys.models import to_device
+from recsys.models import taken, to_device
 
 BLOCK = 128  # items of one block
 DIRECT = 4096  # below this catalogue size one torch.topk is faster
@@ -106,7 +106,7 @@ def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> tuple[Tensor,
     """
     rows = to_device(owner, scores.device)
     position = owner * scores.shape[1] + items
-    relevant = scores.take(to_device(position[:, None], scores.device))  # (r, 1)
+    relevant = taken(scores, to_device(position[:, None], scores.device))  # (r, 1)
     highest = scores.new_full((len(scores), 1), -torch.inf)
     highest.scatter_reduce_(0, to_device(owner[:, None], scores.device), relevant, "amax")
     rank = _ranks_up_to(scores, rows, relevant, k).mul_(relevant > -torch.inf)

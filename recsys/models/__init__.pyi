@@ -10,5 +10,5 @@ from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_
 from .scorer import Scorer as Scorer
 from .size import model_mb as model_mb
 from .towers import Towers as Towers
-from .transfer import to_device as to_device
+from .transfer import taken as taken, to_device as to_device
 from .two_tower import TwoTower as TwoTower, new_model as new_model

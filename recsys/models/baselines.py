@@ -76,6 +76,7 @@ class ItemToItem:
         Returns:
             (b, n_items) float32.
         """
+        users = users.to(self._weights.device)
         start = self._offsets[users]
         owner, position = device_ranges(start, self._offsets[users + 1] - start)
         has = torch.zeros(len(users), len(self._weights), device=self._weights.device)
@@ -190,15 +191,20 @@ def ease_weights(seen: Interactions, device: torch.device, regularization: float
     Raises:
         DataError: there are more than 10,000 items.
     """
-    together = _together(seen, device)
+    together = _together(seen)
+    if device.type != "mps":  # which lacks float64
+        together = together.to(device)
     together.diagonal().add_(regularization)
     inverse = torch.linalg.inv(together)
     weights: Tensor = (inverse / -inverse.diagonal()).fill_diagonal_(0).float()
-    return weights
+    return weights.to(device)
 
 
-def _together(seen: Interactions, device: torch.device) -> Tensor:
+def _together(seen: Interactions) -> Tensor:
     """Return the number of users that have both items, for all pairs of items.
+
+    The CPU counts, because sparse products are missing on some devices and take much memory on
+    others.
 
     Returns:
         (n_items, n_items) float64.
@@ -212,7 +218,7 @@ def _together(seen: Interactions, device: torch.device) -> Tensor:
     pairs = np.unique(np.stack([seen.users, seen.items]).astype(np.int64), axis=1)
     values = torch.ones(pairs.shape[1], dtype=torch.float64)
     has = torch.sparse_coo_tensor(
-        torch.as_tensor(pairs), values, (seen.n_users, n), device=device, check_invariants=True
+        torch.as_tensor(pairs), values, (seen.n_users, n), check_invariants=True
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")

@@ -224,7 +224,7 @@ class Recommender:
         encoded, theirs = self._encode([items for _, items in given])
         order = np.array([row for row, _ in (*known, *given)])
         placed = torch.empty(len(people), self.dim, device=self._device)
-        placed[order] = torch.cat([vectors, encoded])
+        placed[torch.from_numpy(order).to(self._device)] = torch.cat([vectors, encoded])
         return placed, asks.placed(order[: len(known)]) + theirs.placed(order[len(known) :])
 
     @torch.no_grad()

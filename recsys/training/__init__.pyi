@@ -4,6 +4,7 @@ from .fixed_epochs import train as train
 from .resources import (
     FLOP_PER_THREAD as FLOP_PER_THREAD,
     forget_peaks as forget_peaks,
+    release_memory as release_memory,
     useful_threads as useful_threads,
 )
 from .snapshot import check_snapshot as check_snapshot

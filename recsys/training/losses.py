@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recsys.models import taken
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -43,15 +45,15 @@ class _MaskedSoftmax(torch.autograd.Function):
         rows, positions = question.rows, question.positions
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
         flat = buffer.view(-1)
-        chosen = flat.take(positions)  # (t,)
+        chosen = taken(flat, positions)  # (t,)
         if question.log_share is not None:  # a target is a candidate with certainty: counts once
             buffer.sub_(question.log_share)
             flat.index_put_((positions,), chosen)
         flat.index_fill_(0, question.masked, -torch.inf)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
         total = buffer.sub_(highest).exp_().sum(1, keepdim=True)  # (b, 1); now of exponentials
-        below = chosen.sub_(highest.take(rows))  # (t,) logits below the row's highest
-        loss = total.log().take(rows).sub_(below).mul_(question.weights).sum()
+        below = chosen.sub_(taken(highest, rows))  # (t,) logits below the row's highest
+        loss = taken(total.log(), rows).sub_(below).mul_(question.weights).sum()
         ctx.save_for_backward(
             users, items, buffer, flat, total, positions, question.weights, question.mass
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import torch
@@ -23,9 +25,8 @@ def forget_peaks(device: torch.device) -> None:
     """
     with suppress(OSError):  # no Linux, or no such kernel option: the peak is since the start
         (OF_THIS_PROCESS / "clear_refs").write_text("5")
-    # before the first tensor on a GPU torch knows no devices: no peak exists, and a reset raises
-    if device.type == "cuda" and torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats(device)
+    if allocator := _allocator(device):
+        allocator.reset_peak_memory_stats(device)
 
 
 def peak_resident_mb() -> float:
@@ -43,8 +44,34 @@ def peak_resident_mb() -> float:
 
 
 def peak_gpu_mb(device: torch.device) -> float:
-    """Return the peak GPU memory of tensors since `forget_peaks`, in millions of bytes; CPU: 0."""
-    return torch.cuda.max_memory_allocated(device) / MB if device.type == "cuda" else 0.0
+    """Return the peak GPU memory of tensors since `forget_peaks`, in millions of bytes; CPU: 0.
+
+    Apple's GPUs report no peak: the current value.
+    """
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory() / MB
+    allocator = _allocator(device)
+    return allocator.max_memory_allocated(device) / MB if allocator else 0.0
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a GPU's memory that no tensor uses back to other processes; on a CPU do nothing."""
+    if device.type == "cpu":
+        return
+    gc.collect()  # what raised an error may hang in a cycle with its tensors
+    if device.type == "mps":
+        torch.mps.empty_cache()
+    elif allocator := _allocator(device):
+        allocator.empty_cache()
+
+
+def _allocator(device: torch.device) -> ModuleType | None:
+    """Return torch's module that counts the memory of a GPU; None if there is none yet.
+
+    Before the first tensor on a GPU torch knows no devices: no peak exists, and a reset raises.
+    """
+    module = {"cuda": torch.cuda, "xpu": torch.xpu}.get(device.type)
+    return module if module is not None and module.is_initialized() else None
 
 
 FLOP_PER_THREAD = 50e6  # below, threads wait for each other longer than they work
