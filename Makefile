@@ -3,6 +3,7 @@
 # make test-fast  the unit tests alone: they start no process and open no server
 # make check    lint, types, tests: what CI runs
 # make faults   many random kills and long outages; about an hour
+# make docs     the documentation as a site in build/site; make docs-serve shows it
 # make screenshots  the README's pictures; needs Chromium
 # make dist     the sdist and the wheel, in dist
 # make install  only the environment, in .venv
@@ -19,7 +20,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: run install test test-fast check lint types faults screenshots dist clean
+.PHONY: run install test test-fast check lint types faults docs docs-serve screenshots dist clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -34,6 +35,12 @@ test-fast: .venv/installed-test
 
 faults: .venv/installed-test
 	$(RUN) pytest -m faults tests/faults
+
+docs: .venv/installed-test
+	$(RUN) mkdocs build --strict
+
+docs-serve: .venv/installed-test
+	$(RUN) mkdocs serve --dev-addr 127.0.0.1:8090
 
 screenshots: .venv/installed-test
 	$(RUN) pytest tests/e2e/browser --screenshots docs/screenshots

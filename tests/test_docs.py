@@ -1,4 +1,4 @@
-"""The README is true: its commands exist, its options are real, its table of commands runs."""
+"""The documents are true: their commands and options exist, their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from hpo.config.toml_file import load_study_config
+from recsys.config import TrainConfig
 from tests.support.commands import ROOT, environment, shop, study_file
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "README.es.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+TEXT = "\n".join(TEXTS.values())
 COMMANDS = (
     "hpo.run",
     "hpo.sync",
@@ -43,7 +49,11 @@ def help_of(module: str) -> str:
 
 
 def todays_commands() -> list[str]:
-    table = README.split("| original command | today's command |\n|---|---|\n")[1].split("\n\n")[0]
+    table = (
+        TEXTS["docs/commands.md"]
+        .split("| original command | today's command |\n|---|---|\n")[1]
+        .split("\n\n")[0]
+    )
     return [row.split("|")[2].strip(" `") for row in table.splitlines()]
 
 
@@ -51,13 +61,13 @@ def todays_commands() -> list[str]:
 def test_every_command_explains_itself_with_an_example(module: str) -> None:
     text = help_of(module)
     assert f"python -m {module}" in text.split("example")[1]
-    assert f"`python -m {module}`" in README
+    assert f"`python -m {module}`" in TEXTS["docs/commands.md"]
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_options_in_the_readme_exist(module: str) -> None:
+def test_documented_options_exist(module: str) -> None:
     options = set()
-    for match in re.finditer(rf"python -m {re.escape(module)}([^`\n#]*)", README):
+    for match in re.finditer(rf"python -m {re.escape(module)}([^`\n#]*)", TEXT):
         options |= set(re.findall(r"--[a-z][a-z-]*", match[1]))
     known = set(re.findall(r"--[a-z][a-z-]*", help_of(module)))
     assert options <= known
@@ -70,8 +80,8 @@ def test_shared_options_are_in_every_hpo_command() -> None:
             assert option in text
 
 
-def test_the_study_file_in_the_readme_loads(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+def test_the_documented_study_file_loads(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", TEXTS["docs/studies.md"], re.DOTALL)
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8")
     assert load_study_config(path, {}).train_config.temperature == 0.15
@@ -131,12 +141,28 @@ def test_the_index_names_every_decision_and_its_title() -> None:
     assert [f"# {number}. {title}" for number, _, title in rows] == titles
 
 
-@pytest.mark.parametrize(
-    "path",
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs/decisions").glob("*.md")],
-    ids=lambda path: path.name,
-)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
-    assert [link for link in local if not (path.parent / link).exists()] == []
+    made = {"study_reference.md"}  # by docs/hooks.py
+    assert [link for link in local if link not in made and not (path.parent / link).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    for name in ("README.md", "README.es.md"):
+        assert len(TEXTS[name].splitlines()) <= 250
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    reference = (site / "study_reference.html").read_text(encoding="utf-8")
+    assert all(f"<code>{name}</code>" in reference for name in TrainConfig.names())
