@@ -24,7 +24,7 @@ import torch
 
 from hpo.config.search_space import SearchSpace
 from hpo.study.data import load_split
-from hpo.study.lifecycle import load_study
+from hpo.study.lifecycle import load_named
 from hpo.study.records import Attempt, Outcome, StudyRecord, first_start_ms, milliseconds
 from hpo.study.storage import open_storage
 from recsys.config import TrainConfig
@@ -44,7 +44,7 @@ def plain(folder: Path, first: int, workers: int) -> None:
 
 
 def _record(folder: Path) -> StudyRecord:
-    return StudyRecord.of(load_study(open_storage(_database(folder)), NAME))
+    return StudyRecord.of(load_named(open_storage(_database(folder)), NAME))
 
 
 def _database(folder: Path) -> str:
@@ -73,7 +73,7 @@ def _wall(commands: list[list[object]]) -> float:
 
 def write_configs(folder: Path) -> tuple[float, float]:
     """Keep what the study has trained; seconds of all trials, and from first start to last end."""
-    study = load_study(open_storage(_database(folder)), NAME)
+    study = load_named(open_storage(_database(folder)), NAME)
     space, configs, seconds, threads = SearchSpace(_record(folder).config), [], 0.0, 1
     starts, ends = [], []
     for trial in study.trials:

@@ -31,7 +31,7 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the included documents and the reference of study files to the pages.
+    """Add the included documents, the notebooks and the reference of study files.
 
     Args:
         files: the files of the folder docs.
@@ -40,6 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in INCLUDED.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
+    for notebook in sorted((ROOT / "examples").glob("*.ipynb")):  # to download
+        text = notebook.read_text(encoding="utf-8")
+        files.append(File.generated(config, f"examples/{notebook.name}", content=text))
     files.append(File.generated(config, REFERENCE, content=study_reference()))
     return files
 

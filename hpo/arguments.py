@@ -9,7 +9,7 @@ from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
 MAX_REASON = 500
 
 
-ONLY = "the only one; required where there are several"  # as in `hpo.study.lifecycle.load_study`
+ONLY = "the only one; required where there are several"  # as in `hpo.study.lifecycle.load_named`
 NEWEST = "the newest"  # as in `hpo.study.lifecycle.load_newest`, for reading
 
 

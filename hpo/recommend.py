@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from hpo.config import Locations
     from hpo.errors import SettingsError
-    from hpo.registry import ModelStore, Reference, open_recommender
+    from hpo.registry import ModelStore, Reference
     from hpo.serving import check_out, read_users, write_top
     from recsys.retrieval import RequestError, check_k
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     store = ModelStore(Locations.resolve(None, options.tracking_uri).tracking_uri)
     version = store.resolve(reference)
     stored = store.load(version)
-    recommender = open_recommender(stored, as_measured=options.as_measured, exact=True)
+    recommender = stored.recommender(as_measured=options.as_measured, exact=True)
     users = read_users(options.users, recommender)
     start = time.perf_counter()
     write_top(

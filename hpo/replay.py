@@ -22,11 +22,11 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.config import Locations
-    from hpo.study import existing_storage, load_study, replay, save_model, trial_to_replay
+    from hpo.study import existing_storage, load_named, replay, save_model, trial_to_replay
     from recsys.artifacts import make_folder
 
     locations = Locations.resolve(options.storage, None)
-    study = load_study(existing_storage(locations.storage), options.study_name)
+    study = load_named(existing_storage(locations.storage), options.study_name)
     trial = trial_to_replay(study, options.trial)
     if options.artifacts is not None:
         make_folder(options.artifacts)  # fails before the training if the folder cannot be used

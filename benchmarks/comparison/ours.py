@@ -19,7 +19,7 @@ from hpo.gate.race import run_race
 from hpo.promotion.outcome import Order
 from hpo.study.candidates import Candidate, top_candidates
 from hpo.study.data import load_split
-from hpo.study.lifecycle import load_study
+from hpo.study.lifecycle import load_named
 from hpo.study.records import Outcome
 from hpo.study.storage import open_storage
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
@@ -60,7 +60,7 @@ def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) 
     ]  # fmt: skip
     before = _children()
     subprocess.run(command, check=True, cwd=REPOSITORY, env=dict(os.environ))
-    study = load_study(open_storage(storage), name)
+    study = load_named(open_storage(storage), name)
     ended = [each for each in study.get_trials(deepcopy=False) if Outcome.of(each)]
     cpu = _children() - before
     begin = time.process_time()

@@ -35,7 +35,7 @@ from hpo.study import (
     environment_facts,
     exclusive,
     load_data,
-    load_study,
+    load_named,
     new_uid,
     open_storage,
     open_study,
@@ -208,7 +208,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     check_baselines(config.promotion, split.interactions.n_items)
     storage = storage or open_storage(locations.storage)  # a refused study leaves no file
     if request.warm_start_from:
-        config = with_best_of(load_study(storage, request.warm_start_from), config, people.print)
+        config = with_best_of(load_named(storage, request.warm_start_from), config, people.print)
 
     def wait(held: str) -> None:
         people.print(f"{held}; waiting until it ends (Ctrl-C to leave)")

@@ -6,13 +6,14 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, TextIO, cast
 
 from rich.console import Console
 
 from hpo.config import Locations, StudyConfig
+from hpo.execution.listeners import TrialEnd
 
 
 def steadfast(stream: TextIO) -> TextIO:
@@ -91,6 +92,10 @@ class Request:
         json: True for events on stdout and messages for people on stderr.
         warm_start_from: name of a study with configs to try first; None: no such study.
         again: the command line of the call, for the user to paste.
+        takes_signals: True for a command, which parks on SIGINT and SIGTERM; False for a call from
+            a program or notebook, which parks on KeyboardInterrupt.
+        quiet: True to print nothing for people.
+        callbacks: functions called with each trial that ends, one at a time.
     """
 
     config: StudyConfig
@@ -105,6 +110,9 @@ class Request:
     json: bool = False
     warm_start_from: str | None = None
     again: str = "python -m hpo.run"
+    takes_signals: bool = True
+    quiet: bool = False
+    callbacks: Sequence[Callable[[TrialEnd], None]] = ()
 
 
 @dataclass(frozen=True)
@@ -124,4 +132,12 @@ class Speech:
         """Return the output on stdout; with `request.json` messages for people go to stderr."""
         programs = steadfast(sys.stdout)
         people = steadfast(sys.stderr) if request.json else programs
-        return cls(Console(file=people, highlight=False, markup=False, soft_wrap=True), programs)
+        console = Console(
+            file=people,
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+            force_jupyter=False,  # text in the cell, as in a log; the view is NotebookProgress
+            quiet=request.quiet,
+        )
+        return cls(console, programs)

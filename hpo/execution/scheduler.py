@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -39,7 +39,11 @@ class Parkable(Protocol):
 
 @contextmanager
 def stop_signals(study: Parkable) -> Iterator[None]:
-    """Park `study` on SIGINT and SIGTERM while the block runs; only in the main thread."""
+    """Park `study` on SIGINT and SIGTERM while the block runs; only in the main thread.
+
+    For commands only: in a notebook or another program the handlers are not ours to replace, and a
+    KeyboardInterrupt parks the study, see `Scheduler.run`.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -88,6 +92,8 @@ class Scheduler:
         trial_seconds: seconds of training after which a trial ends as bad; the start of a worker
             and the set-up do not count. None: no limit.
         hold: the study's lock, checked every few seconds and before each trial.
+        takes_signals: handle SIGINT and SIGTERM, see `stop_signals`; False: leave their handlers
+            alone.
     """
 
     def __init__(
@@ -99,6 +105,8 @@ class Scheduler:
         timeout: float | None = None,
         trial_seconds: float | None = None,
         hold: Hold = FOR_EVER,
+        *,
+        takes_signals: bool = True,
     ) -> None:
         self._ledger, self._runners, self._progress = ledger, runners, progress
         self._n_trials, self._timeout, self._trial_seconds = n_trials, timeout, trial_seconds
@@ -111,9 +119,12 @@ class Scheduler:
         self._error: BaseException | None = None
         self._failures = Failures()
         self._hold, self._lock_checked = hold, time.monotonic()
+        self._takes_signals = takes_signals
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; no trial stays RUNNING.
+
+        A KeyboardInterrupt, which only comes where no handler was taken, parks like Ctrl-C.
 
         Raises:
             StudyStopped: too many trials failed, see `Failures`, the storage failed, the study was
@@ -127,13 +138,9 @@ class Scheduler:
             threading.Thread(target=self._slot, args=(objective, runner), name=f"slot-{i}")
             for i, runner in enumerate(self._runners)
         ]
-        with stop_signals(self):
-            for slot in slots:
-                slot.start()
-            for slot in slots:
-                while slot.is_alive():
-                    slot.join(POLL_SECONDS)
-                    self._look_at_clock(deadline)
+        with stop_signals(self) if self._takes_signals else nullcontext():
+            while not self._attended(slots, deadline):
+                self.park("interrupted")
         self._check_lock()
         if self._error is not None:
             self._settle()
@@ -165,6 +172,20 @@ class Scheduler:
                 if time.monotonic() > deadline:
                     return  # run() raises the failure; the next run recovers the trials
             time.sleep(SETTLE_POLL_SECONDS)
+
+    def _attended(self, slots: Sequence[threading.Thread], deadline: float) -> bool:
+        """Wait until all slots have ended, and act on the clock; return False if interrupted."""
+        try:
+            for slot in slots:
+                if slot.ident is None:  # not started before an interrupt
+                    slot.start()
+            for slot in slots:
+                while slot.is_alive():
+                    slot.join(POLL_SECONDS)
+                    self._look_at_clock(deadline)
+        except KeyboardInterrupt:
+            return False
+        return True
 
     def _look_at_clock(self, deadline: float) -> None:
         """Check all time limits and the lock, and act on them."""

@@ -15,6 +15,7 @@ from optuna import Study
 from hpo.config import StudyConfig
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
+from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
 from hpo.execution.progress import JsonProgress, LineProgress, Progress
 from hpo.execution.request import Request, Speech
@@ -90,6 +91,7 @@ def run_trials(
                 config.timeout,
                 config.trial_seconds,
                 opened.hold,
+                takes_signals=request.takes_signals,
             )
             ended = scheduler.run()
             if ended.reason == "terminated":
@@ -100,7 +102,15 @@ def run_trials(
 
 
 def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
-    """Return the progress for this output: JSON, lines, or the live view, closed by `stack`."""
+    """Return the listener for this output and the callbacks, closed by `stack`."""
+    shown = _shown_progress(request, opened, speech, stack)
+    return CallingProgress(shown, request.callbacks) if request.callbacks else shown
+
+
+def _shown_progress(
+    request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack
+) -> Progress:
+    """Return the progress for this output: JSON, lines, or a live view, closed by `stack`."""
     if request.json:
         return JsonProgress(speech.programs)
     ledger, best, config = opened.ledger, opened.ledger.best(), opened.config
@@ -108,9 +118,12 @@ def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitSt
     lines = LineProgress(
         speech.people, config.n_trials, ledger.n_finished(), value, config.objective
     )
-    if not sys.stdout.isatty():
+    notebook = in_notebook()
+    if request.quiet or not (notebook or sys.stdout.isatty()):
         return lines
     where = summary.where(opened.study, request.locations, tracking=request.tracking)
+    if notebook:
+        return stack.enter_context(NotebookProgress(speech.people, lines, where))
     return stack.enter_context(LiveProgress(speech.people, lines, where))
 
 

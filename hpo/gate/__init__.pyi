@@ -7,6 +7,6 @@ from .rivals import (
     Champion as Champion,
     baselines as baselines,
     check_baselines as check_baselines,
-    load_champion as load_champion,
+    fetch_champion as fetch_champion,
 )
 from .tables import Row as Row

@@ -48,7 +48,7 @@ def check_baselines(rules: PromotionConfig, n_items: int) -> None:
         )
 
 
-def load_champion(tracking_uri: str, model: str, version: int) -> Champion:
+def fetch_champion(tracking_uri: str, model: str, version: int) -> Champion:
     """Load a registered model from files that have the registered sha256.
 
     Only safetensors and JSON are read, and no pyfunc is run. A version whose files are missing,

@@ -21,8 +21,8 @@ from hpo.study import (
     Candidate,
     default_candidate,
     existing_storage,
+    load_named,
     load_split,
-    load_study,
     top_candidates,
 )
 from recsys.artifacts import tracking_errors
@@ -67,7 +67,7 @@ def promote_study(
         TrackingError: MLflow does not answer.
     """
     order = order or Order()
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_named(existing_storage(locations.storage), study_name)
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
         record = candidates[0].record

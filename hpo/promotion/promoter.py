@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.config import Locations, has_store
 from hpo.errors import PromotionError, TrackingError
-from hpo.gate import Champion, Occasion, load_champion, refit_model
+from hpo.gate import Champion, Occasion, fetch_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
 from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version
 from hpo.registry import Recipe, versions as registry
@@ -103,7 +103,7 @@ class Promoter:
         if number is None:
             return None
         try:
-            return load_champion(self.locations.tracking_uri, registry.MODEL, int(number))
+            return fetch_champion(self.locations.tracking_uri, registry.MODEL, int(number))
         except TrackingError as error:
             problem = f"the champion (version {number}) cannot be fetched: {error}"
             if self.force is None:

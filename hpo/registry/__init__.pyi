@@ -4,7 +4,6 @@ from .model_store import (
     ModelStore as ModelStore,
     Reference as Reference,
     manifest_tag as manifest_tag,
-    open_recommender as open_recommender,
 )
 from .pyfunc import save_pyfunc as save_pyfunc
 from .recipe import Recipe as Recipe

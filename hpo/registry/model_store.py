@@ -33,7 +33,6 @@ from recsys.artifacts import (
     tracking_errors,
 )
 from recsys.datasets import cache_folder
-from recsys.retrieval import Recommender, with_index
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -229,23 +228,6 @@ def listed_files(version: ModelVersion) -> dict[str, str]:
         if not FILE.fullmatch(name):
             raise ModelRefused(f"{which}: lists {name!r}, which is no file of a stored model")
     return files
-
-
-def open_recommender(
-    stored: Checkpoint, *, as_measured: bool = False, exact: bool = False
-) -> Recommender:
-    """Return a recommender for a stored model, with the index stored with the model, if any.
-
-    Args:
-        stored: the model.
-        as_measured: True: answer exactly, from the history behind the test figures; False: from all
-            data.
-        exact: True: score all items, even if there is an index.
-    """
-    recommender = Recommender(stored.model, stored.measured if as_measured else stored.history)
-    if stored.index is None or as_measured or exact:
-        return recommender
-    return with_index(recommender, stored.index)
 
 
 def _first_fault(folder: Path, digests: Mapping[str, str]) -> str | None:

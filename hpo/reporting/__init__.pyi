@@ -1,6 +1,7 @@
 from .delivery import (
     is_reported as is_reported,
     report_at_end as report_at_end,
+    report_folder as report_folder,
     run_report as run_report,
 )
 from .export import (
@@ -9,6 +10,7 @@ from .export import (
     trial_frame as trial_frame,
     write_frame as write_frame,
 )
+from .report import write_report as write_report
 from .study_comparison import (
     comparison_tables as comparison_tables,
     read_compared_study as read_compared_study,

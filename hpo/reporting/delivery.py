@@ -19,8 +19,8 @@ from hpo.study import (
     default_trial,
     existing_storage,
     folder_of_storage,
+    load_named,
     load_newest,
-    load_study,
     read_trials,
 )
 from recsys.data import Split
@@ -122,7 +122,7 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
 
 def _long_training(locations: Locations, study_name: str) -> float | None:
     """Return the seconds of training that a report would take; None if they are few."""
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_named(existing_storage(locations.storage), study_name)
     trials = comparable(StudyRecord.of(study), read_trials(study))
     best, default = next(iter(complete_best_first(trials)), None), default_trial(trials)
     if best is None:

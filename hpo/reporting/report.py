@@ -35,8 +35,8 @@ from hpo.study import (
     complete_best_first,
     default_trial,
     existing_storage,
+    load_named,
     load_split,
-    load_study,
     read_trials,
     replace_artifacts,
     save_model,
@@ -165,7 +165,7 @@ def find_out(
         StudyError: there is no such study, or none of its trials is COMPLETE.
         PromotionError: the data differs from the study's.
     """
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_named(existing_storage(locations.storage), study_name)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ranked = complete_best_first(trials)

@@ -18,7 +18,7 @@ from hpo.study import (
     comparable,
     complete_best_first,
     default_trial,
-    load_study,
+    load_named,
     read_trials,
 )
 from recsys.messages import count
@@ -83,7 +83,7 @@ def read_compared_study(storage: RDBStorage, name: str) -> Side:
     Raises:
         StudyError: there is no such study in the storage; the message lists the existing ones.
     """
-    study = load_study(storage, name)
+    study = load_named(storage, name)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ended = sorted((trial for trial in trials if trial.ended), key=_by_end)

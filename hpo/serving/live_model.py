@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from hpo.registry import ModelStore, Reference, open_recommender
+from hpo.registry import ModelStore, Reference
 from hpo.serving.batching import Served
 from recsys.errors import RecsysError, TrackingError
 
@@ -106,7 +106,7 @@ class LiveModel:
 
     def _open(self, version: ModelVersion) -> Served:
         stored = self._store.load(version)
-        recommender = open_recommender(stored, as_measured=self._as_measured, exact=self._exact)
+        recommender = stored.recommender(as_measured=self._as_measured, exact=self._exact)
         return Served(str(version.version), str(version.run_id), recommender)
 
     def _report(self, problem: str | None) -> None:

@@ -20,8 +20,8 @@ from .data import (
 )
 from .environment import environment_facts as environment_facts, processor_of as processor_of
 from .lifecycle import (
+    load_named as load_named,
     load_newest as load_newest,
-    load_study as load_study,
     new_uid as new_uid,
     open_study as open_study,
     store_infeasible as store_infeasible,

@@ -27,7 +27,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.exceptions import StorageInternalError
 
 from hpo.errors import StudyError
-from hpo.study.lifecycle import load_study
+from hpo.study.lifecycle import load_named
 from hpo.study.locks import exclusive
 from hpo.study.records import StudyRecord
 from hpo.study.storage import existing_storage, folder_of_storage
@@ -129,7 +129,7 @@ def replace_artifacts(
     """
     folder = artifact_folder(storage)
     try:
-        study = load_study(existing_storage(storage), study_name)
+        study = load_named(existing_storage(storage), study_name)
         # Readers of artifacts (sync) hold the same lock, only briefly: wait without a message.
         with exclusive(storage, study_name, role="sync", on_wait=lambda _: None):
             folder.mkdir(parents=True, exist_ok=True)

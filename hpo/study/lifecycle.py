@@ -114,7 +114,7 @@ CHANGEABLE = (
 )
 
 
-def load_study(storage: RDBStorage, name: str | None) -> Study:
+def load_named(storage: RDBStorage, name: str | None) -> Study:
     """Return the study `name`, or the only one that hpo made.
 
     Commands that train or change something use this function, since a guess among several studies
@@ -178,7 +178,7 @@ def stored_record(storage: RDBStorage, name: str) -> StudyRecord | None:
         storage: the storage of the studies.
         name: name of the study.
     """
-    return StudyRecord.of(load_study(storage, name)) if name in hpo_studies(storage) else None
+    return StudyRecord.of(load_named(storage, name)) if name in hpo_studies(storage) else None
 
 
 def hpo_studies(storage: RDBStorage) -> list[str]:

@@ -19,7 +19,7 @@ from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-from hpo.study import REPORT, StudyRecord, existing_storage, load_study
+from hpo.study import REPORT, StudyRecord, existing_storage, load_named
 
 MAX_WAIT_SECONDS = 60.0
 
@@ -153,5 +153,5 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> str:
 
 def _has_run(locations: Locations, study_name: str) -> bool:
     """Return True if the study has a run in MLflow."""
-    study = load_study(existing_storage(locations.storage), study_name)
+    study = load_named(existing_storage(locations.storage), study_name)
     return experiment_of(locations, StudyRecord.of(study).uid) is not None

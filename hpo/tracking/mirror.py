@@ -24,7 +24,7 @@ from hpo.study import (
     exclusive,
     existing_storage,
     kept_files,
-    load_study,
+    load_named,
 )
 from hpo.tracking.artifact_uploads import Uploads
 from hpo.tracking.dashboard_notes import link_line, write_link_lines
@@ -109,7 +109,7 @@ class Mirror:
     ) -> None:
         self._places, self._connect = locations, connect
         self._storage = existing_storage(locations.storage)
-        self._study = load_study(self._storage, study_name)
+        self._study = load_named(self._storage, study_name)
         self._view = self._look()
         self._runs: Runs | None = None
 

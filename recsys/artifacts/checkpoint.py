@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ from recsys.data import FEATURES, Interactions, Split
 from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation import encode_users
 from recsys.models import TwoTower, new_model
-from recsys.retrieval import ItemIndex
+from recsys.retrieval import ItemIndex, Recommender, with_index
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
 BEFORE = {"neighbour_weight": 0.0}  # values in models older than the hyperparameter
@@ -74,6 +75,19 @@ class Checkpoint:
     measured: Interactions
     meta: Mapping[str, Any]
     index: ItemIndex | None = None
+
+    def recommender(self, *, as_measured: bool = False, exact: bool = False) -> Recommender:
+        """Return a recommender of this model, with the index stored with it, if any.
+
+        Args:
+            as_measured: True: answer exactly, from the history behind the stated figures; False:
+                from all data.
+            exact: True: score all items, even if there is an index.
+        """
+        recommender = Recommender(self.model, self.measured if as_measured else self.history)
+        if self.index is None or as_measured or exact:
+            return recommender
+        return with_index(recommender, self.index)
 
 
 def origin(data_name: str, split: Split) -> dict[str, Any]:
@@ -109,10 +123,10 @@ def make_folder(folder: Path) -> None:
 
 
 def save(
-    folder: Path,
+    folder: Path | str,
     model: TwoTower,
     history: Interactions,
-    about: Mapping[str, Any],
+    about: Mapping[str, Any] = MappingProxyType({}),
     *,
     measured: Interactions | None = None,
     index: ItemIndex | None = None,
@@ -133,6 +147,7 @@ def save(
     Raises:
         CheckpointError: the folder cannot be written, or the disk is full.
     """
+    folder = Path(folder)
     make_folder(folder)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -210,8 +210,20 @@ class Split:
         return digest.hexdigest()[:16]
 
 
+class Splittable(Protocol):
+    """Interactions that may come with a ready-made split, as a `Dataset`."""
+
+    @property
+    def interactions(self) -> Interactions:
+        """Return all rows."""
+
+    @property
+    def parts(self) -> Parts | None:
+        """Return each row's part of the ready-made split; None if there is no such split."""
+
+
 def split(
-    interactions: Interactions,
+    interactions: Interactions | Splittable,
     method: Method | None = None,
     *,
     fraction: float = 0.2,
@@ -232,18 +244,21 @@ def split(
             rule of `temporal`.
 
     Args:
-        interactions: all rows.
+        interactions: all rows, or a data set with its ready-made split, if it has one.
         method: None means `given` if the data comes with a split, else `temporal`.
         fraction: share held out at each of the two steps, 0 < fraction < 1.
         seed: seed of the random draws, part of the fingerprint.
         eval_users: largest number of users that tuning asks; more are sampled at random.
-        given: (n,) int8, the part of each row in a ready-made split.
+        given: (n,) int8, the part of each row in a ready-made split; None: the data set's.
 
     Raises:
         ConfigError: the method is unknown or needs times or files that are missing, or a number
             is out of range.
         DataError: validation or test would be empty, or no user has two rows in train.
     """
+    if not isinstance(interactions, Interactions):
+        given = interactions.parts if given is None else given
+        interactions = interactions.interactions
     method = method or ("temporal" if given is None else "given")
     _check_options(interactions, method, fraction, eval_users, given)
     parts = np.zeros(len(interactions), np.int8)

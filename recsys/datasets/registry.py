@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +17,7 @@ import pooch
 
 from recsys.data import NO_FILTERS, Dataset, Filters, Repeats, filtered
 from recsys.datasets.demo import demo_dataset
+from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
 from recsys.errors import DataError, naming
 from recsys.readers import AUTO, Columns, read_dataset
@@ -23,17 +26,22 @@ NAMES = ("demo", "ml-100k")
 
 
 def load_dataset(
-    name_or_path: str,
+    name_or_path: str | os.PathLike[str] | InMemory,
     *,
+    users: InMemory | None = None,
+    items: InMemory | None = None,
     columns: Columns = AUTO,
     repeats: Repeats = "drop",
     filters: Filters = NO_FILTERS,
     announce: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Load a named data set, or read a folder or file, and leave out what the filters say.
+    """Load a named data set, read a folder or file, or take tables in memory; apply the filters.
 
     Args:
-        name_or_path: one of `NAMES`, else a path.
+        name_or_path: one of `NAMES`, else a path; or the interactions themselves: a DataFrame of
+            polars or pandas, a dict of columns, or (users, items) or (users, items, times).
+        users: table of users, only beside a table of interactions.
+        items: table of items, only beside a table of interactions.
         columns: overrides for a path; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
         filters: the lowest rating, and the fewest rows of users and items.
@@ -46,6 +54,18 @@ def load_dataset(
     """
     if repeats not in get_args(Repeats):
         raise DataError(f"repeats={repeats!r}: must be 'drop' or 'keep'")
+    if not isinstance(name_or_path, str | os.PathLike):
+        with tempfile.TemporaryDirectory(prefix="recsys-") as temporary:
+            folder = write_tables(Path(temporary), name_or_path, users=users, items=items)
+            with naming_tables(folder):
+                found = load_dataset(folder, columns=columns, repeats=repeats, filters=filters)
+        return replace(found, name="data")
+    if users is not None or items is not None:
+        raise DataError(
+            f"{name_or_path}: users and items go with a table of interactions; a folder has them "
+            "as users.* and items.*"
+        )
+    name_or_path = os.fspath(name_or_path)
     announce = announce or _to_stderr
     dataset = _found(name_or_path, columns, repeats, filters.min_rating, announce)
     with naming(name_or_path):

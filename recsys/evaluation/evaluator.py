@@ -111,19 +111,22 @@ class Evaluator:
 
     Args:
         holdout: history and relevant items; no pair may be in both (repeats aside).
-        device: device of the scores.
+        device: device of the scores, by its torch name or as a torch device.
         chunk_bytes: bytes of float32 scores computed at once; never changes a result.
     """
 
     def __init__(
-        self, holdout: Holdout, device: torch.device, chunk_bytes: int = CHUNK_BYTES
+        self,
+        holdout: Holdout,
+        device: torch.device | str = "cpu",
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         seen, relevant = holdout.seen, holdout.relevant
         n = self._n_items = seen.n_items
         self._mask = seen.repeats == "drop"
         pairs = np.unique(relevant.users.astype(np.int64) * n + relevant.items)
         self._users, counts = np.unique(pairs // n, return_counts=True)
-        self._device, self._seen = device, seen
+        self._device, self._seen = torch.device(device), seen
         self._relevant, self._counts = pairs % n, counts
         self._ends = np.concatenate([[0], np.cumsum(counts)])
         self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))

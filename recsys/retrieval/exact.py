@@ -72,6 +72,26 @@ class Catalogue:
         value = asks.weights[:, None] * self._near[asks.items]
         return position.ravel(), value.ravel()
 
+    @torch.no_grad()
+    def similar(self, item: int, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
+        """Return the k items with the highest cosine between their vectors and an item's.
+
+        Args:
+            item: position of the item.
+            hidden: (x,) items that must not be answered.
+            k: at least 1.
+
+        Returns:
+            (min(k, n_items),) float32 cosines, descending, -inf where no item is left, and int64
+            items.
+        """
+        vector = self._vectors[:, item]
+        norms = torch.linalg.vector_norm(self._vectors, dim=0).clamp_min(torch.finfo().tiny)
+        cosines = (vector @ self._vectors / (norms * norms[item])).unsqueeze(0)
+        cosines.view(-1).index_fill_(0, self._there(hidden), -torch.inf)
+        values, items = top_items(cosines, k)
+        return values[0], items[0]
+
     def points(self) -> Floats32:
         """Return each item's vector and bias, (n_items, dim + 1) float32, copied to the CPU."""
         found: Floats32 = torch.column_stack([self._vectors.T, self._bias]).cpu().numpy()

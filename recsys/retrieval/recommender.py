@@ -7,8 +7,9 @@ after construction, so any number of threads may share it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -24,9 +25,11 @@ from recsys.retrieval.ivf import ListSearch
 from recsys.retrieval.neighbour_queries import Asks, KnownAsks
 from recsys.retrieval.requests import (
     Answer,
+    Id,
     Question,
     RequestError as RequestError,  # noqa: PLC0414  (re-exported)
     check_k,
+    id_text,
 )
 
 # Bytes of scores computed at once. A chunk of few users waits for memory while it reads all item
@@ -47,6 +50,7 @@ class _Person:
         user: position of a user in the model's history.
         history: (h,) known items of somebody else, perhaps none.
         unknown_items: items of the given history that the model does not know.
+        is_narrow: True if only some items may be answered, which an index would hardly find.
     """
 
     k: int
@@ -54,6 +58,7 @@ class _Person:
     user: int | None = None
     history: Ints64 | None = None
     unknown_items: tuple[str, ...] = ()
+    is_narrow: bool = False
 
 
 class Recommender:
@@ -109,21 +114,109 @@ class Recommender:
         other.flop = SCATTERED * 2.0 * self.dim * looked_at
         return other
 
-    def recommend(self, user_ids: Sequence[str | int], k: int = 10) -> list[Answer]:
-        """Return the k best new items of each user, in the order of `user_ids`.
+    @overload
+    def recommend(  # type: ignore[overload-overlap]  # one text is an id, not a list of letters
+        self,
+        user: Id,
+        k: int = ...,
+        *,
+        exclude: Sequence[Id] = ...,
+        only: Sequence[Id] | None = ...,
+    ) -> Answer: ...
+
+    @overload
+    def recommend(
+        self,
+        user: Sequence[Id],
+        k: int = ...,
+        *,
+        exclude: Sequence[Id] = ...,
+        only: Sequence[Id] | None = ...,
+    ) -> list[Answer]: ...
+
+    @overload
+    def recommend(
+        self,
+        user: None = ...,
+        k: int = ...,
+        *,
+        history: Sequence[Id],
+        exclude: Sequence[Id] = ...,
+        only: Sequence[Id] | None = ...,
+    ) -> Answer: ...
+
+    def recommend(
+        self,
+        user: Id | Sequence[Id] | None = None,
+        k: int = 10,
+        *,
+        history: Sequence[Id] | None = None,
+        exclude: Sequence[Id] = (),
+        only: Sequence[Id] | None = None,
+    ) -> Answer | list[Answer]:
+        """Return the k best new items of a user, of each of several users, or by a history.
 
         Unknown users get the items with the most rows in the history, ties in the order of the
-        vocabulary; their scores are these counts.
+        vocabulary; their scores are these counts. Integers are ids as in the files: 196 is "196".
 
         Args:
-            user_ids: ids as in the files; 196 is "196".
+            user: id of a user, or ids of several.
             k: items per user.
+            history: item ids of somebody whom the model need not know, oldest first; instead of
+                `user`.
+            exclude: item ids that must not be answered.
+            only: the item ids that may be answered; None: all items.
+
+        Returns:
+            The answer; for several users their answers, in the order given.
 
         Raises:
-            RequestError: k is no integer in 1..1000.
+            RequestError: both or neither of user and history, a value that is no id, or k is no
+                integer in 1..1000.
         """
         check_k(k)
-        return self.answer([Question(user_id=str(user_id), k=k) for user_id in user_ids])
+        if user is None or isinstance(user, str) or not isinstance(user, Iterable):
+            user_id = None if user is None else id_text(user)
+            question = Question(user_id, history, exclude=exclude, k=k, only=only)
+            return self.answer([question])[0]
+        questions = [
+            Question(id_text(one), history, exclude=exclude, k=k, only=only) for one in user
+        ]
+        return self.answer(questions)
+
+    def similar_items(
+        self,
+        item: Id,
+        k: int = 10,
+        *,
+        exclude: Sequence[Id] = (),
+        only: Sequence[Id] | None = None,
+    ) -> Answer:
+        """Return the k items nearest to an item, by the cosine of their vectors.
+
+        These are items like it; `recommend(history=[item])` answers what people take next.
+
+        Args:
+            item: id of the item, which is left out.
+            k: items wanted.
+            exclude: item ids that must not be answered.
+            only: the item ids that may be answered; None: all items.
+
+        Raises:
+            RequestError: the model does not know the item, a value is no id, or k is no integer in
+                1..1000.
+        """
+        question = Question(history=[item], exclude=exclude, k=k, only=only)
+        (name,) = question.history or ()
+        code = self._codes.get(str(name))
+        if code is None:
+            raise RequestError(
+                f"item {name!r} is not among the {self.n_items:,} items of the model; item_ids "
+                "lists them"
+            )
+        hidden = np.append(self._hidden(question), code)
+        values, items = self.catalogue.similar(code, hidden, k)
+        return Answer(self._named(values.tolist(), items.tolist()), "model")
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer to each question, in order.
@@ -132,11 +225,15 @@ class Recommender:
         """
         people = [self._person(question) for question in questions]
         modelled = [person for person in people if _is_modelled(person)]
-        scored: list[Answer] = []
-        for start in range(0, len(modelled), self._finder.chunk):
-            scored += self._score(modelled[start : start + self._finder.chunk])
-        found = iter(scored)
-        return [next(found) if _is_modelled(p) else self._most_popular(p) for p in people]
+        scored: dict[int, Answer] = {}
+        for finder, group in (
+            (self._finder, [person for person in modelled if not person.is_narrow]),
+            (self.catalogue, [person for person in modelled if person.is_narrow]),
+        ):
+            for start in range(0, len(group), finder.chunk):
+                chunk = group[start : start + finder.chunk]
+                scored |= zip(map(id, chunk), self._score(chunk, finder), strict=True)
+        return [scored[id(p)] if _is_modelled(p) else self._most_popular(p) for p in people]
 
     def position(self, user_id: str) -> int | None:
         """Return the position of a user in `user_ids`; None if the model does not know the user."""
@@ -174,15 +271,14 @@ class Recommender:
 
     def _person(self, question: Question) -> _Person:
         """Return a question in positions, with history in order of time and hidden items."""
-        exclude = [self._codes[item] for item in question.exclude if item in self._codes]
-        hidden = np.array(exclude, np.int64)
+        hidden, is_narrow = self._hidden(question), question.only is not None
         if question.history is None:
-            user = self._positions.get(question.user_id or "")
+            user = self._positions.get(str(question.user_id))
             if user is not None and self._mask:
                 seen = self._items[self._offsets[user] : self._offsets[user + 1]]
                 hidden = np.concatenate([seen, hidden]) if len(hidden) else seen
-            return _Person(question.k, hidden, user=user)
-        items = list(question.history)
+            return _Person(question.k, hidden, user=user, is_narrow=is_narrow)
+        items = [str(item) for item in question.history]
         if question.times is not None:
             items = [items[i] for i in np.argsort(np.asarray(question.times), kind="stable")]
         if self._mask:
@@ -191,7 +287,17 @@ class Recommender:
         known = np.array([self._codes[item] for item in items if item in self._codes], np.int64)
         if self._mask:
             hidden = np.concatenate([known, hidden])
-        return _Person(question.k, hidden, history=known, unknown_items=unknown)
+        return _Person(question.k, hidden, None, known, unknown, is_narrow)
+
+    def _hidden(self, question: Question) -> Ints64:
+        """Return the (x,) items that a question excludes, without those of any history."""
+        exclude = [self._codes[str(item)] for item in question.exclude if item in self._codes]
+        hidden = np.array(exclude, np.int64)
+        if question.only is None:
+            return hidden
+        free = np.zeros(self.n_items, np.bool_)
+        free[[self._codes[str(item)] for item in question.only if item in self._codes]] = True
+        return np.concatenate([np.flatnonzero(~free), hidden])
 
     def _most_popular(self, person: _Person) -> Answer:
         """Return the most popular items that are not hidden, ties in order of the vocabulary."""
@@ -201,12 +307,14 @@ class Recommender:
         items = tuple((self.item_ids[item], float(self._counts[item])) for item in best)
         return Answer(items, "popular", person.unknown_items)
 
-    def _score(self, people: Sequence[_Person]) -> list[Answer]:
+    def _score(
+        self, people: Sequence[_Person], finder: Catalogue | IndexedCatalogue
+    ) -> list[Answer]:
         """Return the answers of the model to people with a user or a history, in one product."""
         offset = self.n_items
         hidden = np.concatenate([row * offset + p.hidden for row, p in enumerate(people)])
         k = max(person.k for person in people)
-        values, items = self._finder.best(*self._asked(people), hidden, k)
+        values, items = finder.best(*self._asked(people), hidden, k)
         rows = zip(people, values.tolist(), items.tolist(), strict=True)
         return [
             Answer(self._named(best[: p.k], where[: p.k]), "model", p.unknown_items)

@@ -29,24 +29,30 @@ class Fit:
     Args:
         holdout: history to train on and relevant items to score with.
         config: all hyperparameters.
-        device: device of the training.
+        device: device of the training, by its torch name or as a torch device.
         objective: the metric that decides which epoch is best.
 
     Attributes:
         best: the best epoch so far; None before the first.
 
     Example:
-        for result in (fit := Fit(split.tuning, TrainConfig(), torch.device("cpu"))):
+        import recsys
+
+        parts = recsys.split(recsys.load_dataset("demo"))
+        fit = recsys.Fit(parts.tuning, recsys.TrainConfig(dim=16, epochs=2))
+        for result in fit:
             print(result.epoch, result.metrics.recall_at_10)
+        recommender = recsys.Recommender(fit.model, parts.train)
     """
 
     def __init__(
         self,
         holdout: Holdout,
         config: TrainConfig,
-        device: torch.device,
+        device: torch.device | str = "cpu",
         objective: MetricName = "recall_at_10",
     ) -> None:
+        device = torch.device(device)
         self._config, self._device, self._objective = config, device, objective
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import sqlalchemy
 
-from hpo.study.lifecycle import load_study
+from hpo.study.lifecycle import load_named
 from hpo.study.records import Outcome
 from hpo.study.storage import existing_storage
 from tests.support.commands import (
@@ -57,7 +57,7 @@ def command(folder: Path, storage: str, workers: int, **study: int) -> list[obje
 
 
 def study_at(storage: str) -> optuna.Study:
-    return load_study(existing_storage(storage), None)
+    return load_named(existing_storage(storage), None)
 
 
 def states(storage: str) -> Counter[str]:

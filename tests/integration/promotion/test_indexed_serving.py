@@ -9,7 +9,7 @@ import pytest
 from hpo.promotion.promote import promote_study
 from hpo.promotion.registration import read_findings
 from hpo.recommend import main as recommend_main
-from hpo.registry.model_store import ModelStore, Reference, open_recommender
+from hpo.registry.model_store import ModelStore, Reference
 from hpo.serving.live_model import LiveModel
 from recsys.artifacts.mlflow_client import open_client
 from recsys.retrieval import index_builder as indexing, ivf as list_search
@@ -60,7 +60,7 @@ def test_the_index_is_stored_told_and_served(large: RealStudy, tmp_path: Path) -
             200, False, facts.recall_at_10,
         )  # fmt: skip
         found = [Client(port).items({"user_id": user}) for user in stored.history.user_ids]
-    answers = open_recommender(stored, exact=True).recommend(stored.history.user_ids)
+    answers = stored.recommender(exact=True).recommend(stored.history.user_ids)
     exact = [[item for item, _ in answer.items] for answer in answers]
     hits = [len({*one} & {*other}) for one, other in zip(found, exact, strict=True)]
     assert sum(hits) / 3000 == pytest.approx(facts.recall_at_10, abs=1e-9)

@@ -16,7 +16,7 @@ from hpo.errors import SettingsError, StudyError
 from hpo.execution.launcher import launch, make_record
 from hpo.execution.request import Request
 from hpo.study.data import load_data
-from hpo.study.lifecycle import load_study, open_study
+from hpo.study.lifecycle import load_named, open_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
 from tests.support.examples import conveyor
@@ -53,7 +53,7 @@ def study_config(data: Path, **sections: Any) -> StudyConfig:
 
 
 def study_in(folder: Path) -> Study:
-    return load_study(open_storage(storage(folder)), "made")
+    return load_named(open_storage(storage(folder)), "made")
 
 
 def make_as_before(folder: Path, config: StudyConfig) -> Study:

@@ -21,7 +21,7 @@ from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import trial_table
 from hpo.search.samplers import derive_seed, make_sampler
 from hpo.study.candidates import default_candidate, top_candidates
-from hpo.study.lifecycle import load_newest, load_study, open_study, study_lines
+from hpo.study.lifecycle import load_named, load_newest, open_study, study_lines
 from hpo.study.records import Outcome, StudyRecord, comparable
 from hpo.study.storage import open_storage
 from hpo.study.trial_rows import default_trial, read_trials
@@ -125,14 +125,14 @@ def test_a_study_is_guessed_only_for_reading(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     start = f"python -m hpo.run --storage {url(tmp_path)} --n-trials 50"
     with pytest.raises(StudyError, match=f"no study here yet; start one with: {start}"):
-        load_study(storage, None)
+        load_named(storage, None)
     said: list[str] = []
     open_study(storage, "only", study_record(study_config()))
-    assert load_study(storage, None).study_name == "only"
+    assert load_named(storage, None).study_name == "only"
     assert load_newest(storage, None, said.append).study_name == "only"
     open_study(storage, "new", study_record(study_config()))
     with pytest.raises(StudyError, match="2 studies here") as refused:
-        load_study(storage, None)
+        load_named(storage, None)
     assert refused.value.exit_code == 2
     assert load_newest(storage, "only", said.append).study_name == "only"
     assert said == []
@@ -148,7 +148,7 @@ def test_the_studies_to_choose_from_are_listed_newest_first(tmp_path: Path) -> N
     for number in range(9):
         FakeStudy(locations(tmp_path), name=f"empty-{number}")
     with pytest.raises(StudyError) as refused:
-        load_study(first.storage, None)
+        load_named(first.storage, None)
     lines = refused.value.problems
     assert lines[0] == "11 studies here; say which one with --study-name NAME:"
     assert lines[1].split() == ["empty-8", "0", "trials", "no", "complete", "trial", "not", "begun"]
@@ -163,9 +163,9 @@ def test_a_named_study_need_not_be_the_newest(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     for name in ("b", "a"):
         open_study(storage, name, study_record(study_config()))
-    assert load_study(storage, "b").study_name == "b"
+    assert load_named(storage, "b").study_name == "b"
     with pytest.raises(StudyError, match="there are: b, a"):
-        load_study(storage, "c")
+        load_named(storage, "c")
 
 
 def test_a_server_that_is_not_there_is_a_message_without_the_password() -> None:

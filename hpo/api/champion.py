@@ -1,0 +1,33 @@
+"""The registered champion as a recommender in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpo.config import Locations
+
+if TYPE_CHECKING:
+    from recsys.retrieval import Recommender
+
+CHAMPION_MODEL = "models:/two-tower@champion"
+
+
+def load_champion(tracking: str | None = None, *, model: str = CHAMPION_MODEL) -> Recommender:
+    """Return the recommender of the champion, whose files are verified as for `hpo.serve`.
+
+    Args:
+        tracking: URI of MLflow; None: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db.
+        model: another model, as models:/NAME@ALIAS or models:/NAME/VERSION.
+
+    Raises:
+        SettingsError: `model` has neither form.
+        NoStoreError: the MLflow database is missing.
+        ModelRefused: there is no such model, or its files are not the registered ones.
+        CheckpointError: the model's files cannot be read.
+        TrackingError: MLflow does not answer.
+    """
+    from hpo.registry import ModelStore, Reference
+
+    reference = Reference.parse(model)
+    store = ModelStore(Locations.resolve(None, tracking).tracking_uri)
+    return store.load(store.resolve(reference)).recommender()

@@ -1,0 +1,236 @@
+"""A stored study as an object: its trials, its best config, its report, its promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.config import Locations
+
+if TYPE_CHECKING:
+    import optuna
+    import polars as pl
+
+    from hpo.promotion import Promotion
+    from hpo.study import Candidate, StudyRecord, TrialRow
+    from recsys.config import TrainConfig
+
+SHOWN_TRIALS = 5  # in a notebook
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study and its results so far, read from its storage at each access.
+
+    Another process may go on with the study meanwhile.
+
+    Attributes:
+        name: name of the study.
+        locations: addresses of the study and of its MLflow mirror.
+    """
+
+    name: str
+    locations: Locations
+
+    @property
+    def study(self) -> optuna.Study:
+        """Return Optuna's study, for its own plots and questions; do not write to it."""
+        from hpo.study import existing_storage, load_named
+
+        return load_named(existing_storage(self.locations.storage), self.name)
+
+    @property
+    def record(self) -> StudyRecord:
+        """Return the study's record: its settings, data, baselines and environment."""
+        from hpo.study import StudyRecord
+
+        return StudyRecord.of(self.study)
+
+    @property
+    def objective(self) -> str:
+        """Return the metric that the study maximizes on validation."""
+        return self.record.config.objective
+
+    @property
+    def n_finished(self) -> int:
+        """Return the number of trials that are COMPLETE or PRUNED."""
+        from hpo.study import FINISHED
+
+        return sum(trial.state in FINISHED for trial in self.study.get_trials(deepcopy=False))
+
+    @property
+    def is_complete(self) -> bool:
+        """Return True if the study has as many finished trials as it was last asked for."""
+        return self.n_finished >= self.record.config.n_trials
+
+    @property
+    def trials(self) -> pl.DataFrame:
+        """Return one row per trial: number, state, value, parameters, best epoch, seconds, cause.
+
+        `.to_pandas()` makes a DataFrame of pandas of it.
+        """
+        from hpo.reporting import trial_frame
+        from hpo.study import read_trials
+
+        return trial_frame(read_trials(self.study), list(self.record.config.space))
+
+    @property
+    def best_trial(self) -> int:
+        """Return the number of the best trial; an error as of `best_config`."""
+        return self._best.trial
+
+    @property
+    def best_config(self) -> TrainConfig:
+        """Return all hyperparameters of the best trial.
+
+        Raises:
+            PromotionError: no trial is complete.
+        """
+        return self._best.config
+
+    @property
+    def best_value(self) -> float:
+        """Return the objective of the best trial at its best epoch, on validation.
+
+        It is the best of many noisy values, so it flatters the config; `promote` measures it on
+        test.
+
+        Raises:
+            PromotionError: no trial is complete.
+        """
+        return self._best.value
+
+    @property
+    def _best(self) -> Candidate:
+        from hpo.study import top_candidates
+
+        return top_candidates(self.study, 1)[0]
+
+    def report(self, folder: Path | str | None = None, *, data: str | None = None) -> Path:
+        """Write the study's report, as `python -m hpo.report` does; return the path of its page.
+
+        Args:
+            folder: folder of the report; None: `reports/STUDY` beside the storage.
+            data: name or path of the study's data, if it has moved.
+
+        Raises:
+            StudyError: no trial is complete, or the folder cannot be written.
+            PromotionError: the data differs from the study's.
+        """
+        from hpo.reporting import report_folder, write_report
+
+        place = report_folder(self.locations, self.name) if folder is None else Path(folder)
+        return write_report(self.locations, self.name, place, data=data).page
+
+    def promote(
+        self,
+        *,
+        candidates: int = 5,
+        seeds: int = 3,
+        dry_run: bool = False,
+        force: str | None = None,
+        data: str | None = None,
+    ) -> Promotion:
+        """Race, refit, measure and register the winner, as `python -m hpo.promote` does.
+
+        Args:
+            candidates: number of the study's best trials that race.
+            seeds: number of trainings per candidate.
+            dry_run: measure and judge, but write nothing into MLflow.
+            force: reason to make the model the champion whatever the gate decides; None: the gate
+                decides.
+            data: name or path of the study's data, if it has moved.
+
+        Returns:
+            The findings and the decision: `passed`, `test`, `registered`.
+
+        Raises:
+            PromotionError: no trial is complete, all candidates diverge, or the data differs from
+                the study's.
+            SettingsError: a number is out of range, or the gate asks for a baseline that cannot be
+                measured.
+            DivergedError: the refit diverges.
+            TrackingError: MLflow does not answer.
+        """
+        from hpo.errors import SettingsError
+        from hpo.promotion import Order, promote_study, promotion_summary
+
+        if candidates < 1 or seeds < 1 or (force is not None and not force.strip()):
+            raise SettingsError(
+                f"candidates={candidates}, seeds={seeds}, force={force!r}: the numbers must be 1 "
+                "or more, and force a reason in words"
+            )
+        order = Order(candidates, seeds, dry_run, force)
+        found = promote_study(self.locations, self.name, data=data, order=order)
+        print(promotion_summary(found, self.locations))
+        return found
+
+    def _repr_html_(self) -> str:
+        """Return the best trials as a table for a notebook."""
+        head, *rows = self._shown()
+        cells = "".join(f"<th>{cell}</th>" for cell in head)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+        )
+        return (
+            f"<p>{_escaped(str(self))}</p><table><thead><tr>{cells}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
+
+    def _shown(self) -> list[Sequence[str]]:
+        """Return the heading and the rows of the best trials."""
+        from hpo.study import complete_best_first, read_trials
+
+        names = list(self.record.config.space)
+        best: list[TrialRow] = complete_best_first(read_trials(self.study))[:SHOWN_TRIALS]
+        rows = [
+            (str(trial.number), f"{trial.score:.4f}", *map(trial.shown, names)) for trial in best
+        ]
+        return [("trial", self.objective, *names), *rows]
+
+    def __str__(self) -> str:
+        asked = self.record.config.n_trials
+        return f"study {self.name}: {self.n_finished} of {asked} trials finished"
+
+
+def _escaped(text: str) -> str:
+    import html
+
+    return html.escape(text)
+
+
+def load_study(
+    name: str | None = None,
+    *,
+    storage: str | Path | None = None,
+    tracking: str | None = None,
+    experiment: str | None = None,
+) -> StudyResult:
+    """Return a stored study, finished or not, however it was started.
+
+    Args:
+        name: name of the study; None: the only one.
+        storage: file of an SQLite database, or URL of a database; None: studies/optuna.db.
+        tracking: URI of MLflow for `promote`; None: $MLFLOW_TRACKING_URI, else
+            sqlite:///studies/mlflow.db.
+        experiment: MLflow experiment; None: two-tower-hpo.
+
+    Raises:
+        StudyError: there is no such study, or there are several and none is named.
+        SettingsError: the storage cannot be opened.
+    """
+    from hpo.study import existing_storage, load_named
+
+    locations = Locations.resolve(storage_url(storage), tracking, experiment)
+    return StudyResult(load_named(existing_storage(locations.storage), name).study_name, locations)
+
+
+def storage_url(storage: str | Path | None) -> str | None:
+    """Return the URL of a storage that may be given as a file; None for None."""
+    from recsys.artifacts import sqlite_url
+
+    if isinstance(storage, Path) or (storage and "://" not in storage):
+        return sqlite_url(Path(storage))
+    return storage

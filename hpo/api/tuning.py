@@ -1,0 +1,197 @@
+"""`hpo.tune`: a study from Python, by the launcher of `python -m hpo.run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpo.api.study_result import StudyResult, storage_url
+from hpo.config import Locations, Override, default_name, load_study_config, study_path, toml_text
+from hpo.errors import SettingsError
+
+if TYPE_CHECKING:
+    from hpo.config import StudyConfig
+    from hpo.execution import Request, TrialEnd
+    from recsys.datasets import InMemory
+    from recsys.evaluation import MetricName
+
+DATA_FOLDER = "data"  # beside the storage, for tables given in memory
+
+
+def tune(
+    data: str | os.PathLike[str] | InMemory | None = None,
+    n_trials: int | None = None,
+    study: str | os.PathLike[str] = "two_tower",
+    *,
+    objective: MetricName | None = None,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    timeout: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    runner: Literal["process", "inline"] = "process",
+    storage: str | Path | None = None,
+    tracking: str | bool = True,
+    experiment: str | None = None,
+    callbacks: Sequence[Callable[[TrialEnd], None]] = (),
+    warm_start_from: str | None = None,
+    accept_changes: bool = False,
+    verbose: bool = True,
+) -> StudyResult:
+    """Start or continue a study, and return it when it has its trials.
+
+    Engine, storage and guarantees are those of `python -m hpo.run`: the same call continues the
+    study, commands find it, and `hpo.dashboard` shows it meanwhile. No signal handler is taken. A
+    KeyboardInterrupt (Ctrl-C, the stop button of a notebook) parks the running trials and is raised
+    when they are stored; the same call resumes them.
+
+    Args:
+        data: name of a data set, a path, or a table in memory (see `recsys.load_dataset`), which is
+            stored beside the study; None: the study file's.
+        n_trials: number of trials to finish; None: the study file's, by default 50.
+        study: name or path of a study file, with the search space.
+        objective: metric to maximize on validation; None: the study file's.
+        name: name of the study; None: FILE-DATA.
+        settings: further keys of the study file, for instance {"space.dim.high": 128}.
+        workers: number of processes that train; None: one for each core, at most 8.
+        timeout: seconds after which running trials are parked; None: no limit.
+        seed: seed of the study.
+        device: torch device, or "auto".
+        runner: train in worker processes, or in this one.
+        storage: file of an SQLite database, or URL of a database; None: studies/optuna.db.
+        tracking: True: mirror into $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db; a URI:
+            mirror there; False: do not mirror.
+        experiment: MLflow experiment; None: two-tower-hpo.
+        callbacks: functions called with each trial that ends, one at a time, in the thread of the
+            trial. An exception of theirs stops the study and is raised.
+        warm_start_from: name of a study whose best configs are tried first.
+        accept_changes: continue a study with other data, another split, seed or ranges.
+        verbose: print progress, in a notebook as one output of the cell.
+
+    Raises:
+        SettingsError: a setting is wrong; one line for every problem.
+        DataError: the data cannot be read or split.
+        StudyError: the study cannot be continued with these settings.
+        StudyStopped: trials keep failing, or the storage or its lock is lost.
+        TrackingError: the URI of MLflow cannot be used.
+        KeyboardInterrupt: the study was interrupted, and is parked.
+    """
+    uri = tracking if isinstance(tracking, str) else None
+    locations = Locations.resolve(storage_url(storage), uri, experiment)
+    source, in_memory = _source(data, locations)
+    options = {
+        "name": name, "data": {"source": source} if source else None, "objective": objective,
+        "n_trials": n_trials, "workers": workers, "timeout": timeout, "seed": seed,
+    }  # fmt: skip
+    path = study_path(os.fspath(study))
+    config = load_study_config(path, options, _overrides(settings or {}))
+    config = config.model_copy(update={"name": default_name(path, config)})
+    request = replace(
+        _request(config, path.stem, locations, runner, device),
+        tracking=tracking is not False,
+        accept_changes=accept_changes,
+        warm_start_from=warm_start_from,
+        quiet=not verbose,
+        callbacks=callbacks,
+    )
+    return _launched(request, in_memory)
+
+
+def _request(
+    config: StudyConfig,
+    file_stem: str,
+    locations: Locations,
+    runner: Literal["process", "inline"],
+    device: str,
+) -> Request:
+    """Return the request of a program, which takes no signals and writes no report."""
+    from hpo.execution import Request
+
+    return Request(
+        config=config,
+        file_stem=file_stem,
+        locations=locations,
+        runner=runner,
+        devices=_devices(device, config, runner),
+        tracking=True,
+        report=False,
+        promote=False,
+        again="the same call of hpo.tune",
+        takes_signals=False,
+    )
+
+
+def _launched(request: Request, in_memory: Path | None) -> StudyResult:
+    """Run the study of a request and return its result.
+
+    Args:
+        request: the request.
+        in_memory: folder of tables given in memory; None: there are none.
+
+    Raises:
+        KeyboardInterrupt: the study was interrupted, and is parked.
+    """
+    from hpo.execution import launch
+    from recsys.artifacts import check_tracking_uri
+    from recsys.cli import INTERRUPTED
+    from recsys.datasets import naming_tables
+
+    if request.tracking:
+        check_tracking_uri(request.locations.tracking_uri)
+    with naming_tables(in_memory) if in_memory else nullcontext():
+        code = launch(request)
+    name = str(request.config.name)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt(f"study {name} is parked; the same call resumes it")
+    return StudyResult(name, request.locations)
+
+
+def _source(
+    data: str | os.PathLike[str] | InMemory | None, locations: Locations
+) -> tuple[str | None, Path | None]:
+    """Return the source of the data for the study, and the folder of tables given in memory.
+
+    Raises:
+        SettingsError: the data is a data set that was loaded already.
+    """
+    if data is None or isinstance(data, str | os.PathLike):
+        return None if data is None else os.fspath(data), None
+    from hpo.study import folder_of_storage
+    from recsys.data import Dataset, Interactions
+    from recsys.datasets import write_tables
+
+    if isinstance(data, Dataset | Interactions):
+        raise SettingsError(
+            f"data is a loaded {type(data).__name__}, which later commands could not read again; "
+            "give hpo.tune the name, path or table that recsys.load_dataset was given"
+        )
+    folder = write_tables(folder_of_storage(locations.storage) / DATA_FOLDER, data)
+    return str(folder), folder
+
+
+def _overrides(settings: Mapping[str, Any]) -> list[Override]:
+    """Return settings as overrides of a study file."""
+    return [
+        Override(tuple(key.split(".")), value, f"{key}={toml_text(value)}")
+        for key, value in settings.items()
+    ]
+
+
+def _devices(device: str, config: StudyConfig, runner: str) -> list[str]:
+    """Return the torch device of each worker; plain "cuda" means all cards of the machine.
+
+    Raises:
+        ConfigError: there is no such device here, or it does not work.
+    """
+    from hpo.runners import worker_devices
+    from recsys.cli import default_device, usable_device
+
+    found = default_device() if device == "auto" else usable_device(device)
+    wanted = found.type if device in ("auto", found.type) else str(found)
+    devices = worker_devices(wanted, config.workers, config.device_slots)
+    return devices[:1] if runner == "inline" else devices

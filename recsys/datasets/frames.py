@@ -1,0 +1,114 @@
+"""Tables in memory as data: DataFrames of polars or pandas, Arrow tables, or plain columns.
+
+They are written as Parquet files and read like any other folder, so that columns, times, events and
+faults are treated in one way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from recsys.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = ("user_id", "item_id", "timestamp")  # of plain columns, in this order
+FILES = {"data": "interactions.parquet", "users": "users.parquet", "items": "items.parquet"}
+
+
+class ArrowTable(Protocol):
+    """A table that exports itself to Arrow: a DataFrame of polars or pandas, a pyarrow Table."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the table as a stream of Arrow."""
+
+
+InMemory = ArrowTable | Mapping[str, Any] | Sequence[Any]
+
+
+def write_tables(folder: Path, data: InMemory, **sides: InMemory | None) -> Path:
+    """Write tables into a folder of their own, named by their content; return that folder.
+
+    Args:
+        folder: folder of such folders, made if missing.
+        data: the interactions: a DataFrame, a mapping of columns, or (users, items) or (users,
+            items, times).
+        sides: `users` and `items`, tables of users and of items; None: there is no such table.
+
+    Raises:
+        DataError: a table cannot be understood or written.
+    """
+    tables = {"data": data, **{name: side for name, side in sides.items() if side is not None}}
+    frames = {name: _frame(name, table) for name, table in tables.items()}
+    try:
+        digest, content = hashlib.sha256(), {}
+        for name, frame in frames.items():
+            content[FILES[name]] = _parquet(frame)
+            digest.update(name.encode() + content[FILES[name]])
+        place = folder / f"data-{digest.hexdigest()[:12]}"
+        place.mkdir(parents=True, exist_ok=True)
+        for name, file in content.items():
+            (place / name).write_bytes(file)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror})") from None
+    return place
+
+
+@contextmanager
+def naming_tables(folder: Path) -> Iterator[None]:
+    """Name the arguments of the caller instead of the files of `write_tables` in a DataError.
+
+    Args:
+        folder: the folder that `write_tables` returned.
+
+    Raises:
+        DataError: the error of the block, in the words of the caller.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError([_spoken(problem, folder) for problem in error.problems]) from None
+
+
+def _spoken(problem: str, folder: Path) -> str:
+    for name, file in FILES.items():
+        problem = problem.replace(str(folder / file), name)
+    return problem.replace(str(folder), "data")
+
+
+def _frame(name: str, table: InMemory) -> pl.DataFrame:
+    """Return a table as a DataFrame of polars.
+
+    Raises:
+        DataError: it is no table, or its columns have no common length or no type.
+    """
+    import polars as pl
+
+    if isinstance(table, tuple | list):
+        if not 2 <= len(table) <= len(COLUMNS):
+            raise DataError(
+                f"{name}: {len(table)} columns; give (users, items) or (users, items, times), or "
+                "name them: a DataFrame or a dict of columns"
+            )
+        table = dict(zip(COLUMNS, table, strict=False))
+    try:
+        return pl.DataFrame(table)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{name}: is no table of columns of one length ({reason})") from None
+    except Exception as error:
+        # pyarrow's errors on columns of mixed types come from a package that need not be there
+        if type(error).__module__.partition(".")[0] != "pyarrow":
+            raise
+        raise DataError(f"{name}: a column has values of several types; use one") from None
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    frame.write_parquet(buffer := io.BytesIO())
+    return buffer.getvalue()

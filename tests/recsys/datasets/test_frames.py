@@ -1,0 +1,99 @@
+"""Tables in memory are read as the same tables on disk are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from recsys.datasets.frames import write_tables
+from recsys.datasets.registry import load_dataset
+from recsys.errors import DataError
+from recsys.readers.columns import Columns
+
+LOG = {
+    "user_id": [7, 7, 7, 12, 12, 12],
+    "item_id": ["a", "b", "c", "c", "a", "d"],
+    "timestamp": [5, 3, 9, 1, 2, 8],
+}
+
+
+def on_disk(folder: Path) -> str:
+    path = folder / "log.csv"
+    pl.DataFrame(LOG).write_csv(path)
+    return load_dataset(path).interactions.fingerprint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LOG,
+        {name: np.array(column) for name, column in LOG.items()},
+        pl.DataFrame(LOG),
+        pl.DataFrame(LOG).to_arrow(),
+        pd.DataFrame(LOG, index=[3, 1, 4, 2, 9, 5]),
+        tuple(LOG.values()),
+        [np.array(column) for column in LOG.values()],
+    ],
+    ids=["dict", "arrays", "polars", "arrow", "pandas", "tuple", "list of arrays"],
+)
+def test_every_form_is_the_file(data: Any, tmp_path: Path) -> None:
+    dataset = load_dataset(data)
+    assert dataset.interactions.fingerprint == on_disk(tmp_path)
+    assert dataset.interactions.user_ids == ("7", "12")
+    assert dataset.name == "data"
+
+
+def test_columns_with_other_names_are_named() -> None:
+    other = pd.DataFrame(LOG).rename(columns={"user_id": "who", "item_id": "took"})
+    named = load_dataset(other, columns=Columns(user="who", item="took"))
+    assert named.interactions.fingerprint == load_dataset(LOG).interactions.fingerprint
+
+
+def test_integers_with_a_gap_are_integers_all_the_same() -> None:
+    users = pd.Series([7, 7, 12, 12, None], dtype="float64").dropna()
+    dataset = load_dataset((users, pd.Series(["a", "b", "c", "a"])))
+    assert dataset.interactions.user_ids == ("7", "12")
+
+
+def test_times_of_pandas_are_times() -> None:
+    days = pd.to_datetime(["2024-01-02", "2024-01-01"] * 3)
+    times = load_dataset(pd.DataFrame(LOG).assign(timestamp=days)).interactions.times
+    assert times is not None
+    assert set(times.tolist()) == {1_704_067_200_000_000, 1_704_153_600_000_000}
+
+
+def test_side_tables_go_with_the_log() -> None:
+    items = pd.DataFrame({"item_id": ["a", "b", "c", "d"], "genre": ["x", "y", "x", "y"]})
+    dataset = load_dataset(LOG, items=items)
+    assert dataset.item_table is not None
+    assert dataset.item_table["genre"].to_list() == ["x", "y", "x", "y"]
+    with pytest.raises(DataError, match="go with a table of interactions"):
+        load_dataset("demo", items=items)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (([1, 2],), "^data: 1 columns; give"),
+        ({"a": [1, 2], "b": [1]}, "^data: is no table of columns of one length"),
+        (pl.DataFrame({"who": [1, 2], "item_id": [1, 2]}), "^data: no user column; columns found"),
+        (pd.DataFrame({"user_id": [1, "x"], "item_id": [1, 2]}), "^data: "),
+        (5, "^data: is no table"),
+    ],
+)
+def test_errors_name_the_argument_and_no_file(data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(data)
+    assert "parquet" not in str(caught.value)
+
+
+def test_the_same_tables_have_the_same_folder(tmp_path: Path) -> None:
+    first, again = write_tables(tmp_path, LOG), write_tables(tmp_path, pl.DataFrame(LOG))
+    other = write_tables(tmp_path, {**LOG, "timestamp": [1, 2, 3, 4, 5, 6]})
+    assert first == again != other
+    assert [path.name for path in first.iterdir()] == ["interactions.parquet"]
