@@ -119,9 +119,10 @@ def _say(line: str) -> None:
 def _print_differences(mirror: Mirror, locations: Locations) -> int:
     """Print every difference and return the exit code."""
     from hpo.config import command
+    from hpo.study import is_owned
 
     # Asked before the check, since the launcher may end meanwhile.
-    running = _is_running(locations, mirror.study_name)
+    running = is_owned(locations.storage, mirror.study_name)
     found = mirror.check()
     for line in found:
         print(line)
@@ -139,17 +140,6 @@ def _print_differences(mirror: Mirror, locations: Locations) -> int:
         return TrackingError.exit_code
     print(f"study {mirror.study_name}: MLflow equals the storage")
     return 0
-
-
-def _is_running(locations: Locations, study_name: str) -> bool:
-    """Return True if a launcher holds the study's lock."""
-    from hpo.study import LockHeld, exclusive
-
-    try:
-        with exclusive(locations.storage, study_name):
-            return False
-    except LockHeld:
-        return True
 
 
 def _follow(mirror: Mirror) -> None:

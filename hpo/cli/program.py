@@ -10,6 +10,9 @@ DESCRIPTION = "Tune two-tower recommenders: search, watch, report, promote, serv
 COMMANDS = {
     "run": Subcommand("hpo.run", "start a study, or continue it"),
     "init": Subcommand("hpo.cli.init", "write a shipped study file out, to edit it"),
+    "list": Subcommand("hpo.cli.list_studies", "list the studies of a storage"),
+    "status": Subcommand("hpo.cli.status", "show a study's state and best trials; --watch"),
+    "stop": Subcommand("hpo.cli.stop", "park a running study, from any machine"),
     "report": Subcommand("hpo.report", "write what a study found; or export its trials"),
     "compare": Subcommand("hpo.compare", "show two studies side by side"),
     "dashboard": Subcommand("hpo.dashboard", "serve optuna-dashboard and the MLflow UI"),
@@ -19,6 +22,7 @@ COMMANDS = {
     "retrain": Subcommand("hpo.retrain", "train the champion's recipe on today's data"),
     "serve": Subcommand("hpo.serve", "answer over HTTP with the champion"),
     "recommend": Subcommand("hpo.recommend", "write the top items of many users to a file"),
+    "delete": Subcommand("hpo.cli.delete", "delete a study with its files"),
 }
 
 

@@ -140,7 +140,13 @@ def promote_winner(request: Request, name: str, speech: Speech) -> int:
 
 
 TERMINATED = 143
-EXIT_CODES = {"complete": 0, "timeout": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
+EXIT_CODES = {
+    "complete": 0,
+    "timeout": 0,
+    "requested": 0,
+    "interrupted": INTERRUPTED,
+    "terminated": TERMINATED,
+}
 
 
 @translated_storage_errors()
@@ -219,6 +225,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
         broken = Constraints(record.config, measures).broken_by(study.get_trials(deepcopy=False))
         record = store_infeasible(study, record, broken)
         ledger = Ledger(study, record.config, parking_place(locations.storage, record), measures)
+        ledger.sign_on()
         if died := ledger.recover():
             people.print(f"found {died} running when a launcher died; running them again")
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
@@ -246,7 +253,8 @@ def _conclude(
     if request.json:
         say_finished(speech.programs, record, ended, n_trials, best)
     code = EXIT_CODES[ended.reason]
-    if code == 0 and request.report:
+    stays = ended.reason != "requested"  # someone wants the machine back
+    if code == 0 and request.report and stays:
         code = report(request, study, split, tracking, people)
     people.print(
         summary.ending(
@@ -260,7 +268,7 @@ def _conclude(
             page=page,
         )
     )
-    if code == 0 and request.promote:
+    if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)
 

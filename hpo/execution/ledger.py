@@ -23,6 +23,7 @@ from hpo.errors import OtherTraining
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
+from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.search import Constraints, Measure, make_sampler, pruning_rule
 from hpo.study import (
     ATTEMPT,
@@ -38,6 +39,7 @@ from hpo.study import (
     epochs_to_columns,
     milliseconds,
     processor_of,
+    storage_failure,
 )
 from recsys.errors import CheckpointError
 from recsys.training import EpochResult, check_snapshot
@@ -72,6 +74,7 @@ class Ledger:
         self._known = Known()
         self._asked: set[int] = set()  # trials that this launcher started and did not park
         self._record = StudyRecord.of(study)
+        self._me: SignedOn | None = None
         for trial in comparable(self._record, study.get_trials(deepcopy=False)):
             self._remember(trial)
 
@@ -112,6 +115,27 @@ class Ledger:
             n_dead = recover(self._study, self._space, self._record)
             self._retries.requeue()
         return n_dead
+
+    def sign_on(self) -> None:
+        """Write who runs the study from now on, so that `hpo stop` can ask this launcher."""
+        with self._lock:
+            self._me = sign_on(self._study)
+
+    def is_asked_to_stop(self) -> bool:
+        """Return True if this launcher was asked from outside to park the study.
+
+        A storage that does not answer counts as no request: whatever fails for longer, the next
+        write of a trial reports.
+        """
+        if self._me is None:
+            return False
+        try:
+            with self._lock:
+                return is_asked_to_stop(self._study, self._me)
+        except Exception as error:
+            if storage_failure(error) is None:
+                raise
+            return False
 
     @property
     def study(self) -> Study:

@@ -21,7 +21,7 @@ class Ended:
     """The end of a scheduler's run.
 
     Attributes:
-        reason: "complete", "timeout", "interrupted" or "terminated".
+        reason: "complete", "timeout", "requested" (by `hpo stop`), "interrupted" or "terminated".
         n_finished: number of finished trials of the study.
     """
 

@@ -65,9 +65,11 @@ def stop_signals(study: Parkable) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-STRENGTH = ("timeout", "interrupted", "terminated", "failed")  # reasons to stop, weakest first
+# reasons to stop, weakest first
+STRENGTH = ("timeout", "requested", "interrupted", "terminated", "failed")
 GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 LOCK_SECONDS = 5.0  # interval of checks of the lock
+REQUEST_SECONDS = 2.0  # interval of checks for `hpo stop`
 SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # time for a server to restart
 FOR_EVER = Hold()
 POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where join() cannot be interrupted
@@ -120,6 +122,7 @@ class Scheduler:
         self._failures = Failures()
         self._hold, self._lock_checked = hold, time.monotonic()
         self._takes_signals = takes_signals
+        self._request_checked = time.monotonic()
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; no trial stays RUNNING.
@@ -195,6 +198,9 @@ class Scheduler:
         if now > self._lock_checked + LOCK_SECONDS:
             self._lock_checked = now
             self._check_lock()
+        if now > self._request_checked + REQUEST_SECONDS and self._stop_mode is Stop.NO:
+            self._request_checked = now
+            self._look_for_request()
         if now > self._abort_at and self._stop_mode is not Stop.ABORT:
             self.abort(self._reason or "terminated")
         if self._trial_seconds is None:
@@ -205,6 +211,17 @@ class Scheduler:
             if began is not None and now > began + self._trial_seconds + GRACE_SECONDS:
                 assignment.overdue = True
                 runner.kill()
+
+    def _look_for_request(self) -> None:
+        """Park the study if `hpo stop` was called for it."""
+        try:
+            asked = self._ledger.is_asked_to_stop()
+        except Exception as error:
+            self._error = self._error or error  # raised again by run(), after the slots have ended
+            self.abort("failed")
+            return
+        if asked and self._stop_mode is Stop.NO:  # Ctrl-C may have come meanwhile
+            self.park("requested")
 
     def _slot(self, objective: Objective, runner: Runner) -> None:
         """Run trials on one runner until there are none left; the target of a slot's thread."""
@@ -297,13 +314,14 @@ class Scheduler:
     def park(self, reason: str, seconds: float = math.inf) -> None:
         """Park the running trials, each after its epoch; a second call stops them at once.
 
-        A call for the time limit does not count as the first one, since no signal has come yet.
+        A call for the time limit or by `hpo stop` does not count as the first one, since no signal
+        has come yet.
 
         Args:
             reason: "timeout", or a stronger one, see `STRENGTH`.
             seconds: time until the trials are stopped at once.
         """
-        if self._stop_mode is not Stop.NO and self._reason != "timeout":
+        if self._stop_mode is not Stop.NO and self._reason not in ("timeout", "requested"):
             self.abort(reason)
             return
         self._stop_mode, self._abort_at = Stop.PARK, time.monotonic() + seconds
@@ -314,5 +332,7 @@ class Scheduler:
             self._progress.note(
                 f"the time limit of {self._timeout:g} s is reached; parking the running trials"
             )
+        elif reason == "requested":
+            self._progress.note("hpo stop was called; parking the running trials")
         else:
             self._progress.note("parking the running trials; press Ctrl-C again to stop at once")

@@ -10,6 +10,7 @@ from .export import (
     trial_frame as trial_frame,
     write_frame as write_frame,
 )
+from .folders import report_folder as report_folder
 from .report import write_report as write_report
 from .study_comparison import (
     comparison_tables as comparison_tables,

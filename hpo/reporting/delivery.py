@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from optuna import Study
 
 from hpo.config import Locations
+from hpo.reporting.folders import report_folder
 from hpo.reporting.report import PAGE, write_report
 from hpo.study import (
     StudyRecord,
@@ -18,7 +18,6 @@ from hpo.study import (
     complete_best_first,
     default_trial,
     existing_storage,
-    folder_of_storage,
     load_named,
     load_newest,
     read_trials,
@@ -26,7 +25,6 @@ from hpo.study import (
 from recsys.data import Split
 from recsys.errors import RecsysError
 
-REPORTS = "reports"  # folder beside the SQLite storage
 SMALL_SECONDS = 60.0  # training time that a report at the end may take in any case
 SMALL_SHARE = 0.1  # share of the study's own training time that it may take
 
@@ -131,21 +129,3 @@ def _long_training(locations: Locations, study_name: str) -> float | None:
     again = 2 * best.seconds + (default.seconds if default else 0.0)
     limit = max(SMALL_SECONDS, SMALL_SHARE * sum(trial.seconds for trial in trials))
     return again if again > limit else None
-
-
-def report_folder(locations: Locations, study_name: str) -> Path:
-    """Return the folder of a study's report: beside its SQLite storage, else in `studies`.
-
-    Args:
-        locations: address of the study.
-        study_name: name of the study.
-    """
-    return folder_of_storage(locations.storage) / REPORTS / folder_name(study_name)
-
-
-def folder_name(study_name: str) -> str:
-    """Return a study's name as the name of a single folder: it may contain slashes and dots."""
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in study_name)
-    if safe == study_name:
-        return safe
-    return f"{safe}-{hashlib.sha256(study_name.encode()).hexdigest()[:8]}"  # v1.0 is not v1_0

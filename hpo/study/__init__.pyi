@@ -20,6 +20,7 @@ from .data import (
 )
 from .environment import environment_facts as environment_facts, processor_of as processor_of
 from .lifecycle import (
+    hpo_studies as hpo_studies,
     load_named as load_named,
     load_newest as load_newest,
     new_uid as new_uid,
@@ -32,6 +33,7 @@ from .locks import (
     LockHeld as LockHeld,
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
+    is_owned as is_owned,
 )
 from .records import (
     ATTEMPT as ATTEMPT,

@@ -110,6 +110,24 @@ def exclusive(
         yield hold
 
 
+def is_owned(storage: str, name: str) -> bool | None:
+    """Return True if a launcher owns the study, also one on another machine; None: unknown.
+
+    It is unknown in a folder that this process may not write.
+
+    Args:
+        storage: URL of the Optuna storage.
+        name: name of the study.
+    """
+    if (path := sqlite_path(storage)) is not None and not os.access(path.parent, os.W_OK):
+        return None
+    try:
+        with exclusive(storage, name):
+            return False
+    except LockHeld:
+        return True
+
+
 @contextmanager
 def exclusive_registry(
     storage: str, tracking_uri: str, on_wait: Callable[[str], None]

@@ -21,9 +21,10 @@ from hpo.config.next_commands import command
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.report import main
-from hpo.reporting.delivery import folder_name, report_at_end, report_folder
+from hpo.reporting.delivery import report_at_end
 from hpo.reporting.document import with_bounds
 from hpo.reporting.figures.search import durations, history, learning_curves
+from hpo.reporting.folders import folder_name, report_folder
 from hpo.reporting.model_comparison import BEST, DEFAULT
 from hpo.reporting.report import (
     FILES,

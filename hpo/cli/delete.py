@@ -1,0 +1,126 @@
+"""The command `hpo delete`, which removes a study with its files."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.arguments import ONLY, add_place_arguments
+from recsys.cli import command_parser
+
+if TYPE_CHECKING:
+    from hpo.cli.overview import Overview
+    from hpo.config import Locations
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `hpo delete`."""
+    result = command_parser(
+        "hpo.delete",
+        "Delete a study: its trials, report, models and snapshots. Its runs in MLflow and "
+        "registered models stay.",
+        "--study-name smoke-demo --yes",
+    )
+    add_place_arguments(result, default=ONLY)
+    result.add_argument("--yes", action="store_true", help="do not ask")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Delete the study and return the exit code: 1 if the answer is no.
+
+    Raises:
+        StudyError: there is no such study, a launcher owns it, or a file cannot be removed.
+        SettingsError: the storage cannot be opened, or nobody can be asked.
+        StudyStopped: the storage failed.
+    """
+    options = parser().parse_args(argv)
+    import optuna
+
+    from hpo.cli.overview import Overview, files_of
+    from hpo.config import Locations
+    from hpo.study import (
+        StudyRecord,
+        existing_storage,
+        load_named,
+        translated_storage_errors,
+    )
+
+    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    with translated_storage_errors():
+        storage = existing_storage(locations.storage)
+        study = load_named(storage, options.study_name)
+        name, record = study.study_name, StudyRecord.of(study)
+        if not options.yes and not _confirmed(Overview.of(study, locations)):
+            print(f"study {name} is kept")
+            return 1
+        with _owned(locations, name):
+            # files first: a killed call leaves the study, and the next one finds the rest
+            for place in files_of(record, name, locations):
+                _remove(place)
+            optuna.delete_study(study_name=name, storage=storage)
+    print(f"study {name} is deleted; its runs in MLflow and registered models stay")
+    return 0
+
+
+@contextmanager
+def _owned(locations: Locations, name: str) -> Iterator[None]:
+    """Own the study while the block runs, so that nobody trains or syncs it.
+
+    Raises:
+        StudyError: a launcher owns it.
+    """
+    from hpo.config import command
+    from hpo.errors import StudyError
+    from hpo.study import LockHeld, exclusive
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(locations.storage, name))
+        except LockHeld as error:
+            stop = command("stop", name, locations)
+            raise StudyError(f"{error}, so it is not deleted; stop it first: {stop}") from None
+        # a sync takes a moment, so wait for its end without a message
+        stack.enter_context(exclusive(locations.storage, name, role="sync", on_wait=lambda _: None))
+        yield
+
+
+def _confirmed(overview: Overview) -> bool:
+    """Return True if the user answers with the study's name.
+
+    Raises:
+        SettingsError: stdin is no terminal, so nobody can be asked.
+    """
+    from hpo.cli.overview import size_text
+    from hpo.errors import SettingsError
+
+    what = f"study {overview.name} ({overview.progress}, {size_text(overview.size)} of files)"
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{what} is deleted for good: give --yes to do so without a question")
+    print(f"{what} is deleted for good, and nothing can bring it back.")
+    return input("Enter its name to delete it: ").strip() == overview.name
+
+
+def _remove(place: Path) -> None:
+    """Remove a file or folder; one that is gone already is no error.
+
+    Raises:
+        StudyError: it cannot be removed.
+    """
+    from hpo.errors import StudyError
+
+    try:
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"{place}: cannot be removed: {error.strerror}; the study is kept, mend that and "
+            "delete it again"
+        ) from error
