@@ -73,6 +73,8 @@ def test_the_version_is_the_newest_in_the_changelog_or_the_next() -> None:
     released = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\]", changes, re.MULTILINE)
     newest = max(tuple(map(int, numbers)) for numbers in released)
     version = tuple(map(int, project["version"].split(".")))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"]
     assert version == newest or (version > newest and "## [Unreleased]" in changes)
 
 
