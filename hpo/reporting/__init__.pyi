@@ -1,7 +1,6 @@
 from .delivery import (
     is_reported as is_reported,
     report_at_end as report_at_end,
-    report_folder as report_folder,
     run_report as run_report,
 )
 from .export import (
