@@ -32,7 +32,10 @@ class DataConfig(_Section):
     """The interactions, and how to read them."""
 
     source: str = "ml-100k"
-    """A name (demo, ml-100k, ...), a file or a folder."""
+    """A name (demo, ml-100k, ...), a file or a folder, an address of files (https://, s3://), or
+    with sql the URL of a database; its password is in an environment variable ($NAME)."""
+    sql: str | None = Field(None, min_length=1)
+    """Query of the interactions in a database."""
     user_col: str | None = None
     """Column of user ids; left out: recognised by its name. Without a header line, its position
     from 1; so for all columns."""

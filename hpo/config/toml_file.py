@@ -97,11 +97,9 @@ def default_name(path: Path, config: StudyConfig) -> str:
         path: the study file.
         config: the study's config.
     """
-    source = Path(config.data.source)
-    data = source.resolve().name or "data"
-    if not source.is_dir() and "." in data:
-        data = data.removesuffix(".gz").rpartition(".")[0]
-    return config.name or f"{path.stem}-{data}"
+    from recsys.datasets import short_name
+
+    return config.name or f"{path.stem}-{short_name(config.data.source)}"
 
 
 def dump_study_config(config: StudyConfig) -> str:

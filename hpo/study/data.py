@@ -11,8 +11,9 @@ from hpo.config import DataConfig, SplitConfig, StudyConfig
 from hpo.errors import PromotionError
 from hpo.study.records import StudyRecord
 from recsys.data import Split, split
-from recsys.datasets import NAMES, load_as_set
+from recsys.datasets import NAMES, absolute_url, load_as_set
 from recsys.errors import naming
+from recsys.readers import matching_files
 
 
 class Origin(Protocol):
@@ -47,13 +48,20 @@ def with_source(data: DataConfig, source: str | None) -> DataConfig:
 
     Args:
         data: the data config.
-        source: name of a data set, or a path; None: keep the source unchanged.
+        source: name of a data set, a path, or a URL; None: keep the source unchanged.
+
+    Raises:
+        DataError: the data is a query's, and the source is no URL of a database.
     """
     if source is None:
         return data
     path = Path(source).expanduser()
-    if source not in NAMES and path.exists():
+    if data.sql is not None:
+        source = absolute_url(source)
+    elif source not in NAMES and path.exists():
         source = str(path.resolve())
+    elif matching_files(path):
+        source = str(path.parent.resolve() / path.name)
     return data.model_copy(update={"source": source})
 
 

@@ -14,7 +14,7 @@ DEFAULT_DATA = "ml-100k"
 
 # Options on data beside --data; the names are the keys of [data] in a study file.
 DATA_SETTINGS = (
-    "user_col", "item_col", "time_col", "event_col", "rating_col", "header", "time_format",
+    "sql", "user_col", "item_col", "time_col", "event_col", "rating_col", "header", "time_format",
     "event_weights", "repeats", "min_rating", "min_user_rows", "min_item_rows", "item_features",
     "user_features",
 )  # fmt: skip
@@ -36,9 +36,15 @@ def add_data_arguments(
         "--data-root",
         dest="data",
         default=source,
-        metavar="NAME|PATH",
-        help="demo, ml-100k, or a folder or file of your own "
-        f"(default: {where}); a name wins, ./ml-100k is the folder of that name",
+        metavar="NAME|PATH|URL",
+        help="demo, ml-100k, or a folder or file of your own, here or at an address (https://, "
+        f"s3://) (default: {where}); a name wins, ./ml-100k is the folder of that name",
+    )
+    group.add_argument(
+        "--sql",
+        metavar="QUERY",
+        help="query of the interactions; --data then is a database, such as "
+        "postgresql+psycopg://HOST/DATABASE",
     )
     _add_column_arguments(group)
     _add_filter_arguments(group)

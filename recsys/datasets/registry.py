@@ -1,4 +1,4 @@
-"""Data sets by name: demo (generated locally) and ml-100k (fetched once, then cached).
+"""Data sets by name, path, address or query; demo is generated, ml-100k fetched once and cached.
 
 A name wins over a folder of that name: `ml-100k` is the named data, `./ml-100k` the folder.
 """
@@ -12,17 +12,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 import pooch
 
 from recsys.data import NO_FILTERS, Dataset, Filters, Repeats, filtered
+from recsys.datasets.database import DATABASES, queried, without_login
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
+from recsys.datasets.remote import fetched, is_remote
 from recsys.errors import DataError, naming
-from recsys.readers import AUTO, Columns, read_dataset
+from recsys.readers import AUTO, Columns, matching_files, read_dataset, read_frame, stem_of
 
 NAMES = ("demo", "ml-100k")
+_DATABASE_URLS = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
 
 
 def load_dataset(
@@ -33,18 +37,21 @@ def load_dataset(
     columns: Columns = AUTO,
     repeats: Repeats = "drop",
     filters: Filters = NO_FILTERS,
+    sql: str | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Load a named data set, read a folder or file, or take tables in memory; apply the filters.
+    """Load a named data set, read interactions, or take tables in memory; apply the filters.
 
     Args:
-        name_or_path: one of `NAMES`, else a path; or the interactions themselves: a DataFrame of
-            polars or pandas, a dict of columns, or (users, items) or (users, items, times).
+        name_or_path: one of `NAMES`, a path, an address of files (https://, s3://, ...), or with
+            `sql` the URL of a database; or the interactions themselves: a DataFrame of polars or
+            pandas, a dict of columns, or (users, items) or (users, items, times).
         users: table of users, only beside a table of interactions.
         items: table of items, only beside a table of interactions.
         columns: overrides for a path; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
         filters: the lowest rating, and the fewest rows of users and items.
+        sql: query of the interactions in a database.
         announce: receives lines for people: the terms and source of a download, the sizes of a
             ready-made split. Lines go to stderr by default.
 
@@ -67,7 +74,18 @@ def load_dataset(
         )
     name_or_path = os.fspath(name_or_path)
     announce = announce or _to_stderr
-    dataset = _found(name_or_path, columns, repeats, filters.min_rating, announce)
+    if columns.rating is not None and filters.min_rating is None:
+        raise DataError(
+            f"--rating-col {columns.rating} has no effect without a lowest rating; add "
+            "--min-rating, for instance --min-rating 4"
+        )
+    how = (columns, repeats, filters.min_rating)
+    if sql is not None:
+        dataset = _of_query(name_or_path, sql, *how)
+    elif is_remote(name_or_path):
+        dataset = _of_address(name_or_path, *how, announce)
+    else:
+        dataset = _found(name_or_path, *how, announce)
     with naming(name_or_path):
         dataset = filtered(dataset, filters)
     if dataset.ready_made:
@@ -87,14 +105,9 @@ def _found(
     Raises:
         DataError: as `load_dataset`.
     """
-    if columns.rating is not None and min_rating is None:
-        raise DataError(
-            f"--rating-col {columns.rating} has no effect without a lowest rating; add "
-            "--min-rating, for instance --min-rating 4"
-        )
     if name_or_path not in NAMES:
         path = Path(name_or_path)
-        if not path.exists() and path.name == name_or_path and not any(Path().glob(path.name)):
+        if not path.exists() and path.name == name_or_path and not matching_files(path):
             raise DataError(
                 f"{name_or_path!r} is neither a data set ({', '.join(NAMES)}) nor a file or "
                 f"folder in {Path.cwd()}; give one of these names or a path"
@@ -110,6 +123,54 @@ def _found(
             raise DataError("demo: has no ratings; leave --min-rating out")
         return demo_dataset(repeats=repeats)
     return load_ml_100k(cache_folder(), repeats, announce, min_rating=min_rating)
+
+
+def _of_query(
+    url: str, sql: str, columns: Columns, repeats: Repeats, min_rating: float | None
+) -> Dataset:
+    """Return the data set that a query to a database returns.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    if not is_remote(url):
+        raise DataError(
+            f"--sql needs --data with the URL of a database ({_DATABASE_URLS}); it is {url!r}"
+        )
+    frame = queried(url, sql)
+    dataset = read_frame(frame, without_login(url), columns, repeats, min_rating)
+    return replace(dataset, name=short_name(url))
+
+
+def _of_address(
+    url: str,
+    columns: Columns,
+    repeats: Repeats,
+    min_rating: float | None,
+    announce: Callable[[str], None],
+) -> Dataset:
+    """Return the data set at an address.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    if url.partition(":")[0].partition("+")[0] in DATABASES:
+        query = "--sql 'SELECT user_id, item_id, created_at FROM orders'"
+        raise DataError(f"{without_login(url)}: a database needs a query, such as {query}")
+    with fetched(url, announce) as path:
+        return read_dataset(path, columns, repeats, min_rating)
+
+
+def short_name(source: str) -> str:
+    """Return the name of the data at a path, address or URL, as `Dataset.name`; nothing is read."""
+    if is_remote(source):
+        path = Path(urlsplit(source).path)
+        return stem_of(path) or "data"
+    path = Path(source)
+    if matching_files(path):
+        return path.parent.resolve().name or "data"
+    name = path.resolve().name or "data"
+    return name if path.is_dir() else stem_of(Path(name))
 
 
 def load_ml_100k(

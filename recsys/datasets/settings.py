@@ -15,6 +15,10 @@ class DataSettings(Protocol):
     """The settings of data beside its name or path; None or an empty value means the default."""
 
     @property
+    def sql(self) -> str | None:
+        """Return the query of a database."""
+
+    @property
     def user_col(self) -> str | None:
         """Return the column of users."""
 
@@ -75,7 +79,7 @@ def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None])
     """Load a data set with its features.
 
     Args:
-        source: name of a data set, or a path.
+        source: name of a data set, a path, an address, or the URL of a database.
         settings: columns, filters and features.
         say: receives each note of the reader, for example on rows that it left out.
 
@@ -94,7 +98,9 @@ def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None])
     )
     filters = Filters(settings.min_rating, settings.min_user_rows or 1, settings.min_item_rows or 1)
     repeats = settings.repeats or "drop"
-    dataset = load_dataset(source, columns=columns, repeats=repeats, filters=filters)
+    dataset = load_dataset(
+        source, columns=columns, repeats=repeats, filters=filters, sql=settings.sql
+    )
     for note in dataset.notes:
         say(note)
     items, users = settings.item_features or (), settings.user_features or ()

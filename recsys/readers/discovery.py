@@ -142,8 +142,8 @@ def locate(path: Path) -> Layout:
             candidate.
     """
     if not path.exists():
-        if path.parent.is_dir() and (matches := sorted(path.parent.glob(path.name))):
-            return Layout(path.parent.resolve().name, path.parent, parts=tuple(matches))
+        if matches := matching_files(path):
+            return Layout(path.parent.resolve().name, path.parent, parts=matches)
         raise DataError(f"{path}: not found; {_what_is_near(path)}")
     folder = path if path.is_dir() else path.parent
     files = sorted(file for file in folder.iterdir() if file.is_file())
@@ -162,6 +162,18 @@ def locate(path: Path) -> Layout:
     stem = split.prefix if split else stem_of(chosen)
     users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
     return Layout(name, chosen, users, items, split, tuple(parts))
+
+
+def matching_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a path with wildcards in its name stands for, in order.
+
+    Returns:
+        The files; none if there is a file or folder of exactly that name.
+    """
+    is_pattern = any(mark in path.name for mark in "*?[") and "**" not in path.name
+    if not is_pattern or path.exists() or not path.parent.is_dir():
+        return ()
+    return tuple(sorted(file for file in path.parent.glob(path.name) if file.is_file()))
 
 
 def _interactions_among(files: list[Path]) -> list[Path]:

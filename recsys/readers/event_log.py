@@ -57,7 +57,7 @@ def read_events(
     before = len(problems)
     if columns.header and all(map(is_data, table.names)):
         problems.append(
-            f"{table.path}: the first line looks like data ({listed(table.names)}); "
+            f"{table.where}: the first line looks like data ({listed(table.names)}); "
             "add a header line such as user_id,item_id,timestamp, or name the columns by "
             f"position: {_BY_POSITION}"
         )
@@ -85,7 +85,7 @@ def _columns_of(
         advice |= dict.fromkeys(
             ("user", "item"), f"; if the first line is data, give {_BY_POSITION}"
         )
-    where = str(table.path)
+    where = table.where
     names: dict[Role, str | None] = {"rating": None}
     for role in (*roles, "rating") if rated else roles:
         # A column of the files wins over one that their folders name.
@@ -101,7 +101,7 @@ def _columns_of(
     chosen = [name for name in names.values() if name]
     if len(set(chosen)) < len(chosen):
         problems.append(
-            f"{table.path}: one column would play two roles ({listed(chosen)}); "
+            f"{table.where}: one column would play two roles ({listed(chosen)}); "
             "check --user-col, --item-col, --time-col, --event-col and --rating-col"
         )
     return names, remarks
@@ -180,7 +180,7 @@ def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
     simple = dtype.is_numeric() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))
     if simple:
         return None
-    return f"{table.path}: column {name!r} is of type {dtype}; ids must be text or numbers"
+    return f"{table.where}: column {name!r} is of type {dtype}; ids must be text or numbers"
 
 
 def _read_with_quotes_or_without(
@@ -237,7 +237,7 @@ def _read(
     if headers:
         verb = "repeats" if len(headers) == 1 else "repeat"
         problems.append(
-            f"{table.path}: {table.places(headers)} {verb} the header (files put together?); "
+            f"{table.where}: {table.places(headers)} {verb} the header (files put together?); "
             "delete each such line"
         )
     unused = [name for name in spelled(SPELLINGS["rating"], table.names)
@@ -306,4 +306,4 @@ def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:
 def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:
     if name is None or is_time_type(schema[name]):
         return None
-    return f"{table.path}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"
+    return f"{table.where}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"

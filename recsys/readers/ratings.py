@@ -100,6 +100,6 @@ def rating_problem(table: Table, rating: RatingColumn) -> str | None:
     if not len(rating.unreadable):
         return None
     return (
-        f"{table.path}: {table.places(rating.unreadable)}, column {rating.name!r}: not a rating: "
+        f"{table.where}: {table.places(rating.unreadable)}, column {rating.name!r}: not a rating: "
         f"{', '.join(map(repr, rating.samples))}; write numbers (4.5), or leave --min-rating out"
     )

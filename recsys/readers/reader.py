@@ -36,6 +36,7 @@ from recsys.readers.event_log import read_events
 from recsys.readers.movielens import read_dat_tables, read_u_tables
 from recsys.readers.side_tables import Side, read_side_table
 from recsys.readers.tables.adjacency import EXTENSION as ADJACENCY, open_adjacency
+from recsys.readers.tables.frame import FrameTable
 from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, open_table
 from recsys.readers.tables.parted import open_parted
 from recsys.readers.tables.table import Table, extension_of
@@ -70,13 +71,41 @@ def read_dataset(
     user_table, item_table = _side_tables(layout, columns, problems)
     if problems:
         raise DataError(problems)
-    ready_made = None
+    ready_made: ReadyMade | None = None
     if layout.split:
         interactions, ready_made = join(without_equal_times(files), repeats)
     else:
         interactions = without_equal_times(files)[TRAIN].interactions(repeats)
     told = notes(files.values(), interactions, ready_made)
     return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
+
+
+def read_frame(
+    frame: pl.DataFrame,
+    label: str,
+    columns: Columns = AUTO,
+    repeats: Repeats = "drop",
+    min_rating: float | None = None,
+) -> Dataset:
+    """Read interactions from a table in memory, such as the result of a query.
+
+    Args:
+        frame: the rows; the order of rows that have one user and one time counts.
+        label: name of the table in messages and of the data set.
+        columns: overrides for the columns and their forms.
+        repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
+        min_rating: lowest rating that counts as interest; None if ratings do not count.
+
+    Raises:
+        DataError: one line for each problem: label, row, cure.
+    """
+    problems: list[str] = []
+    table = FrameTable(Path(), tuple(frame.columns), None, frame=frame, label=label)
+    events = read_events(table, columns, problems, min_rating=min_rating)
+    if problems or events is None:
+        raise DataError(problems)
+    interactions = without_equal_times({TRAIN: events})[TRAIN].interactions(repeats)
+    return Dataset(label, interactions, notes=notes([events], interactions, None))
 
 
 @dataclass(frozen=True)

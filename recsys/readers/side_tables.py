@@ -65,7 +65,7 @@ def read_side_table(
 def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) -> str | None:
     if any(map(is_data, table.names)):  # the line is not shown: it may hold somebody's name
         problems.append(
-            f"{table.path}: line 1 looks like data; add a header line that names the {side}_id"
+            f"{table.where}: line 1 looks like data; add a header line that names the {side}_id"
         )
         return None
     asked = columns.named(side)
@@ -77,7 +77,7 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
         return found[0]
     trouble = f"{listed(found)} all look like the" if found else "no"
     problems.append(
-        f"{table.path}: {trouble} {side} id column; columns found: {listed(table.names)}; "
+        f"{table.where}: {trouble} {side} id column; columns found: {listed(table.names)}; "
         f"name one of them {side}_id, or pass --{side}-col"
     )
     return None
@@ -107,16 +107,16 @@ def _usable_ids(
 ) -> Bools:
     """Report missing and repeated ids; return True at the first row of each id."""
     if not keep.any():
-        problems.append(f"{table.path}: has a header but no rows; fill it or remove the file")
+        problems.append(f"{table.where}: has a header but no rows; fill it or remove the file")
     missing = keep & ids.str.to_lowercase().is_in(list(NO_ID)).to_numpy()
     if missing.any():
         places = table.places(np.flatnonzero(missing))
         problems.append(
-            f"{table.path}: {places}, {column}: no {side} id; fill it in or delete the row"
+            f"{table.where}: {places}, {column}: no {side} id; fill it in or delete the row"
         )
     for wrong, text in id_faults(ids.set(pl.Series(~keep), "")):
         places = table.places(wrong.arg_true().to_numpy())
-        problems.append(f"{table.path}: {places}, {column}: {text}")
+        problems.append(f"{table.where}: {places}, {column}: {text}")
     repeated = keep & ~missing & ~raw.is_first_distinct().to_numpy()
     if repeated.any():
         places = table.places(np.flatnonzero(repeated))
@@ -124,7 +124,7 @@ def _usable_ids(
         again = ids.filter(pl.Series(repeated)).unique(maintain_order=True).to_list()
         which = f" ({listed(again, SHOWN)})" if side == "item" else ""
         problems.append(
-            f"{table.path}: {places}, {column}: the {side} id{which} was in an earlier row; keep "
+            f"{table.where}: {places}, {column}: the {side} id{which} was in an earlier row; keep "
             f"one row per {side}"
         )
     # Ids that differ only in surrounding blanks ("47503J " in UCI's retail data) are one id.

@@ -69,7 +69,7 @@ def check_parts(
     n_low = _leave_low_ratings_out(table, parts.rating, keep, problems)
     _report_times(table, parts, problems, columns.time_format)
     if not keep.any():
-        problems.append(f"{table.path}: {_why_none(parts, weights, n_low)}")
+        problems.append(f"{table.where}: {_why_none(parts, weights, n_low)}")
         return None
     found = {
         role: _vocabulary(table, parts.codes[role], role, keep, problems, fewest)
@@ -145,14 +145,14 @@ def _vocabulary(
     for number in missing:
         rows = np.flatnonzero(keep & (codes == number))
         problems.append(
-            f"{table.path}: {table.places(rows)}, column {column.name!r}: {words[number]!r} is no "
+            f"{table.where}: {table.places(rows)}, column {column.name!r}: {words[number]!r} is no "
             f"{role} id; fill it in or delete the row"
         )
     used[no_id] = False
     filled = pl.Series([words[number] for number in np.flatnonzero(used)], dtype=pl.String)
     for wrong, text in id_faults(filled):
         rows = np.flatnonzero(keep & np.isin(codes, np.flatnonzero(used)[wrong.to_numpy()]))
-        problems.append(f"{table.path}: {table.places(rows)}, column {column.name!r}: {text}")
+        problems.append(f"{table.where}: {table.places(rows)}, column {column.name!r}: {text}")
     from_floats = are_whole_floats(filled)
     if from_floats:
         words = without_fraction(pl.Series(words, dtype=pl.String)).to_list()
@@ -160,7 +160,7 @@ def _vocabulary(
     ids = sorted_ids(filled.to_list())
     if len(ids) == 1 < fewest and not missing:
         problems.append(
-            f"{table.path}: column {column.name!r} holds one {role} only ({shorten(ids[0])!r}); "
+            f"{table.where}: column {column.name!r} holds one {role} only ({shorten(ids[0])!r}); "
             f"at least 2 are needed; is this the right column (--{role}-col)?"
         )
     position = {word: number for number, word in enumerate(ids)}
@@ -179,7 +179,7 @@ def _row_weights(
     if len(rows):
         named = [words[number] for number in np.unique(codes[rows])]
         problems.append(
-            f"{table.path}: {table.places(rows)}, column {column.name!r}: "
+            f"{table.where}: {table.places(rows)}, column {column.name!r}: "
             f"{listed(named, SHOWN)} is no known event; allowed are "
             f"{', '.join(EVENT_WEIGHTS)}; say what they weigh with --event-weights WORD=WEIGHT, "
             "or change the words, or rename or remove the column"
@@ -192,7 +192,7 @@ def _report_times(table: Table, parts: Parts, problems: list[str], time_format: 
     missing = np.setdiff1d(time.missing, parts.blank)
     if len(missing):
         problems.append(
-            f"{table.path}: {table.places(missing)}, {column}: no time; fill it in or delete "
+            f"{table.where}: {table.places(missing)}, {column}: no time; fill it in or delete "
             "the row"
         )
     if len(time.unreadable):
@@ -201,10 +201,10 @@ def _report_times(table: Table, parts: Parts, problems: list[str], time_format: 
         if time_format is not None:
             wanted = f"mend --time-format {time_format!r}"
         problems.append(
-            f"{table.path}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
+            f"{table.where}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
             f"{wanted}, or delete the rows"
         )
-    problems.extend(f"{table.path}: {column}: {text}" for text in _unsettled_times(table, time))
+    problems.extend(f"{table.where}: {column}: {text}" for text in _unsettled_times(table, time))
 
 
 def _quoted(table: Table, rows: Sequence[int] | Ints64, texts: Sequence[str]) -> str:

@@ -35,6 +35,11 @@ class Table:
     constants: tuple[tuple[str, str], ...] = ()
 
     @property
+    def where(self) -> str:
+        """Return the name of the table in messages: its path."""
+        return str(self.path)
+
+    @property
     def parts(self) -> tuple[Table, ...]:
         """Return the tables of single files that this table consists of: itself."""
         return (self,)

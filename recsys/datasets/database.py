@@ -1,0 +1,120 @@
+"""Interactions from a database: the result of a query, through SQLAlchemy.
+
+A URL names no password, since it is stored with the study and shown in MLflow: it names an
+environment variable, or the driver finds the password by itself (~/.pgpass).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsys.errors import DataError
+from recsys.readers import first_line
+
+DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
+_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+
+
+def queried(url: str, sql: str) -> pl.DataFrame:
+    """Return all rows of a query, sorted, since a database promises no order.
+
+    Args:
+        url: URL of SQLAlchemy; $NAME stands for an environment variable.
+        sql: the query.
+
+    Raises:
+        DataError: the URL is none or holds a password, or the database does not answer.
+    """
+    address = _address(url)
+    shown = without_login(url)
+    try:
+        engine = sqlalchemy.create_engine(address)
+    except (SQLAlchemyError, ImportError) as error:
+        raise DataError(
+            f"{shown}: {first_line(error)}; give a URL as postgresql+psycopg://HOST/DATABASE or "
+            "sqlite:///FILE, and install its driver (pip install 'two-tower-hpo[postgresql]')"
+        ) from None
+    try:
+        frame = pl.read_database(sql, engine)
+    except (SQLAlchemyError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            f"{shown}: {first_line(error)}; check --data and --sql with the database's own client"
+        ) from None
+    finally:
+        engine.dispose()
+    kinds = frame.schema.items()
+    keys = [name for name, kind in kinds if not kind.is_nested() and kind != pl.Object]
+    return frame.sort(keys) if keys else frame
+
+
+def without_login(url: str) -> str:
+    """Return a URL without user, password and options, for messages and as a name."""
+    return re.sub(r"://[^/@]*@", "://", url).partition("?")[0]
+
+
+def absolute_url(url: str) -> str:
+    """Return the URL with the path of an SQLite file made absolute.
+
+    Raises:
+        DataError: the URL is none.
+    """
+    made = _made(url)
+    file = made.database
+    if made.get_backend_name() != "sqlite" or not file or file == ":memory:":
+        return url
+    return made.set(database=str(Path(file).resolve())).render_as_string(hide_password=False)
+
+
+def _address(url: str) -> URL:
+    """Return the URL with environment variables in place.
+
+    Raises:
+        DataError: it holds a password, or a variable is not set.
+    """
+    made = _made(url)
+    is_open = made.password is not None and not _VARIABLE.fullmatch(str(made.password))
+    if is_open or "password" in made.query:
+        raise DataError(
+            f"{without_login(url)}: the URL holds a password, which would be stored with the "
+            "study; write $NAME in its place (//USER:$NAME@HOST) and set that environment variable"
+        )
+    return made.set(
+        username=_filled(made.username, url),
+        password=_filled(made.password, url),
+        host=_filled(made.host, url),
+        database=_filled(made.database, url),
+    )
+
+
+def _made(url: str) -> URL:
+    """Return the parsed URL.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return make_url(url)
+    except SQLAlchemyError as error:
+        raise DataError(f"{without_login(url)}: {first_line(error)}") from None
+
+
+def _filled(text: object, url: str) -> str | None:
+    """Return text with the values of environment variables in place of their names, None as it is.
+
+    Raises:
+        DataError: a variable is not set.
+    """
+    if text is None:
+        return None
+    names = [one or other for one, other in _VARIABLE.findall(str(text))]
+    for name in names:
+        if name not in os.environ:
+            raise DataError(f"{without_login(url)}: the environment variable {name} is not set")
+    return _VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], str(text))

@@ -1,0 +1,159 @@
+"""Interactions from databases and addresses, with the real clients of both."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import polars as pl
+import pytest
+
+from recsys.data import Dataset
+from recsys.datasets.registry import load_dataset, short_name
+from recsys.errors import DataError
+from recsys.readers import Columns
+
+ROWS = [(n % 40, (7 * n + n // 40) % 60, 1_500_000_000 + n // 3) for n in range(480)]
+CSV = "user_id,item_id,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in ROWS)
+SQL = "SELECT buyer AS user_id, item_id, bought FROM orders WHERE amount > 0"
+BOUGHT = Columns(time="bought")
+
+
+def load(source: str, **options: object) -> Dataset:
+    return load_dataset(source, announce=lambda _: None, **options)  # type: ignore[arg-type]
+
+
+def problem_of(source: str, **options: object) -> str:
+    with pytest.raises(DataError) as error:
+        load(source, **options)
+    return str(error.value)
+
+
+def database(folder: Path, rows: list[tuple[int, int, int]], name: str = "shop.db") -> str:
+    with sqlite3.connect(folder / name) as connection:
+        connection.execute("CREATE TABLE orders (buyer INT, item_id INT, bought INT, amount INT)")
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, 1)", rows)
+        connection.execute("INSERT INTO orders VALUES (999, 999, 0, -1)")
+    connection.close()
+    return f"sqlite:///{folder / name}"
+
+
+def test_a_query_is_data_in_whatever_order_the_database_answers(tmp_path: Path) -> None:
+    one = load(database(tmp_path, ROWS), sql=SQL, columns=BOUGHT)
+    other = load(database(tmp_path, ROWS[::-1], "b.db"), sql=SQL, columns=BOUGHT)
+    rows = one.interactions
+    assert (one.name, rows.n_users, rows.n_items, len(rows)) == ("shop", 40, 60, 480)
+    assert rows.times is not None
+    assert rows.times[:2].tolist() == [1_500_000_000_000_000, 1_500_000_013_000_000]
+    assert rows.fingerprint == other.interactions.fingerprint
+
+
+def test_the_name_of_a_database_file_may_be_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = database(tmp_path, ROWS).replace("shop", "$SHOP")
+    assert "the environment variable SHOP is not set" in problem_of(url, sql=SQL)
+    monkeypatch.setenv("SHOP", "shop")
+    assert len(load(url, sql=SQL, columns=BOUGHT).interactions) == 480
+
+
+def test_a_password_is_never_part_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP_PASSWORD", raising=False)
+    for url in (
+        "postgresql+psycopg://ana:hush@127.0.0.1:1/shop",
+        "postgresql+psycopg://127.0.0.1:1/shop?user=ana&password=hush",
+    ):
+        found = problem_of(url, sql=SQL)
+        assert "the URL holds a password" in found
+        assert "hush" not in found
+        assert "ana" not in found
+    url = "postgresql+psycopg://ana:$SHOP_PASSWORD@127.0.0.1:1/shop"
+    assert "SHOP_PASSWORD is not set" in problem_of(url, sql=SQL)
+    monkeypatch.setenv("SHOP_PASSWORD", "hush")
+    found = problem_of(url, sql=SQL)
+    assert found.startswith("postgresql+psycopg://127.0.0.1:1/shop: ")
+    assert "check --data and --sql" in found
+    assert "hush" not in found
+
+
+def test_queries_that_cannot_be(tmp_path: Path) -> None:
+    url = database(tmp_path, ROWS)
+    assert "no such table: nowhere" in problem_of(url, sql="SELECT * FROM nowhere")
+    assert "no item column; columns found: 'buyer'" in problem_of(
+        url, sql="SELECT buyer FROM orders", columns=Columns(user="buyer")
+    )
+    assert "--sql needs --data with the URL of a database" in problem_of("shop.csv", sql=SQL)
+    assert "a database needs a query, such as --sql 'SELECT" in problem_of(url)
+    assert "install its driver" in problem_of("nosuch://host/db", sql=SQL)
+    rows = "row 2, column 'user_id': '' is no user id"
+    sql = "SELECT 1 AS user_id, 2 AS item_id UNION SELECT NULL, 3"
+    assert f"{url}: {rows.replace('2', '1')}" in problem_of(url, sql=sql)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """Address of a server of the files in a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_file_on_the_web(tmp_path: Path, web: str) -> None:
+    (tmp_path / "log.csv").write_text(CSV)
+    told: list[str] = []
+    data = load_dataset(f"{web}/log.csv?signature=hush", announce=told.append)
+    assert (data.name, len(data.interactions)) == ("log", 480)
+    assert data.interactions.fingerprint == load(str(tmp_path / "log.csv")).interactions.fingerprint
+    assert told == [f"fetching {web}/log.csv"]
+    (tmp_path / "bad.csv").write_text("user_id,item_id\na,x\n,y\n")
+    assert problem_of(f"{web}/bad.csv").startswith(f"{web}/bad.csv: line 3, column 'user_id'")
+    found = problem_of(f"{web}/none.csv?signature=hush")
+    assert found.startswith(f"{web}/none.csv: cannot be fetched: ")
+    assert "hush" not in found
+
+
+def test_files_and_folders_of_a_store_of_objects() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/bucket/log.csv", CSV.encode())
+    lines = CSV.splitlines(keepends=True)
+    for number in range(2):
+        part = lines[0] + "".join(lines[1 + 240 * number : 241 + 240 * number])
+        store.pipe_file(f"/bucket/events/part-{number}.csv", part.encode())
+    file, folder = load("memory://bucket/log.csv"), load("memory://bucket/events/")
+    assert (file.name, folder.name) == ("log", "events")
+    assert file.interactions.fingerprint == folder.interactions.fingerprint
+    assert "memory://bucket/none.csv: cannot be fetched" in problem_of("memory://bucket/none.csv")
+    assert "nosuch://bucket/x.csv: " in problem_of("nosuch://bucket/x.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("demo", "demo"),
+        ("https://x.example/deep/events.csv.gz?a=b.c", "events"),
+        ("s3://bucket/events/", "events"),
+        ("postgresql+psycopg://me:$X@host:5432/shop", "shop"),
+        ("sqlite:///deep/shop.db", "shop"),
+        ("deep/my.shop.csv", "my.shop"),
+    ],
+)
+def test_the_short_name(source: str, name: str) -> None:
+    assert short_name(source) == name
+
+
+def test_the_name_of_files_by_wildcards_is_that_of_their_folder(tmp_path: Path) -> None:
+    pl.DataFrame(ROWS, ["user", "item", "ts"], orient="row").write_parquet(tmp_path / "a.parquet")
+    pattern = str(tmp_path / "*.parquet")
+    assert short_name(pattern) == load(pattern).name == tmp_path.name
