@@ -97,7 +97,7 @@ def default_name(path: Path, config: StudyConfig) -> str:
         path: the study file.
         config: the study's config.
     """
-    from recsys.datasets import short_name
+    from recsys.readers import short_name
 
     return config.name or f"{path.stem}-{short_name(config.data.source)}"
 

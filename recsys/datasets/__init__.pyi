@@ -5,5 +5,5 @@ from .frames import (
     naming_tables as naming_tables,
     write_tables as write_tables,
 )
-from .registry import NAMES as NAMES, cache_folder as cache_folder, load_dataset as load_dataset, short_name as short_name
+from .registry import NAMES as NAMES, cache_folder as cache_folder, load_dataset as load_dataset
 from .settings import load_as_set as load_as_set

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
-from urllib.parse import urlsplit
 
 import pooch
 
@@ -21,9 +20,17 @@ from recsys.datasets.database import DATABASES, queried, without_login
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
-from recsys.datasets.remote import fetched, is_remote
+from recsys.datasets.remote import fetched
 from recsys.errors import DataError, naming
-from recsys.readers import AUTO, Columns, matching_files, read_dataset, read_frame, stem_of
+from recsys.readers import (
+    AUTO,
+    Columns,
+    is_remote,
+    matching_files,
+    read_dataset,
+    read_frame,
+    short_name,
+)
 
 NAMES = ("demo", "ml-100k")
 _DATABASE_URLS = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
@@ -159,18 +166,6 @@ def _of_address(
         raise DataError(f"{without_login(url)}: a database needs a query, such as {query}")
     with fetched(url, announce) as path:
         return read_dataset(path, columns, repeats, min_rating)
-
-
-def short_name(source: str) -> str:
-    """Return the name of the data at a path, address or URL, as `Dataset.name`; nothing is read."""
-    if is_remote(source):
-        path = Path(urlsplit(source).path)
-        return stem_of(path) or "data"
-    path = Path(source)
-    if matching_files(path):
-        return path.parent.resolve().name or "data"
-    name = path.resolve().name or "data"
-    return name if path.is_dir() else stem_of(Path(name))
 
 
 def load_ml_100k(

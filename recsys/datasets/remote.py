@@ -5,7 +5,6 @@ Every reading fetches anew, so the data is never older than its address.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +15,6 @@ from recsys.errors import DataError
 from recsys.readers import first_line
 
 _TIMEOUT = 30  # seconds to connect, and between two packets
-
-
-def is_remote(source: str) -> bool:
-    """Return True for an address such as https://HOST/FILE or s3://BUCKET/FOLDER/."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", source) is not None
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from typing import Literal
 
 from recsys.errors import DataError
 from recsys.messages import listed
+from recsys.readers.paths import extension_of, matching_files, stem_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON
 from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE, TABLES
-from recsys.readers.tables.table import ARROW, extension_of, stem_of
+from recsys.readers.tables.table import ARROW
 
 Role = Literal["train", "validation", "test"]
 
@@ -162,18 +163,6 @@ def locate(path: Path) -> Layout:
     stem = split.prefix if split else stem_of(chosen)
     users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
     return Layout(name, chosen, users, items, split, tuple(parts))
-
-
-def matching_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that a path with wildcards in its name stands for, in order.
-
-    Returns:
-        The files; none if there is a file or folder of exactly that name.
-    """
-    is_pattern = any(mark in path.name for mark in "*?[") and "**" not in path.name
-    if not is_pattern or path.exists() or not path.parent.is_dir():
-        return ()
-    return tuple(sorted(file for file in path.parent.glob(path.name) if file.is_file()))
 
 
 def _interactions_among(files: list[Path]) -> list[Path]:

@@ -34,12 +34,13 @@ from recsys.readers.columns import AUTO, Columns
 from recsys.readers.discovery import Layout, SplitFiles, locate
 from recsys.readers.event_log import read_events
 from recsys.readers.movielens import read_dat_tables, read_u_tables
+from recsys.readers.paths import extension_of
 from recsys.readers.side_tables import Side, read_side_table
 from recsys.readers.tables.adjacency import EXTENSION as ADJACENCY, open_adjacency
 from recsys.readers.tables.frame import FrameTable
 from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, open_table
 from recsys.readers.tables.parted import open_parted
-from recsys.readers.tables.table import Table, extension_of
+from recsys.readers.tables.table import Table
 
 __all__ = ["Columns", "Dataset", "read_dataset"]
 

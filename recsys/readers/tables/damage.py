@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from recsys.messages import SHOWN, and_more
+from recsys.readers.paths import extension_of
 from recsys.readers.tables.json_lines import JsonTable, faulty_lines
-from recsys.readers.tables.table import ARROW, READ_ERRORS, Table, extension_of
+from recsys.readers.tables.table import ARROW, READ_ERRORS, Table
 from recsys.readers.tables.text import undecodable_lines
 
 

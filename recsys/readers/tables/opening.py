@@ -6,9 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys.readers.paths import extension_of
 from recsys.readers.tables.damage import damage_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON, open_json
-from recsys.readers.tables.table import ARROW, READ_ERRORS, Table, extension_of
+from recsys.readers.tables.table import ARROW, READ_ERRORS, Table
 from recsys.readers.tables.text import BadTextError, TextForm, read_form, read_headless_form
 
 SEPARATOR_OF = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".user": "\t", ".item": "\t"}

@@ -11,6 +11,7 @@ import polars as pl
 
 from recsys.data import Ints64
 from recsys.messages import SHOWN, and_more
+from recsys.readers.paths import extension_of
 from recsys.readers.tables.text import DAMAGE, TextForm, irregular_rows, line_numbers
 
 ARROW = (".arrow", ".feather", ".ipc")
@@ -174,18 +175,6 @@ def _scan_split_lines(path: Path, form: TextForm) -> pl.LazyFrame:
     lines = pl.scan_lines(path, glob=False).slice(form.header_line)
     rows = lines.select(fields.struct.rename_fields(list(form.names))).unnest("line")
     return rows.with_columns(pl.all().fill_null(""))
-
-
-def extension_of(path: Path) -> str:
-    """Return the extension in lower case, without a final .gz."""
-    name = path.name.casefold().removesuffix(".gz")
-    return name[name.rindex(".") :] if "." in name else ""
-
-
-def stem_of(path: Path) -> str:
-    """Return the file name without its extension and a final .gz."""
-    name = path.name[: -len(".gz")] if path.name.casefold().endswith(".gz") else path.name
-    return name.rpartition(".")[0] if "." in name else name
 
 
 def _spoken(separator: str) -> str:

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from recsys.data import Dataset
-from recsys.datasets.registry import load_dataset, short_name
+from recsys.datasets.registry import load_dataset
 from recsys.errors import DataError
-from recsys.readers import Columns
+from recsys.readers import Columns, short_name
 
 ROWS = [(n % 40, (7 * n + n // 40) % 60, 1_500_000_000 + n // 3) for n in range(480)]
 CSV = "user_id,item_id,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in ROWS)
