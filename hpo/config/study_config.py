@@ -19,6 +19,7 @@ from recsys.data import EVAL_USERS, Method, Repeats
 from recsys.evaluation import MetricName
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
+MAX_DEVICE_SLOTS = 64
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
 
@@ -149,8 +150,8 @@ class StudyConfig(_Section):
     """Number of processes that train; left out: one for each core, at most 8."""
     threads: int | None = Field(None, ge=1, le=1024)
     """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""
-    device_slots: int = Field(1, ge=1, le=64)
-    """Number of workers that share one GPU."""
+    device_slots: Annotated[int, Field(ge=1, le=MAX_DEVICE_SLOTS)] | Literal["auto"] = 1
+    """Number of workers that share one GPU; "auto": by the memory of trainings, at most 4."""
     timeout: float | None = Field(None, gt=0)
     """Seconds after which no further trial starts."""
     trial_seconds: float | None = Field(None, gt=0)
@@ -172,6 +173,19 @@ class StudyConfig(_Section):
     def _a_name_is_enough(cls, value: Any) -> Any:
         """Expand a name or path to the table that it stands for."""
         return {"source": value} if isinstance(value, str) else value
+
+    @field_validator("device_slots", mode="before")
+    @classmethod
+    def _a_number_or_auto(cls, value: Any) -> Any:
+        """Refuse other values in one sentence, since a union has an error for each of its types.
+
+        Raises:
+            ValueError: the value is neither a number of workers nor "auto".
+        """
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value != "auto" and not (whole and 1 <= value <= MAX_DEVICE_SLOTS):
+            raise ValueError(f'must be a whole number from 1 to {MAX_DEVICE_SLOTS}, or "auto"')
+        return value
 
     @field_validator("tags")
     @classmethod

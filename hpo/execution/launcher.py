@@ -18,6 +18,7 @@ from rich.console import Console
 from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
+from hpo.execution.card_memory import fitted_to_cards
 from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
@@ -163,6 +164,7 @@ def launch(request: Request) -> int:
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)
+    request = fitted_to_cards(request, split.tuning.seen, speech.people.print)
     with _opened(request, data_name, split, speech) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:

@@ -11,6 +11,7 @@ from .evaluator import (
     ExcludingScorer as ExcludingScorer,
     Histories as Histories,
     TowerScorer as TowerScorer,
+    chunk_bytes_on as chunk_bytes_on,
     encode_users as encode_users,
 )
 from .metrics import (

@@ -15,7 +15,19 @@ from recsys.models import History, Scorer, TwoTower, gathered, to_device
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
 # enough for the product to be worth reading all item vectors.
 CHUNK_BYTES = 16 << 20
+# A card is told of each chunk's operations one by one, so it wants few chunks: this share of its
+# memory, at most CARD_BYTES. All of its memory counts, free or not, so that every run is the same.
+CARD_SHARE = 1 / 128
+CARD_BYTES = 1 << 30
 MAX_CHUNK = 8192  # users in one chunk, since their histories and neighbours take memory as well
+
+
+def chunk_bytes_on(device: torch.device) -> int:
+    """Return the bytes of scores in one chunk of an evaluation on a device."""
+    if device.type != "cuda":
+        return CHUNK_BYTES
+    _, total = torch.cuda.mem_get_info(device)
+    return min(CARD_BYTES, max(CHUNK_BYTES, int(total * CARD_SHARE)))
 
 
 class Histories:
@@ -112,14 +124,15 @@ class Evaluator:
     Args:
         holdout: history and relevant items; no pair may be in both (repeats aside).
         device: device of the scores, by its torch name or as a torch device.
-        chunk_bytes: bytes of float32 scores computed at once; never changes a result.
+        chunk_bytes: bytes of float32 scores computed at once; never changes a result on a CPU.
+            None: what suits the device.
     """
 
     def __init__(
         self,
         holdout: Holdout,
         device: torch.device | str = "cpu",
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> None:
         seen, relevant = holdout.seen, holdout.relevant
         n = self._n_items = seen.n_items
@@ -129,6 +142,7 @@ class Evaluator:
         self._device, self._seen = torch.device(device), seen
         self._relevant, self._counts = pairs % n, counts
         self._ends = np.concatenate([[0], np.cumsum(counts)])
+        chunk_bytes = chunk_bytes or chunk_bytes_on(self._device)
         self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
 
     @property

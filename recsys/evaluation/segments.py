@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from recsys.data import Bools, Holdout, Interactions
-from recsys.evaluation.evaluator import CHUNK_BYTES
+from recsys.evaluation.evaluator import chunk_bytes_on
 from recsys.evaluation.metrics import Ints
 from recsys.models import Scorer, device_ranges
 
@@ -110,7 +110,8 @@ def coverage(
     shown = torch.zeros(n, dtype=torch.bool, device=device)
     items = torch.as_tensor(seen.items, dtype=torch.int64, device=device)
     offsets = torch.as_tensor(seen.offsets, device=device)
-    for chunk in torch.as_tensor(users, device=device).split(max(1, CHUNK_BYTES // (4 * n))):
+    rows = max(1, chunk_bytes_on(device) // (4 * n))
+    for chunk in torch.as_tensor(users, device=device).split(rows):
         scores = scorer.scores(chunk)  # (b, n)
         if seen.repeats == "drop":
             start = offsets[chunk]

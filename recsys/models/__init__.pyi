@@ -1,11 +1,13 @@
 from .baselines import BASELINES as BASELINES, MAX_ITEMS as MAX_ITEMS, Popularity as Popularity
 from .history import (
+    NEWEST as NEWEST,
     History as History,
     device_ranges as device_ranges,
     gathered as gathered,
     histories as histories,
 )
 from .ineffective import ineffective_parameters as ineffective_parameters
+from .neighbours import N_NEIGHBOURS as N_NEIGHBOURS
 from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_weights
 from .scorer import Scorer as Scorer
 from .size import model_mb as model_mb

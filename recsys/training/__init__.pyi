@@ -3,7 +3,10 @@ from .fit import Fit as Fit
 from .fixed_epochs import train as train
 from .resources import (
     FLOP_PER_THREAD as FLOP_PER_THREAD,
+    MemoryNeed as MemoryNeed,
     forget_peaks as forget_peaks,
+    free_memory as free_memory,
+    memory_need as memory_need,
     release_memory as release_memory,
     useful_threads as useful_threads,
 )

@@ -1,9 +1,10 @@
-"""Memory peaks of a training, and the number of threads worth using."""
+"""Resources of a training: memory that it took or will take, and threads worth using."""
 
 from __future__ import annotations
 
 import gc
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -11,11 +12,22 @@ import psutil
 import torch
 
 from recsys.config import TrainConfig
+from recsys.data import FEATURES, Interactions
+from recsys.evaluation import MAX_CHUNK, chunk_bytes_on
+from recsys.models import N_NEIGHBOURS, NEWEST
 from recsys.training.negatives import n_negatives
+from recsys.training.step import MOST
 
 OF_THIS_PROCESS = Path("/proc/self")
-MB = 1_000_000
+MB, GB = 1_000_000, 1_000_000_000
 KIB = 1024
+FLOAT32 = 4  # bytes
+# Bytes of one element, counted over the tensors that exist at the same time (estimates).
+PLANNED = 50  # a number of a plan: int64 and float32 arrays, and what they are made of
+NEIGHBOUR = 8  # an item and its nearness
+HISTORY = 70  # a row of a history that is encoded, and the mask of its item
+ASKING = 20  # a neighbour of a history item: its position and what it adds
+RANKED = 16_000  # of a user, at most: the blocks with the highest scores
 
 
 def forget_peaks(device: torch.device) -> None:
@@ -93,3 +105,84 @@ def useful_threads(n_items: int, config: TrainConfig, available: int) -> int:
     candidates = 2 * n_negatives(config, n_items) or n_items
     flop = 2 * config.batch_size * config.dim * candidates
     return max(1, min(available, int(flop / FLOP_PER_THREAD)))
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """The bytes that a training takes on its device, as estimated before it starts.
+
+    Attributes:
+        tables: all weights, thrice: of the steps, their running average and the best epoch.
+        optimizer: both moments of Adam.
+        steps: the largest step: candidates, gradients, plans of the steps to come.
+        evaluation: the vectors of all items, and one chunk of scores.
+    """
+
+    tables: int
+    optimizer: int
+    steps: int
+    evaluation: int
+
+    @property
+    def total(self) -> int:
+        """Return the peak: an evaluation begins after the last step has ended."""
+        return self.tables + self.optimizer + max(self.steps, self.evaluation)
+
+    def __str__(self) -> str:
+        """Return the total and its parts, in GB of 10**9 bytes."""
+        parts = "tables {:.2f}, optimizer {:.2f}, steps {:.2f} or evaluation {:.2f}".format(
+            *(part / GB for part in (self.tables, self.optimizer, self.steps, self.evaluation))
+        )
+        return f"{self.total / GB:.2f} GB ({parts})"
+
+
+def memory_need(seen: Interactions, config: TrainConfig, device: torch.device) -> MemoryNeed:
+    """Estimate the memory of a training from sizes alone.
+
+    The measured peak of the tensors is 0.6 to 0.9 of it.
+
+    Args:
+        seen: the training rows; only numbers of users, items, rows and feature codes count.
+        config: hyperparameters of the training.
+        device: device of the training, which decides the chunks of an evaluation.
+    """
+    n, row = seen.n_items, FLOAT32 * config.dim
+    ordered = seen.times is not None
+    n_users = seen.n_users if config.user_weight else 0
+    n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
+    item_tables = 3 if ordered else 2
+    weights = row * (item_tables * n + n_users + n_codes) + FLOAT32 * n
+    remembers = config.neighbour_weight > 0
+    neighbours = NEIGHBOUR * N_NEIGHBOURS * n if remembers else 0
+
+    length = len(seen) / max(1, seen.n_users)  # rows of a user
+    batch = min(config.batch_size, seen.n_users * config.cuts)
+    history = batch * length / 2  # a cut leaves half of it on average
+    drawn = n_negatives(config, n)
+    targets = batch * min(config.window, length / 2)
+    columns = min(n, drawn + targets) if drawn else n
+    gathered_rows = (columns + (item_tables - 1) * min(n, history)) if drawn else 0
+    touched = gathered_rows or weights / row
+    plan = history + targets + (gathered_rows if drawn else n)
+    n_steps = -(-seen.n_users * config.cuts // batch)
+    plans = PLANNED * min(plan * n_steps, 2 * max(MOST, plan))  # one group in use, one on its way
+    step = (
+        FLOAT32 * batch * columns  # logits
+        + row * (3 * gathered_rows + touched + 3 * columns)  # weights, moments; gradients; vectors
+        + 4 * row * batch
+        + plans
+    )
+    chunk = min(chunk_bytes_on(device) // (FLOAT32 * n) or 1, MAX_CHUNK, seen.n_users)
+    asked = (min(NEWEST, length) if ordered else length) if remembers else 0
+    per_user = FLOAT32 * n + HISTORY * length + 4 * row
+    per_user += max(ASKING * N_NEIGHBOURS * asked, min(RANKED, FLOAT32 * n))
+    scoring = 3 * row * n + chunk * per_user
+    return MemoryNeed(3 * weights + 2 * neighbours, 2 * weights, int(step), int(scoring))
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that a new training may take on a GPU; None on a CPU, which pages."""
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    module = {"cuda": torch.cuda, "xpu": torch.xpu}.get(device.type)
+    return None if module is None else int(module.mem_get_info(device)[0])

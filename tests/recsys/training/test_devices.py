@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,16 +17,28 @@ import yaml
 from recsys.artifacts import load, save
 from recsys.artifacts.pair_scorer import PairScorer
 from recsys.config import TrainConfig
+from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout, split
 from recsys.evaluation.cold_start import cold_lines
-from recsys.evaluation.evaluator import Evaluator, ExcludingScorer, TowerScorer
+from recsys.evaluation.evaluator import (
+    Evaluator,
+    ExcludingScorer,
+    TowerScorer,
+    chunk_bytes_on,
+)
 from recsys.evaluation.segments import coverage
 from recsys.models import BASELINES
 from recsys.models.scorer import Scorer
 from recsys.retrieval.recommender import Recommender
 from recsys.retrieval.requests import Question
 from recsys.training.fit import Fit
-from recsys.training.resources import forget_peaks, peak_gpu_mb, release_memory
+from recsys.training.resources import (
+    forget_peaks,
+    free_memory,
+    memory_need,
+    peak_gpu_mb,
+    release_memory,
+)
 from tests.support.cuda_double import CudaDouble, cuda as cuda, mps as mps
 from tests.support.examples import aisles, conveyor_split, random_log
 
@@ -179,3 +192,55 @@ def test_torch_has_every_operation_of_a_training_on_the_device(
     used = double.memory.operations
     assert len(used) > 30
     assert [operation for operation in used if not has_kernel(operation, device.type)] == []
+
+
+def shop(n_users: int, n_items: int, per_user: int, *, timed: bool) -> Interactions:
+    rng = np.random.default_rng(0)
+    return random_log(rng, n_users, n_items, n_users * per_user, timed=timed)
+
+
+@pytest.mark.parametrize(
+    ("log", "config"),
+    [
+        (shop(943, 1682, 40, timed=True), TrainConfig(dim=64)),
+        (shop(900, 3000, 20, timed=False), TrainConfig(dim=128, user_weight=0.3)),
+        (shop(400, 20_000, 15, timed=False), TrainConfig(dim=32)),  # drawn negatives
+        (shop(400, 20_000, 15, timed=True), TrainConfig(dim=32, neighbour_weight=0)),
+        (shop(3000, 300, 8, timed=True), TrainConfig(dim=16, batch_size=512)),
+    ],
+    ids=["ml-100k", "untimed", "drawn", "no neighbours", "many users"],
+)
+def test_the_memory_of_a_training_is_known_before_it_starts(
+    cuda: CudaDouble, log: Interactions, config: TrainConfig
+) -> None:
+    data, card = split(log).tuning, torch.device("cuda", 0)
+    need = memory_need(data.seen, config, card)
+    list(Fit(data, config.replace(epochs=2), card))
+    assert 0.5 < cuda.memory.peak / need.total < 1.1
+    assert f"{need.total / 1e9:.2f} GB (tables" in str(need)
+
+
+def test_a_large_training_needs_what_can_be_reckoned(cuda: CudaDouble) -> None:
+    """1M users, 1M items, dim 128: three item tables, thrice for weights and twice for Adam."""
+    log = shop(1000, 1000, 10, timed=True)
+    many = replace(log, item_ids=tuple(map(str, range(1_000_000))))
+    need = memory_need(many, TrainConfig(dim=128), torch.device("cuda", 0))
+    assert need.optimizer == pytest.approx(2 * 3 * 1_000_000 * 128 * 4, rel=0.01)
+    assert need.tables == pytest.approx(1.5 * need.optimizer, rel=0.2)
+    assert 8e9 < need.total < 16e9
+
+
+def test_an_evaluation_on_a_card_takes_few_chunks(cuda: CudaDouble) -> None:
+    card = torch.device("cuda", 0)
+    assert chunk_bytes_on(CPU) == 16 << 20
+    assert chunk_bytes_on(card) == (16 << 30) // 128
+    cuda.total = 1 << 30
+    assert chunk_bytes_on(card) == 16 << 20
+    cuda.total = 1 << 40
+    assert chunk_bytes_on(card) == 1 << 30
+
+
+def test_free_memory_is_that_of_a_gpu(cuda: CudaDouble) -> None:
+    assert free_memory(CPU) is None
+    kept = torch.ones(1000, device="cuda")
+    assert free_memory(torch.device("cuda", 0)) == cuda.total - 4 * len(kept)

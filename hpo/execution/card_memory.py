@@ -1,0 +1,114 @@
+"""The memory of cards: what the configs of a study need there, and how many workers share one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+
+from hpo.config import Parameter, StudyConfig, typed_value
+from hpo.errors import SettingsError
+from hpo.execution.request import Request
+from recsys.config import TrainConfig
+from recsys.data import Interactions
+from recsys.messages import count
+from recsys.training import MemoryNeed, free_memory, memory_need
+
+GB = 1e9
+CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
+MAX_SLOTS = 4  # small kernels of more workers wait for each other; five gave 1.4 times one's trials
+DECISIVE = ("dim", "batch_size", "cuts", "window", "negatives", "user_weight", "neighbour_weight")
+
+
+def fitted_to_cards(request: Request, seen: Interactions, say: Callable[[str], None]) -> Request:
+    """Return the request with as many workers as its GPUs have memory for; on a CPU unchanged.
+
+    Args:
+        request: the call of hpo.run. `device_slots = "auto"` without `workers` is decided here.
+        seen: the training rows.
+        say: called with a line on need and memory of the GPUs.
+
+    Raises:
+        SettingsError: a GPU has no room for the smallest config of the space.
+    """
+    device = torch.device(request.devices[0])
+    free = free_memory(device)
+    if free is None:
+        return request
+    least, most = extremes(request.config, seen, device)
+    say(f"memory on {device}: {free / GB:.2f} GB free; a training takes at most {most}")
+    if least.total + CONTEXT > free:
+        raise SettingsError(
+            f"{device}: {free / GB:.2f} GB are free, and even the smallest config of the space "
+            f"needs {least} and {CONTEXT / GB:.1f} GB for its process; end what else uses the GPU, "
+            "lower dim, batch_size or negatives in [space] and [base], or use --device cpu"
+        )
+    config = request.config
+    if config.device_slots == "auto" and config.workers is None and request.runner == "process":
+        slots = n_slots(free, most.total, len(request.devices))
+        say(
+            f"device_slots auto: {count(slots, 'worker')} on each GPU "
+            f"(memory for {max(1, int(free // (most.total + CONTEXT)))}, at most {MAX_SLOTS})"
+        )
+        request = replace(request, devices=[*request.devices] * slots)
+    sharing = max(Counter(request.devices).values())
+    if (together := sharing * (most.total + CONTEXT)) > free:
+        say(
+            f"{count(sharing, 'worker')} on a GPU may need {together / GB:.2f} GB: trials that run "
+            "out of memory are tried once more, then PRUNED"
+        )
+    return request
+
+
+def n_slots(free: int, most: int, n_cards: int) -> int:
+    """Return how many workers share a card: by its memory and the cores of the machine.
+
+    Args:
+        free: free bytes of a card.
+        most: bytes of the largest training.
+        n_cards: number of cards.
+    """
+    cores = (os.cpu_count() or 1) // n_cards  # a worker keeps a core busy with launching kernels
+    return max(1, min(free // (most + CONTEXT), cores, MAX_SLOTS))
+
+
+def extremes(
+    config: StudyConfig, seen: Interactions, device: torch.device
+) -> tuple[MemoryNeed, MemoryNeed]:
+    """Return the memory of the smallest and of the largest training of a study.
+
+    Conditions between parameters are ignored, so no config of the space lies beyond the two.
+
+    Args:
+        config: the study's config.
+        seen: the training rows.
+        device: device of the trainings.
+    """
+    needs = [memory_need(seen, each, device) for each in _corners(config)]
+    return min(needs, key=lambda need: need.total), max(needs, key=lambda need: need.total)
+
+
+def _corners(config: StudyConfig) -> Iterator[TrainConfig]:
+    """Yield the configs with the ends of all ranges that decide about memory."""
+    base = config.train_config
+    values = base.as_dict()
+    searched = [name for name in DECISIVE if name in config.space]
+    ends = [_ends(name, config.space[name], values[name]) for name in searched]
+    for chosen in itertools.product(*ends):
+        yield base.replace(**dict(zip(searched, chosen, strict=True)))
+
+
+def _ends(name: str, parameter: Parameter, default: float) -> set[float]:
+    """Return the extreme values of a parameter: its ends, and its default if it is conditional."""
+    numbers = parameter.choices or (parameter.low, parameter.high)
+    values = [typed_value(name, number) for number in numbers if number is not None]
+    found = {min(values), max(values)} | ({0} & set(values))  # 0 turns things off, or all on
+    if parameter.when or not found:
+        found.add(default)
+    if name == "negatives":  # a middle number of draws may take less than the whole catalogue
+        found |= {min(value for value in values if value) if any(values) else 0}
+    return {typed_value(name, value) for value in found}
