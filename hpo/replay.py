@@ -15,7 +15,7 @@ from recsys.messages import count
 
 
 def main(argv: Sequence[str]) -> int:
-    """Replay one trial and return the exit code: 0 if every epoch is the same, bit for bit.
+    """Replay one trial and return the exit code: 0 if every epoch is the same.
 
     Raises:
         RecsysError: the study, the trial or its data is not there, or the folder cannot be written.
@@ -48,7 +48,10 @@ def main(argv: Sequence[str]) -> int:
     for line in found.differences:
         print(line)
     if not found.differences:
-        print(f"the same: {count(found.n_epochs, 'epoch')}, bit for bit")
+        how = "bit for bit"
+        if found.tolerance:
+            how = f"within {found.tolerance:g} (largest difference {found.largest:.2g}), as on GPUs"
+        print(f"the same: {count(found.n_epochs, 'epoch')}, {how}")
     return 1 if found.differences else 0
 
 

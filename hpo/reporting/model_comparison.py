@@ -18,7 +18,7 @@ import torch
 from hpo.config import SearchSpace
 from hpo.errors import StudyError
 from hpo.gate import baselines
-from hpo.study import StudyRecord, TrialRow
+from hpo.study import StudyRecord, TrialRow, metric_tolerance
 from recsys.cli import default_device, usable_device
 from recsys.config import TrainConfig
 from recsys.data import Bools, Holdout
@@ -59,6 +59,7 @@ class Contender:
         coverage: share of the catalogue that is in at least one user's top 10.
         stored: the objective according to the study; None for a baseline.
         model: the measured model; None for a baseline.
+        tolerance: difference to `stored` that two trainings on this device may have.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Contender:
     coverage: float
     stored: float | None = None
     model: TwoTower | None = None
+    tolerance: float = 0.0
 
     @property
     def values(self) -> Floats:
@@ -97,7 +99,7 @@ class Contender:
     @property
     def is_as_stored(self) -> bool:
         """Return True if the second training gave the value that the study has."""
-        return self.stored is None or abs(self.value.mean - self.stored) < EXACT
+        return self.stored is None or (abs(self.value.mean - self.stored) < EXACT + self.tolerance)
 
 
 class Bench:
@@ -152,6 +154,7 @@ class Bench:
             coverage(scorer, self.holdout.seen, self._evaluator.users, self.device),
             stored,
             scorer.model if isinstance(scorer, TowerScorer) else None,
+            metric_tolerance(self.device),
         )
 
 

@@ -91,7 +91,13 @@ def how_measured(compared: ModelComparison) -> str:
     """Return the paragraph on how the comparison was measured, and on its limits."""
     n_users = len(compared.winner.users.users)
     trained = [c for c in compared.found if c.stored is not None]
-    same = "which gave exactly the stored values" if all(c.is_as_stored for c in trained) else ""
+    within = max((c.tolerance for c in trained), default=0.0)
+    what = (
+        f"the stored values within {within:g}, as on GPUs"
+        if within
+        else "exactly the stored values"
+    )
+    same = f"which gave {what}" if all(c.is_as_stored for c in trained) else ""
     again = f"Trained again with their stored seeds{', ' + same if same else ''}."
     return (
         f"{again} Means over {count(n_users, 'user')} of the validation split, in brackets 95% "

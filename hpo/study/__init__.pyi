@@ -52,7 +52,12 @@ from .records import (
     first_start_ms as first_start_ms,
     milliseconds as milliseconds,
 )
-from .replayer import replay as replay, save_model as save_model, trial_to_replay as trial_to_replay
+from .replayer import (
+    metric_tolerance as metric_tolerance,
+    replay as replay,
+    save_model as save_model,
+    trial_to_replay as trial_to_replay,
+)
 from .storage import (
     existing_storage as existing_storage,
     folder_of_storage as folder_of_storage,
