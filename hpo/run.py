@@ -203,8 +203,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, locations: Locati
     from hpo.execution import Request
     from hpo.runners import worker_devices
 
-    slots = 1 if config.device_slots == "auto" else config.device_slots  # the launcher decides
-    devices = worker_devices(_device(options), config.workers, slots)
+    devices = worker_devices(_device(options), config.workers, config.device_slots)
     return Request(
         config=config,
         file_stem=options.study.stem,

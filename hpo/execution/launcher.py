@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,7 +19,6 @@ from rich.console import Console
 from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
-from hpo.execution.card_memory import fitted_to_cards
 from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
@@ -26,7 +26,7 @@ from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials
 from hpo.gate import check_baselines
 from hpo.reporting import is_reported, report_at_end
-from hpo.search import Constraints
+from hpo.search import Constraints, fitted_to_cards
 from hpo.study import (
     StudyRecord,
     adjust_to_data,
@@ -164,7 +164,7 @@ def launch(request: Request) -> int:
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)
-    request = fitted_to_cards(request, split.tuning.seen, speech.people.print)
+    request = _fitted(request, split, speech)
     with _opened(request, data_name, split, speech) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:
@@ -191,6 +191,14 @@ def launch(request: Request) -> int:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
     return _conclude(request, opened, split, ended, synced, speech)
+
+
+def _fitted(request: Request, split: Split, speech: Speech) -> Request:
+    """Return the request with the workers that its GPUs have memory for."""
+    shared, seen = request.runner == "process", split.tuning.seen
+    say = speech.people.print
+    devices = fitted_to_cards(request.config, request.devices, seen, say, shared=shared)
+    return replace(request, devices=devices)
 
 
 def quieten_optuna() -> None:

@@ -16,6 +16,7 @@ from hpo.runners.devices import MAX_WORKERS, worker_devices
         (2, "cuda", 3, 1, ["cuda:0", "cuda:1", "cuda:0"]),
         (2, "cuda:1", None, 2, ["cuda:1"] * 2),
         (0, "mps", None, 1, ["mps"]),
+        (2, "cuda", None, "auto", ["cuda:0", "cuda:1"]),
     ],
 )
 def test_workers_are_spread_over_the_cards(

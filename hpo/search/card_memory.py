@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from hpo.config import Parameter, StudyConfig, typed_value
 from hpo.errors import SettingsError
-from hpo.execution.request import Request
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
@@ -24,22 +22,31 @@ MAX_SLOTS = 4  # small kernels of more workers wait for each other; five gave 1.
 DECISIVE = ("dim", "batch_size", "cuts", "window", "negatives", "user_weight", "neighbour_weight")
 
 
-def fitted_to_cards(request: Request, seen: Interactions, say: Callable[[str], None]) -> Request:
-    """Return the request with as many workers as its GPUs have memory for; on a CPU unchanged.
+def fitted_to_cards(
+    config: StudyConfig,
+    devices: Sequence[str],
+    seen: Interactions,
+    say: Callable[[str], None],
+    *,
+    shared: bool,
+) -> Sequence[str]:
+    """Return the device of each worker, as many as the GPUs have memory for; on a CPU unchanged.
 
     Args:
-        request: the call of hpo.run. `device_slots = "auto"` without `workers` is decided here.
+        config: the study's config. `device_slots = "auto"` without `workers` is decided here.
+        devices: torch device name of each worker; with "auto" each GPU once.
         seen: the training rows.
         say: called with a line on need and memory of the GPUs.
+        shared: True if a GPU can have several workers.
 
     Raises:
         SettingsError: a GPU has no room for the smallest config of the space.
     """
-    device = torch.device(request.devices[0])
+    device = torch.device(devices[0])
     free = free_memory(device)
     if free is None:
-        return request
-    least, most = extremes(request.config, seen, device)
+        return devices
+    least, most = extremes(config, seen, device)
     say(f"memory on {device}: {free / GB:.2f} GB free; a training takes at most {most}")
     if least.total + CONTEXT > free:
         raise SettingsError(
@@ -47,21 +54,20 @@ def fitted_to_cards(request: Request, seen: Interactions, say: Callable[[str], N
             f"needs {least} and {CONTEXT / GB:.1f} GB for its process; end what else uses the GPU, "
             "lower dim, batch_size or negatives in [space] and [base], or use --device cpu"
         )
-    config = request.config
-    if config.device_slots == "auto" and config.workers is None and request.runner == "process":
-        slots = n_slots(free, most.total, len(request.devices))
+    if config.device_slots == "auto" and config.workers is None and shared:
+        slots = n_slots(free, most.total, len(devices))
         say(
             f"device_slots auto: {count(slots, 'worker')} on each GPU "
             f"(memory for {max(1, int(free // (most.total + CONTEXT)))}, at most {MAX_SLOTS})"
         )
-        request = replace(request, devices=[*request.devices] * slots)
-    sharing = max(Counter(request.devices).values())
+        devices = [*devices] * slots
+    sharing = max(Counter(devices).values())
     if (together := sharing * (most.total + CONTEXT)) > free:
         say(
             f"{count(sharing, 'worker')} on a GPU may need {together / GB:.2f} GB: trials that run "
             "out of memory are tried once more, then PRUNED"
         )
-    return request
+    return devices
 
 
 def n_slots(free: int, most: int, n_cards: int) -> int:

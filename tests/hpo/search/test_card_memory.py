@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from hpo.config import Locations, StudyConfig
+from hpo.config import StudyConfig
 from hpo.errors import SettingsError
-from hpo.execution.card_memory import CONTEXT, MAX_SLOTS, extremes, fitted_to_cards, n_slots
-from hpo.execution.request import Request
+from hpo.search.card_memory import CONTEXT, MAX_SLOTS, extremes, fitted_to_cards, n_slots
 from recsys.training.resources import memory_need
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 from tests.support.examples import conveyor_split
@@ -27,33 +24,32 @@ SPACE = {
 }
 
 
-def request(devices: list[str], **values: Any) -> Request:
-    config = StudyConfig.model_validate({"space": SPACE, **values})
-    place = Locations.resolve(None, None)
-    return Request(
-        config, "study", place, "process", devices, tracking=False, report=False, promote=False
-    )
+def study(**values: Any) -> StudyConfig:
+    return StudyConfig.model_validate({"space": SPACE, **values})
 
 
-def test_a_cpu_is_left_as_it_is(tmp_path: Path) -> None:
-    asked, said = request(["cpu", "cpu"], device_slots="auto"), list[str]()
-    assert fitted_to_cards(asked, SEEN, said.append) is asked
-    assert said == []
+def fitted(config: StudyConfig, *devices: str) -> tuple[list[str], list[str]]:
+    """The devices of the workers, and what was said."""
+    said: list[str] = []
+    found = fitted_to_cards(config, list(devices), SEEN, said.append, shared=True)
+    return list(found), said
+
+
+def test_a_cpu_is_left_as_it_is() -> None:
+    assert fitted(study(device_slots="auto"), "cpu", "cpu") == (["cpu", "cpu"], [])
 
 
 def test_the_ends_of_a_space_bound_its_trainings(cuda: CudaDouble) -> None:
-    config = request(["cuda:0"]).config
+    config = study()
     least, most = extremes(config, SEEN, CARD)
     small = memory_need(SEEN, config.train_config.replace(dim=8, batch_size=32), CARD)
     large = memory_need(SEEN, config.train_config.replace(dim=64, batch_size=512), CARD)
     assert least.total <= small.total < large.total <= most.total
-    assert str(most) in f"{most}: as it is told"
 
 
 def test_need_and_memory_are_told(cuda: CudaDouble) -> None:
-    said: list[str] = []
-    asked = request(["cuda:0"])
-    assert fitted_to_cards(asked, SEEN, said.append) == asked
+    devices, said = fitted(study(), "cuda:0")
+    assert devices == ["cuda:0"]
     assert said[0].startswith("memory on cuda:0: 17.18 GB free; a training takes at most 0.00 GB (")
     assert len(said) == 1
 
@@ -63,27 +59,25 @@ def test_a_card_without_room_is_refused_with_the_numbers(cuda: CudaDouble) -> No
     with pytest.raises(
         SettingsError, match="cuda:0: 0.60 GB are free, and even .*lower dim, batch"
     ):
-        fitted_to_cards(request(["cuda:0"]), SEEN, lambda _: None)
+        fitted(study(), "cuda:0")
 
 
 def test_slots_follow_from_memory(cuda: CudaDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     cuda.n_cards = 2
-    said: list[str] = []
-    asked = request(["cuda:0", "cuda:1"], device_slots="auto")
-    assert fitted_to_cards(asked, SEEN, said.append).devices == ["cuda:0", "cuda:1"] * MAX_SLOTS
+    auto = study(device_slots="auto")
+    assert fitted(auto, "cuda:0", "cuda:1")[0] == ["cuda:0", "cuda:1"] * MAX_SLOTS
     cuda.others = cuda.total - 2 * CONTEXT - 40_000_000
-    found = fitted_to_cards(asked, SEEN, said.append)
-    assert found.devices == ["cuda:0", "cuda:1"] * 2
+    devices, said = fitted(auto, "cuda:0", "cuda:1")
+    assert devices == ["cuda:0", "cuda:1"] * 2
     assert said[-1] == "device_slots auto: 2 workers on each GPU (memory for 2, at most 4)"
-    given = replace(asked, config=asked.config.model_copy(update={"workers": 2}))
-    assert fitted_to_cards(given, SEEN, said.append).devices == ["cuda:0", "cuda:1"]
+    given = study(device_slots="auto", workers=2)
+    assert fitted(given, "cuda:0", "cuda:1")[0] == ["cuda:0", "cuda:1"]
 
 
 def test_workers_that_may_not_fit_together_are_told(cuda: CudaDouble) -> None:
     cuda.others = cuda.total - 2 * CONTEXT
-    said: list[str] = []
-    fitted_to_cards(request(["cuda:0"] * 3), SEEN, said.append)
+    _, said = fitted(study(), "cuda:0", "cuda:0", "cuda:0")
     assert said[-1].startswith("3 workers on a GPU may need 1.80 GB: trials that run out of memory")
 
 
