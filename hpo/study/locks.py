@@ -25,7 +25,7 @@ from hpo.errors import SettingsError, StudyError
 from recsys.artifacts import public_uri, sqlite_file, sqlite_url, why_unreadable
 
 POLL_SECONDS = 0.5
-POSTGRESQL = 'pip install -e ".[postgresql]"'
+POSTGRESQL = 'pip install "psycopg[binary]>=3.2"'  # the extra `postgresql`, wherever this came from
 
 
 class LockHeld(StudyError):

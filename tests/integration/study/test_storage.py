@@ -70,7 +70,7 @@ def test_a_name_that_means_something_in_a_url(tmp_path: Path) -> None:
 def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(
-        SettingsError, match=r'install its driver: pip install -e "\.\[postgresql\]"'
+        SettingsError, match=r'install its driver: pip install "psycopg\[binary\]>=3\.2"'
     ):
         existing_storage("postgresql+psycopg://a:b@127.0.0.1/x")
 
