@@ -30,7 +30,7 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         sql: the query.
 
     Raises:
-        DataError: the URL is none or holds a password, or the database does not answer.
+        DataError: the URL is none or holds a password, or the database does not answer with rows.
     """
     address = _address(url)
     shown = without_login(url)
@@ -49,9 +49,16 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         ) from None
     finally:
         engine.dispose()
-    kinds = frame.schema.items()
-    keys = [name for name, kind in kinds if not kind.is_nested() and kind != pl.Object]
-    return frame.sort(keys) if keys else frame
+    if not frame.height:
+        raise DataError(f"{shown}: the query returns no rows; check --sql")
+    frame = frame.with_columns(_as_text(column) for column in frame if column.dtype == pl.Object)
+    return frame.sort([name for name, kind in frame.schema.items() if not kind.is_nested()])
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Return Python objects, such as UUIDs, as their text."""
+    texts = [None if cell is None else str(cell) for cell in column]
+    return pl.Series(column.name, texts, pl.String)
 
 
 def without_login(url: str) -> str:
@@ -79,7 +86,7 @@ def _address(url: str) -> URL:
         DataError: it holds a password, or a variable is not set.
     """
     made = _made(url)
-    is_open = made.password is not None and not _VARIABLE.fullmatch(str(made.password))
+    is_open = bool(made.password) and not _VARIABLE.fullmatch(str(made.password))
     if is_open or "password" in made.query:
         raise DataError(
             f"{without_login(url)}: the URL holds a password, which would be stored with the "

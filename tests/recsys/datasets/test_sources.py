@@ -89,6 +89,7 @@ def test_queries_that_cannot_be(tmp_path: Path) -> None:
     )
     assert "--sql needs --data with the URL of a database" in problem_of("shop.csv", sql=SQL)
     assert "a database needs a query, such as --sql 'SELECT" in problem_of(url)
+    assert "the query returns no rows" in problem_of(url, sql=f"{SQL} AND amount > 5")
     assert "install its driver" in problem_of("nosuch://host/db", sql=SQL)
     rows = "row 2, column 'user_id': '' is no user id"
     sql = "SELECT 1 AS user_id, 2 AS item_id UNION SELECT NULL, 3"
