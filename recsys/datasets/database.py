@@ -39,7 +39,7 @@ def queried(url: str, sql: str) -> pl.DataFrame:
     except (SQLAlchemyError, ImportError) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; give a URL as postgresql+psycopg://HOST/DATABASE or "
-            "sqlite:///FILE, and install its driver (pip install 'two-tower-hpo[postgresql]')"
+            "sqlite:///FILE, and install its driver (pip install 'psycopg[binary]')"
         ) from None
     try:
         frame = pl.read_database(sql, engine)

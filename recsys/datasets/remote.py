@@ -39,7 +39,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
             (_by_web if urlsplit(url).scheme in ("http", "https") else _by_fsspec)(url, local)
         except ImportError as error:
             raise DataError(
-                f"{shown}: {error}; pip install 'two-tower-hpo[cloud]' has s3:// and gs://"
+                f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
         except (OSError, ValueError) as error:
             why = first_line(error).replace(url, shown)
