@@ -75,7 +75,7 @@ def result(config: TrainConfig, epoch: int) -> EpochResult:
     return EpochResult(epoch, 1 / epoch, metrics, EPOCH_SECONDS)
 
 
-def new_ledger(folder: Path, pruner: str) -> Ledger:
+def new_ledger(folder: Path, pruner: str, url: str | None = None) -> Ledger:
     """Of an empty study with this pruner, which decides from the first epoch on."""
     options = {} if pruner == "none" else {"warmup": 1}
     config = StudyConfig.model_validate({
@@ -85,7 +85,7 @@ def new_ledger(folder: Path, pruner: str) -> Ledger:
                   "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
     })  # fmt: skip
     record = StudyRecord(new_uid(), config, "stub", "none", {}, {}, {})
-    storage = open_storage(f"sqlite:///{(folder / 'optuna.db').as_posix()}")
+    storage = open_storage(url or f"sqlite:///{(folder / 'optuna.db').as_posix()}")
     study, record = open_study(storage, "stub", record)
     return Ledger(study, record.config)
 

@@ -34,7 +34,8 @@ def add_place_arguments(
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="URL of the Optuna storage (default: sqlite:///studies/optuna.db)",
+        help="URL of the Optuna storage (default: $HPO_STORAGE, else sqlite:///studies/optuna.db); "
+        "the variable keeps a password out of the list of processes",
     )
     parser.add_argument(
         "--tracking-uri",

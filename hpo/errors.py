@@ -5,6 +5,7 @@ HpoError
 ├── StudyError       a study cannot be opened or continued as asked (exit code 2)
 ├── NoStoreError     there is no MLflow store where one is needed (exit code 2)
 ├── StudyStopped     a study ended early: trials keep failing, or its lock is lost (exit code 1)
+│   └── StorageUnreachable   the study's storage does not answer now
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
 ├── Parked           a training was stopped on request and can resume
 ├── OtherTraining    a parked training cannot resume as the same training
@@ -50,6 +51,20 @@ class StudyStopped(HpoError):
     More trials do not help when trials keep failing. They must not be started when the storage or
     the lock of the study is lost.
     """
+
+
+class StorageUnreachable(StudyStopped):
+    """A storage that does not answer, which may pass.
+
+    Args:
+        reason: the database driver's sentence.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the study's storage failed: {reason}; mend that, then run the same command again"
+        )
+        self.reason = reason
 
 
 class WorkerDied(HpoError):

@@ -44,8 +44,8 @@ class Locations:
     ) -> Self:
         """Return the locations: options first, then the environment, then the defaults.
 
-        The variables are MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL and HPO_MLFLOW_URL; an empty
-        variable counts as unset. None for an option means that it was not given.
+        The variables are HPO_STORAGE, MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL and HPO_MLFLOW_URL; an
+        empty variable counts as unset. None for an option means that it was not given.
 
         Args:
             storage: value of --storage.
@@ -71,12 +71,17 @@ class Locations:
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
         return cls(
-            storage or cls.storage,
+            storage or cls.usual_storage(),
             uri or cls.tracking_uri,
             experiment or cls.experiment,
             (dashboard or cls.dashboard_url).rstrip("/"),
             mlflow.rstrip("/") if mlflow else None,
         )
+
+    @classmethod
+    def usual_storage(cls) -> str:
+        """Return the storage of commands without --storage: $HPO_STORAGE, else the default."""
+        return os.environ.get("HPO_STORAGE") or cls.storage
 
 
 def has_store(tracking_uri: str) -> bool:

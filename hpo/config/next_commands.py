@@ -16,7 +16,7 @@ COLUMNS = 80  # assumed width of a terminal
 HIDDEN = ":***@"  # SQLAlchemy's replacement of a password in a URL
 
 
-HIDDEN_HINT = "  # put the password of the database in the place of ***"
+HIDDEN_HINT = "  # put the password of the database in the place of ***, or set HPO_STORAGE"
 
 
 def next_lines(nexts: Mapping[str, str]) -> list[str]:
@@ -59,7 +59,7 @@ def command(
         data: source of the data if it differs from the study's record; else "".
         more: further options with their values, always included.
     """
-    default = Locations()
+    default = Locations(Locations.usual_storage())
     locations = locations or default
     options = {"--tracking-uri": (locations.tracking_uri, default.tracking_uri)}
     if name not in NO_STORAGE:

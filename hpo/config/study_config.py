@@ -146,7 +146,7 @@ class StudyConfig(_Section):
     """Number of trials to finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the study; every trial's seed derives from it."""
-    workers: int | None = Field(None, ge=1, le=256)
+    workers: int | None = Field(None, ge=1, le=1024)
     """Number of processes that train; left out: one for each core, at most 8."""
     threads: int | None = Field(None, ge=1, le=1024)
     """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""

@@ -20,6 +20,7 @@ from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
+from hpo.execution.outages import Outages
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
@@ -231,13 +232,21 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
 
     with exclusive(locations.storage, name, on_wait=wait) as hold:
         now = make_record(config, data_name, split)
-        study, record = open_study(storage, name, now, accept_changes=request.accept_changes)
-        broken = Constraints(record.config, measures).broken_by(study.get_trials(deepcopy=False))
-        record = store_infeasible(study, record, broken)
-        ledger = Ledger(study, record.config, parking_place(locations.storage, record), measures)
-        ledger.sign_on()
-        if died := ledger.recover():
-            people.print(f"found {died} running when a launcher died; running them again")
+
+        def take_over() -> tuple[Study, StudyRecord, Ledger]:
+            study, record = open_study(storage, name, now, accept_changes=request.accept_changes)
+            hold.sign(study)
+            trials = study.get_trials(deepcopy=False)
+            broken = Constraints(record.config, measures).broken_by(trials)
+            record = store_infeasible(study, record, broken)
+            parked = parking_place(locations.storage, record)
+            ledger = Ledger(study, record.config, parked, measures)
+            ledger.sign_on()
+            if died := ledger.recover():
+                people.print(f"found {died} running when a launcher died; running them again")
+            return study, record, ledger
+
+        study, record, ledger = Outages(hold, people.print).call(take_over)
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
 
 

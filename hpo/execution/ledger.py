@@ -2,7 +2,8 @@
 
 Optuna guarantees no order among threads, and SQLite has a single writer anyway, so one lock
 surrounds every call. That is cheaper than no lock, and the order of calls is the order in which
-the sampler saw the results.
+the sampler saw the results. While the storage is out of reach, a call waits and is then made again,
+so each one completes what a broken call has left.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
-from optuna import Study
+from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.config import SearchSpace, StudyConfig
-from hpo.errors import OtherTraining
+from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
+from hpo.execution.outages import Outages
+from hpo.execution.owned_storage import OwnedStorage, owned
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.search import Constraints, Measure, make_sampler, pruning_rule
@@ -47,6 +52,21 @@ from recsys.training import EpochResult, check_snapshot
 FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_turn(
+    method: Callable[Concatenate[Ledger, P], T],
+) -> Callable[Concatenate[Ledger, P], T]:
+    """Make a method wait for the ledger's lock, and through outages of the storage."""
+
+    @wraps(method)
+    def in_turn(ledger: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return ledger.in_turn(lambda: method(ledger, *args, **kwargs))
+
+    return in_turn
+
 
 class Ledger:
     """The launcher's access to its study. **Thread-safe.** The caller holds the study's lock.
@@ -56,6 +76,9 @@ class Ledger:
         config: the study's config.
         parked: folder for snapshots of parked trainings; None: no training can be parked.
         measures: measures of the limited quantities, see `hpo.search.constraints`.
+
+    Attributes:
+        outages: patience with the storage; None: an outage is an error at once.
     """
 
     def __init__(
@@ -65,18 +88,33 @@ class Ledger:
         parked: Path | None = None,
         measures: Mapping[str, Measure] = NO_MEASURES,
     ) -> None:
-        self._study, self._config, self._parked = study, config, parked
+        self._study, self._config, self._parked = owned(study), config, parked
         self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
-        self._retries = Retries(study, config)
+        self._retries = Retries(self._study, config)
         self._lock = threading.Lock()
+        self.outages: Outages | None = None
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
         self._asked: set[int] = set()  # trials that this launcher started and did not park
         self._record = StudyRecord.of(study)
         self._me: SignedOn | None = None
-        for trial in comparable(self._record, study.get_trials(deepcopy=False)):
+        for trial in comparable(self._record, self._study.get_trials(deepcopy=False)):
             self._remember(trial)
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`, called under the lock and again after an outage."""
+        with self._lock:
+            return self.outages.call(work, self._after_outage) if self.outages else work()
+
+    def _after_outage(self) -> None:
+        """Read the study anew, and queue trials that a broken call has started for nobody."""
+        storage = self._study._storage
+        if isinstance(storage, OwnedStorage):
+            storage.forget()
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.number not in self._asked:
+                storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Register a trial with the pruner, and a final one with the index of trained configs."""
@@ -88,50 +126,49 @@ class Ledger:
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
+    @_in_turn
     def n_finished(self) -> int:
         """Return the number of trials that count: COMPLETE and PRUNED."""
-        with self._lock:
-            return len(self._study.get_trials(deepcopy=False, states=FINISHED))
+        return len(self._study.get_trials(deepcopy=False, states=FINISHED))
 
+    @_in_turn
     def n_comparable(self) -> int:
         """Return the number of finished trials that may win, see `hpo.study.records.comparable`."""
-        with self._lock:
-            finished = self._study.get_trials(deepcopy=False, states=FINISHED)
-            return len(comparable(self._record, finished))
+        finished = self._study.get_trials(deepcopy=False, states=FINISHED)
+        return len(comparable(self._record, finished))
 
     def tidy(self) -> None:
         """Remove all snapshots of parked trainings; for a study that has all its trials."""
         if self._parked is not None:
             shutil.rmtree(self._parked, ignore_errors=True)
 
+    @_in_turn
     def best(self) -> FrozenTrial | None:
         """Return the best COMPLETE trial of those that may win; None if there is none."""
-        with self._lock:
-            return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
+        return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
 
+    @_in_turn
     def recover(self) -> int:
         """Recover the trials of a dead launcher and queue the lost ones; return how many died."""
-        with self._lock:
-            n_dead = recover(self._study, self._space, self._record)
-            self._retries.requeue()
+        n_dead = recover(self._study, self._space, self._record)
+        self._retries.requeue()
         return n_dead
 
+    @_in_turn
     def sign_on(self) -> None:
         """Write who runs the study from now on, so that `hpo stop` can ask this launcher."""
-        with self._lock:
-            self._me = sign_on(self._study)
+        self._me = sign_on(self._study)
 
     def is_asked_to_stop(self) -> bool:
         """Return True if this launcher was asked from outside to park the study.
 
-        A storage that does not answer counts as no request: whatever fails for longer, the next
-        write of a trial reports.
+        A storage that does not answer counts as no request. Without the lock, which a slot holds
+        during an outage: the main thread must not wait for it.
         """
         if self._me is None:
             return False
         try:
-            with self._lock:
-                return is_asked_to_stop(self._study, self._me)
+            return is_asked_to_stop(self._study, self._me)
         except Exception as error:
             if storage_failure(error) is None:
                 raise
@@ -139,7 +176,7 @@ class Ledger:
 
     @property
     def study(self) -> Study:
-        """Return the study."""
+        """Return the study, as this launcher knows it."""
         return self._study
 
     def fail_running(self, *, owned: bool) -> None:
@@ -152,11 +189,12 @@ class Ledger:
         with self._lock:
             fail_running(self._study, None if owned else self._asked)
 
+    @_in_turn
     def requeue(self) -> None:
         """Queue new attempts, see `hpo.execution.failure_policy.Retries.requeue`."""
-        with self._lock:
-            self._retries.requeue()
+        self._retries.requeue()
 
+    @_in_turn
     def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
         """Start the next trial: a queued one if there is any, else a new suggestion.
 
@@ -167,41 +205,47 @@ class Ledger:
             threads: torch threads of the worker.
             device: torch device name.
         """
-        with self._lock:
-            n_existing = len(self._study.get_trials(deepcopy=False))
-            self._study.sampler = make_sampler(self._config, n_existing)
-            n_before = n_ended(self._study)
-            trial = self._study.ask()
-            self._asked.add(trial.number)
-            before = attempt = self._retries.attempt_of(trial)
-            assert trial.datetime_start is not None
-            started_ms = attempt.started_ms or milliseconds(trial.datetime_start)
-            attempt = replace(
-                attempt,
-                threads=threads,
-                runner=runner,
-                device=device,
-                started_ms=started_ms,
-                after=n_before,
-                processor=processor_of(device),
-            )
-            outdated = _outdated(before, attempt) if trial.user_attrs.get(EPOCHS) else ""
-            if not outdated:
-                trial.set_user_attr(ATTEMPT, attempt.as_dict())
-            train_config = self._space.suggest(trial, attempt.seed)
-            assignment = Assignment(trial, train_config, attempt, self._config.objective)
-            excess = self._constraints.excess(assignment.config)
-            for name, value in excess.items():
-                trial.set_constraint(name, value)
-            assignment.violation = self._constraints.violation(excess)
-            if assignment.violation:
-                return assignment
-            if self._parked is not None:
-                assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
-            if trial.user_attrs.get(EPOCHS):  # a parked trial
-                assignment.outdated = outdated
-                self._recall(assignment)
+        n_existing = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = make_sampler(self._config, n_existing)
+        n_before = n_ended(self._study)
+        trial = self._study.ask()
+        self._asked.add(trial.number)
+        before = self._retries.attempt_of(trial)
+        assert trial.datetime_start is not None
+        attempt = replace(
+            before,
+            threads=threads,
+            runner=runner,
+            device=device,
+            started_ms=before.started_ms or milliseconds(trial.datetime_start),
+            after=n_before,
+            processor=processor_of(device),
+        )
+        try:
+            return self._assign(trial, before, attempt)
+        except StorageUnreachable:
+            self._asked.discard(trial.number)  # nobody trains it; _after_outage() queues it
+            raise
+
+    def _assign(self, trial: Trial, before: Attempt, attempt: Attempt) -> Assignment:
+        """Store a trial's attempt, draw its parameters, and check what is to be trained."""
+        outdated = _outdated(before, attempt) if trial.user_attrs.get(EPOCHS) else ""
+        if not outdated:
+            trial.set_user_attr(ATTEMPT, attempt.as_dict())
+        train_config = self._space.suggest(trial, attempt.seed)
+        assignment = Assignment(trial, train_config, attempt, self._config.objective)
+        excess = self._constraints.excess(assignment.config)
+        for name, value in excess.items():
+            trial.set_constraint(name, value)
+        assignment.violation = self._constraints.violation(excess)
+        if assignment.violation:
             return assignment
+        if self._parked is not None:
+            assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
+        if trial.user_attrs.get(EPOCHS):  # a parked trial
+            assignment.outdated = outdated
+            self._recall(assignment)
+        return assignment
 
     def _recall(self, assignment: Assignment) -> None:
         """Load the stored epochs of a parked trial, and check its snapshot."""
@@ -249,13 +293,15 @@ class Ledger:
         assignment.results.append(result)
         if len(assignment.times_ms) < len(assignment.results):
             assignment.times_ms.append(time.time_ns() // 1_000_000)
-        if result.epoch in assignment.reported:
-            return False
-        with self._lock:
-            assignment.trial.report(assignment.value_of(result), result.epoch)
-            if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
-                self._flush(assignment)
-            return self._rule.is_hopeless(assignment.number, assignment.values)
+        return result.epoch not in assignment.reported and self._store(assignment, result)
+
+    @_in_turn
+    def _store(self, assignment: Assignment, result: EpochResult) -> bool:
+        """Store one epoch; return True if the trial is hopeless."""
+        assignment.trial.report(assignment.value_of(result), result.epoch)
+        if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
+            self._flush(assignment)
+        return self._rule.is_hopeless(assignment.number, assignment.values)
 
     def _flush(self, assignment: Assignment) -> None:
         """Store the columns of the epochs so far."""
@@ -287,20 +333,18 @@ class Ledger:
             The state and the recorded outcome. The state is PRUNED if the config is at fault, so
             that the trial counts and the sampler learns from it; else FAIL.
         """
-        with self._lock:
-            bad = self._retries.is_bad_config(assignment.attempt, outcome.cause)
+        bad = self.in_turn(lambda: self._retries.is_bad_config(assignment.attempt, outcome.cause))
         state = TrialState.PRUNED if bad else TrialState.FAIL
         return state, self._finish(assignment, state, outcome)
 
+    @_in_turn
     def park(self, assignment: Assignment) -> None:
         """Put a trial back into the queue; the next `start` resumes it."""
-        with self._lock:
-            self._flush(assignment)
-            self._study._storage.set_trial_state_values(
-                assignment.trial._trial_id, TrialState.WAITING
-            )
-            self._asked.discard(assignment.number)
+        self._flush(assignment)
+        self._study._storage.set_trial_state_values(assignment.trial._trial_id, TrialState.WAITING)
+        self._asked.discard(assignment.number)
 
+    @_in_turn
     def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
         """End a trial with a copy of the result of the earlier trial with the same config.
 
@@ -323,17 +367,24 @@ class Ledger:
         )
         columns = epochs_of(same)
         now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))
-        with self._lock:
-            for epoch, value in same.intermediate_values.items():
-                assignment.trial.report(value, epoch)
-            outcome = replace(outcome, order=n_ended(self._study))
-            assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
-            assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
-            assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
-            result = same.value if same.state is TrialState.COMPLETE else None
-            self._study.tell(assignment.trial, result, state=same.state)
+        if self._is_told(assignment, same.state):
+            return same.state, outcome
+        for epoch, value in same.intermediate_values.items():
+            assignment.trial.report(value, epoch)
+        outcome = replace(outcome, order=n_ended(self._study))
+        assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
+        assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
+        assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
+        result = same.value if same.state is TrialState.COMPLETE else None
+        self._study.tell(assignment.trial, result, state=same.state)
         return same.state, outcome
 
+    def _is_told(self, assignment: Assignment, state: TrialState) -> bool:
+        """Return True if a call that broke off had already ended the trial with this state."""
+        trial = self._study._storage.get_trial(assignment.trial._trial_id)
+        return trial.state is state and OUTCOME in trial.user_attrs
+
+    @_in_turn
     def _finish(
         self,
         assignment: Assignment,
@@ -342,11 +393,13 @@ class Ledger:
         value: float | None = None,
     ) -> Outcome:
         """Store epochs and outcome of a trial, then its final state; remove its snapshot."""
-        with self._lock:
-            self._flush(assignment)
-            outcome = replace(outcome, order=n_ended(self._study))
-            assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
-            self._remember(self._study.tell(assignment.trial, value, state=state))
+        if self._is_told(assignment, state):
+            self._remember(self._study._storage.get_trial(assignment.trial._trial_id))
+            return outcome
+        self._flush(assignment)
+        outcome = replace(outcome, order=n_ended(self._study))
+        assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
+        self._remember(self._study.tell(assignment.trial, value, state=state))
         if assignment.snapshot:
             with suppress(OSError):  # most were never parked; tidy() removes the rest
                 assignment.snapshot.unlink()

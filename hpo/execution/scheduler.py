@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from hpo.errors import StudyStopped
+from hpo.errors import StorageUnreachable
 from hpo.execution.failure_policy import RETRIED, Failures
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
+from hpo.execution.outages import Outages, no_longer_ours
 from hpo.execution.progress import Progress
 from hpo.execution.running_trial import Assignment, Ended
 from hpo.runners import Runner
@@ -123,6 +124,8 @@ class Scheduler:
         self._hold, self._lock_checked = hold, time.monotonic()
         self._takes_signals = takes_signals
         self._request_checked = time.monotonic()
+        self._outages = Outages(hold, progress.note, lambda: self._stop_mode is Stop.ABORT)
+        ledger.outages = self._outages
 
     def run(self) -> Ended:
         """Block until the study is done or stopped; no trial stays RUNNING.
@@ -232,22 +235,25 @@ class Scheduler:
                 finally:
                     with self._changed:
                         self._running -= 1
-                        self._changed.notify_all()
         except BaseException as error:
             self._error = self._error or error  # raised again by run(), in the main thread
             self.abort("failed")
 
     def _next(self, runner: Runner) -> Assignment | None:
-        """Return the next trial, None if there is none; wait while running trials may suffice."""
+        """Return the next trial, None if there is none; wait while running trials may suffice.
+
+        A trial that ends without a result makes room for one more, which its own slot takes. So a
+        waiting slot has nothing to do until another slot finds that there are no more trials.
+        """
         with self._changed:
             while self._reason is None and self._error is None:
                 n_finished = self._ledger.n_finished()
                 if n_finished >= self._n_trials:
-                    return None
+                    break
                 if n_finished + self._running < self._n_trials:
-                    self._check_lock()
+                    self._check_lock(patiently=True)
                     if self._error is not None:
-                        return None
+                        break
                     assignment = self._ledger.start(runner.name, runner.threads, runner.device)
                     self._running += 1
                     self._progress.started(assignment)
@@ -255,6 +261,7 @@ class Scheduler:
                         self._progress.note(assignment.notice)
                     return assignment
                 self._changed.wait()
+            self._changed.notify_all()
             return None
 
     def _run(self, objective: Objective, assignment: Assignment, runner: Runner) -> None:
@@ -283,17 +290,27 @@ class Scheduler:
         if outcome.cause not in ("interrupted", "infeasible"):  # neither is a failure
             self._failures.add(assignment.number, outcome, runner if is_lost else None)
 
-    def _check_lock(self) -> None:
-        """Stop if another launcher may own the study now, or its storage file is gone."""
-        if self._error is not None or (problem := self._hold.problem()) is None:
+    def _check_lock(self, *, patiently: bool = False) -> None:
+        """Stop if another launcher may own the study now, or its storage file is gone.
+
+        Args:
+            patiently: wait until the storage answers; else leave that to the next trial or epoch.
+        """
+        if self._error is not None:
+            return
+        try:
+            ask = self._hold.problem
+            problem = self._outages.call(ask) if patiently else ask()
+        except StorageUnreachable:
+            if patiently:
+                raise
+            return
+        if problem is None:
             return
         with self._changed:
             if self._error is not None:  # another thread was first, and a second park() would abort
                 return
-            self._error = StudyStopped(
-                f"stopped: the study is no longer this launcher's ({problem}); "
-                "run the same command again to go on"
-            )
+            self._error = no_longer_ours(problem)
         self.park("failed", PARK_SECONDS)
 
     def _stop(self, reason: str) -> None:

@@ -29,7 +29,7 @@ from .lifecycle import (
     stored_record as stored_record,
 )
 from .locks import (
-    Hold as Hold,
+    PATIENCE_SECONDS as PATIENCE_SECONDS,
     LockHeld as LockHeld,
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
@@ -58,6 +58,7 @@ from .replayer import (
     save_model as save_model,
     trial_to_replay as trial_to_replay,
 )
+from .server_lock import Hold as Hold
 from .storage import (
     existing_storage as existing_storage,
     folder_of_storage as folder_of_storage,

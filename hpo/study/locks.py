@@ -11,9 +11,9 @@ import hashlib
 import json
 import os
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
@@ -22,9 +22,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import SettingsError, StudyError
+from hpo.study.server_lock import Hold, ServerHold
 from recsys.artifacts import public_uri, sqlite_file, sqlite_url, why_unreadable
 
 POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 3600.0  # with a server that does not answer: a restart, a failover, maintenance
 POSTGRESQL = 'pip install "psycopg[binary]>=3.2"'  # the extra `postgresql`, wherever this came from
 
 
@@ -232,38 +234,34 @@ def _advisory_lock(
         LockHeld: another session has the lock, and `on_wait` is None.
     """
     with opening(storage):
-        engine = sqlalchemy.create_engine(storage, poolclass=sqlalchemy.NullPool)
+        hold = ServerHold(storage, key)
     try:
-        with ExitStack() as stack:
-            taken = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
+        with opening(storage):
+            is_free = hold.take()
+        if not is_free:
+            sentence = f"{held} another process on this database"
+            if on_wait is None:
+                raise LockHeld(sentence)
+            on_wait(sentence)
             with opening(storage):
-                connection = stack.enter_context(engine.connect())
-                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                is_free = connection.execute(taken, {"key": key}).scalar()
-            if not is_free:
-                sentence = f"{held} another process on this database"
-                if on_wait is None:
-                    raise LockHeld(sentence)
-                on_wait(sentence)
-                wait = sqlalchemy.text("SELECT pg_advisory_lock(:key)")
-                with opening(storage):
-                    connection.execute(wait, {"key": key})
-            with opening(storage):
-                hold = ServerHold(connection)
-            yield hold
+                _wait_for(hold)
+        yield hold
     finally:
-        engine.dispose()
+        hold.close()
 
 
-SESSION = sqlalchemy.text("SELECT pg_backend_pid()")
-
-
-class Hold:
-    """A held lock that cannot be lost."""
-
-    def problem(self) -> str | None:
-        """Return the reason why another process may have the lock now; None: it is still held."""
-        return None
+def _wait_for(hold: ServerHold) -> None:
+    """Wait until the lock is free, also while the server is out of reach for some time."""
+    answered = time.monotonic()
+    while True:
+        time.sleep(POLL_SECONDS)
+        try:
+            if hold.take():
+                return
+            answered = time.monotonic()
+        except SQLAlchemyError:
+            if time.monotonic() - answered > PATIENCE_SECONDS:
+                raise
 
 
 class FileHold(Hold):
@@ -296,36 +294,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
-
-
-class ServerHold(Hold):
-    """A held advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
-
-    The session belongs to a separate connection, mostly idle, which a restart, an administrator or
-    a firewall may close.
-
-    Args:
-        connection: the connection that took the lock.
-    """
-
-    def __init__(self, connection: sqlalchemy.Connection) -> None:
-        self._connection, self._turn = connection, threading.Lock()
-        self._session = self._connection.execute(SESSION).scalar()
-        self._problem: str | None = None
-
-    def problem(self) -> str | None:
-        """Return the reason why the lock may be lost; None: the session that took it lives."""
-        with self._turn:
-            if self._problem is None:  # a lost lock stays lost: others may have changed the study
-                self._problem = self._ask()
-            return self._problem
-
-    def _ask(self) -> str | None:
-        """Ask the server for its session; return a sentence if it is not the one of the lock."""
-        try:
-            session = self._connection.execute(SESSION).scalar()
-        except SQLAlchemyError as error:
-            return str(error.__cause__ or error).splitlines()[0]
-        if session != self._session:  # reconnected, or behind a connection pooler
-            return f"session {self._session} is {session} now"
-        return None

@@ -20,9 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.config import Locations, command, shell_line, without_password
-from hpo.errors import SettingsError, StudyError, StudyStopped
+from hpo.errors import SettingsError, StorageUnreachable, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
+from hpo.study.server_lock import connection_options
 from recsys.artifacts import read_only_sqlite_url, sqlite_url
 from recsys.drafts import new_database
 
@@ -158,8 +159,12 @@ def storage_failure(error: BaseException, study: Study | None = None) -> str | N
 
 def _failed(cause: BaseException) -> str:
     """Return the sentence on a failure of the storage with its cause."""
-    reason = (str(cause) or type(cause).__name__).splitlines()[0]
-    return f"the study's storage failed: {reason}; mend that, then run the same command again"
+    return str(StorageUnreachable(_reason(cause)))
+
+
+def _reason(cause: BaseException) -> str:
+    """Return the first line of an error's message."""
+    return (str(cause) or type(cause).__name__).splitlines()[0]
 
 
 def _is_deleted(study: Study) -> bool:
@@ -224,7 +229,7 @@ def _connect(url: str) -> RDBStorage:
     """Open a storage with handlers that name a damaged file or a lost server."""
     path = sqlite_path(url)
     if path is None:
-        storage = _storage(url, **SERVER_POOL)
+        storage = _storage(url, connect_args=connection_options(url), **SERVER_POOL)
         event.listen(storage.engine, "handle_error", _say_gone)
         return storage
     storage = _storage(url, connect_args={"timeout": BUSY_SECONDS})
@@ -252,11 +257,12 @@ def _say_gone(context: Any) -> None:
     """Name a lost server; Optuna would report it as invalid data.
 
     Raises:
-        StudyStopped: the connection is lost.
+        StorageUnreachable: the connection is lost.
     """
+    cause = context.original_exception
     is_gone = context.is_disconnect or context.connection is None
     if is_gone and not context.is_pre_ping:  # SQLAlchemy reconnects after a failed ping
-        raise StudyStopped(_failed(context.original_exception)) from context.original_exception
+        raise StorageUnreachable(_reason(cause)) from cause
 
 
 def _set_pragmas(connection: Any, _: object) -> None:

@@ -1,0 +1,87 @@
+"""Patience with a storage that does not answer, as while a server restarts or fails over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hpo.errors import StorageUnreachable, StudyStopped
+from hpo.study import PATIENCE_SECONDS, Hold
+
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two attempts; doubled after each
+
+T = TypeVar("T")
+
+
+class Outages:
+    """A way to call the storage that waits while it is out of reach.
+
+    A call goes on only once the study's lock is known to be held.
+
+    Args:
+        hold: the study's lock.
+        say: called with a line when an outage begins, and when it ends.
+        gives_up: returns True if the wait must end now.
+        patience: seconds of an outage until the call fails.
+    """
+
+    def __init__(
+        self,
+        hold: Hold,
+        say: Callable[[str], None],
+        gives_up: Callable[[], bool] = lambda: False,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._hold, self._say, self._gives_up = hold, say, gives_up
+        self._patience = patience
+
+    def call(self, work: Callable[[], T], before_again: Callable[[], None] = lambda: None) -> T:
+        """Return the result of `work`, which is called again after an outage.
+
+        Args:
+            work: reads or writes the storage; a repeated call completes a broken one.
+            before_again: called before each repeated call.
+
+        Raises:
+            StorageUnreachable: the outage took too long, or the wait was given up.
+            StudyStopped: another launcher has the study's lock, or had it during the outage.
+        """
+        try:
+            return work()
+        except StorageUnreachable as error:
+            began, wait, last = time.monotonic(), SHORTEST_WAIT, error
+        self._say(
+            f"the study's storage is out of reach ({last.reason}); waiting up to "
+            f"{self._patience / 60:g} minutes while trainings go on"
+        )
+        while not self._gives_up() and time.monotonic() - began < self._patience:
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+            try:
+                self._check_lock()
+                before_again()
+                result = work()
+            except StorageUnreachable as error:
+                last = error
+                continue
+            self._say(f"the storage is back after {time.monotonic() - began:.0f} s; going on")
+            return result
+        raise last
+
+    def _check_lock(self) -> None:
+        """Raise StudyStopped if another launcher has the study's lock, or had it."""
+        if problem := self._hold.problem():
+            raise no_longer_ours(problem)
+
+
+def no_longer_ours(problem: str) -> StudyStopped:
+    """Return the error for a launcher that has lost its study.
+
+    Args:
+        problem: the reason, see `Hold.problem`.
+    """
+    return StudyStopped(
+        f"stopped: the study is no longer this launcher's ({problem}); "
+        "run the same command again to go on"
+    )
