@@ -50,6 +50,8 @@ class Outages:
         try:
             return work()
         except StorageUnreachable as error:
+            if self._gives_up():
+                raise
             began, wait, last = time.monotonic(), SHORTEST_WAIT, error
         self._say(
             f"the study's storage is out of reach ({last.reason}); waiting up to "
