@@ -26,7 +26,7 @@ from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.outages import Outages
-from hpo.execution.owned_storage import OwnedStorage, owned
+from hpo.execution.owned_storage import OwnedStorage, for_one_writer
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.search import Constraints, Measure, make_sampler, pruning_rule
@@ -88,7 +88,7 @@ class Ledger:
         parked: Path | None = None,
         measures: Mapping[str, Measure] = NO_MEASURES,
     ) -> None:
-        self._study, self._config, self._parked = owned(study), config, parked
+        self._study, self._config, self._parked = for_one_writer(study), config, parked
         self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
         self._retries = Retries(self._study, config)

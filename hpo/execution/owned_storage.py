@@ -27,7 +27,7 @@ from sqlalchemy import or_, select
 LOOK_SECONDS = 1.0  # highest age of what others did: a queued trial, one ended from outside
 
 
-def owned(study: Study) -> Study:
+def for_one_writer(study: Study) -> Study:
     """Return the study on a storage for its only writer; as it is if it is in no database."""
     cached = study._storage
     if type(cached) is not _CachedStorage:
