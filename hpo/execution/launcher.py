@@ -20,11 +20,11 @@ from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
-from hpo.execution.outages import Outages
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials
+from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
 from hpo.reporting import is_reported, report_at_end
 from hpo.search import Constraints, fitted_to_cards

@@ -9,14 +9,11 @@ so each one completes what a broken call has left.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
@@ -25,10 +22,10 @@ from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
-from hpo.execution.outages import Outages
-from hpo.execution.owned_storage import OwnedStorage, for_one_writer
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
+from hpo.execution.store.outages import Turns, in_turn
+from hpo.execution.store.owned_storage import OwnedStorage, for_one_writer
 from hpo.search import Constraints, Measure, make_sampler, pruning_rule
 from hpo.study import (
     ATTEMPT,
@@ -52,23 +49,8 @@ from recsys.training import EpochResult, check_snapshot
 FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def _in_turn(
-    method: Callable[Concatenate[Ledger, P], T],
-) -> Callable[Concatenate[Ledger, P], T]:
-    """Make a method wait for the ledger's lock, and through outages of the storage."""
-
-    @wraps(method)
-    def in_turn(ledger: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return ledger.in_turn(lambda: method(ledger, *args, **kwargs))
-
-    return in_turn
-
-
-class Ledger:
+class Ledger(Turns):
     """The launcher's access to its study. **Thread-safe.** The caller holds the study's lock.
 
     Args:
@@ -76,9 +58,6 @@ class Ledger:
         config: the study's config.
         parked: folder for snapshots of parked trainings; None: no training can be parked.
         measures: measures of the limited quantities, see `hpo.search.constraints`.
-
-    Attributes:
-        outages: patience with the storage; None: an outage is an error at once.
     """
 
     def __init__(
@@ -88,12 +67,11 @@ class Ledger:
         parked: Path | None = None,
         measures: Mapping[str, Measure] = NO_MEASURES,
     ) -> None:
+        super().__init__()
         self._study, self._config, self._parked = for_one_writer(study), config, parked
         self._constraints = Constraints(config, measures)
         self._space = SearchSpace(config)
         self._retries = Retries(self._study, config)
-        self._lock = threading.Lock()
-        self.outages: Outages | None = None
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
         self._asked: set[int] = set()  # trials that this launcher started and did not park
@@ -101,11 +79,6 @@ class Ledger:
         self._me: SignedOn | None = None
         for trial in comparable(self._record, self._study.get_trials(deepcopy=False)):
             self._remember(trial)
-
-    def in_turn(self, work: Callable[[], T]) -> T:
-        """Return the result of `work`, called under the lock and again after an outage."""
-        with self._lock:
-            return self.outages.call(work, self._after_outage) if self.outages else work()
 
     def _after_outage(self) -> None:
         """Read the study anew, and queue trials that a broken call has started for nobody."""
@@ -126,12 +99,12 @@ class Ledger:
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
         self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
-    @_in_turn
+    @in_turn
     def n_finished(self) -> int:
         """Return the number of trials that count: COMPLETE and PRUNED."""
         return len(self._study.get_trials(deepcopy=False, states=FINISHED))
 
-    @_in_turn
+    @in_turn
     def n_comparable(self) -> int:
         """Return the number of finished trials that may win, see `hpo.study.records.comparable`."""
         finished = self._study.get_trials(deepcopy=False, states=FINISHED)
@@ -142,19 +115,19 @@ class Ledger:
         if self._parked is not None:
             shutil.rmtree(self._parked, ignore_errors=True)
 
-    @_in_turn
+    @in_turn
     def best(self) -> FrozenTrial | None:
         """Return the best COMPLETE trial of those that may win; None if there is none."""
         return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
 
-    @_in_turn
+    @in_turn
     def recover(self) -> int:
         """Recover the trials of a dead launcher and queue the lost ones; return how many died."""
         n_dead = recover(self._study, self._space, self._record)
         self._retries.requeue()
         return n_dead
 
-    @_in_turn
+    @in_turn
     def sign_on(self) -> None:
         """Write who runs the study from now on, so that `hpo stop` can ask this launcher."""
         self._me = sign_on(self._study)
@@ -189,12 +162,12 @@ class Ledger:
         with self._lock:
             fail_running(self._study, None if owned else self._asked)
 
-    @_in_turn
+    @in_turn
     def requeue(self) -> None:
         """Queue new attempts, see `hpo.execution.failure_policy.Retries.requeue`."""
         self._retries.requeue()
 
-    @_in_turn
+    @in_turn
     def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
         """Start the next trial: a queued one if there is any, else a new suggestion.
 
@@ -295,7 +268,7 @@ class Ledger:
             assignment.times_ms.append(time.time_ns() // 1_000_000)
         return result.epoch not in assignment.reported and self._store(assignment, result)
 
-    @_in_turn
+    @in_turn
     def _store(self, assignment: Assignment, result: EpochResult) -> bool:
         """Store one epoch; return True if the trial is hopeless."""
         assignment.trial.report(assignment.value_of(result), result.epoch)
@@ -333,18 +306,18 @@ class Ledger:
             The state and the recorded outcome. The state is PRUNED if the config is at fault, so
             that the trial counts and the sampler learns from it; else FAIL.
         """
-        bad = self.in_turn(lambda: self._retries.is_bad_config(assignment.attempt, outcome.cause))
+        bad = self.call(lambda: self._retries.is_bad_config(assignment.attempt, outcome.cause))
         state = TrialState.PRUNED if bad else TrialState.FAIL
         return state, self._finish(assignment, state, outcome)
 
-    @_in_turn
+    @in_turn
     def park(self, assignment: Assignment) -> None:
         """Put a trial back into the queue; the next `start` resumes it."""
         self._flush(assignment)
         self._study._storage.set_trial_state_values(assignment.trial._trial_id, TrialState.WAITING)
         self._asked.discard(assignment.number)
 
-    @_in_turn
+    @in_turn
     def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
         """End a trial with a copy of the result of the earlier trial with the same config.
 
@@ -384,7 +357,7 @@ class Ledger:
         trial = self._study._storage.get_trial(assignment.trial._trial_id)
         return trial.state is state and OUTCOME in trial.user_attrs
 
-    @_in_turn
+    @in_turn
     def _finish(
         self,
         assignment: Assignment,

@@ -17,9 +17,9 @@ from hpo.errors import StorageUnreachable
 from hpo.execution.failure_policy import RETRIED, Failures
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
-from hpo.execution.outages import Outages, no_longer_ours
 from hpo.execution.progress import Progress
 from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.store.outages import Outages, no_longer_ours
 from hpo.runners import Runner
 from hpo.study import Hold, Outcome, storage_failure, translated_storage_errors
 

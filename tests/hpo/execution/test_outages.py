@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from hpo.errors import StorageUnreachable, StudyStopped
-from hpo.execution import outages as outages_module
-from hpo.execution.outages import Outages
+from hpo.execution.store import outages as outages_module
+from hpo.execution.store.outages import Outages
 from hpo.study.server_lock import Hold, connection_options
 
 

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.execution import owned_storage
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
+from hpo.execution.store import owned_storage
 from tests.support.scripted import (
     MemoryProgress,
     ScriptedRunner,

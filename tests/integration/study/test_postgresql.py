@@ -14,9 +14,9 @@ from optuna.storages import RDBStorage
 from hpo.errors import SettingsError, StudyStopped
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.outages import Outages
 from hpo.execution.running_trial import Assignment, Ended
 from hpo.execution.scheduler import Scheduler
+from hpo.execution.store.outages import Outages
 from hpo.study.lifecycle import open_study
 from hpo.study.locks import LockHeld, exclusive
 from hpo.study.server_lock import Hold, ServerHold

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from hpo.errors import StorageUnreachable, StudyStopped
 from hpo.study import PATIENCE_SECONDS, Hold
@@ -87,3 +89,37 @@ def no_longer_ours(problem: str) -> StudyStopped:
         f"stopped: the study is no longer this launcher's ({problem}); "
         "run the same command again to go on"
     )
+
+
+class Turns:
+    """An object whose calls of the storage take turns, and wait through outages.
+
+    Attributes:
+        outages: patience with the storage; None: an outage is an error at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.outages: Outages | None = None
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`, called under the lock, and again after an outage."""
+        with self._lock:
+            return self.outages.call(work, self._after_outage) if self.outages else work()
+
+    def _after_outage(self) -> None:
+        """Mend what a broken call has left."""
+
+
+P = ParamSpec("P")
+Turn = TypeVar("Turn", bound=Turns)
+
+
+def in_turn(method: Callable[Concatenate[Turn, P], T]) -> Callable[Concatenate[Turn, P], T]:
+    """Make a method wait for its turn, and through outages of the storage."""
+
+    @wraps(method)
+    def waiting(self: Turn, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.call(lambda: method(self, *args, **kwargs))
+
+    return waiting
