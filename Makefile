@@ -4,6 +4,7 @@
 # make check    lint, types, tests: what CI runs
 # make faults   many random kills and long outages; about an hour
 # make docs     the documentation as a site in build/site; make docs-serve shows it
+# make gpu-check  everything that touches a GPU, on the first one; under three minutes
 # make screenshots  the README's pictures; needs Chromium
 # make dist     the sdist and the wheel, in dist
 # make install  only the environment, in .venv
@@ -20,7 +21,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: run install test test-fast check lint types faults docs docs-serve screenshots dist clean
+.PHONY: gpu-check run install test test-fast check lint types faults docs docs-serve screenshots dist clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -41,6 +42,9 @@ docs: .venv/installed-test
 
 docs-serve: .venv/installed-test
 	$(RUN) mkdocs serve --dev-addr 127.0.0.1:8090
+
+gpu-check: .venv/installed-test
+	$(RUN) benchmarks.gpu
 
 screenshots: .venv/installed-test
 	$(RUN) pytest tests/e2e/browser --screenshots docs/screenshots

@@ -29,7 +29,7 @@ from recsys.training import Fit
 
 SAID = 10  # number of epochs reported while all numbers agree
 # Largest difference of two trainings with one seed on a GPU: of a metric, absolute, and of the loss
-# as a share. Sums in random order moved them by less than a hundredth of this (studies/LOG.md,
+# as a share. Sums in random order moved them by less than a twentieth of this (studies/LOG.md,
 # 2026-11-28, on a CPU; not yet measured on a GPU).
 METRIC_TOLERANCE, LOSS_TOLERANCE = 0.002, 0.0002
 DECISIVE = ("torch", "numpy", "platform", "git_commit")  # parts that may change a number
