@@ -16,7 +16,7 @@ from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.parameter import Parameter
 from recsys.config import TrainConfig
 from recsys.data import EVAL_USERS, Method, Repeats
-from recsys.evaluation import MetricName
+from recsys.evaluation import METRIC_PATTERN, MetricName, check_metric
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
 MAX_DEVICE_SLOTS = 64
@@ -109,6 +109,13 @@ class PromotionConfig(_Section):
     """Highest median time of one answer, in milliseconds; left out: no limit."""
 
 
+class MetricsConfig(_Section):
+    """The metrics measured at each epoch beside recall and ndcg at 5, 10 and 20, and mrr."""
+
+    cutoffs: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
+    """Cut-offs K of further recall_at_K and ndcg_at_K."""
+
+
 class ConstraintsConfig(_Section):
     """The limits on configurations. A trial that exceeds one is PRUNED without training."""
 
@@ -139,9 +146,11 @@ class StudyConfig(_Section):
     """Default configuration, which is trial 0; missing hyperparameters have the model's default."""
     space: dict[str, Parameter] = Field(min_length=1)
     """Searched hyperparameters: name = { low, high } or { choices }."""
-    objective: MetricName = "recall_at_10"
-    """Metric to maximize on validation; a trial's value is that of its best epoch. The gate
-    compares models by the same metric."""
+    objective: MetricName = Field("recall_at_10", json_schema_extra={"pattern": METRIC_PATTERN})
+    """Metric to maximize on validation: recall_at_K, ndcg_at_K, hit_rate_at_K, precision_at_K or
+    map_at_K with K in 1..1000, or mrr; a trial's value is that of its best epoch. The gate compares
+    models by the same metric."""
+    metrics: MetricsConfig = MetricsConfig()
     n_trials: int = Field(50, ge=1, le=1_000_000)
     """Number of trials to finish (COMPLETE or PRUNED)."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -186,6 +195,16 @@ class StudyConfig(_Section):
         if value != "auto" and not (whole and 1 <= value <= MAX_DEVICE_SLOTS):
             raise ValueError(f'must be a whole number from 1 to {MAX_DEVICE_SLOTS}, or "auto"')
         return value
+
+    @field_validator("objective")
+    @classmethod
+    def _is_measured(cls, objective: str) -> str:
+        """Refuse unknown metrics.
+
+        Raises:
+            ValueError: there is no such metric.
+        """
+        return check_metric(objective)
 
     @field_validator("tags")
     @classmethod

@@ -26,7 +26,7 @@ from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials
 from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
-from hpo.reporting import is_reported, report_at_end
+from hpo.reporting import edge_hints, is_reported, report_at_end
 from hpo.search import Constraints, fitted_to_cards
 from hpo.study import (
     StudyRecord,
@@ -42,6 +42,7 @@ from hpo.study import (
     open_storage,
     open_study,
     parking_place,
+    read_trials,
     storage_if_there,
     store_infeasible,
     stored_record,
@@ -52,7 +53,7 @@ from hpo.study import (
 from recsys.cli import INTERRUPTED, sample_line
 from recsys.data import Holdout, Split
 from recsys.errors import TrackingError
-from recsys.evaluation import Evaluator
+from recsys.evaluation import Evaluator, measured_names
 from recsys.messages import count
 from recsys.models import Popularity, model_mb
 
@@ -285,6 +286,7 @@ def _conclude(
             again=request.again,
             data=_moved_to(request.config, record),
             page=page,
+            edges=edge_hints(record.config, comparable(record, read_trials(study))),
         )
     )
     if code == 0 and request.promote and stays:
@@ -317,13 +319,19 @@ def make_record(config: StudyConfig, data_name: str, split: Split) -> StudyRecor
             "n_items": split.interactions.n_items,
             **dict(zip(("n_train", "n_validation", "n_test"), split.counts, strict=True)),
         },
-        baselines={"popularity": _popularity(split.tuning)},
+        baselines={"popularity": _popularity(split.tuning, config)},
         environment=environment_facts(),
     )
 
 
-def _popularity(holdout: Holdout) -> dict[str, float]:
-    """Return the metrics of the popularity baseline on validation."""
+def _popularity(holdout: Holdout, config: StudyConfig) -> dict[str, float]:
+    """Return the metrics of the popularity baseline on validation.
+
+    Args:
+        holdout: train and validation.
+        config: its objective and cut-offs say which metrics.
+    """
     device = torch.device("cpu")
-    evaluator = Evaluator(holdout, device)
+    names = measured_names(config.objective, config.metrics.cutoffs)
+    evaluator = Evaluator(holdout, device, names=names)
     return evaluator.evaluate(Popularity(holdout.seen, device)).mean().as_dict()

@@ -157,9 +157,9 @@ def make_runners(
         holdout: data for the trials.
         record: the study's record.
     """
-    objective = record.config.objective
+    objective, cutoffs = record.config.objective, record.config.metrics.cutoffs
     if request.runner == "inline":
-        yield [InlineRunner(holdout, objective, torch.device(request.devices[0]))]
+        yield [InlineRunner(holdout, objective, torch.device(request.devices[0]), cutoffs)]
         return
     available = max(1, torch.get_num_threads() // len(request.devices))
     useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
@@ -167,7 +167,9 @@ def make_runners(
     with working_folder(request.locations.storage, record.uid) as folder:
         data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
-        runners = [ProcessRunner(data, objective, device, threads) for device in request.devices]
+        runners = [
+            ProcessRunner(data, objective, device, threads, cutoffs) for device in request.devices
+        ]
         try:
             yield runners
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -16,6 +17,9 @@ from hpo.study import Outcome, StudyRecord, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.errors import TrackingError
 from recsys.messages import count
+
+if TYPE_CHECKING:
+    from hpo.reporting import Hint
 
 SHOWN_TRIALS = 5
 UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
@@ -164,6 +168,7 @@ def ending(
     again: str = "python -m hpo.run",
     data: str = "",
     page: str | None = None,
+    edges: Sequence[Hint] = (),
 ) -> str:
     """Return the lines on the end of a run, its failures, and the exact next commands.
 
@@ -176,6 +181,7 @@ def ending(
         again: the command that continues the study.
         data: source of the data if it differs from the study's record; else "".
         page: address of the study's trials in the MLflow UI; None: unknown.
+        edges: hints on ranges whose ends the best trials press against.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -189,7 +195,12 @@ def ending(
         lines += [f"MLflow is incomplete: {tracking}", f"  {sync}"]
     if page:
         lines.append(f"its trials in MLflow, the best first: {page}")
+    lines += [hint.text for hint in edges]
     nexts = {} if ended.reason == "complete" else {again: "go on"}
+    if options := [hint.option for hint in edges if hint.option]:
+        more = n_trials + -(-n_trials // 2)
+        wider = f"{again} {' '.join(options)} --accept-changes --n-trials {more}"
+        nexts[wider] = "search on beyond these ends"
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
         purposes |= {"report": "what the study found", "promote": "register the winner"}

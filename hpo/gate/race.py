@@ -19,7 +19,14 @@ from hpo.search import derive_seed
 from hpo.study import Candidate
 from recsys.data import Holdout
 from recsys.errors import DivergedError
-from recsys.evaluation import Evaluator, Floats, Interval, TowerScorer, mean_interval
+from recsys.evaluation import (
+    Evaluator,
+    Floats,
+    Interval,
+    TowerScorer,
+    mean_interval,
+    measured_names,
+)
 from recsys.training import train
 
 
@@ -92,7 +99,8 @@ def run_race(
     Raises:
         PromotionError: every candidate diverged.
     """
-    evaluator = Evaluator(holdout, device)
+    objective = candidates[0].record.config.objective
+    evaluator = Evaluator(holdout, device, names=measured_names(objective))
     seeds = fresh_seeds(candidates[0].record.config.seed, n_seeds)
     shown: list[list[Floats]] = []  # per candidate and seed, (m,) by user
     for candidate in candidates:

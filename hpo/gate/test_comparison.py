@@ -22,6 +22,7 @@ from recsys.evaluation import (
     TowerScorer,
     UserMetrics,
     mean_intervals,
+    measured_names,
 )
 from recsys.models import Scorer, TwoTower
 from recsys.training import train
@@ -58,7 +59,8 @@ class Exam:
     missing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._evaluator = Evaluator(self.split.final, self.device)
+        self._names = measured_names(self.objective)
+        self._evaluator = Evaluator(self.split.final, self.device, names=self._names)
         self._scorer = TowerScorer(self.model, self.split.final.seen)
         self.found: UserMetrics = self._evaluator.evaluate(self._scorer)
 
@@ -95,7 +97,7 @@ class Exam:
             self.notes.append(self.obstacle)
             return
         champion.stored.model.to(self.device)
-        evaluator = Evaluator(ground.holdout, self.device)
+        evaluator = Evaluator(ground.holdout, self.device, names=self._names)
         ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[
             self.objective
         ]

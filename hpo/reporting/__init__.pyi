@@ -10,6 +10,7 @@ from .export import (
     write_frame as write_frame,
 )
 from .folders import report_folder as report_folder
+from .insights import Hint as Hint, edge_hints as edge_hints
 from .report import write_report as write_report
 from .study_comparison import (
     comparison_tables as comparison_tables,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import optuna
 from optuna import Study
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-from hpo.config import Parameter, StudyConfig
+from hpo.config import Parameter, StudyConfig, toml_text
 from hpo.study import TrialRow, complete_best_first
 from recsys.config import TrainConfig
 
@@ -29,10 +30,12 @@ class Hint:
     Attributes:
         parameter: hyperparameter that the sentence is about.
         text: the sentence.
+        option: option of hpo.run that follows the advice; "" if there is none.
     """
 
     parameter: str
     text: str
+    option: str = ""
 
 
 def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
@@ -106,23 +109,36 @@ def hints(
     finished = complete_best_first(trials)
     if len(finished) < MIN_COMPLETE:
         return []
-    best = finished[: math.ceil(BEST_SHARE * len(finished))]
-    pressed = [
-        hint
-        for name, parameter in config.space.items()
-        if parameter.choices is None and (hint := _pressed(name, parameter, best))
-    ]
+    best = finished[0]
     idle = [
         Hint(
             name,
             f"{name} hardly matters (importance {share:.2f}, share of the variance "
-            f"{variance[name]:.2f}): fix it, for instance at {best[0].shown(name)}, and spend the "
+            f"{variance[name]:.2f}): fix it, for instance at {best.shown(name)}, and spend the "
             "trials on other parameters.",
         )
         for name, share in importance.items()
         if max(share, variance.get(name, 1.0)) < UNIMPORTANT
     ]
-    return pressed + idle
+    return edge_hints(config, trials) + idle
+
+
+def edge_hints(config: StudyConfig, trials: Sequence[TrialRow]) -> list[Hint]:
+    """Return hints on bounds that the best trials press against, each with options to go on.
+
+    Args:
+        config: config of the study.
+        trials: all trials, as read from the study.
+    """
+    finished = complete_best_first(trials)
+    if len(finished) < MIN_COMPLETE:
+        return []
+    best = finished[: math.ceil(BEST_SHARE * len(finished))]
+    return [
+        hint
+        for name, parameter in config.space.items()
+        if parameter.choices is None and (hint := _pressed(name, parameter, best))
+    ]
 
 
 def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
@@ -152,8 +168,17 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
                 name,
                 f"{name}: the {what} of {who} best trials press against {end} = {bound:g} (the "
                 f"last tenth of the range, or beyond). Try {end} = {_rounded(name, wider)}.",
+                _option(name, parameter, end, _rounded(name, wider)),
             )
     return None
+
+
+def _option(name: str, parameter: Parameter, end: str, wider: str) -> str:
+    """Return the option of hpo.run that widens a range, which also takes --accept-changes."""
+    if parameter.step is not None:
+        return ""  # both ends must lie on the steps
+    table = parameter.model_dump(exclude_defaults=True) | {end: float(wider)}
+    return f"--set {shlex.quote(f'space.{name}={toml_text(table)}')}"
 
 
 def position(parameter: Parameter, value: float) -> float:

@@ -35,6 +35,7 @@ from recsys.evaluation import (
     activity_groups,
     coverage,
     mean_interval,
+    measured_names,
     popularity_groups,
 )
 from recsys.models import Scorer, TwoTower
@@ -123,12 +124,13 @@ class Bench:
     ) -> None:
         self.holdout, self.device = holdout, device
         self.objective: MetricName = objective
-        self._evaluator = Evaluator(holdout, device)
+        names = measured_names(objective)
+        self._evaluator = Evaluator(holdout, device, names=names)
         self.user_groups: list[UserGroup] = (
             activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
         )
         self.item_groups: list[ItemGroup] = popularity_groups(holdout) if in_parts else []
-        self._parts = [Evaluator(group.holdout, device) for group in self.item_groups]
+        self._parts = [Evaluator(group.holdout, device, names=names) for group in self.item_groups]
 
     @property
     def has_history(self) -> Bools:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ class InlineRunner:
         holdout: history to train on and relevant items to score with.
         objective: the metric that decides which epoch is best.
         device: device of the trainings.
+        cutoffs: cut-offs of further rankings to measure.
 
     Attributes:
         threads: torch threads of this process.
@@ -34,9 +35,16 @@ class InlineRunner:
 
     name = "inline"
 
-    def __init__(self, holdout: Holdout, objective: MetricName, device: torch.device) -> None:
+    def __init__(
+        self,
+        holdout: Holdout,
+        objective: MetricName,
+        device: torch.device,
+        cutoffs: Sequence[int] = (),
+    ) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
         self._objective: MetricName = objective
+        self._cutoffs = tuple(cutoffs)
         self.threads = torch.get_num_threads()
         self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
@@ -58,7 +66,7 @@ class InlineRunner:
         self._parking.clear()
         self._killed.clear()
         try:
-            fit = Fit(self._holdout, config, self._device, self._objective)
+            fit = Fit(self._holdout, config, self._device, self._objective, self._cutoffs)
             go_on(fit, snapshot)
             self.began = time.monotonic()
             for result in fit:

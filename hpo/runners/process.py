@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ class ProcessRunner:
         objective: MetricName,
         device: str = "cpu",
         threads: int = 1,
+        cutoffs: Sequence[int] = (),
     ) -> None:
         self.threads, self.device = threads, device
         self._command = [
             *(sys.executable, "-m", "hpo.runners.worker"),
             *("--data", str(data), "--objective", objective),
             *("--device", device, "--threads", str(threads)),
+            *("--cutoffs", *map(str, cutoffs)),
         ]
         self._worker: WorkerProcess | None = None
         self._task = 0

@@ -22,8 +22,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO, get_args
+from typing import Any, TextIO
 
 import torch
 
@@ -107,7 +108,7 @@ def main() -> None:
     channel.send(ready=True)
     while True:
         command = channel.next_task()
-        end = serve_task(channel, command, holdout, device, options.objective)
+        end = serve_task(channel, command, holdout, device, (options.objective, options.cutoffs))
         channel.send(task=command["task"], **end)
 
 
@@ -116,7 +117,7 @@ def serve_task(
     command: dict[str, Any],
     holdout: Holdout,
     device: torch.device,
-    objective: MetricName,
+    metrics: tuple[MetricName, Sequence[int]],
 ) -> dict[str, Any]:
     """Train as a command asks and return the last message, without the task's number.
 
@@ -127,10 +128,10 @@ def serve_task(
         command: the task, see the module.
         holdout: history to train on and relevant items to score with.
         device: device of the training.
-        objective: the metric that decides which epoch is best.
+        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
     """
     try:
-        return {"end": _train(channel, command, holdout, device, objective)}
+        return {"end": _train(channel, command, holdout, device, metrics)}
     except Exception as error:
         return to_message(failure_of(error))
     finally:
@@ -142,13 +143,13 @@ def _train(
     command: dict[str, Any],
     holdout: Holdout,
     device: torch.device,
-    objective: MetricName,
+    metrics: tuple[MetricName, Sequence[int]],
 ) -> str:
     """Train and send the epochs; return how the training ended."""
     task, place = command["task"], command.get("snapshot")
     snapshot = Path(place) if place else None
     forget_peaks(device)
-    fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, objective)
+    fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, *metrics)
     go_on(fit, snapshot)
     channel.send(task=task, began=True)
     for result in fit:
@@ -164,7 +165,8 @@ def _train(
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hpo.runners.worker")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--objective", choices=get_args(MetricName), required=True)
+    parser.add_argument("--objective", required=True)
+    parser.add_argument("--cutoffs", type=int, nargs="*", default=[])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(argv)

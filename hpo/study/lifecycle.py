@@ -106,6 +106,7 @@ CHANGEABLE = (
     "pruner",
     "promotion",
     "retries",
+    "metrics",
     "workers",
     "threads",
     "device_slots",

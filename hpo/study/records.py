@@ -212,8 +212,10 @@ def epochs_to_columns(results: list[EpochResult], times_ms: list[int]) -> dict[s
         "time_ms": list(times_ms),
         "train_loss": [result.train_loss for result in results],
     }
-    for name in results[0].metrics.as_dict() if results else ():
-        columns[name] = [result.metrics.as_dict()[name] for result in results]
+    values = [result.metrics.as_dict() for result in results]
+    for name in values[0] if values else ():
+        if all(name in each for each in values):  # cut-offs may change while a trial is parked
+            columns[name] = [each[name] for each in values]
     return columns
 
 

@@ -130,7 +130,8 @@ def replay(
     differences: list[str] = []
     n_epochs, largest, step = 0, 0.0, -(-len(columns["epoch"]) // SAID)
     try:
-        fit = Fit(split.tuning, config, device, objective)
+        cutoffs = record.config.metrics.cutoffs
+        fit = Fit(split.tuning, config, device, objective, cutoffs)
         pairs = zip(columns[objective], columns["train_loss"], strict=True)
         for (value, loss), result in zip(pairs, fit, strict=False):  # the stored epochs only
             n_epochs = result.epoch

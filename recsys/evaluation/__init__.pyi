@@ -14,9 +14,14 @@ from .evaluator import (
     chunk_bytes_on as chunk_bytes_on,
     encode_users as encode_users,
 )
+from .metric_names import (
+    METRIC_PATTERN as METRIC_PATTERN,
+    MetricName as MetricName,
+    check_metric as check_metric,
+    measured_names as measured_names,
+)
 from .metrics import (
     Floats as Floats,
-    MetricName as MetricName,
     Metrics as Metrics,
     UserMetrics as UserMetrics,
     half_width as half_width,

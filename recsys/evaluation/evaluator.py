@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from recsys.data import Holdout, Interactions, Ints64, spans
-from recsys.evaluation.metrics import CUTOFFS, UserMetrics, user_metrics
+from recsys.evaluation.metric_names import STANDARD, MetricName, family_and_cutoff
+from recsys.evaluation.metrics import UserMetrics, user_metrics
 from recsys.evaluation.ranking import ranks
 from recsys.models import History, Scorer, TwoTower, gathered, to_device
 
@@ -126,6 +130,7 @@ class Evaluator:
         device: device of the scores, by its torch name or as a torch device.
         chunk_bytes: bytes of float32 scores computed at once; never changes a result on a CPU.
             None: what suits the device.
+        names: the metrics to measure.
     """
 
     def __init__(
@@ -133,6 +138,8 @@ class Evaluator:
         holdout: Holdout,
         device: torch.device | str = "cpu",
         chunk_bytes: int | None = None,
+        *,
+        names: Sequence[MetricName] = STANDARD,
     ) -> None:
         seen, relevant = holdout.seen, holdout.relevant
         n = self._n_items = seen.n_items
@@ -142,8 +149,12 @@ class Evaluator:
         self._device, self._seen = torch.device(device), seen
         self._relevant, self._counts = pairs % n, counts
         self._ends = np.concatenate([[0], np.cumsum(counts)])
+        self._names = tuple(names)
+        self._k = max(family_and_cutoff(name)[1] for name in self._names)
+        # A high rank is found in so many scores of each relevant item; ranks up to 20 take little.
+        width = max(n, math.ceil(len(pairs) / max(1, len(counts))) * (self._k - 20))
         chunk_bytes = chunk_bytes or chunk_bytes_on(self._device)
-        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
+        self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * width)))
 
     @property
     def users(self) -> Ints64:
@@ -171,7 +182,7 @@ class Evaluator:
         if not ranking.all():
             raise AssertionError("an item is in a user's history and in the question")
         owners = np.repeat(np.arange(len(self._users)), self._counts)
-        return user_metrics(self._users, ranking, owners, highest)
+        return user_metrics(self._users, ranking, owners, highest, self._names)
 
     def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor]:
         """Return the ranks of relevant items and the best rank of each user for rows of `users`."""
@@ -185,4 +196,4 @@ class Evaluator:
         owner = np.repeat(np.arange(len(users)), counts)
         begin = self._ends[rows.start]
         items = self._relevant[begin : begin + len(owner)]
-        return ranks(scores, owner, items, max(CUTOFFS))
+        return ranks(scores, owner, items, self._k)

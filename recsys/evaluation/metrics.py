@@ -1,4 +1,4 @@
-"""Formulas of recall, NDCG and MRR of full rankings, per user and as means.
+"""Formulas of recall, NDCG, MRR and others of full rankings, per user and as means.
 
 Common to all metrics:
 
@@ -12,18 +12,15 @@ Common to all metrics:
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-CUTOFFS = (5, 10, 20)
-MetricName = Literal[
-    "recall_at_5", "recall_at_10", "recall_at_20", "ndcg_at_5", "ndcg_at_10", "ndcg_at_20", "mrr"
-]
+from recsys.evaluation.metric_names import STANDARD, MetricName, family_and_cutoff
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -41,6 +38,7 @@ class Metrics:
         ndcg_at_20: mean of `ndcg` with k = 20.
         mrr: mean of 1 / rank of the best relevant item.
         n_users: users that the means cover.
+        more: means of further metrics by name, see `recsys.evaluation.metric_names`.
     """
 
     recall_at_5: float
@@ -51,16 +49,19 @@ class Metrics:
     ndcg_at_20: float
     mrr: float
     n_users: int
+    more: Mapping[str, float] = field(default_factory=dict)
 
     def value(self, name: MetricName) -> float:
-        """Return the metric of that name."""
-        return float(getattr(self, name))
+        """Return the metric of that name.
+
+        Raises:
+            KeyError: the metric has not been measured.
+        """
+        return self.as_dict()[name]
 
     def as_dict(self) -> dict[str, float]:
-        """Return the seven metrics by name, without n_users."""
-        values = dataclasses.asdict(self)
-        del values["n_users"]
-        return values
+        """Return all metrics by name, without n_users."""
+        return {name: float(getattr(self, name)) for name in STANDARD} | dict(self.more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,8 @@ class UserMetrics:
     def mean(self) -> Metrics:
         """Return the mean of each metric over the users."""
         means = {name: float(value.mean()) for name, value in self.values.items()}
-        return Metrics(**means, n_users=len(self.users))
+        more = {name: means.pop(name) for name in list(means) if name not in STANDARD}
+        return Metrics(**means, n_users=len(self.users), more=more)
 
 
 def half_width(mean: float, n: int, population: int) -> float:
@@ -131,17 +133,79 @@ def ndcg(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
     return values
 
 
-def user_metrics(users: Ints, ranks: Ints, rows: Ints, best: Ints) -> UserMetrics:
-    """Return all metrics of m users.
+def hit_rate(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
+    """Return 1 per user with a relevant item in the top k, else 0, (m,).
+
+    Args:
+        ranks: (r,) rank of each relevant item, from 1; anything above k may be any number > k.
+        rows: (r,) int64, which of the m users each relevant item belongs to.
+        n_relevant: (m,) relevant items of each user, > 0.
+        k: cutoff of the ranking, >= 1.
+    """
+    hits = np.bincount(rows, ranks <= k, minlength=len(n_relevant))
+    return np.minimum(hits, 1.0)
+
+
+def precision(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
+    """Return precision@k per user, (m,): |relevant in the top k| / k.
+
+    Args:
+        ranks: (r,) rank of each relevant item, from 1; anything above k may be any number > k.
+        rows: (r,) int64, which of the m users each relevant item belongs to.
+        n_relevant: (m,) relevant items of each user, > 0.
+        k: cutoff of the ranking, >= 1.
+    """
+    return np.bincount(rows, ranks <= k, minlength=len(n_relevant)) / k
+
+
+def average_precision(ranks: Ints, rows: Ints, n_relevant: Ints, k: int) -> Floats:
+    """Return the average precision@k per user, (m,), whose mean is MAP@k.
+
+    It is the sum of precision@rank over hits in the top k, divided by |relevant|, as in RecTools;
+    RecBole divides by min(k, |relevant|), which gives higher values. Relevant items that tie count
+    for each other, as their ranks do.
+
+    Args:
+        ranks: (r,) rank of each relevant item, from 1; anything above k may be any number > k.
+        rows: (r,) int64, which of the m users each relevant item belongs to.
+        n_relevant: (m,) relevant items of each user, > 0.
+        k: cutoff of the ranking, >= 1.
+    """
+    place = rows * (np.int64(k) + 2) + np.minimum(ranks, k + 1)
+    ascending = np.sort(place)
+    before = np.cumsum(n_relevant) - n_relevant  # relevant items of the users before
+    up_to = np.searchsorted(ascending, place, side="right") - before[rows]
+    gain = np.where(ranks <= k, up_to / ranks, 0.0)
+    return np.bincount(rows, gain, minlength=len(n_relevant)) / n_relevant
+
+
+def user_metrics(
+    users: Ints, ranks: Ints, rows: Ints, best: Ints, names: Sequence[MetricName] = STANDARD
+) -> UserMetrics:
+    """Return the metrics of m users.
 
     Args:
         users: (m,) positions in the vocabulary.
-        ranks: (r,) ranks of relevant items, exact up to 20.
+        ranks: (r,) ranks of relevant items, exact up to the largest cut-off.
         rows: (r,) int64 in 0..m-1, the user of each relevant item; every user at least once.
         best: (m,) exact rank of each user's best relevant item; mrr is the mean of 1 / best.
+        names: the metrics to return.
     """
     n_relevant = np.bincount(rows, minlength=len(users))
-    values = {f"recall_at_{k}": recall(ranks, rows, n_relevant, k) for k in CUTOFFS}
-    values |= {f"ndcg_at_{k}": ndcg(ranks, rows, n_relevant, k) for k in CUTOFFS}
-    values["mrr"] = 1.0 / best
+    values = {}
+    for name in names:
+        family, k = family_and_cutoff(name)
+        if family == "mrr":
+            values[name] = 1.0 / best
+        else:
+            values[name] = FORMULAS[family](ranks, rows, n_relevant, k)
     return UserMetrics(users, values)
+
+
+FORMULAS = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "hit_rate": hit_rate,
+    "precision": precision,
+    "map": average_precision,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.data import Holdout
 from recsys.errors import CheckpointError
-from recsys.evaluation import Evaluator, MetricName, TowerScorer
+from recsys.evaluation import Evaluator, MetricName, TowerScorer, measured_names
 from recsys.models import TwoTower
 from recsys.training.epoch import EpochResult
 from recsys.training.resources import peak_gpu_mb, peak_resident_mb
@@ -31,6 +31,7 @@ class Fit:
         config: all hyperparameters.
         device: device of the training, by its torch name or as a torch device.
         objective: the metric that decides which epoch is best.
+        cutoffs: cut-offs of further rankings to measure.
 
     Attributes:
         best: the best epoch so far; None before the first.
@@ -51,12 +52,14 @@ class Fit:
         config: TrainConfig,
         device: torch.device | str = "cpu",
         objective: MetricName = "recall_at_10",
+        cutoffs: Iterable[int] = (),
     ) -> None:
         device = torch.device(device)
         self._config, self._device, self._objective = config, device, objective
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)
-        self._evaluator = Evaluator(holdout, device)
+        names = measured_names(objective, cutoffs)
+        self._evaluator = Evaluator(holdout, device, names=names)
         self.best: EpochResult | None = None
         self._results: list[EpochResult] = []
         self._best_weights: dict[str, Tensor] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def rank(scores: np.ndarray, item: int, seen: set[int]) -> int:
 
 
 def user_metrics(scores: np.ndarray, relevant: set[int], seen: set[int]) -> dict[str, float]:
-    """All metrics of one user from the definitions."""
+    """The standard metrics of one user from the definitions."""
     ranks = sorted(rank(scores, item, seen) for item in relevant)
     values = {"mrr": 1 / ranks[0]}
     for k in (5, 10, 20):
@@ -35,14 +36,31 @@ def user_metrics(scores: np.ndarray, relevant: set[int], seen: set[int]) -> dict
     return values
 
 
-def metrics(scores: np.ndarray, holdout: Holdout) -> dict[str, float]:
+def further_metrics(
+    scores: np.ndarray, relevant: set[int], seen: set[int], k: int
+) -> dict[str, float]:
+    """Metrics of one user with any cut-off from the definitions."""
+    ranks = sorted(rank(scores, item, seen) for item in relevant)
+    hits = [place for place in ranks if place <= k]
+    precisions = [sum(other <= place for other in ranks) / place for place in hits]
+    return {
+        f"recall_at_{k}": len(hits) / len(relevant),
+        f"hit_rate_at_{k}": float(len(hits) > 0),
+        f"precision_at_{k}": len(hits) / k,
+        f"map_at_{k}": sum(precisions) / len(relevant),
+    }
+
+
+def metrics(
+    scores: np.ndarray, holdout: Holdout, of_user: Callable[..., dict[str, float]] = user_metrics
+) -> dict[str, float]:
     """Means over users with relevant items; scores: (n_users, n_items)."""
     seen: dict[int, set[int]] = {}
     if holdout.seen.repeats == "drop":
         for user, item in zip(holdout.seen.users, holdout.seen.items, strict=True):
             seen.setdefault(int(user), set()).add(int(item))
     rows = [
-        user_metrics(scores[user], relevant, seen.get(user, set()))
+        of_user(scores[user], relevant, seen.get(user, set()))
         for user, relevant in relevant_of(holdout).items()
     ]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

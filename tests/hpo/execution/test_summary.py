@@ -18,6 +18,7 @@ from hpo.execution.running_trial import Ended
 from hpo.execution.summary import ending, result_tables
 from hpo.promotion.model_card import _as_code
 from hpo.promotion.summary import _how_to_serve
+from hpo.reporting.insights import Hint
 from hpo.study.records import OUTCOME, Cause, Outcome
 from tests.support.paths import STUDIES
 from tests.support.scripted import epoch_result, make_ledger, study_record
@@ -88,6 +89,18 @@ def test_a_stopped_study_is_gone_on_with_by_the_same_command() -> None:
     assert "python -m hpo.dashboard --study-name s\n" in f"{text}\n"  # it takes no --data
     complete = ending(done, Ended("complete", 1), 1, Locations(), None, again=again)
     assert again not in complete
+
+
+def test_the_end_of_a_study_says_how_to_search_beyond_an_edge() -> None:
+    done, again = study((TrialState.COMPLETE, None)), "python -m hpo.run --study mine.toml"
+    hint = Hint("dim", "dim: they press.", "--set 'space.dim={ low = 16, high = 512 }'")
+    idle = Hint("mix", "mix: it presses.")
+    text = ending(
+        done, Ended("complete", 51), 51, Locations(), None, again=again, edges=(hint, idle)
+    )
+    before, after = text.split("next:")
+    assert "dim: they press.\nmix: it presses.\n" in before
+    assert f"{again} {hint.option} --accept-changes --n-trials 77\n" in after
 
 
 def test_no_password_is_in_a_command_to_paste() -> None:

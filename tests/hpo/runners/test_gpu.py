@@ -35,7 +35,7 @@ def serve(config: TrainConfig, task: int = 1) -> tuple[dict[str, Any], list[dict
     out = io.StringIO()
     command = {"task": task, "train": config.as_dict(), "snapshot": None}
     channel = worker.Channel(io.StringIO(), out)
-    end = worker.serve_task(channel, command, conveyor_split().tuning, CARD, "recall_at_10")
+    end = worker.serve_task(channel, command, conveyor_split().tuning, CARD, ("recall_at_10", ()))
     told = map(json.loads, out.getvalue().splitlines())
     return end, [message["epoch"] for message in told if "epoch" in message]
 

@@ -63,31 +63,31 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
 
 
 def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
-    real.train("shop", n_trials=2, objective="ndcg_at_5", promotion={"must_beat": ["popularity"]})
+    real.train("shop", n_trials=2, objective="ndcg_at_7", promotion={"must_beat": ["popularity"]})
     found = promote_study(real.locations, "shop", order=QUICK)
     comparison = found.findings.comparison("popularity")
     assert comparison is not None
-    assert comparison.ours == pytest.approx(found.test["ndcg_at_5"], abs=1e-12)
+    assert comparison.ours == pytest.approx(found.test["ndcg_at_7"], abs=1e-12)
     assert comparison.ours != pytest.approx(found.test["recall_at_10"], abs=1e-4)
     client = open_client(real.locations.tracking_uri)
     card = client.get_model_version("two-tower", "1").description
-    assert "By ndcg_at_5, paired over the same test users." in card
+    assert "By ndcg_at_7, paired over the same test users." in card
     (promoted,) = runs(client)
     assert found.findings.race is not None
     version = client.get_model_version("two-tower", "1")
-    assert version.tags["hpo.objective"] == promoted.data.tags["hpo.objective"] == "ndcg_at_5"
-    assert promoted.data.metrics["race_ndcg_at_5"] == found.findings.race.won.mean
+    assert version.tags["hpo.objective"] == promoted.data.tags["hpo.objective"] == "ndcg_at_7"
+    assert promoted.data.metrics["race_ndcg_at_7"] == found.findings.race.won.mean
     store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference("two-tower", None, "1")))
-    assert Recipe.of_model(stored, "version 1").source.objective == "ndcg_at_5"
+    assert Recipe.of_model(stored, "version 1").source.objective == "ndcg_at_7"
 
     write_csv(real.data, conveyor(n_users=66, length=15))
     again = retrain_champion(real.locations, dry_run=True)
     assert isinstance(again, Promotion)
     drift = again.findings.drift
     assert drift is not None
-    assert drift.value_then == found.test["ndcg_at_5"]
-    assert "drift: ndcg_at_5 of version 1 " in drift.lines[1]
+    assert drift.value_then == found.test["ndcg_at_7"]
+    assert "drift: ndcg_at_7 of version 1 " in drift.lines[1]
 
 
 def test_a_retraining_of_before_is_read(real: RealStudy) -> None:

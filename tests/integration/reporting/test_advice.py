@@ -45,6 +45,7 @@ def test_a_bound_that_most_of_the_best_press_against() -> None:
     assert "2 of the 3 best trials" in hint.text
     assert "press against high = 256 (" in hint.text
     assert hint.text.endswith("Try high = 512.")
+    assert hint.option == "--set 'space.dim={ low = 16, high = 512, log = true }'"
 
 
 def test_closeness_is_in_the_parameters_own_scale() -> None:
@@ -55,6 +56,7 @@ def test_closeness_is_in_the_parameters_own_scale() -> None:
     linear = [trial(0, 0.9, mix=0.05), trial(1, 0.8, mix=0.95), trial(2, 0.7, mix=0.95)]
     (hint,) = hints(CONFIG, linear + rest(12), {}, {})
     assert hint.text.endswith("Try high = 1.5.")
+    assert hint.option == "--set 'space.mix={ low = 0, high = 1.5 }'"
 
 
 def test_a_bound_that_is_the_hyperparameters_own_is_no_news() -> None:

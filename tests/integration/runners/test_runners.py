@@ -27,7 +27,8 @@ from recsys.data.features import Features
 from recsys.data.holdout_file import save_holdout
 from recsys.data.splitting import Holdout
 from recsys.errors import DivergedError
-from recsys.evaluation.metrics import MetricName, Metrics
+from recsys.evaluation.metric_names import MetricName
+from recsys.evaluation.metrics import Metrics
 from recsys.training.epoch import EpochResult
 from recsys.training.snapshot import load_snapshot
 from tests.support.examples import conveyor_split, exploding

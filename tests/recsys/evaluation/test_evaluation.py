@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -49,6 +49,18 @@ def test_all_metrics_equal_brute_force(seed: int, levels: int, n_items: int) -> 
     scores = scores_for(holdout, seed, levels)
     expected = reference.metrics(scores, holdout)
     assert evaluate(scores, holdout).mean().as_dict() == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([2, 1_000_000]), st.sampled_from([1, 7, 100, 1000]))
+@settings(max_examples=20, deadline=None)
+def test_further_metrics_equal_brute_force(seed: int, levels: int, k: int) -> None:
+    log = random_log(np.random.default_rng(seed), n_users=12, n_items=150, n=300)
+    holdout = split(log).tuning
+    scores = scores_for(holdout, seed, levels)
+    expected = reference.metrics(scores, holdout, partial(reference.further_metrics, k=k))
+    found = Evaluator(holdout, CPU, names=tuple(expected)).evaluate(Table(scores)).values
+    means = {name: values.mean() for name, values in found.items()}
+    assert means == pytest.approx(expected, abs=1e-12)
 
 
 def test_repeats_are_not_masked_and_count_once() -> None:
@@ -147,4 +159,4 @@ def test_order_of_users_and_names_of_items_change_nothing() -> None:
     renamed = np.empty_like(scores)
     renamed[:, shift] = scores
     one, two = evaluate(scores, holdout).mean(), evaluate(renamed, Holdout(**moved)).mean()
-    assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(two))
+    assert one.as_dict() == pytest.approx(two.as_dict())

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from recsys.data.splitting import Holdout, split
-from tests.recsys.evaluation.test_evaluation import evaluate
+from recsys.evaluation.evaluator import Evaluator
+from tests.recsys.evaluation.test_evaluation import CPU, Table, evaluate
 from tests.support import reference
 from tests.support.examples import random_log
 
@@ -19,9 +20,14 @@ ranx = pytest.importorskip("ranx", reason="ranx is not installed; pip install ra
 NAMES = {"mrr": "mrr"} | {
     f"{metric}_at_{k}": f"{metric}@{k}" for metric in ("recall", "ndcg") for k in (5, 10, 20)
 }
+FURTHER = {
+    f"{metric}_at_{k}": f"{metric}@{k}"
+    for metric in ("recall", "hit_rate", "precision", "map")
+    for k in (3, 100)
+}
 
 
-def judged(scores: np.ndarray, holdout: Holdout) -> dict[str, float]:
+def judged(scores: np.ndarray, holdout: Holdout, names: dict[str, str]) -> dict[str, float]:
     """What ranx says of the same scores; what a user has seen is not in its run."""
     relevant = reference.relevant_of(holdout)
     seen: dict[int, set[int]] = {}
@@ -36,8 +42,8 @@ def judged(scores: np.ndarray, holdout: Holdout) -> dict[str, float]:
         }
         for user in relevant
     }
-    found = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(NAMES.values()))
-    return {ours: float(found[theirs]) for ours, theirs in NAMES.items()}
+    found = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(names.values()))
+    return {ours: float(found[theirs]) for ours, theirs in names.items()}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -47,4 +53,8 @@ def test_all_metrics_equal_those_of_ranx(seed: int) -> None:
     holdout = split(log).tuning
     # No ties: ranx breaks them by position, we count them against the model.
     scores = rng.permuted(np.tile(np.arange(200.0), (log.n_users, 1)), axis=1)[:, : log.n_items]
-    assert evaluate(scores, holdout).mean().as_dict() == pytest.approx(judged(scores, holdout))
+    found = evaluate(scores, holdout).mean().as_dict()
+    assert found == pytest.approx(judged(scores, holdout, NAMES))
+    further = Evaluator(holdout, CPU, names=tuple(FURTHER)).evaluate(Table(scores))
+    means = {name: values.mean() for name, values in further.values.items()}
+    assert means == pytest.approx(judged(scores, holdout, FURTHER))

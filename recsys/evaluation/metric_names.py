@@ -1,0 +1,51 @@
+"""Names of metrics: which there are, and which are measured beside an objective."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import chain
+
+MetricName = str
+"""recall_at_K, ndcg_at_K, hit_rate_at_K, precision_at_K or map_at_K with K up to 1000, or mrr."""
+
+CUTOFFS = (5, 10, 20)  # always measured
+MAX_CUTOFF = 1000  # as many items as an answer may hold
+FAMILIES = ("recall", "ndcg", "hit_rate", "precision", "map")
+METRIC_PATTERN = rf"^(mrr|({'|'.join(FAMILIES)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
+STANDARD = (
+    *(f"{family}_at_{k}" for family in ("recall", "ndcg") for k in CUTOFFS),
+    "mrr",
+)
+
+
+def check_metric(name: str) -> str:
+    """Return the name of a metric.
+
+    Raises:
+        ValueError: there is no such metric; the message lists those that there are.
+    """
+    if re.fullmatch(METRIC_PATTERN, name) is None:
+        forms = ", ".join(f"{family}_at_K" for family in FAMILIES)
+        raise ValueError(
+            f"no metric {name!r}; give {forms} with K in 1..{MAX_CUTOFF}, for instance "
+            "recall_at_100, or mrr"
+        )
+    return name
+
+
+def measured_names(objective: MetricName, cutoffs: Iterable[int] = ()) -> tuple[MetricName, ...]:
+    """Return the standard metrics, recall and ndcg at further cut-offs, and the objective.
+
+    Args:
+        objective: the metric to maximize.
+        cutoffs: cut-offs of further rankings, in 1..MAX_CUTOFF.
+    """
+    further = (f"{family}_at_{k}" for k in sorted(cutoffs) for family in ("recall", "ndcg"))
+    return tuple(dict.fromkeys(chain(STANDARD, further, [check_metric(objective)])))
+
+
+def family_and_cutoff(name: MetricName) -> tuple[str, int]:
+    """Return the family of a metric and its cut-off; 1 for mrr, whose rank is always exact."""
+    family, _, cutoff = name.rpartition("_at_")
+    return (family, int(cutoff)) if family else (name, 1)
