@@ -22,6 +22,7 @@ INCLUDED = {
     "README.es.md": "es.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "benchmarks/RESULTS.md": "results.md",
     "studies/LOG.md": "log.md",
 }

@@ -468,7 +468,7 @@ def test_a_report_that_fails_costs_the_study_nothing(
     assert said.startswith("no report: ModuleNotFoundError: ")
     assert "matplotlib" in said
     assert "Traceback" in caplog.text
-    monkeypatch.setattr("hpo.reporting.delivery.REPORTS", "shop.csv")  # a file
+    monkeypatch.setattr("hpo.reporting.folders.REPORTS", "shop.csv")  # a file
     said = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: the report cannot be written to")
 
