@@ -179,7 +179,7 @@ def test_a_second_signal_leaves_nothing_running(tmp_path: Path, signals: tuple[i
 
 
 def test_the_timeout_ends_a_long_training_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:
-    call = arguments(tmp_path, "--workers", 1, "--timeout", 2, epochs=10_000, n_trials=9)
+    call = arguments(tmp_path, "--workers", 1, "--timeout", 8, epochs=10_000, n_trials=9)
     n_epochs = 0
     for _ in range(2):
         code, out, err = run("hpo.run", *call, cwd=tmp_path)

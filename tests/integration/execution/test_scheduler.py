@@ -264,11 +264,11 @@ def test_the_timeout_parks_what_runs_and_the_next_run_goes_on(tmp_path: Path) ->
     quick, progress, slots = False, MemoryProgress(), 2
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     runners = [ScriptedRunner(script) for _ in range(slots)]
-    assert Scheduler(ledger, runners, progress, 2, timeout=0.4).run() == Ended("timeout", 0)
+    assert Scheduler(ledger, runners, progress, 2, timeout=2.5).run() == Ended("timeout", 0)
     before = make_study(tmp_path, config).trials
     assert [trial.state.name for trial in before] == ["WAITING"] * slots
     assert all(1 <= len(trial.intermediate_values) < 100 for trial in before)
-    assert progress.notes == ["the time limit of 0.4 s is reached; parking the running trials"]
+    assert progress.notes == ["the time limit of 2.5 s is reached; parking the running trials"]
     quick = True
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     again = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(), 2)
