@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from hpo.errors import StorageUnreachable
+from hpo.errors import StorageUnreachable, StudyStopped
 from hpo.execution.failure_policy import RETRIED, Failures
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
@@ -149,6 +149,7 @@ class Scheduler:
                 self.park("interrupted")
         self._check_lock()
         if self._error is not None:
+            self._error = self._cause(self._error)
             self._settle()
         with translated_storage_errors(self._ledger.study):
             if self._error is not None:
@@ -158,6 +159,16 @@ class Scheduler:
             if done:
                 self._ledger.tidy()
         return Ended("complete" if done else self._reason or "complete", n_finished)
+
+    def _cause(self, error: BaseException) -> BaseException:
+        """Return the loss of the study if it explains an error of the storage; else the error."""
+        if storage_failure(error) is None or isinstance(error, StudyStopped):
+            return error
+        try:
+            problem = self._hold.problem()
+        except StorageUnreachable:
+            return error
+        return error if problem is None else no_longer_ours(problem)
 
     def _settle(self) -> None:
         """Mark this launcher's RUNNING trials as FAIL if the storage answers within some seconds.

@@ -284,7 +284,8 @@ class FileHold(Hold):
             self._file = now
         if now == self._file:
             return None
-        return f"{self._storage} was deleted" if now is None else f"{self._storage} was replaced"
+        # A new connection to a deleted file makes another one, so the two cannot be told apart.
+        return f"{self._storage} was deleted or replaced"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -98,7 +98,9 @@ def test_a_storage_that_is_deleted_in_mid_study_is_no_success(tmp_path: Path) ->
             path.unlink()
     code, out, err = finish(process)
     assert code == 1, out + err
-    assert "the study is no longer this launcher's (studies/optuna.db was deleted)" in err
+    assert (
+        "the study is no longer this launcher's (studies/optuna.db was deleted or replaced)" in err
+    )
     assert run("hpo.run", *call, "--n-trials", 1, "--set", "base.epochs=2", cwd=tmp_path)[0] == 0
 
 
