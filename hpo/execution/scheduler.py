@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -73,7 +73,33 @@ LOCK_SECONDS = 5.0  # interval of checks of the lock
 REQUEST_SECONDS = 2.0  # interval of checks for `hpo stop`
 SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # time for a server to restart
 FOR_EVER = Hold()
-POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where join() cannot be interrupted
+POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where a wait cannot be interrupted
+
+
+class _Slot(threading.Thread):
+    """A thread whose end can be waited for under KeyboardInterrupt.
+
+    `Thread.join` cannot: interrupted, it takes a living thread for ended (Python before 3.13).
+
+    Args:
+        work: runs the trials of the slot.
+        arguments: arguments of `work`.
+
+    Attributes:
+        ended: set when `work` has returned.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+        super().__init__()
+        self._work, self._arguments = work, arguments
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Call the work, and set `ended`."""
+        try:
+            self._work(*self._arguments)
+        finally:
+            self.ended.set()
 
 
 class Scheduler:
@@ -140,10 +166,7 @@ class Scheduler:
         objective = Objective(
             self._ledger, self._progress.epoch, lambda: self._stop_mode, self._trial_seconds
         )
-        slots = [
-            threading.Thread(target=self._slot, args=(objective, runner), name=f"slot-{i}")
-            for i, runner in enumerate(self._runners)
-        ]
+        slots = [_Slot(self._slot, objective, runner) for runner in self._runners]
         with stop_signals(self) if self._takes_signals else nullcontext():
             while not self._attended(slots, deadline):
                 self.park("interrupted")
@@ -190,15 +213,14 @@ class Scheduler:
                     return  # run() raises the failure; the next run recovers the trials
             time.sleep(SETTLE_POLL_SECONDS)
 
-    def _attended(self, slots: Sequence[threading.Thread], deadline: float) -> bool:
+    def _attended(self, slots: Sequence[_Slot], deadline: float) -> bool:
         """Wait until all slots have ended, and act on the clock; return False if interrupted."""
         try:
             for slot in slots:
                 if slot.ident is None:  # not started before an interrupt
                     slot.start()
             for slot in slots:
-                while slot.is_alive():
-                    slot.join(POLL_SECONDS)
+                while not slot.ended.wait(POLL_SECONDS):
                     self._look_at_clock(deadline)
         except KeyboardInterrupt:
             return False
