@@ -52,7 +52,7 @@ warmup = 1
 
 @dataclass
 class Setting:
-    """What all parts know.
+    """The setting that all parts share.
 
     Attributes:
         device: torch device name.

@@ -1,4 +1,4 @@
-"""What the launcher costs by its number of workers, with workers that only pretend.
+"""Measure the launcher's CPU time by its number of workers, with workers that only pretend.
 
     python -m benchmarks.launcher_scale WORKERS EPOCH_SECONDS TRIALS [STORAGE_URL]
 

@@ -93,7 +93,7 @@ def load_dataset(
         dataset = _of_address(name_or_path, *how, announce)
     else:
         dataset = _found(name_or_path, *how, announce)
-    with naming(name_or_path):
+    with naming(without_login(name_or_path) if is_remote(name_or_path) else name_or_path):
         dataset = filtered(dataset, filters)
     if dataset.ready_made:
         announce(dataset.ready_made.describe(dataset.interactions))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from recsys.datasets.database import without_login
 from recsys.errors import DataError
 from recsys.readers import first_line
 
@@ -30,7 +31,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
     Raises:
         DataError: there is nothing at the address, it cannot be reached, or a package is missing.
     """
-    shown = url.partition("?")[0]  # what follows may be a signature
+    shown = without_login(url)  # without options, too: they may be a signature
     name = PurePosixPath(urlsplit(url).path).name or "data"
     announce(f"fetching {shown}")
     with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
@@ -42,7 +43,8 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
                 f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
         except (OSError, ValueError) as error:
-            why = first_line(error).replace(url, shown)
+            _, mark, options = url.partition("?")
+            why = first_line(error).replace(url, shown).replace(mark + options, "")
             raise DataError(f"{shown}: cannot be fetched: {why}") from None
         try:
             yield local

@@ -153,7 +153,7 @@ class _Epochs:
         self._storage: RDBStorage | None = None
 
     def read(self) -> list[tuple[int, int, bool]]:
-        """Of each trial its number, how many epochs it has, and whether it runs."""
+        """Return each trial's number, its number of epochs, and True if it runs."""
         try:
             self._storage = self._storage or existing_storage(self._url)
             trials = load_newest(self._storage, None, print).trials

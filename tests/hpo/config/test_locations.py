@@ -1,4 +1,4 @@
-"""Where a study is: options, then the environment, then the defaults."""
+"""The address of a study: options, then the environment, then the defaults."""
 
 from __future__ import annotations
 

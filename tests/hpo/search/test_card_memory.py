@@ -1,4 +1,4 @@
-"""What trainings need on a card, before the first begins."""
+"""The memory that trainings need on a card, reckoned before the first begins."""
 
 from __future__ import annotations
 

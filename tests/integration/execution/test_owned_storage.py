@@ -58,7 +58,7 @@ def test_what_others_queue_and_end_is_seen(tmp_path: Path, monkeypatch: pytest.M
 
 @contextmanager
 def statements(study: optuna.Study) -> Iterator[list[str]]:
-    """What is sent to the database of a launcher's study while the block runs."""
+    """Record the statements that a launcher's study sends to its database in the block."""
     sent: list[str] = []
     engine = study._storage._backend.engine  # type: ignore[attr-defined]
 

@@ -125,6 +125,16 @@ def test_a_file_on_the_web(tmp_path: Path, web: str) -> None:
     assert "hush" not in found
 
 
+def test_the_login_of_an_address_is_in_no_message() -> None:
+    told: list[str] = []
+    address = "http://ana:secret@127.0.0.1:9/shop.csv?sign=secret"
+    with pytest.raises(DataError, match="cannot be fetched") as caught:
+        load_dataset(address, announce=told.append)
+    assert told == ["fetching http://127.0.0.1:9/shop.csv"]
+    assert "http://127.0.0.1:9/shop.csv: " in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 def test_files_and_folders_of_a_store_of_objects() -> None:
     store = fsspec.filesystem("memory")
     store.pipe_file("/bucket/log.csv", CSV.encode())
