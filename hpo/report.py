@@ -18,7 +18,7 @@ from hpo.arguments import (
     add_spreadsheet_argument,
 )
 from recsys.cli import command_parser, run_command
-from recsys.messages import count
+from recsys.messages import count, to_stderr
 
 if TYPE_CHECKING:
     from hpo.config import Locations
@@ -44,18 +44,14 @@ def main(argv: Sequence[str]) -> int:
         _export(locations, options)
         if options.out is None:
             return 0
-    return run_report(locations, options.study_name, options.out, data=options.data, say=_say)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # stdout may hold the table
+    return run_report(locations, options.study_name, options.out, data=options.data, say=to_stderr)
 
 
 def _export(locations: Locations, options: argparse.Namespace) -> None:
     from hpo.reporting import STDOUT, trial_frame, write_frame
     from hpo.study import StudyRecord, existing_storage, load_newest, read_trials
 
-    study = load_newest(existing_storage(locations.storage), options.study_name, _say)
+    study = load_newest(existing_storage(locations.storage), options.study_name, to_stderr)
     space = StudyRecord.of(study).config.space
     frame = trial_frame(read_trials(study), list(space))
     written = write_frame(

@@ -15,7 +15,7 @@ from hpo.arguments import NEWEST, ONLY, add_link_arguments, add_place_arguments
 from hpo.errors import SettingsError, StudyError
 from recsys.cli import command_parser, run_command
 from recsys.errors import TrackingError
-from recsys.messages import count
+from recsys.messages import count, to_stderr
 
 if TYPE_CHECKING:
     from hpo.config import Locations
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     name = options.study_name
     if options.check:  # --check only reads, so it may take the newest study
         storage = existing_storage(locations.storage)
-        name = load_newest(storage, name, _say).study_name
+        name = load_newest(storage, name, to_stderr).study_name
         storage.engine.dispose()
     mirror = Mirror(locations, name)
     try:
@@ -110,10 +110,6 @@ def _absent(mirror: Mirror, locations: Locations, report: SyncReport) -> str:
         f"{artifact_folder(locations.storage)} either. Run hpo.sync on the machine that has them, "
         f"or make them again: {command('report', mirror.study_name, locations)}"
     )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _print_differences(mirror: Mirror, locations: Locations) -> int:

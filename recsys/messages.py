@@ -1,7 +1,8 @@
-"""Wording shared by all messages: counts with their noun, lists, shortened values."""
+"""Wording shared by all messages: counts with their noun, lists, shortened values; and stderr."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 SHOWN = 5  # places named per kind of problem, then "and N more"
@@ -41,3 +42,8 @@ def shorten(text: str, limit: int = 40) -> str:
         limit: largest length in characters; a cut text ends in "...".
     """
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def to_stderr(line: str) -> None:
+    """Print a line to stderr at once, since stdout may hold a table or JSON."""
+    print(line, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import NEWEST, add_place_arguments
 from recsys.cli import command_parser
+from recsys.messages import to_stderr
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -60,17 +60,13 @@ def main(argv: Sequence[str]) -> int:
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with translated_storage_errors():
-        study = load_newest(existing_storage(locations.storage), options.study_name, _say)
+        study = load_newest(existing_storage(locations.storage), options.study_name, to_stderr)
         if not options.watch:
             _print(study, _overview(study, locations), console, as_json=options.json)
             return 0
         with suppress(KeyboardInterrupt):  # the intended end
             _watch(study, locations, console, as_json=options.json)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _overview(study: Study, locations: Locations) -> Overview:

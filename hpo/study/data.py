@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +12,7 @@ from hpo.study.records import StudyRecord
 from recsys.data import Split, split
 from recsys.datasets import NAMES, absolute_url, load_as_set
 from recsys.errors import naming
+from recsys.messages import to_stderr
 from recsys.readers import matching_files
 
 
@@ -65,11 +65,7 @@ def with_source(data: DataConfig, source: str | None) -> DataConfig:
     return data.model_copy(update={"source": source})
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def load_data(config: Origin, say: Callable[[str], None] = _to_stderr) -> tuple[str, Split]:
+def load_data(config: Origin, say: Callable[[str], None] = to_stderr) -> tuple[str, Split]:
     """Load the data and split it.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
@@ -180,5 +179,6 @@ def dataset_from(args: argparse.Namespace) -> Dataset:
     """
     # Imported here, because polars takes a quarter of a second that --help must not cost.
     from recsys.datasets import load_as_set
+    from recsys.messages import to_stderr
 
-    return load_as_set(args.data, args, lambda note: print(note, file=sys.stderr, flush=True))
+    return load_as_set(args.data, args, to_stderr)

@@ -6,7 +6,6 @@ A name wins over a folder of that name: `ml-100k` is the named data, `./ml-100k`
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
 from recsys.datasets.remote import fetched
 from recsys.errors import DataError, naming
+from recsys.messages import to_stderr
 from recsys.readers import (
     AUTO,
     Columns,
@@ -80,7 +80,7 @@ def load_dataset(
             "as users.* and items.*"
         )
     name_or_path = os.fspath(name_or_path)
-    announce = announce or _to_stderr
+    announce = announce or to_stderr
     if columns.rating is not None and filters.min_rating is None:
         raise DataError(
             f"--rating-col {columns.rating} has no effect without a lowest rating; add "
@@ -200,7 +200,3 @@ def load_ml_100k(
 def cache_folder() -> Path:
     """Return the folder of fetched data: $RECSYS_CACHE, else the system's cache folder."""
     return Path(os.environ.get("RECSYS_CACHE") or pooch.os_cache("recsys-hpo"))
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
