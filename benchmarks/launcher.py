@@ -38,7 +38,12 @@ class StubRunner:
     """Epochs of a fixed length that cost no CPU."""
 
     name, threads, device = "stub", 1, "cpu"
+    processor = node = ""
     began: float | None = None  # its trials have no time limit
+
+    def is_ready(self) -> bool:
+        """Always."""
+        return True
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         del snapshot

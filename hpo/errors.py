@@ -7,6 +7,7 @@ HpoError
 ├── StudyStopped     a study ended early: trials keep failing, or its lock is lost (exit code 1)
 │   └── StorageUnreachable   the study's storage does not answer now
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
+│   └── NodeLost      its whole machine is gone
 ├── Parked           a training was stopped on request and can resume
 ├── OtherTraining    a parked training cannot resume as the same training
 ├── TrainingFailed   a training raised an unexpected error
@@ -72,6 +73,10 @@ class WorkerDied(HpoError):
 
     The config is not at fault, so it is tried again.
     """
+
+
+class NodeLost(WorkerDied):
+    """A loss of the machine that trained a trial, which is no fault of the trial."""
 
 
 class Parked(HpoError):

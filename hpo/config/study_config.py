@@ -135,6 +135,21 @@ class RetriesConfig(_Section):
     """Retries after the memory was full, perhaps only because other processes used memory too."""
 
 
+class ResourcesConfig(_Section):
+    """The resources of one worker on a Ray cluster; the other engines use this machine's."""
+
+    cpus: float | None = Field(None, gt=0)
+    """CPUs of a worker; left out: its threads, else 1."""
+    gpus: float | None = Field(None, ge=0)
+    """GPUs of a worker, of several workers on one GPU a part (0.5); left out: 1 / device_slots if
+    the cluster has GPUs and the device is not cpu."""
+    memory_gb: float | None = Field(None, gt=0)
+    """Memory that Ray sets aside for a worker, in GB; left out: none."""
+    place_seconds: float = Field(60, gt=0)
+    """Seconds without a place for any worker after which the study stops; raise it for a cluster
+    that grows on demand."""
+
+
 class StudyConfig(_Section):
     """The definition of a study, stored with it, so other commands need only the study's name."""
 
@@ -161,6 +176,7 @@ class StudyConfig(_Section):
     """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""
     device_slots: Annotated[int, Field(ge=1, le=MAX_DEVICE_SLOTS)] | Literal["auto"] = 1
     """Number of workers that share one GPU; "auto": by the memory of trainings, at most 4."""
+    resources: ResourcesConfig = ResourcesConfig()
     timeout: float | None = Field(None, gt=0)
     """Seconds after which no further trial starts."""
     trial_seconds: float | None = Field(None, gt=0)

@@ -26,6 +26,7 @@ from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.execution.store.outages import Turns, in_turn
 from hpo.execution.store.owned_storage import OwnedStorage, for_one_writer
+from hpo.runners import processor_of
 from hpo.search import Constraints, Measure, make_sampler, pruning_rule
 from hpo.study import (
     ATTEMPT,
@@ -40,7 +41,6 @@ from hpo.study import (
     epochs_of,
     epochs_to_columns,
     milliseconds,
-    processor_of,
     storage_failure,
 )
 from recsys.errors import CheckpointError
@@ -168,15 +168,25 @@ class Ledger(Turns):
         self._retries.requeue()
 
     @in_turn
-    def start(self, runner: str, threads: int, device: str = "cpu") -> Assignment:
+    def start(
+        self,
+        runner: str,
+        threads: int,
+        device: str = "cpu",
+        *,
+        processor: str = "",
+        node: str = "",
+    ) -> Assignment:
         """Start the next trial: a queued one if there is any, else a new suggestion.
 
         A trial with a `violation` must be pruned without training.
 
         Args:
-            runner: name of the runner, "inline" or "process".
+            runner: name of the runner, "inline", "process" or "ray".
             threads: torch threads of the worker.
             device: torch device name.
+            processor: model of CPU or GPU that trains; "": that of this machine's device.
+            node: machine that trains; "": this one.
         """
         n_existing = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = make_sampler(self._config, n_existing)
@@ -192,7 +202,8 @@ class Ledger(Turns):
             device=device,
             started_ms=before.started_ms or milliseconds(trial.datetime_start),
             after=n_before,
-            processor=processor_of(device),
+            processor=processor or processor_of(device),
+            node=node,
         )
         try:
             return self._assign(trial, before, attempt)
@@ -337,6 +348,7 @@ class Ledger(Turns):
             threads=source.threads,
             device=source.device,
             processor=source.processor,
+            node=source.node,
         )
         columns = epochs_of(same)
         now = [time.time_ns() // 1_000_000] * len(columns.get("epoch", []))

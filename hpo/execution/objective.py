@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from optuna.trial import TrialState
 
-from hpo.errors import OtherTraining, Parked, TrainingFailed, WorkerDied
+from hpo.errors import NodeLost, OtherTraining, Parked, TrainingFailed, WorkerDied
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment
 from hpo.runners import Runner
@@ -153,7 +153,8 @@ class Objective:
             return assignment.outcome("time-limit", limit)
         match error:
             case WorkerDied():
-                return assignment.outcome("worker-died", str(error))
+                lost = isinstance(error, NodeLost)  # no fault of the trial, which uses no retry up
+                return assignment.outcome("interrupted" if lost else "worker-died", str(error))
             case DivergedError():
                 return assignment.outcome("diverged", str(error))
             case MemoryError():

@@ -141,6 +141,7 @@ class Scheduler:
         self._n_trials, self._timeout, self._trial_seconds = n_trials, timeout, trial_seconds
         self._changed = threading.Condition()
         self._running = 0
+        self._over = False
         self._live: dict[Runner, Assignment] = {}
         self._reason: str | None = None
         self._stop_mode = Stop.NO
@@ -262,7 +263,7 @@ class Scheduler:
     def _slot(self, objective: Objective, runner: Runner) -> None:
         """Run trials on one runner until there are none left; the target of a slot's thread."""
         try:
-            while (assignment := self._next(runner)) is not None:
+            while self._is_placed(runner) and (assignment := self._next(runner)) is not None:
                 try:
                     self._run(objective, assignment, runner)
                 finally:
@@ -271,6 +272,14 @@ class Scheduler:
         except BaseException as error:
             self._error = self._error or error  # raised again by run(), in the main thread
             self.abort("failed")
+
+    def _is_placed(self, runner: Runner) -> bool:
+        """Wait until a runner can train; return False if the study ends before that."""
+        while not runner.is_ready():
+            if self._over or self._reason is not None or self._error is not None:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def _next(self, runner: Runner) -> Assignment | None:
         """Return the next trial, None if there is none; wait while running trials may suffice.
@@ -287,13 +296,20 @@ class Scheduler:
                     self._check_lock(patiently=True)
                     if self._error is not None:
                         break
-                    assignment = self._ledger.start(runner.name, runner.threads, runner.device)
+                    assignment = self._ledger.start(
+                        runner.name,
+                        runner.threads,
+                        runner.device,
+                        processor=runner.processor,
+                        node=runner.node,
+                    )
                     self._running += 1
                     self._progress.started(assignment)
                     if assignment.notice:
                         self._progress.note(assignment.notice)
                     return assignment
                 self._changed.wait()
+            self._over = True
             self._changed.notify_all()
             return None
 

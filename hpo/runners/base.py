@@ -29,6 +29,8 @@ class Runner(Protocol):
         name: kind of the engine.
         threads: torch threads of a training.
         device: torch device of a training.
+        processor: model of the CPU or GPU that trains; "": that of this machine's device.
+        node: machine of a cluster that trains; "": this one.
         began: `time.monotonic()` when the running training was set up and its epochs began; None
             while no training runs. Other threads read it.
     """
@@ -36,7 +38,17 @@ class Runner(Protocol):
     name: str
     threads: int
     device: str
+    processor: str
+    node: str
     began: float | None
+
+    def is_ready(self) -> bool:
+        """Return True if a training can begin; else look for a place meanwhile and return at once.
+
+        Raises:
+            StudyStopped: no worker of the study has had a place for long.
+        """
+        ...
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` and yield its epochs.
@@ -49,6 +61,7 @@ class Runner(Protocol):
         Raises:
             Parked: the training was saved, as `park` asked.
             WorkerDied: the process that trained is gone or silent; the config may be tried again.
+            NodeLost: the machine that trained is gone; the config is tried again.
             DivergedError: the loss is not finite.
             MemoryError: the config does not fit.
             TrainingFailed: the training raised any other error.

@@ -34,6 +34,7 @@ class InlineRunner:
     """
 
     name = "inline"
+    processor = node = ""  # this machine\'s
 
     def __init__(
         self,
@@ -48,6 +49,10 @@ class InlineRunner:
         self.threads = torch.get_num_threads()
         self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
+
+    def is_ready(self) -> bool:
+        """Return True: this process can always train."""
+        return True
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` in this thread and yield its epochs, see `Runner.epochs`.

@@ -8,15 +8,13 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import Parked, TrainingFailed, WorkerDied
-from hpo.runners.failures import from_message
-from hpo.runners.watchdog import Patience
+from hpo.errors import TrainingFailed, WorkerDied
+from hpo.runners.messages import epoch_of, raise_failure
+from hpo.runners.watchdog import USUAL_EPOCHS, Patience
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import TrainConfig
-from recsys.evaluation import MetricName, Metrics
+from recsys.evaluation import MetricName
 from recsys.training import EpochResult
-
-USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 
 
 class ProcessRunner:
@@ -35,6 +33,7 @@ class ProcessRunner:
     """
 
     name = "process"
+    processor = node = ""  # this machine\'s
 
     def __init__(
         self,
@@ -61,6 +60,10 @@ class ProcessRunner:
         """Return the living worker's process id; None before the first task and after a death."""
         return self._worker.pid if self._worker else None
 
+    def is_ready(self) -> bool:
+        """Return True: a worker starts with its first task."""
+        return True
+
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         """Train `config` in the worker and yield its epochs, see `Runner.epochs`.
 
@@ -85,13 +88,13 @@ class ProcessRunner:
                 if "began" in message:
                     self.began = time.monotonic()
                     continue
-                result = _epoch_result(message["epoch"])
+                result = epoch_of(message)
                 self._epoch_seconds.append(result.seconds)
                 yield result
             running = False
             if message["end"] == "error" and self.device != "cpu":
                 self.close()  # after an error of its own a GPU refuses all else of the process
-            _raise_failure(message)
+            raise_failure(message)
         except GeneratorExit:
             worker.send({"stop": self._task})
             raise
@@ -174,24 +177,3 @@ def _wait(worker: WorkerProcess, patience: Patience, **wanted: object) -> dict[s
             worker.kill()
             raise WorkerDied(f"the worker was stalled: {reason}, killed")
     return message
-
-
-def _epoch_result(values: dict[str, Any]) -> EpochResult:
-    """Return an epoch from its message."""
-    return EpochResult(**{**values, "metrics": Metrics(**values["metrics"])})
-
-
-def _raise_failure(message: dict[str, Any]) -> None:
-    """Raise the exception that the last message of a training stands for; none if it is done.
-
-    Raises:
-        Parked: the training was saved.
-        DivergedError: the loss is not finite.
-        MemoryError: the config does not fit.
-        TrainingFailed: the training raised any other error.
-    """
-    if message["end"] == "done":
-        return
-    if message["end"] == "parked":
-        raise Parked
-    raise from_message(message)

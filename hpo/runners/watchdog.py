@@ -23,6 +23,7 @@ from collections.abc import Sequence
 STALL_SECONDS = 60.0
 STALL_FACTOR = 20  # a worker whose epoch takes this many times the median is stalled
 MIN_EPOCHS = 3
+USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1% of that
 
 

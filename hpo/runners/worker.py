@@ -14,7 +14,6 @@ closes, so a killed launcher leaves no worker behind.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import queue
@@ -28,12 +27,9 @@ from typing import Any, TextIO
 
 import torch
 
-from hpo.runners.base import go_on
-from hpo.runners.failures import failure_of, to_message
-from recsys.config import TrainConfig
+from hpo.runners.messages import Wish, training_messages
 from recsys.data import Holdout, load_holdout
 from recsys.evaluation import MetricName
-from recsys.training import Fit, forget_peaks, release_memory
 
 ALIVE_SECONDS = 5.0
 
@@ -130,36 +126,19 @@ def serve_task(
         device: device of the training.
         metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
     """
-    try:
-        return {"end": _train(channel, command, holdout, device, metrics)}
-    except Exception as error:
-        return to_message(failure_of(error))
-    finally:
-        release_memory(device)
-
-
-def _train(
-    channel: Channel,
-    command: dict[str, Any],
-    holdout: Holdout,
-    device: torch.device,
-    metrics: tuple[MetricName, Sequence[int]],
-) -> str:
-    """Train and send the epochs; return how the training ended."""
     task, place = command["task"], command.get("snapshot")
-    snapshot = Path(place) if place else None
-    forget_peaks(device)
-    fit = Fit(holdout, TrainConfig.from_dict(command["train"]), device, *metrics)
-    go_on(fit, snapshot)
-    channel.send(task=task, began=True)
-    for result in fit:
-        channel.send(task=task, epoch=dataclasses.asdict(result))
+
+    def wish() -> Wish:
         if channel.is_stopped(task):
-            break
-        if snapshot and channel.is_parking(task):
-            fit.save(snapshot)
-            return "parked"
-    return "done"
+            return Wish.STOP
+        return Wish.PARK if channel.is_parking(task) else Wish.GO_ON
+
+    snapshot = Path(place) if place else None
+    for message in training_messages(holdout, command["train"], device, metrics, snapshot, wish):
+        if "end" in message:
+            return message
+        channel.send(task=task, **message)
+    raise AssertionError("a training ended without a last message")
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -18,7 +18,7 @@ from .data import (
     load_split as load_split,
     with_source as with_source,
 )
-from .environment import environment_facts as environment_facts, processor_of as processor_of
+from .environment import environment_facts as environment_facts
 from .lifecycle import (
     hpo_studies as hpo_studies,
     load_named as load_named,

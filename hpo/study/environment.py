@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -27,45 +26,15 @@ def _machine() -> dict[str, str]:
     import psutil
     import torch
 
+    from hpo.runners import processor_of
+
     found = {
-        "cpu": _processor(),
+        "cpu": processor_of("cpu"),
         "cores": str(os.cpu_count() or ""),
         "memory_gb": f"{psutil.virtual_memory().total / 1e9:.0f}",
     }
     cards = [processor_of(f"cuda:{i}") for i in range(torch.cuda.device_count())]
     return {**found, "gpu": ", ".join(cards)} if cards else found
-
-
-@cache
-def processor_of(device: str) -> str:
-    """Return the model name of the CPU or GPU behind a torch device of this machine.
-
-    The same training gives the same numbers on the same model, and other numbers on another.
-    """
-    import torch
-
-    place = torch.device(device)
-    if place.type == "cpu":
-        return _processor()
-    if place.type != "cuda":
-        return place.type
-    try:
-        return torch.cuda.get_device_name(place)
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # the system lists the GPU, but torch cannot use it
-        return f"unusable ({str(error).splitlines()[0]})"
-
-
-def _processor() -> str:
-    """Return the model name of the CPU."""
-    cpuinfo = Path("/proc/cpuinfo")  # on Linux, platform.processor() returns nothing
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

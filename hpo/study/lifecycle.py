@@ -110,6 +110,7 @@ CHANGEABLE = (
     "workers",
     "threads",
     "device_slots",
+    "resources",
     "timeout",
     "trial_seconds",
 )

@@ -125,13 +125,15 @@ class Attempt:
             first.
         seed: TrainConfig.seed of this training; the same in all attempts.
         threads: torch threads of the worker.
-        runner: "inline" or "process".
+        runner: "inline", "process" or "ray".
         device: torch device name.
         started_ms: first start, in milliseconds since 1970; Optuna forgets the start of a trial
             that is parked.
         after: number of trials that had ended when this trial was suggested; the sampler had seen
             the results of these.
-        processor: model of CPU or GPU, see `hpo.study.environment.processor_of`; "" in old records.
+        processor: model of CPU or GPU, see `hpo.runners.processor_of`; "" in old
+            records.
+        node: name and id of the machine of a cluster that trained; "" for the launcher's machine.
     """
 
     number: int
@@ -143,6 +145,7 @@ class Attempt:
     started_ms: int | None = field(default=None, compare=False)
     after: int | None = field(default=None, compare=False)
     processor: str = field(default="", compare=False)
+    node: str = field(default="", compare=False)
 
     @property
     def place(self) -> str:

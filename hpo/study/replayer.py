@@ -15,8 +15,9 @@ from optuna.trial import FrozenTrial
 
 from hpo.config import SearchSpace
 from hpo.errors import StudyError
+from hpo.runners import processor_of
 from hpo.study.data import load_split
-from hpo.study.environment import environment_facts, processor_of
+from hpo.study.environment import environment_facts
 from hpo.study.records import Attempt, StudyRecord, epochs_of
 from recsys.artifacts import origin, save
 from recsys.cli import usable_device

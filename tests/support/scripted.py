@@ -79,6 +79,7 @@ class ScriptedRunner:
     name = "scripted"
     threads = 1
     device = "cpu"
+    processor = node = ""
 
     def __init__(self, script: Script = saturating, set_up_seconds: float = 0.0) -> None:
         self._script, self._set_up_seconds = script, set_up_seconds
@@ -86,6 +87,9 @@ class ScriptedRunner:
         self.was_killed = threading.Event()
         self.parking = False
         self.began: float | None = None
+
+    def is_ready(self) -> bool:
+        return True
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         self.trained.append(config)

@@ -15,7 +15,7 @@ import torch
 from hpo import run
 from hpo.errors import TrainingFailed
 from hpo.reporting.model_comparison import device_of
-from hpo.runners import worker
+from hpo.runners import devices, worker
 from hpo.runners.process import ProcessRunner
 from hpo.study import environment as surroundings
 from hpo.study.records import Attempt
@@ -85,8 +85,8 @@ def test_a_card_that_is_not_there_is_refused(cuda: CudaDouble) -> None:
 def test_a_mac_s_gpu_is_taken_where_it_is_asked_for(mps: CudaDouble) -> None:
     assert run._device(run.parser().parse_args(["--device", "mps"])) == "mps"
     assert run._device(run.parser().parse_args([])) == "cpu"
-    surroundings.processor_of.cache_clear()
-    assert surroundings.processor_of("mps") == "mps"
+    devices.processor_of.cache_clear()
+    assert devices.processor_of("mps") == "mps"
 
 
 def test_a_card_that_works_is_taken(cuda: CudaDouble) -> None:
@@ -106,9 +106,9 @@ def test_the_record_of_the_machine_needs_no_card_that_works(
     cuda: CudaDouble, broken: bool, kind: str
 ) -> None:
     cuda.broken = broken
-    surroundings.processor_of.cache_clear()
+    devices.processor_of.cache_clear()
     assert surroundings.environment_facts()["gpu"].startswith(kind)
-    surroundings.processor_of.cache_clear()
+    devices.processor_of.cache_clear()
 
 
 @pytest.mark.parametrize(

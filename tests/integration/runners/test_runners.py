@@ -22,9 +22,11 @@ from hpo.runners import process as process_module
 from hpo.runners.base import Runner
 from hpo.runners.inline import InlineRunner
 from hpo.runners.process import ProcessRunner
+from hpo.runners.ray_cluster import RayCluster, RayNeed
+from hpo.runners.ray_runner import RayRunner
 from recsys.config import TrainConfig
 from recsys.data.features import Features
-from recsys.data.holdout_file import save_holdout
+from recsys.data.holdout_file import load_holdout, save_holdout
 from recsys.data.splitting import Holdout
 from recsys.errors import DivergedError
 from recsys.evaluation.metric_names import MetricName
@@ -42,8 +44,16 @@ MakeRunner = Callable[[Holdout], Runner]
 ENGINES: dict[str, Callable[[Holdout, Path], Runner]] = {
     "inline": lambda holdout, _: InlineRunner(holdout, METRIC, torch.device("cpu")),
     "process": lambda _, data: ProcessRunner(data, METRIC),
+    "ray": lambda _, data: on_ray(data),
 }
 """How to make each runner, of a holdout and its file. A new engine is one more line."""
+
+
+def on_ray(data: Path) -> RayRunner:
+    """A runner with a worker on the cluster of the fixture `ray_nodes`."""
+    cluster = RayCluster(RayNeed(), 60.0, print)
+    cluster.put(load_holdout(data), (METRIC, ()), threads=1)
+    return RayRunner(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +65,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Callable[[Holdout, Path], Runner]:
+    if request.param == "ray":
+        request.getfixturevalue("ray_nodes")
     return ENGINES[request.param]
 
 
