@@ -173,7 +173,6 @@ class Ledger(Turns):
         runner: str,
         threads: int,
         device: str = "cpu",
-        *,
         processor: str = "",
         node: str = "",
     ) -> Assignment:

@@ -297,11 +297,7 @@ class Scheduler:
                     if self._error is not None:
                         break
                     assignment = self._ledger.start(
-                        runner.name,
-                        runner.threads,
-                        runner.device,
-                        processor=runner.processor,
-                        node=runner.node,
+                        runner.name, runner.threads, runner.device, runner.processor, runner.node
                     )
                     self._running += 1
                     self._progress.started(assignment)
