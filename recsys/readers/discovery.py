@@ -12,6 +12,8 @@ from recsys.errors import DataError
 from recsys.messages import listed
 from recsys.readers.paths import extension_of, matching_files, stem_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON
+from recsys.readers.tables.mind import BEHAVIORS
+from recsys.readers.tables.netflix import FILE_NAME as NETFLIX
 from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE, TABLES
 from recsys.readers.tables.table import ARROW
 
@@ -179,12 +181,13 @@ def _interactions_among(files: list[Path]) -> list[Path]:
         or extension_of(file) == ".inter"
         or named(file, _PLAIN)
     ]
-    further = [file for file in files if named(file, _FURTHER) or _is_ratings_dat(file)]
+    others = (RATINGS_DAT, BEHAVIORS)
+    further = [file for file in files if named(file, _FURTHER) or _plain_name(file) in others]
     return usual or further
 
 
-def _is_ratings_dat(file: Path) -> bool:
-    return file.name.casefold().removesuffix(".gz") == RATINGS_DAT
+def _plain_name(file: Path) -> str:
+    return file.name.casefold().removesuffix(".gz")
 
 
 _PART = re.compile(r"part\b.*|part[-_]?\d.*|\d+\..*", re.IGNORECASE)
@@ -211,6 +214,8 @@ def _parts_of(folder: Path, files: list[Path]) -> list[Path]:
 
 def _may_be_part(file: Path) -> bool:
     # Names of Spark and Hadoop for what is no data (_SUCCESS, ._SUCCESS.crc) begin in these ways.
+    if NETFLIX.fullmatch(file.name):
+        return True
     if file.name.startswith(("_", ".")) or extension_of(file) not in TABLES:
         return False
     stem = stem_of(file).casefold()
@@ -253,7 +258,7 @@ def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Pat
         extension = ".user" if role == "users" else ".item"
         same = [file for file in files if stem_of(file).casefold() == stem.casefold()]
         found = [file for file in same if extension_of(file) == extension]
-    elif _is_ratings_dat(interactions):
+    elif _plain_name(interactions) == RATINGS_DAT:
         wanted = {"users.dat" if role == "users" else "movies.dat"}
         found = [file for file in files if file.name.casefold() in wanted]
     else:

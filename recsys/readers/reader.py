@@ -38,6 +38,7 @@ from recsys.readers.paths import extension_of
 from recsys.readers.side_tables import Side, read_side_table
 from recsys.readers.tables.adjacency import EXTENSION as ADJACENCY, open_adjacency
 from recsys.readers.tables.frame import FrameTable
+from recsys.readers.tables.netflix import is_netflix
 from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, open_table
 from recsys.readers.tables.parted import open_parted
 from recsys.readers.tables.table import Table
@@ -139,7 +140,7 @@ def _opened(
     """Return the table in a file, or in the parts of a folder; None if there are problems."""
     if parts:
         return open_parted(path, parts, problems, header=header)
-    if extension_of(path) == ADJACENCY and header:
+    if extension_of(path) == ADJACENCY and header and not is_netflix(path):
         return open_adjacency(path, problems)
     return open_table(path, problems, header=header)
 

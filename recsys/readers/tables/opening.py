@@ -9,6 +9,8 @@ import polars as pl
 from recsys.readers.paths import extension_of
 from recsys.readers.tables.damage import damage_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON, open_json
+from recsys.readers.tables.mind import BEHAVIORS, open_mind
+from recsys.readers.tables.netflix import NetflixTable, is_netflix
 from recsys.readers.tables.table import ARROW, READ_ERRORS, Table
 from recsys.readers.tables.text import BadTextError, TextForm, read_form, read_headless_form
 
@@ -18,7 +20,8 @@ DAT = ".dat"
 TEXT = ".txt"  # with a header line or columns by position; else lists (adjacency.py)
 READABLE = (
     ".csv, .tsv, .jsonl (each also .gz), .parquet, .arrow, .feather, .dat, RecBole's .inter, "
-    "MovieLens' u.data and ratings.dat, train.txt with test.txt"
+    "MovieLens' u.data and ratings.dat, MIND's behaviors.tsv, Netflix's combined_data_*.txt, "
+    "train.txt with test.txt"
 )
 COLUMNAR = (".parquet", *ARROW)
 TABLES = (".csv", ".tsv", *JSON, *COLUMNAR, DAT)  # extensions of tables in any folder
@@ -58,6 +61,8 @@ def _opened(path: Path, *, header: bool) -> Table:
     extension = extension_of(path)
     if path.name.casefold() == MOVIELENS_DATA:
         return Table(path, U_DATA.names, U_DATA)
+    if header and (published := _published(path, extension)):
+        return published
     if extension in (*COLUMNAR, *JSON) and not header:
         raise BadTextError("has names in it; leave --no-header out")
     if extension == ".parquet":
@@ -70,6 +75,17 @@ def _opened(path: Path, *, header: bool) -> Table:
         raise BadTextError(unreadable(path))
     form = _form(path, extension, header=header)
     return Table(path, form.names, form)
+
+
+def _published(path: Path, extension: str) -> Table | None:
+    """Return a file of MIND or the Netflix Prize as a table; None if it is neither.
+
+    Raises:
+        BadTextError: MIND's file has broken lines.
+    """
+    if path.name.casefold() == BEHAVIORS:
+        return open_mind(path)
+    return NetflixTable(path) if extension == TEXT and is_netflix(path) else None
 
 
 def _form(path: Path, extension: str, *, header: bool) -> TextForm:
