@@ -82,8 +82,11 @@ def study_reference() -> str:
         ):
             parts += [f"## `[{key}]`", table["description"].split("\n\n")[0]]
             parts += [_table(table["properties"])]
-    parts += ["## Hyperparameters", "Allowed in `[base]`, `[space]` and `[[warm_starts]]`."]
-    parts += [_table(schema["properties"]["base"]["properties"])]
+    parts += [
+        "## Hyperparameters",
+        "Allowed in `[base]`, `[space]` and `[[warm_starts]]`, unless the study has a `trainable`.",
+    ]
+    parts += [_table(schema["then"]["properties"]["base"]["properties"])]
     parts += ["::: recsys.config.TrainConfig\n    options:\n      members: false"]
     return "\n\n".join(parts) + "\n"
 

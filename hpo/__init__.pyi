@@ -6,3 +6,4 @@ from .api import (
 )
 from .errors import HpoError as HpoError
 from .execution import TrialEnd as TrialEnd
+from .trainables import Trainable as Trainable

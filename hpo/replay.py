@@ -22,17 +22,27 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.config import Locations
-    from hpo.study import existing_storage, load_named, replay, save_model, trial_to_replay
+    from hpo.study import (
+        StudyRecord,
+        existing_storage,
+        load_named,
+        replay,
+        save_model,
+        trial_to_replay,
+    )
     from recsys.artifacts import make_folder
+    from recsys.training import Fit
 
     locations = Locations.resolve(options.storage, None)
     study = load_named(existing_storage(locations.storage), options.study_name)
     trial = trial_to_replay(study, options.trial)
     if options.artifacts is not None:
+        StudyRecord.of(study).config.require_two_tower("--artifacts stores")
         make_folder(options.artifacts)  # fails before the training if the folder cannot be used
     print(f"study {study.study_name}, trial {trial.number}: {trial.state.name.lower()}", flush=True)
     found = replay(study, trial, options.data, lambda line: print(line, flush=True))
     if options.artifacts is not None:
+        assert isinstance(found.fit, Fit), "refused above"
         best = found.fit.best
         assert best is not None, "trial_to_replay lets no trial without epochs through"
         save_model(

@@ -52,8 +52,7 @@ def _export(locations: Locations, options: argparse.Namespace) -> None:
     from hpo.study import StudyRecord, existing_storage, load_newest, read_trials
 
     study = load_newest(existing_storage(locations.storage), options.study_name, to_stderr)
-    space = StudyRecord.of(study).config.space
-    frame = trial_frame(read_trials(study), list(space))
+    frame = trial_frame(read_trials(study), StudyRecord.of(study).config)
     written = write_frame(
         frame, options.csv, options.parquet, spreadsheet_safe=options.spreadsheet_safe
     )

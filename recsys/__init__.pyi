@@ -1,8 +1,13 @@
 from .artifacts import Checkpoint as Checkpoint, load as load, save as save
-from .config import TrainConfig as TrainConfig
+from .config import (
+    Hyperparameters as Hyperparameters,
+    TrainConfig as TrainConfig,
+    within as within,
+)
 from .data import (
     Dataset as Dataset,
     Filters as Filters,
+    Holdout as Holdout,
     Interactions as Interactions,
     Split as Split,
     split as split,

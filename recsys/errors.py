@@ -78,7 +78,8 @@ class DivergedError(RecsysError):
 
     Attributes:
         epoch: epoch of the failure, counted from 1.
-        step: optimizer step within that epoch, counted from 1.
+        step: optimizer step within that epoch, counted from 1; 0: the whole epoch, of a model that
+            is not the two-tower.
         loss: the loss of that step.
     """
 
@@ -87,6 +88,8 @@ class DivergedError(RecsysError):
         super().__init__(
             f"training diverged: loss is {loss} at epoch {epoch}, step {step}; "
             "try a smaller lr or a higher temperature"
+            if step
+            else f"training diverged: loss or objective is {loss} at epoch {epoch}"
         )
 
     def __reduce__(self) -> tuple[type[DivergedError], tuple[int, int, float]]:

@@ -29,6 +29,7 @@ FLOORS = (
     ("recsys.artifacts",),
     ("recsys.train", "recsys.evaluate"),
     ("hpo.errors",),
+    ("hpo.trainables",),
     ("hpo.config", "hpo.runners", "hpo.dashboards"),
     ("hpo.arguments", "hpo.search", "hpo.study"),
     ("hpo.registry",),

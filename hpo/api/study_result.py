@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hpo.promotion import Promotion
     from hpo.study import Candidate, StudyRecord, TrialRow
-    from recsys.config import TrainConfig
+    from recsys.config import Hyperparameters
 
 SHOWN_TRIALS = 5  # in a notebook
 
@@ -74,7 +74,7 @@ class StudyResult:
         from hpo.reporting import trial_frame
         from hpo.study import read_trials
 
-        return trial_frame(read_trials(self.study), list(self.record.config.space))
+        return trial_frame(read_trials(self.study), self.record.config)
 
     @property
     def best_trial(self) -> int:
@@ -82,7 +82,7 @@ class StudyResult:
         return self._best.trial
 
     @property
-    def best_config(self) -> TrainConfig:
+    def best_config(self) -> Hyperparameters:
         """Return all hyperparameters of the best trial.
 
         Raises:

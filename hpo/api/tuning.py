@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpo.api.study_result import StudyResult, storage_url
 from hpo.config import Locations, Override, default_name, load_study_config, study_path, toml_text
 from hpo.errors import SettingsError
+from hpo.trainables import reference_to
 
 if TYPE_CHECKING:
     from hpo.config import StudyConfig
@@ -27,6 +28,7 @@ def tune(
     n_trials: int | None = None,
     study: str | os.PathLike[str] = "two_tower",
     *,
+    trainable: type[Any] | str | None = None,
     objective: MetricName | None = None,
     name: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -55,6 +57,8 @@ def tune(
             stored beside the study; None: the study file's.
         n_trials: number of trials to finish; None: the study file's, by default 50.
         study: name or path of a study file, with the search space.
+        trainable: a recommender of your own instead of the two-tower, as a class of an importable
+            module or as "package.module:Class"; None: the study file's. See `Trainable`.
         objective: metric to maximize on validation; None: the study file's.
         name: name of the study; None: FILE-DATA.
         settings: further keys of the study file, for instance {"space.dim.high": 128}.
@@ -86,6 +90,7 @@ def tune(
     source, in_memory = _source(data, locations)
     options = {
         "name": name, "data": {"source": source} if source else None, "objective": objective,
+        "trainable": None if trainable is None else reference_to(trainable),
         "n_trials": n_trials, "workers": workers, "timeout": timeout, "seed": seed,
     }  # fmt: skip
     path = study_path(os.fspath(study))

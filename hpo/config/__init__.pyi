@@ -33,7 +33,6 @@ from .study_config import (
     PromotionConfig as PromotionConfig,
     SplitConfig as SplitConfig,
     StudyConfig as StudyConfig,
-    typed_value as typed_value,
 )
 from .toml_file import (
     default_name as default_name,

@@ -11,9 +11,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import NullableSchema, WithDefaultSchema
 
-from hpo.config.parameter import Parameter
 from hpo.config.study_config import StudyConfig
-from hpo.config.validation import SEARCHABLE
+from hpo.config.validation import searchable
 from recsys.config import TrainConfig
 
 
@@ -36,16 +35,23 @@ class _WithoutNull(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of a study file, with the ranges of all hyperparameters."""
+    """Return the schema of a study file; without a trainable, with all hyperparameters' ranges."""
     found = StudyConfig.model_json_schema(schema_generator=_WithoutNull)
-    keys = found["properties"]
-    numbers = {name: _number(name) for name in SEARCHABLE}
-    _close(keys["base"], numbers)
-    _close(keys["warm_starts"]["items"], numbers)
-    when = found["$defs"][Parameter.__name__]["properties"]["when"]
-    for table in (keys["space"], when):
-        _close(table, dict.fromkeys(SEARCHABLE, table["additionalProperties"]))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **found,
+        "if": {"not": {"required": ["trainable"]}},
+        "then": {"properties": _two_tower()},
+    }
+
+
+def _two_tower() -> dict[str, Any]:
+    """Return the schemas of base, space and warm starts in a study of the two-tower."""
+    numbers = {name: _number(name) for name in searchable()}
+    values = {"properties": numbers, "additionalProperties": False}
+    names = {"propertyNames": {"enum": list(searchable())}}
+    space = {**names, "additionalProperties": {"properties": {"when": names}}}
+    return {"base": values, "space": space, "warm_starts": {"items": values}}
 
 
 def _number(name: str) -> dict[str, Any]:
@@ -54,11 +60,6 @@ def _number(name: str) -> dict[str, Any]:
     kind = "integer" if TrainConfig.is_integer(name) else "number"
     default = getattr(TrainConfig(), name)
     return {"type": kind, "minimum": low, "maximum": high, "default": default}
-
-
-def _close(table: dict[str, Any], properties: dict[str, Any]) -> None:
-    """Allow these keys and no others in a table's schema."""
-    table |= {"properties": properties, "additionalProperties": False}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Conversion between a trial's parameters and a TrainConfig."""
+"""Conversion between a trial's parameters and the hyperparameters of its training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpo.config.parameter import Parameter, in_order
-from hpo.config.study_config import StudyConfig, typed_value
-from recsys.config import TrainConfig
+from hpo.config.study_config import StudyConfig
+from recsys.config import Hyperparameters
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -23,30 +23,31 @@ class SearchSpace:
     def __init__(self, config: StudyConfig) -> None:
         self._parameters = {name: config.space[name] for name in in_order(config.space)}
         self._base = config.train_config
+        self._is_integer = config.hyperparameters.is_integer
 
-    def suggest(self, trial: Trial, seed: int) -> TrainConfig:
+    def suggest(self, trial: Trial, seed: int) -> Hyperparameters:
         """Draw every active parameter in the order of the study file, but after its conditions.
 
         Args:
             trial: the trial to draw for.
-            seed: TrainConfig.seed of this training.
+            seed: seed of this training.
         """
         drawn: dict[str, float] = {}
         for name, spec in self._parameters.items():
             if spec.is_active(drawn):
-                drawn[name] = _suggest(trial, name, spec)
+                drawn[name] = _suggest(trial, name, spec, whole=self._is_integer(name))
         return self._base.replace(**drawn, seed=seed)
 
-    def config(self, params: Mapping[str, float], seed: int) -> TrainConfig:
-        """Return the TrainConfig of a stored trial, as `suggest` made it.
+    def config(self, params: Mapping[str, float], seed: int) -> Hyperparameters:
+        """Return the hyperparameters of a stored trial, as `suggest` made it.
 
         Args:
             params: params of the trial.
-            seed: TrainConfig.seed of the training.
+            seed: seed of the training.
         """
         return self._base.replace(**params, seed=seed)
 
-    def params(self, config: TrainConfig) -> dict[str, float]:
+    def params(self, config: Hyperparameters) -> dict[str, float]:
         """Return the params of a trial with this config, the inverse of `config`."""
         values, chosen = config.as_dict(), dict[str, float]()
         for name, spec in self._parameters.items():
@@ -77,7 +78,7 @@ def clamped_defaults(config: StudyConfig) -> dict[str, float]:
             continue
         chosen[name] = values[name]
         if not spec.holds(values[name]):
-            chosen[name] = moved[name] = typed_value(name, spec.nearest(values[name]))
+            chosen[name] = moved[name] = config.typed(name, spec.nearest(values[name]))
     return moved
 
 
@@ -106,9 +107,8 @@ def clamped_lines(config: StudyConfig, values: Mapping[str, float]) -> list[str]
     ]
 
 
-def _suggest(trial: Trial, name: str, spec: Parameter) -> float:
+def _suggest(trial: Trial, name: str, spec: Parameter, *, whole: bool) -> float:
     """Draw one parameter."""
-    whole = TrainConfig.is_integer(name)
     if spec.choices is not None:
         choices = [int(choice) if whole else choice for choice in spec.choices]
         chosen: float = trial.suggest_categorical(name, choices)

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.parameter import Parameter
-from recsys.config import TrainConfig
+from hpo.errors import SettingsError
+from hpo.trainables import hyperparameters_of
+from recsys.config import Hyperparameters
 from recsys.data import EVAL_USERS, Method, Repeats
 from recsys.evaluation import METRIC_PATTERN, MetricName, check_metric
 
@@ -157,6 +159,9 @@ class StudyConfig(_Section):
     """Name of the study; left out: FILE-DATA."""
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
+    trainable: str | None = Field(None, min_length=1)
+    """A recommender of your own instead of the two-tower, as "package.module:Class"; [base] and
+    [space] then hold its hyperparameters. See docs/own_model.md."""
     base: dict[str, float] = {}
     """Default configuration, which is trial 0; missing hyperparameters have the model's default."""
     space: dict[str, Parameter] = Field(min_length=1)
@@ -251,9 +256,47 @@ class StudyConfig(_Section):
         return tags
 
     @property
-    def train_config(self) -> TrainConfig:
+    def hyperparameters(self) -> type[Hyperparameters]:
+        """Return the class of the model's hyperparameters.
+
+        Raises:
+            SettingsError: the model is the user's own, and cannot be imported.
+        """
+        return hyperparameters_of(self.trainable)
+
+    @property
+    def train_config(self) -> Hyperparameters:
         """Return the default configuration, which is also trial 0."""
-        return TrainConfig.from_dict({name: typed_value(name, v) for name, v in self.base.items()})
+        base = {name: self.typed(name, value) for name, value in self.base.items()}
+        return self.hyperparameters.from_dict(base)
+
+    def require_two_tower(self, what: str) -> None:
+        """Refuse a study of another model.
+
+        Args:
+            what: subject and verb of the sentence, for instance "promotion registers".
+
+        Raises:
+            SettingsError: the study has a trainable.
+        """
+        if self.trainable is not None:
+            raise SettingsError(
+                f"study {self.name!r} tunes {self.trainable}, and {what} two-towers only; "
+                "hpo.load_study(...).best_config has its best hyperparameters, to train it yourself"
+            )
+
+    def typed(self, name: str, value: float) -> float:
+        """Return a value as an int if the hyperparameter is an integer and nothing is lost.
+
+        TOML has both 64 and 64.0; either is accepted for an integer hyperparameter.
+
+        Args:
+            name: name of the hyperparameter.
+            value: its value from a study file.
+        """
+        model = self.hyperparameters
+        whole = name in model.names() and model.is_integer(name)
+        return int(value) if whole and float(value).is_integer() else value
 
     @property
     def is_conditional(self) -> bool:
@@ -265,16 +308,3 @@ class StudyConfig(_Section):
         base = self.train_config.as_dict()
         del base["seed"]  # every trial has its own
         return self.model_copy(update={"base": base})
-
-
-def typed_value(name: str, value: float) -> float:
-    """Return a value as an int if the hyperparameter is an integer and nothing is lost.
-
-    TOML has both 64 and 64.0; either is accepted for an integer hyperparameter.
-
-    Args:
-        name: name of the hyperparameter.
-        value: its value from a study file.
-    """
-    whole = TrainConfig.is_integer(name) if name in TrainConfig.names() else False
-    return int(value) if whole and float(value).is_integer() else value

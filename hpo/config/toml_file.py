@@ -16,7 +16,7 @@ from hpo.config.error_text import told_by_its_parts, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
-from hpo.config.study_config import StudyConfig, typed_value
+from hpo.config.study_config import StudyConfig
 from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
@@ -108,26 +108,29 @@ def dump_study_config(config: StudyConfig) -> str:
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
     for table in (values["base"], *values["warm_starts"]):
-        table |= {name: typed_value(name, value) for name, value in table.items()}
+        table |= {name: config.typed(name, value) for name, value in table.items()}
     for name in ("sampler", "pruner"):
         kind = getattr(config, name)
         values[name] = {"name": kind.name, **kind.options}
     for name, parameter in values["space"].items():
         conditions = parameter.pop("when")
-        parameter.update(_whole(name, parameter))
+        parameter.update(_whole(name, parameter, config))
         if conditions:
-            parameter["when"] = {parent: _whole(parent, c) for parent, c in conditions.items()}
+            parameter["when"] = {
+                parent: _whole(parent, condition, config)
+                for parent, condition in conditions.items()
+            }
     return f"#:schema ./{SCHEMA_FILE}\n\n{tomli_w.dumps(values)}"
 
 
-def _whole(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _whole(name: str, values: Mapping[str, Any], config: StudyConfig) -> dict[str, Any]:
     """Return a parameter's table with 64, not 64.0, if the hyperparameter is an integer."""
     return {
-        key: [typed_value(name, v) for v in value]
+        key: [config.typed(name, v) for v in value]
         if isinstance(value, list)
         else value
         if isinstance(value, bool)
-        else typed_value(name, value)
+        else config.typed(name, value)
         for key, value in values.items()
     }
 

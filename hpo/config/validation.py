@@ -8,12 +8,15 @@ from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
 from hpo.config.search_space import SearchSpace, clamped_defaults, with_defaults
-from hpo.config.study_config import StudyConfig, typed_value
+from hpo.config.study_config import StudyConfig
 from hpo.errors import SettingsError
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters, TrainConfig
 from recsys.errors import ConfigError
 
-SEARCHABLE = tuple(name for name in TrainConfig.names() if name != "seed")
+
+def searchable(model: type[Hyperparameters] = TrainConfig) -> tuple[str, ...]:
+    """Return the hyperparameters of a model that a study may search: all but the seed."""
+    return tuple(name for name in model.names() if name != "seed")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,14 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
         config: a study whose keys are valid one by one.
         broken: parameters that were left out of `config` because they have errors themselves.
     """
-    found = list(_base(config.base))
+    try:
+        model = config.hyperparameters
+    except SettingsError as error:
+        return [StudyProblem(("trainable",), text) for text in error.problems]
+    found = [*_of_two_towers(config), *_base(config, config.base)]
     for name, parameter in config.space.items():
-        found += _parameter(name, parameter)
-        found += _conditions(name, config.space)
+        found += _parameter(name, parameter, model)
+        found += _conditions(name, config.space, model)
     wrong = {str(problem.place[1]) for problem in found}
     try:
         in_order(config.space)
@@ -75,8 +82,16 @@ def check_study(config: StudyConfig) -> None:
         raise SettingsError([str(problem) for problem in found])
 
 
-def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
-    """Yield the problems of the base."""
+def _of_two_towers(config: StudyConfig) -> Iterator[StudyProblem]:
+    """Yield the settings of a study of another model that say something about two-towers only."""
+    if config.trainable is not None and config.constraints.model_mb is not None:
+        text = f"measures the tensors of two-towers, not {config.trainable}; leave it out"
+        yield StudyProblem(("constraints", "model_mb"), text)
+
+
+def _base(config: StudyConfig, base: Mapping[str, float]) -> Iterator[StudyProblem]:
+    """Yield the problems of values like those of the base."""
+    model = config.hyperparameters
     for name, value in base.items():
         if name == "seed":
             yield StudyProblem(
@@ -84,38 +99,44 @@ def _base(base: Mapping[str, float]) -> Iterator[StudyProblem]:
             )
             continue
         try:
-            TrainConfig.from_dict({name: typed_value(name, value)})
+            model.from_dict({name: config.typed(name, value)})
         except ConfigError as error:
             text = error.problems[0].partition(": ")[2]
-            given = "" if name not in TrainConfig.names() else f" (given: {value:g})"
+            given = "" if name not in model.names() else f" (given: {value:g})"
             yield StudyProblem(("base", name), f"{text}{given}")
 
 
-def _parameter(name: str, parameter: Parameter) -> Iterator[StudyProblem]:
+def _parameter(
+    name: str, parameter: Parameter, model: type[Hyperparameters]
+) -> Iterator[StudyProblem]:
     """Yield the problems of one parameter with its hyperparameter."""
-    place = ("space", name)
-    if name not in SEARCHABLE:
-        yield StudyProblem(place, f"no such hyperparameter; known: {', '.join(SEARCHABLE)}")
+    place, known = ("space", name), searchable(model)
+    if name not in known:
+        yield StudyProblem(place, f"no such hyperparameter; known: {', '.join(known)}")
         return
-    low, high = TrainConfig.bounds(name)
+    low, high = model.bounds(name)
     outside = [value for value in parameter.values if not low <= value <= high]
     if outside:
         yield StudyProblem(place, f"{outside[0]:g} is out of range: {low:g}..{high:g} is allowed")
     numbers = [*parameter.values, *([parameter.step] if parameter.step else [])]
-    if TrainConfig.is_integer(name) and not all(float(number).is_integer() for number in numbers):
+    if model.is_integer(name) and not all(float(number).is_integer() for number in numbers):
         yield StudyProblem(place, "takes whole numbers only")
 
 
-def _conditions(name: str, space: Mapping[str, Parameter]) -> Iterator[StudyProblem]:
+def _conditions(
+    name: str, space: Mapping[str, Parameter], model: type[Hyperparameters]
+) -> Iterator[StudyProblem]:
     """Yield the problems of one parameter's conditions."""
     for parent, condition in space[name].when.items():
         place = ("space", name, "when", parent)
         if parent not in space:
             yield StudyProblem(place, _not_searched(name, space))
         elif (
-            parent in SEARCHABLE
+            parent in searchable(model)
             and parent != name
-            and (why := _impossible(condition, space[parent], parent))
+            and (
+                why := _impossible(condition, space[parent], parent, whole=model.is_integer(parent))
+            )
         ):
             yield StudyProblem(place, why)
 
@@ -140,9 +161,8 @@ def unknown_parents(space: Any, names: Collection[str]) -> Iterator[StudyProblem
                 yield StudyProblem(("space", name, "when", parent), _not_searched(name, space))
 
 
-def _impossible(condition: Condition, parent: Parameter, name: str) -> str:
+def _impossible(condition: Condition, parent: Parameter, name: str, *, whole: bool) -> str:
     """Return the reason why a condition can never hold; "" if it can."""
-    whole = TrainConfig.is_integer(name)
     if condition.choices is not None:
         if parent.choices is None and not whole and not parent.step:
             return f"{name} is continuous: give low, high or both, within {parent}"
@@ -155,7 +175,8 @@ def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Study
     """Yield the problems of warm starts; each must be a point of the space."""
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
-        for problem in _base({name: value for name, value in start.items() if name in broken}):
+        wrong = {name: value for name, value in start.items() if name in broken}
+        for problem in _base(config, wrong):
             yield StudyProblem(("warm_starts", index, problem.place[1]), problem.text)
         for name, text in start_problems(config, values, broken).items():
             yield StudyProblem(("warm_starts", index, name), text)
@@ -175,9 +196,9 @@ def start_problems(
     for name, value in values.items():
         if name not in space:
             found[name] = f"is not searched; searched: {', '.join([*space, *sorted(broken)])}"
-        elif not space[name].holds(value) or not _fits(name, value):
+        elif not space[name].holds(value) or not _fits(config, name, value):
             found[name] = f"{value:g} is not in {space[name]}"
-    sound = {name: typed_value(name, value) for name, value in values.items() if name not in found}
+    sound = {name: config.typed(name, value) for name, value in values.items() if name not in found}
     active = SearchSpace(config).params(config.train_config.replace(**sound))
     for name in sound:
         if name not in active:
@@ -189,6 +210,6 @@ def start_problems(
     return found
 
 
-def _fits(name: str, value: float) -> bool:
+def _fits(config: StudyConfig, name: str, value: float) -> bool:
     """Return True if the hyperparameter's type allows the value."""
-    return not TrainConfig.is_integer(name) or float(value).is_integer()
+    return not config.hyperparameters.is_integer(name) or float(value).is_integer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.study import FINISHED, Outcome
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 
 OF_LIMITS = ("infeasible", "time-limit")  # limits may change, so such a config may run again
 
@@ -30,10 +30,10 @@ class Known:
     """Index of configurations regardless of their seeds. Not thread-safe: the ledger has a lock."""
 
     def __init__(self) -> None:
-        self._trained: dict[TrainConfig, FrozenTrial] = {}
-        self._training: dict[TrainConfig, int] = {}
+        self._trained: dict[Hyperparameters, FrozenTrial] = {}
+        self._training: dict[Hyperparameters, int] = {}
 
-    def add(self, config: TrainConfig, trial: FrozenTrial) -> None:
+    def add(self, config: Hyperparameters, trial: FrozenTrial) -> None:
         """Register a trial as the result of a config; the first trial of a config counts.
 
         Args:
@@ -42,11 +42,11 @@ class Known:
         """
         self._trained.setdefault(config.replace(seed=0), trial)
 
-    def trial(self, config: TrainConfig) -> FrozenTrial | None:
+    def trial(self, config: Hyperparameters) -> FrozenTrial | None:
         """Return the trial with the result of a config; None if there is none."""
         return self._trained.get(config.replace(seed=0))
 
-    def claim(self, config: TrainConfig, number: int) -> bool:
+    def claim(self, config: Hyperparameters, number: int) -> bool:
         """Reserve a config for one trial; return True unless another trial has reserved it.
 
         Args:
@@ -55,7 +55,7 @@ class Known:
         """
         return self._training.setdefault(config.replace(seed=0), number) == number
 
-    def release(self, config: TrainConfig, number: int) -> None:
+    def release(self, config: Hyperparameters, number: int) -> None:
         """Give up a trial's reservation of a config, if it has one.
 
         Args:

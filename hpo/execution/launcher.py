@@ -163,6 +163,8 @@ def launch(request: Request) -> int:
         DataError: the data cannot be loaded.
     """
     check_study(request.config)
+    if request.promote:
+        request.config.require_two_tower("promotion registers")
     speech = Speech.of(request)
     quieten_optuna()
     data_name, split = load_data(request.config)

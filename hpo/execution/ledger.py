@@ -43,6 +43,7 @@ from hpo.study import (
     milliseconds,
     storage_failure,
 )
+from recsys.config import Hyperparameters, TrainConfig
 from recsys.errors import CheckpointError
 from recsys.training import EpochResult, check_snapshot
 
@@ -238,11 +239,19 @@ class Ledger(Turns):
         assignment.reported = set(frozen.intermediate_values)
         if assignment.snapshot is None or assignment.outdated:
             return
-        try:
-            check_snapshot(assignment.snapshot, assignment.config)
-        except CheckpointError as error:
+        if reason := self._no_snapshot(assignment.snapshot, assignment.config):
             which = f"trial {assignment.number}"
-            assignment.notice = f"{which} was parked and starts again at its first epoch: {error}"
+            assignment.notice = f"{which} was parked and starts again at its first epoch: {reason}"
+
+    def _no_snapshot(self, snapshot: Path, config: Hyperparameters) -> str:
+        """Return why a parked training cannot go on where it was; "" if it can."""
+        if self._config.trainable is not None:
+            return "" if snapshot.exists() else f"{self._config.trainable} saved no training"
+        try:
+            check_snapshot(snapshot, TrainConfig.of(config))
+        except CheckpointError as error:
+            return str(error)
+        return ""
 
     def claim(self, assignment: Assignment) -> bool:
         """Return True if the trial may go on; False while another trial trains the same config.

@@ -11,7 +11,7 @@ from optuna import Trial
 from optuna.trial import FrozenTrial
 
 from hpo.study import Attempt, Cause, Outcome, epochs_to_columns, resource_usage
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
@@ -59,7 +59,7 @@ class Assignment:
     """
 
     trial: Trial
-    config: TrainConfig
+    config: Hyperparameters
     attempt: Attempt
     objective: MetricName
     results: list[EpochResult] = field(default_factory=list)

@@ -23,6 +23,7 @@ from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
 from hpo.runners import InlineRunner, ProcessRunner, Runner
 from hpo.study import Hold, StudyRecord, working_folder
+from recsys.config import TrainConfig
 from recsys.data import Holdout, save_holdout
 from recsys.errors import TrackingError
 from recsys.training import useful_threads
@@ -158,17 +159,23 @@ def make_runners(
         record: the study's record.
     """
     objective, cutoffs = record.config.objective, record.config.metrics.cutoffs
+    trainable = record.config.trainable
     if request.runner == "inline":
-        yield [InlineRunner(holdout, objective, torch.device(request.devices[0]), cutoffs)]
+        yield [
+            InlineRunner(holdout, objective, torch.device(request.devices[0]), cutoffs, trainable)
+        ]
         return
     available = max(1, torch.get_num_threads() // len(request.devices))
-    useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
-    threads = request.config.threads or useful
+    threads = request.config.threads or available
+    if not (request.config.threads or trainable):
+        two_tower = TrainConfig.of(request.config.train_config)
+        threads = useful_threads(holdout.seen.n_items, two_tower, available)
     with working_folder(request.locations.storage, record.uid) as folder:
         data = folder / "holdout.safetensors"
         save_holdout(data, holdout)
         runners = [
-            ProcessRunner(data, objective, device, threads, cutoffs) for device in request.devices
+            ProcessRunner(data, objective, device, threads, cutoffs, trainable)
+            for device in request.devices
         ]
         try:
             yield runners

@@ -40,7 +40,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
         f"data {record.data_name}: {count(counts['n_users'], 'user')}, "
         f"{count(counts['n_items'], 'item')}; "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
-        f"{count(counts['n_test'], 'test row')}\n{_features(record)}"
+        f"{count(counts['n_test'], 'test row')}\n{_features(record)}{_model(record)}"
         f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "
         f"{without_password(locations.storage)}"
         f"{_change_lines(record)}"
@@ -60,6 +60,12 @@ def _features(record: StudyRecord) -> str:
     data = record.config.data
     sides = (("items", data.item_features), ("users", data.user_features))
     return "".join(f"features of {side}: {', '.join(names)}\n" for side, names in sides if names)
+
+
+def _model(record: StudyRecord) -> str:
+    """Return a line on the model, unless it is the two-tower."""
+    trainable = record.config.trainable
+    return f"model {trainable}\n" if trainable else ""
 
 
 def result_tables(study: Study, record: StudyRecord, console: Console) -> list[Table]:
@@ -203,7 +209,9 @@ def ending(
         nexts[wider] = "search on beyond these ends"
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
-        purposes |= {"report": "what the study found", "promote": "register the winner"}
+        purposes["report"] = "what the study found"
+        if StudyRecord.of(study).config.trainable is None:
+            purposes["promote"] = "register the winner"
     nexts |= {
         command(name, study.study_name, locations, data=data): text
         for name, text in purposes.items()

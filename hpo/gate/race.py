@@ -17,6 +17,7 @@ import torch
 from hpo.errors import PromotionError
 from hpo.search import derive_seed
 from hpo.study import Candidate
+from recsys.config import TrainConfig
 from recsys.data import Holdout
 from recsys.errors import DivergedError
 from recsys.evaluation import (
@@ -169,7 +170,7 @@ def _race_values(
 ) -> list[Floats]:
     values, objective = [], candidate.record.config.objective
     for seed in seeds:
-        config = candidate.config.replace(seed=seed)
+        config = TrainConfig.of(candidate.config).replace(seed=seed)
         try:
             model = train(holdout.seen, config, candidate.epochs, device)
         except DivergedError:

@@ -122,7 +122,9 @@ class Exam:
         else:
             seen = self.split.final.seen
             try:
-                model = train(seen, default.config, default.refit_epochs, self.device)
+                model = train(
+                    seen, TrainConfig.of(default.config), default.refit_epochs, self.device
+                )
             except DivergedError:
                 self.notes.append("the default configuration diverged on train + validation")
             else:

@@ -19,6 +19,7 @@ from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
 from hpo.study import (
     Candidate,
+    StudyRecord,
     default_candidate,
     existing_storage,
     load_named,
@@ -59,8 +60,8 @@ def promote_study(
 
     Raises:
         StudyError: there is no such study, or there are several and none is named.
-        SettingsError: the gate asks for a baseline that cannot be measured, and `order.force` is
-            None.
+        SettingsError: the study tunes another model than the two-tower, or the gate asks for a
+            baseline that cannot be measured, and `order.force` is None.
         PromotionError: no trial is complete, all candidates diverge, or the data differs from the
             study's.
         DivergedError: the refit diverges.
@@ -68,6 +69,7 @@ def promote_study(
     """
     order = order or Order()
     study = load_named(existing_storage(locations.storage), study_name)
+    StudyRecord.of(study).config.require_two_tower("promotion registers")
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
         record = candidates[0].record

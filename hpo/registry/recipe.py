@@ -79,7 +79,7 @@ class Recipe:
             split=record.config.split,
             promotion=record.config.promotion,
         )
-        return cls(source, candidate.config, candidate.refit_epochs)
+        return cls(source, TrainConfig.of(candidate.config), candidate.refit_epochs)
 
     @classmethod
     def of_model(cls, stored: Checkpoint, which: str) -> Recipe:

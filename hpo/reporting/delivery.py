@@ -62,8 +62,12 @@ def run_report(
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
         print(bring_into_mlflow(locations, name))
-    promote = command("promote", name, locations, data=data or "")
-    print("\n".join(next_lines({promote: "register the winner"})))
+    if (
+        StudyRecord.of(load_named(existing_storage(locations.storage), name)).config.trainable
+        is None
+    ):
+        promote = command("promote", name, locations, data=data or "")
+        print("\n".join(next_lines({promote: "register the winner"})))
     return 0
 
 

@@ -88,7 +88,8 @@ class Headline:
     Attributes:
         trial: number of the best trial.
         objective: metric that the study maximizes.
-        value: objective of the best trial.
+        score: objective of the best trial, as stored.
+        value: the same with its interval, measured again; None: the model offers no scorer.
         config: hyperparameters by row, with the values of the best trial and of the default.
         gains: gain over the default configuration, then over each baseline.
         verdict: sentences that state the gains in words.
@@ -96,7 +97,8 @@ class Headline:
 
     trial: int
     objective: MetricName
-    value: Interval
+    score: float
+    value: Interval | None
     config: ReportTable
     gains: Sequence[Gain]
     verdict: Sequence[str]

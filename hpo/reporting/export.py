@@ -10,15 +10,16 @@ from typing import IO, TYPE_CHECKING
 from hpo.errors import SettingsError, StudyError
 from hpo.study import TrialRow
 from recsys.cli import check_suffix, draft_of, is_special, without_formulas
-from recsys.config import TrainConfig
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from hpo.config import StudyConfig
+
 STDOUT = Path("-")
 
 
-def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.DataFrame:
+def trial_frame(trials: Sequence[TrialRow], config: StudyConfig) -> pl.DataFrame:
     """Return one row per trial: number, state, value, sampled parameters by name, then the rest.
 
     Missing values are null. `seconds` is the time of the trial's epochs; `started` and `ended` are
@@ -26,11 +27,12 @@ def trial_frame(trials: Sequence[TrialRow], parameters: Sequence[str]) -> pl.Dat
 
     Args:
         trials: trials of one study.
-        parameters: names of the study's searched hyperparameters.
+        config: config of the study, with its searched hyperparameters.
     """
     import polars as pl
 
-    types = {name: pl.Int64 if TrainConfig.is_integer(name) else pl.Float64 for name in parameters}
+    parameters, is_integer = list(config.space), config.hyperparameters.is_integer
+    types = {name: pl.Int64 if is_integer(name) else pl.Float64 for name in parameters}
     schema = {
         "number": pl.Int64, "state": pl.String, "value": pl.Float64,
         **types,

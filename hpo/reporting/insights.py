@@ -14,7 +14,6 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 
 from hpo.config import Parameter, StudyConfig, toml_text
 from hpo.study import TrialRow, complete_best_first
-from recsys.config import TrainConfig
 
 MIN_COMPLETE = 10  # with fewer COMPLETE trials, importances and bounds are noise
 BEST_SHARE = 0.2  # share of the COMPLETE trials that count as the best
@@ -137,24 +136,25 @@ def edge_hints(config: StudyConfig, trials: Sequence[TrialRow]) -> list[Hint]:
     return [
         hint
         for name, parameter in config.space.items()
-        if parameter.choices is None and (hint := _pressed(name, parameter, best))
+        if parameter.choices is None and (hint := _pressed(name, config, best))
     ]
 
 
-def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint | None:
+def _pressed(name: str, config: StudyConfig, best: Sequence[TrialRow]) -> Hint | None:
     """Return a hint if most of the best trials lie in the last tenth of one end of the range.
 
     Only the trials that have the parameter are counted, and more than half of them must lie there.
     `epochs` is a cap, so the best epoch is counted instead, and only at the upper end: a trial that
     peaks early does so under any cap, and a lower cap would only cut off the others.
     """
+    parameter, model = config.space[name], config.hyperparameters
     low, high = parameter.values
     best = [trial for trial in best if name in trial.params]
     if len(best) < MIN_HAVING:
         return None
     used = [trial.best_epoch if name == "epochs" else trial.params[name] for trial in best]
     locations = [position(parameter, value) for value in used]
-    legal_low, legal_high = TrainConfig.bounds(name)
+    legal_low, legal_high = model.bounds(name)
     wider_low, wider_high = _wider(parameter)
     ends = (
         ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in locations)),
@@ -163,12 +163,13 @@ def _pressed(name: str, parameter: Parameter, best: Sequence[TrialRow]) -> Hint 
     for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:
             who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
+            shown = _rounded(wider, whole=model.is_integer(name))
             what = "best epochs" if name == "epochs" else "values"
             return Hint(
                 name,
                 f"{name}: the {what} of {who} best trials press against {end} = {bound:g} (the "
-                f"last tenth of the range, or beyond). Try {end} = {_rounded(name, wider)}.",
-                _option(name, parameter, end, _rounded(name, wider)),
+                f"last tenth of the range, or beyond). Try {end} = {shown}.",
+                _option(name, parameter, end, shown),
             )
     return None
 
@@ -204,5 +205,5 @@ def _wider(parameter: Parameter) -> tuple[float, float]:
     return low - (high - low) / 2, high + (high - low) / 2
 
 
-def _rounded(name: str, value: float) -> str:
-    return f"{max(1, round(value))}" if TrainConfig.is_integer(name) else f"{value:.3g}"
+def _rounded(value: float, *, whole: bool) -> str:
+    return f"{max(1, round(value))}" if whole else f"{value:.3g}"

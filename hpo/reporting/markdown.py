@@ -22,10 +22,11 @@ def _headline(head: Headline) -> list[str]:
         ("gain over", f"its {head.objective}", "gain (95% interval)"),
         [(g.over, f"{g.their_value:.4f}", with_bounds(g.interval, "+")) for g in head.gains],
     )
+    value = with_bounds(head.value) if head.value else f"{head.score:.4f}"
     return [
-        f"**Best: trial {head.trial}, {head.objective} {with_bounds(head.value)} on validation**",
+        f"**Best: trial {head.trial}, {head.objective} {value} on validation**",
         _as_table(head.config),
-        _as_table(gains),
+        *([_as_table(gains)] if head.gains else []),
         _escaped(" ".join(head.verdict)),
     ]
 

@@ -19,6 +19,7 @@ from hpo.config import SearchSpace
 from hpo.errors import StudyError
 from hpo.gate import baselines
 from hpo.study import StudyRecord, TrialRow, metric_tolerance
+from hpo.trainables import trained_scorer
 from recsys.cli import default_device, usable_device
 from recsys.config import TrainConfig
 from recsys.data import Bools, Holdout
@@ -197,11 +198,11 @@ def compare_models(
     record: StudyRecord,
     best: TrialRow,
     default: TrialRow | None,
-) -> ModelComparison:
+) -> ModelComparison | None:
     """Measure the best trial, the default configuration and the baselines, in this order.
 
     The default configuration is left out if it has no COMPLETE trial, and a baseline if it cannot
-    be computed for so large a catalogue.
+    be computed for so large a catalogue. None for a model of the user's own without a scorer.
 
     Args:
         holdout: the study's validation split.
@@ -212,21 +213,27 @@ def compare_models(
 
     Raises:
         StudyError: a trial was not run by hpo.run.
+        TrainingFailed: the scorer of the user's own model raised an error.
     """
     bench = Bench(holdout, device, record.config.objective)
     named = [(BEST, best)]
     if default is not None and default.number != best.number:
         named.append((DEFAULT, default))
-    found = [
-        bench.measure(name, _retrain(bench, record, trial), trial.value) for name, trial in named
-    ]
+    found = []
+    for name, trial in named:
+        scorer = _retrain(bench, record, trial)
+        if scorer is None:
+            return None
+        found.append(bench.measure(name, scorer, trial.value))
     return ModelComparison(bench, [*found, *_baselines(bench)])
 
 
 def compare_elsewhere(
     holdout: Holdout, device: torch.device, record: StudyRecord, best: TrialRow
-) -> ModelComparison:
+) -> ModelComparison | None:
     """Measure the best trial's configuration and the baselines on a holdout of another split.
+
+    None for a model of the user's own without a scorer.
 
     Args:
         holdout: histories to learn from, and the held-out rows to ask for.
@@ -236,9 +243,13 @@ def compare_elsewhere(
 
     Raises:
         StudyError: the trial was not run by hpo.run.
+        TrainingFailed: the scorer of the user's own model raised an error.
     """
     bench = Bench(holdout, device, record.config.objective, in_parts=False)
-    winner = bench.measure(BEST, _retrain(bench, record, best))
+    scorer = _retrain(bench, record, best)
+    if scorer is None:
+        return None
+    winner = bench.measure(BEST, scorer)
     return ModelComparison(bench, [winner, *_baselines(bench)])
 
 
@@ -248,7 +259,7 @@ def _baselines(bench: Bench) -> list[Contender]:
     return [bench.measure(label, made[name]) for name, label in LABELS.items() if name in made]
 
 
-def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
+def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> Scorer | None:
     """Train a trial's model again up to its best epoch, from `holdout.seen` alone.
 
     Raises:
@@ -259,13 +270,12 @@ def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> TowerScorer:
             f"trial {trial.number} was not run by hpo.run, so its seed and best epoch are unknown; "
             "run the study with hpo.run"
         )
-    seen, config = bench.holdout.seen, _trial_config(record, trial)
+    holdout = bench.holdout
+    found = SearchSpace(record.config).config(trial.params, trial.attempt.seed)
+    if record.config.trainable is not None:
+        model = record.config.trainable
+        return trained_scorer(model, holdout, found, trial.best_epoch, bench.device)
+    seen, config = holdout.seen, TrainConfig.of(found)
     # The trial's own number of threads adds up sums in the same order as its worker.
-    model = train(seen, config, trial.best_epoch, bench.device, trial.attempt.threads)
-    return TowerScorer(model, seen)
-
-
-def _trial_config(record: StudyRecord, trial: TrialRow) -> TrainConfig:
-    """Return all hyperparameters of a trial's training."""
-    seed = trial.attempt.seed if trial.attempt else 0
-    return SearchSpace(record.config).config(trial.params, seed)
+    towers = train(seen, config, trial.best_epoch, bench.device, trial.attempt.threads)
+    return TowerScorer(towers, seen)

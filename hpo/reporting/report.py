@@ -237,9 +237,10 @@ def keep_report(
     Returns:
         True if the report was stored, and one line on the report and the model.
     """
-    best, winner = complete_best_first(findings.trials)[0], findings.compared.winner
+    best = complete_best_first(findings.trials)[0]
+    winner = findings.compared.winner if findings.compared else None
     save = None
-    if winner.model is not None and winner.is_as_stored:
+    if winner is not None and winner.model is not None and winner.is_as_stored:
         save = partial(
             save_model,
             model=winner.model,
@@ -253,6 +254,8 @@ def keep_report(
         replace_artifacts(locations.storage, findings.study, files, best.number, save)
     except RecsysError as error:
         return False, f"the report is not stored with the study: {error}"
+    if winner is None or findings.record.config.trainable is not None:
+        return True, "stored with the study: this report"
     if save is None:
         return True, (
             f"the model of trial {best.number} is not stored with the study: trained again it has "

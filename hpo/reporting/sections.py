@@ -60,7 +60,8 @@ class Findings:
         trials: the comparable trials, see `hpo.study.records.comparable`.
         importance: share by parameter, see `hpo.reporting.insights.importances`.
         variance: share by parameter, see `hpo.reporting.insights.variance_shares`.
-        compared: the models on the study's own validation split.
+        compared: the models on the study's own validation split; None: the model of the user's own
+            offers no scorer.
         later: the models on a split by global time; None if there is no such split.
     """
 
@@ -70,7 +71,7 @@ class Findings:
     trials: Sequence[TrialRow]
     importance: Mapping[str, float]
     variance: Mapping[str, float]
-    compared: ModelComparison
+    compared: ModelComparison | None
     later: ModelComparison | None
 
 
@@ -121,7 +122,9 @@ def _next(findings: Findings) -> Section:
 def _search(findings: Findings) -> Iterator[Section]:
     trials, objective = findings.trials, findings.record.config.objective
     default = default_trial(trials)
-    lines = {c.name: c.value.mean for c in findings.compared.found if c.stored is None}
+    lines = {name: values[objective] for name, values in findings.record.baselines.items()}
+    if findings.compared:
+        lines = {c.name: c.value.mean for c in findings.compared.found if c.stored is None}
     if default is not None:
         lines["default"] = default.score
     yield Section(
@@ -169,19 +172,23 @@ def _space(findings: Findings) -> Iterator[Section]:
     text = ["Orange: the best trial; the darker, the better; dashed: pruned."]
     yield Section("parallel", "Parallel coordinates", text, picture)
     picture = Picture(
-        "slices", slices(trials, space, objective), f"{objective} against each parameter"
+        "slices",
+        slices(trials, space, objective, config.hyperparameters),
+        f"{objective} against each parameter",
     )
     yield Section("slices", "Slices", picture=picture)
 
 
 def _models(findings: Findings) -> Iterator[Section]:
     compared = findings.compared
+    if compared is None:
+        return
     found, objective = compared.found, compared.bench.objective
     alt = ", ".join(f"{c.name} {c.value.mean:.4f}" for c in found)
     yield Section(
         "models",
         "Against the default configuration and the baselines",
-        [tables.how_measured(compared)],
+        [tables.how_measured(findings.record, compared)],
         Picture("models", values(found), f"{objective} with 95% intervals: {alt}"),
         tables.models(compared),
     )

@@ -16,11 +16,16 @@ from recsys.evaluation import RESAMPLES, mean_interval
 from recsys.messages import count
 
 SHOWN_TRIALS = 10
+NO_SCORER = (
+    "has no method scorer(holdout, config, epochs), so this report leaves out the comparison with "
+    "the baselines and the groups of users and items."
+)
+ON_TEST = ": its figures on test data come from python -m hpo.promote alone"
 SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
 
 
 def headline(
-    record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: ModelComparison
+    record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: ModelComparison | None
 ) -> Headline:
     """Return the first screen: the best trial, its config, and its gain over every other contender.
 
@@ -28,15 +33,20 @@ def headline(
         record: record of the study.
         best: the best trial.
         default: the COMPLETE trial of the default configuration; None: there is none.
-        compared: the contenders on the study's validation split.
+        compared: the contenders on the study's validation split; None: the model offers no scorer.
     """
+    objective, config = record.config.objective, _config(record, best, default)
+    if compared is None:
+        note = f"{record.config.trainable} {NO_SCORER}"
+        return Headline(best.number, objective, best.score, None, config, [], [note])
     winner, *others = compared.found
     gains = [Gain(c.name, c.value.mean, winner.gain_over(c)) for c in others]
     return Headline(
         best.number,
-        record.config.objective,
+        objective,
+        best.score,
         winner.value,
-        _config(record, best, default),
+        config,
         gains,
         [*_verdict(best, gains), *_differences(record, compared.found)],
     )
@@ -87,8 +97,14 @@ def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
     return [note]
 
 
-def how_measured(compared: ModelComparison) -> str:
-    """Return the paragraph on how the comparison was measured, and on its limits."""
+def how_measured(record: StudyRecord, compared: ModelComparison) -> str:
+    """Return the paragraph on how the comparison was measured, and on its limits.
+
+    Args:
+        record: record of the study.
+        compared: the contenders on the study's validation split.
+    """
+    on_test = "" if record.config.trainable else ON_TEST
     n_users = len(compared.winner.users.users)
     trained = [c for c in compared.found if c.stored is not None]
     within = max((c.tolerance for c in trained), default=0.0)
@@ -103,8 +119,8 @@ def how_measured(compared: ModelComparison) -> str:
         f"{again} Means over {count(n_users, 'user')} of the validation split, in brackets 95% "
         "bootstrap "
         f"intervals over users ({RESAMPLES:,} resamples); gains are paired differences. The best "
-        "trial was chosen on these very users, which flatters it somewhat: its figures on test "
-        "data come from python -m hpo.promote alone. Another training seed is not in the intervals."
+        f"trial was chosen on these very users, which flatters it somewhat{on_test}. Another "
+        "training seed is not in the intervals."
     )
 
 
@@ -246,6 +262,7 @@ def about(record: StudyRecord, made: str) -> ReportTable:
         ("split", _rule(config.split)),
         ("fingerprint", f"{record.split_fingerprint} (data and split)"),
         ("study", f"{record.uid}, seed {config.seed}"),
+        *([("model", config.trainable)] if config.trainable else []),
         ("search", f"sampler {config.sampler.name}, pruner {config.pruner.name}"),
         *record.environment.items(),
         ("report made", made),

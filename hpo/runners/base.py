@@ -11,12 +11,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 from recsys.errors import CheckpointError
 from recsys.training import EpochResult
 
 if TYPE_CHECKING:
-    from recsys.training import Fit
+    from hpo.trainables import ModelTraining
 
 
 class Runner(Protocol):
@@ -50,7 +50,9 @@ class Runner(Protocol):
         """
         ...
 
-    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+    def epochs(
+        self, config: Hyperparameters, snapshot: Path | None = None
+    ) -> Generator[EpochResult]:
         """Train `config` and yield its epochs.
 
         Args:
@@ -88,7 +90,7 @@ class Runner(Protocol):
         ...
 
 
-def go_on(fit: Fit, snapshot: Path | None) -> None:
+def go_on(fit: ModelTraining, snapshot: Path | None) -> None:
     """Resume a new training from its snapshot, if there is one.
 
     A snapshot that cannot be read costs time only: the training starts at its first epoch and

@@ -12,10 +12,11 @@ import torch
 from hpo.errors import Parked, WorkerDied
 from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of
-from recsys.config import TrainConfig
+from hpo.trainables import new_training
+from recsys.config import Hyperparameters
 from recsys.data import Holdout
 from recsys.evaluation import MetricName
-from recsys.training import EpochResult, Fit
+from recsys.training import EpochResult
 
 
 class InlineRunner:
@@ -26,6 +27,7 @@ class InlineRunner:
         objective: the metric that decides which epoch is best.
         device: device of the trainings.
         cutoffs: cut-offs of further rankings to measure.
+        trainable: the model to train, see `StudyConfig.trainable`.
 
     Attributes:
         threads: torch threads of this process.
@@ -42,10 +44,11 @@ class InlineRunner:
         objective: MetricName,
         device: torch.device,
         cutoffs: Sequence[int] = (),
+        trainable: str | None = None,
     ) -> None:
         self._holdout, self._device, self.device = holdout, device, str(device)
         self._objective: MetricName = objective
-        self._cutoffs = tuple(cutoffs)
+        self._cutoffs, self._trainable = tuple(cutoffs), trainable
         self.threads = torch.get_num_threads()
         self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
@@ -54,7 +57,9 @@ class InlineRunner:
         """Return True: this process can always train."""
         return True
 
-    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+    def epochs(
+        self, config: Hyperparameters, snapshot: Path | None = None
+    ) -> Generator[EpochResult]:
         """Train `config` in this thread and yield its epochs, see `Runner.epochs`.
 
         Args:
@@ -71,7 +76,10 @@ class InlineRunner:
         self._parking.clear()
         self._killed.clear()
         try:
-            fit = Fit(self._holdout, config, self._device, self._objective, self._cutoffs)
+            metrics = (self._objective, self._cutoffs)
+            fit = new_training(
+                self._trainable, self._holdout, config.as_dict(), self._device, metrics
+            )
             go_on(fit, snapshot)
             self.began = time.monotonic()
             for result in fit:

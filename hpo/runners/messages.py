@@ -19,10 +19,10 @@ import torch
 from hpo.errors import Parked
 from hpo.runners.base import go_on
 from hpo.runners.failures import failure_of, from_message, to_message
-from recsys.config import TrainConfig
+from hpo.trainables import new_training
 from recsys.data import Holdout
 from recsys.evaluation import MetricName, Metrics
-from recsys.training import EpochResult, Fit, forget_peaks, release_memory
+from recsys.training import EpochResult, forget_peaks, release_memory
 
 
 class Wish(StrEnum):
@@ -40,20 +40,22 @@ def training_messages(
     metrics: tuple[MetricName, Sequence[int]],
     snapshot: Path | None,
     wish: Callable[[], Wish],
+    trainable: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train and yield the messages; afterwards the memory on a GPU is free for other processes.
 
     Args:
         holdout: history to train on and relevant items to score with.
-        config: values of a TrainConfig.
+        config: values of all hyperparameters.
         device: device of the training.
         metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
         snapshot: file to resume from, if it exists, and to park in; None: neither.
         wish: returns the launcher's wish; called after each epoch.
+        trainable: the model to train, see `StudyConfig.trainable`.
     """
     try:
         try:
-            end = yield from _trained(holdout, config, device, metrics, snapshot, wish)
+            end = yield from _trained(holdout, config, device, metrics, snapshot, wish, trainable)
         except Exception as error:
             end = to_message(failure_of(error))
     finally:
@@ -68,10 +70,11 @@ def _trained(
     metrics: tuple[MetricName, Sequence[int]],
     snapshot: Path | None,
     wish: Callable[[], Wish],
+    trainable: str | None,
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
     """Train and yield the messages but the last, which is returned."""
     forget_peaks(device)
-    fit = Fit(holdout, TrainConfig.from_dict(dict(config)), device, *metrics)
+    fit = new_training(trainable, holdout, config, device, metrics)
     go_on(fit, snapshot)
     yield {"began": True}
     for result in fit:

@@ -12,7 +12,7 @@ from hpo.errors import TrainingFailed, WorkerDied
 from hpo.runners.messages import epoch_of, raise_failure
 from hpo.runners.watchdog import USUAL_EPOCHS, Patience
 from hpo.runners.worker_process import WorkerProcess
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
@@ -25,6 +25,8 @@ class ProcessRunner:
         objective: the metric that decides which epoch is best.
         device: torch device name, e.g. "cpu", "cuda:0".
         threads: torch threads of the worker.
+        cutoffs: cut-offs of further rankings to measure.
+        trainable: the model to train, see `StudyConfig.trainable`.
 
     Attributes:
         threads: torch threads of the worker.
@@ -42,13 +44,16 @@ class ProcessRunner:
         device: str = "cpu",
         threads: int = 1,
         cutoffs: Sequence[int] = (),
+        trainable: str | None = None,
     ) -> None:
         self.threads, self.device = threads, device
         self._command = [
             *(sys.executable, "-m", "hpo.runners.worker"),
             *("--data", str(data), "--objective", objective),
-            *("--device", device, "--threads", str(threads)),
+            *("--device", device),
             *("--cutoffs", *map(str, cutoffs)),
+            *(["--trainable", trainable] if trainable else []),
+            *("--threads", str(threads)),  # the last: see WorkerProcess
         ]
         self._worker: WorkerProcess | None = None
         self._task = 0
@@ -64,7 +69,9 @@ class ProcessRunner:
         """Return True: a worker starts with its first task."""
         return True
 
-    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+    def epochs(
+        self, config: Hyperparameters, snapshot: Path | None = None
+    ) -> Generator[EpochResult]:
         """Train `config` in the worker and yield its epochs, see `Runner.epochs`.
 
         Args:

@@ -13,7 +13,7 @@ from hpo.runners.messages import epoch_of, raise_failure
 from hpo.runners.ray_cluster import RayCluster
 from hpo.runners.ray_worker import RayWorker
 from hpo.runners.watchdog import USUAL_EPOCHS, Patience
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 from recsys.drafts import replacing
 from recsys.training import EpochResult
 
@@ -77,7 +77,9 @@ class RayRunner:
         self._bury()
         return False
 
-    def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
+    def epochs(
+        self, config: Hyperparameters, snapshot: Path | None = None
+    ) -> Generator[EpochResult]:
         """Train `config` on the cluster and yield its epochs, see `Runner.epochs`.
 
         Args:

@@ -104,7 +104,8 @@ def main() -> None:
     channel.send(ready=True)
     while True:
         command = channel.next_task()
-        end = serve_task(channel, command, holdout, device, (options.objective, options.cutoffs))
+        metrics = (options.objective, options.cutoffs)
+        end = serve_task(channel, command, holdout, device, metrics, options.trainable)
         channel.send(task=command["task"], **end)
 
 
@@ -114,6 +115,7 @@ def serve_task(
     holdout: Holdout,
     device: torch.device,
     metrics: tuple[MetricName, Sequence[int]],
+    trainable: str | None = None,
 ) -> dict[str, Any]:
     """Train as a command asks and return the last message, without the task's number.
 
@@ -125,6 +127,7 @@ def serve_task(
         holdout: history to train on and relevant items to score with.
         device: device of the training.
         metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
+        trainable: the model to train, see `StudyConfig.trainable`.
     """
     task, place = command["task"], command.get("snapshot")
 
@@ -134,7 +137,9 @@ def serve_task(
         return Wish.PARK if channel.is_parking(task) else Wish.GO_ON
 
     snapshot = Path(place) if place else None
-    for message in training_messages(holdout, command["train"], device, metrics, snapshot, wish):
+    for message in training_messages(
+        holdout, command["train"], device, metrics, snapshot, wish, trainable
+    ):
         if "end" in message:
             return message
         channel.send(task=task, **message)
@@ -145,6 +150,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hpo.runners.worker")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--objective", required=True)
+    parser.add_argument("--trainable")
     parser.add_argument("--cutoffs", type=int, nargs="*", default=[])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -146,6 +147,9 @@ class WorkerProcess:
 
 
 def _import_path() -> str:
-    """Return a PYTHONPATH with which the worker finds these packages from any folder."""
+    """Return a PYTHONPATH with which the worker finds these packages, and what this process finds.
+
+    A model of the user's own may be in the folder of a script or of a notebook.
+    """
     here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    return os.pathsep.join(dict.fromkeys([here, *filter(None, sys.path)]))

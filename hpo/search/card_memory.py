@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from hpo.config import Parameter, StudyConfig, typed_value
+from hpo.config import StudyConfig
 from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 from recsys.data import Interactions
@@ -44,7 +44,7 @@ def fitted_to_cards(
     """
     device = torch.device(devices[0])
     free = free_memory(device)
-    if free is None:
+    if free is None or config.trainable is not None:  # nobody knows what another model needs
         return devices
     least, most = extremes(config, seen, device)
     say(f"memory on {device}: {free / GB:.2f} GB free; a training takes at most {most}")
@@ -103,18 +103,19 @@ def _corners(config: StudyConfig) -> Iterator[TrainConfig]:
     base = config.train_config
     values = base.as_dict()
     searched = [name for name in DECISIVE if name in config.space]
-    ends = [_ends(name, config.space[name], values[name]) for name in searched]
+    ends = [_ends(config, name, values[name]) for name in searched]
     for chosen in itertools.product(*ends):
-        yield base.replace(**dict(zip(searched, chosen, strict=True)))
+        yield TrainConfig.of(base.replace(**dict(zip(searched, chosen, strict=True))))
 
 
-def _ends(name: str, parameter: Parameter, default: float) -> set[float]:
+def _ends(config: StudyConfig, name: str, default: float) -> set[float]:
     """Return the extreme values of a parameter: its ends, and its default if it is conditional."""
+    parameter = config.space[name]
     numbers = parameter.choices or (parameter.low, parameter.high)
-    values = [typed_value(name, number) for number in numbers if number is not None]
+    values = [config.typed(name, number) for number in numbers if number is not None]
     found = {min(values), max(values)} | ({0} & set(values))  # 0 turns things off, or all on
     if parameter.when or not found:
         found.add(default)
     if name == "negatives":  # a middle number of draws may take less than the whole catalogue
         found |= {min(value for value in values if value) if any(values) else 0}
-    return {typed_value(name, value) for value in found}
+    return {config.typed(name, value) for value in found}

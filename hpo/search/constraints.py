@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from optuna.trial import FrozenTrial
 
-from hpo.config import SearchSpace, StudyConfig, typed_value
+from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import SettingsError
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 
-Measure = Callable[[TrainConfig], float]
+Measure = Callable[[Hyperparameters], float]
 
 
 class Constraints:
@@ -29,7 +29,7 @@ class Constraints:
             name: (limit, measures[name]) for name, limit in limits.items()
         }
 
-    def excess(self, config: TrainConfig) -> dict[str, float]:
+    def excess(self, config: Hyperparameters) -> dict[str, float]:
         """Return by how much each limit is exceeded, in Optuna's form: feasible where <= 0."""
         return {name: measure(config) - limit for name, (limit, measure) in self._limits.items()}
 
@@ -74,6 +74,7 @@ class Constraints:
         """Return the least value of a measure over the space."""
         best = self._config.train_config
         for name, parameter in self._config.space.items():
-            ends = [best.replace(**{name: typed_value(name, value)}) for value in parameter.values]
+            values = [self._config.typed(name, value) for value in parameter.values]
+            ends = [best.replace(**{name: value}) for value in values]
             best = min(best, *ends, key=measure)
         return measure(best)

@@ -45,7 +45,7 @@ def _without_the_idle(
     Raises:
         SettingsError: no parameter would be left to search.
     """
-    reasons = ineffective_parameters(data)
+    reasons = {} if config.trainable is not None else ineffective_parameters(data)
     idle = {name for name in reasons if name in config.space and name not in kept}
     # A parameter in another one's condition does have an effect: it decides what is searched.
     while parents := idle & {p for n, s in config.space.items() if n not in idle for p in s.when}:

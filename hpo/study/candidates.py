@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from hpo.config import SearchSpace
 from hpo.errors import PromotionError
 from hpo.study.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters
 
 # The best epoch of a noisy curve comes early, and more rows bear longer training. In experiments
 # with a further part of train held out, twice the best epoch was as good or better on every data
@@ -36,7 +36,7 @@ class Candidate:
     record: StudyRecord
     study: str
     trial: int
-    config: TrainConfig
+    config: Hyperparameters
     epochs: int
     value: float
     validation: Mapping[str, float]
@@ -69,7 +69,7 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
             f"study {name!r} has no complete trial yet{later}; run the same hpo.run again to go on "
             "with it"
         )
-    found: dict[TrainConfig, Candidate] = {}
+    found: dict[Hyperparameters, Candidate] = {}
     for trial in sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number)):
         candidate = _candidate(record, name, trial)
         found.setdefault(candidate.config.replace(seed=0), candidate)  # seeds do not count

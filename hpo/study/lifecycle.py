@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from hpo.config import Locations, Parameter, SearchSpace, command, toml_text, typed_value
+from hpo.config import Locations, Parameter, SearchSpace, command, toml_text
 from hpo.errors import StudyError
 from hpo.study.records import STUDY, Outcome, StudyRecord, best_complete, comparable
 from recsys.messages import count
@@ -73,6 +73,9 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
     found = [text for name, text in space.items() if _other_kind(name, stored, now)]
     if (before := stored.config.objective) != (after := now.config.objective):
         found.append(f"objective: was {before}, is {after}")
+    models = [record.config.trainable or "the two-tower" for record in (stored, now)]
+    if models[0] != models[1]:
+        found.append(f"trainable: was {models[0]}, is {models[1]}")
     for side in ("item", "user"):
         before, after = (getattr(r.config.data, f"{side}_features") for r in (stored, now))
         if before != after:
@@ -256,7 +259,7 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
     ]
     space, base = SearchSpace(config), config.train_config
     starts = [
-        {name: typed_value(name, value) for name, value in s.items()} for s in config.warm_starts
+        {name: config.typed(name, value) for name, value in s.items()} for s in config.warm_starts
     ]
     for start in ({}, *starts):
         params = space.params(base.replace(**start))

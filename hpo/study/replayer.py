@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from optuna import Study
@@ -19,6 +20,7 @@ from hpo.runners import processor_of
 from hpo.study.data import load_split
 from hpo.study.environment import environment_facts
 from hpo.study.records import Attempt, StudyRecord, epochs_of
+from hpo.trainables import new_training
 from recsys.artifacts import origin, save
 from recsys.cli import usable_device
 from recsys.data import Split
@@ -26,7 +28,9 @@ from recsys.errors import ConfigError
 from recsys.evaluation import Metrics
 from recsys.messages import count
 from recsys.models import TwoTower
-from recsys.training import Fit
+
+if TYPE_CHECKING:
+    from hpo.trainables import ModelTraining
 
 SAID = 10  # number of epochs reported while all numbers agree
 # Largest difference of two trainings with one seed on a GPU: of a metric, absolute, and of the loss
@@ -52,7 +56,7 @@ class Replay:
 
     record: StudyRecord
     split: Split
-    fit: Fit
+    fit: ModelTraining
     n_epochs: int
     tolerance: float
     largest: float
@@ -124,7 +128,8 @@ def replay(
     columns, objective = epochs_of(trial), record.config.objective
     config = SearchSpace(record.config).config(trial.params, attempt.seed)
     device = torch.device(attempt.device)
-    if tolerance := metric_tolerance(device):  # patience may end at another epoch
+    tolerance = metric_tolerance(device)
+    if tolerance and record.config.trainable is None:  # patience may end at another epoch
         config = config.replace(patience=config.epochs)
     before = torch.get_num_threads()
     torch.set_num_threads(attempt.threads)
@@ -132,7 +137,9 @@ def replay(
     n_epochs, largest, step = 0, 0.0, -(-len(columns["epoch"]) // SAID)
     try:
         cutoffs = record.config.metrics.cutoffs
-        fit = Fit(split.tuning, config, device, objective, cutoffs)
+        fit = new_training(
+            record.config.trainable, split.tuning, config.as_dict(), device, (objective, cutoffs)
+        )
         pairs = zip(columns[objective], columns["train_loss"], strict=True)
         for (value, loss), result in zip(pairs, fit, strict=False):  # the stored epochs only
             n_epochs = result.epoch

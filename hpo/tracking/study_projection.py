@@ -161,6 +161,8 @@ def _study_params(record: StudyRecord) -> dict[str, str]:
     values: dict[str, object] = {"data": record.data_name, **record.counts}
     values |= {f"split.{name}": value for name, value in config.split}
     values |= {"split.fingerprint": record.split_fingerprint, "seed": config.seed}
+    if config.trainable:  # absent for the two-tower, since a new param would replace all older runs
+        values["trainable"] = config.trainable
     base = config.train_config.as_dict()
     values |= {f"base.{name}": base[name] for name in base if name != "seed"}
     values |= {f"space.{name}": _range(parameter) for name, parameter in config.space.items()}

@@ -7,6 +7,7 @@ from .resources import (
     forget_peaks as forget_peaks,
     free_memory as free_memory,
     memory_need as memory_need,
+    peak_resident_mb as peak_resident_mb,
     release_memory as release_memory,
     useful_threads as useful_threads,
 )

@@ -13,9 +13,10 @@ class EpochResult:
 
     Attributes:
         epoch: from 1; the step in Optuna and in MLflow.
-        train_loss: mean over the epoch's steps.
+        train_loss: mean over the epoch's steps; 0 for a model without a loss.
         metrics: means over users, computed with the averaged weights.
-        seconds: wall time of training and evaluation.
+        seconds: wall time of training and evaluation; 0 in a model of the user's own: measured
+            from outside.
         evaluation_seconds: wall time of the evaluation alone.
         cpu_seconds: CPU time of all threads of the process during `seconds`.
         memory_mb: peak resident memory at the end of the epoch, see `recsys.training.resources`.
@@ -25,7 +26,7 @@ class EpochResult:
     epoch: int
     train_loss: float
     metrics: Metrics
-    seconds: float
+    seconds: float = 0.0
     evaluation_seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory_mb: float = 0.0

@@ -11,7 +11,7 @@ from hpo.reporting.figures.search import scatter
 from hpo.reporting.figures.style import BLUE, INK, LIGHT, ORANGE, new_figure, whole_ticks
 from hpo.reporting.insights import position
 from hpo.study import TrialRow, complete_best_first
-from recsys.config import TrainConfig
+from recsys.config import Hyperparameters, TrainConfig
 from recsys.evaluation import MetricName
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ def _axis(axes: Axes, column: int, marks: list[tuple[float, str]]) -> None:
 
 
 def slices(
-    trials: Sequence[TrialRow], space: Mapping[str, Parameter], objective: MetricName
+    trials: Sequence[TrialRow],
+    space: Mapping[str, Parameter],
+    objective: MetricName,
+    model: type[Hyperparameters] = TrainConfig,
 ) -> Figure:
     """Draw the objective against each parameter on its own scale, the best trial as a star.
 
@@ -109,6 +112,7 @@ def slices(
         trials: all trials, at least one of them COMPLETE.
         space: the searched parameters by name.
         objective: metric of the values.
+        model: the class of the hyperparameters.
     """
     rows = -(-len(space) // PER_ROW)
     figure, grid = new_figure(2.7 * rows + 0.3, rows, min(len(space), PER_ROW))
@@ -123,8 +127,8 @@ def slices(
         if parameter.choices is not None:
             axes.set_xticks(parameter.choices, [f"{choice:g}" for choice in parameter.choices])
         elif parameter.log:
-            _log_scale(axes, parameter, whole=TrainConfig.is_integer(name))
-        elif TrainConfig.is_integer(name):
+            _log_scale(axes, parameter, whole=model.is_integer(name))
+        elif model.is_integer(name):
             whole_ticks(axes, MAX_TICKS)
         else:
             axes.locator_params(axis="x", nbins=MAX_TICKS)

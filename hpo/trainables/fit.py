@@ -1,0 +1,202 @@
+"""One training of a recommender of the user's own, with a check of each epoch."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hpo.errors import TrainingFailed
+from hpo.trainables.loading import load_trainable
+from recsys.config import Hyperparameters, TrainConfig
+from recsys.data import Holdout
+from recsys.errors import DivergedError
+from recsys.evaluation import MetricName, measured_names
+from recsys.training import EpochResult, Fit, peak_resident_mb
+
+if TYPE_CHECKING:
+    from hpo.trainables.protocol import ModelTraining, Trainable
+    from recsys.models import Scorer
+
+
+ENDED: Any = object()
+
+
+def new_training(
+    reference: str | None,
+    holdout: Holdout,
+    values: Mapping[str, Any],
+    device: torch.device,
+    metrics: tuple[MetricName, Sequence[int]],
+) -> ModelTraining:
+    """Return a training of any model that has not begun.
+
+    Args:
+        reference: the model as `package.module:Class`; None: the two-tower.
+        holdout: history to train on and relevant items to score with.
+        values: all hyperparameters by name.
+        device: device of the training.
+        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
+
+    Raises:
+        SettingsError: the class cannot be imported here.
+        ConfigError: a hyperparameter is unknown or illegal.
+    """
+    if reference is None:
+        return Fit(holdout, TrainConfig.from_dict(values), device, *metrics)
+    trainable = load_trainable(reference)
+    config = trainable.config.from_dict(values)
+    return TrainableFit(reference, trainable, holdout, config, device, metrics)
+
+
+class TrainableFit:
+    """A training of a `Trainable`: iterate over it to train.
+
+    Args:
+        reference: name of the model, for errors.
+        trainable: the model.
+        holdout: history to train on and relevant items to score with.
+        config: all hyperparameters.
+        device: device of the training.
+        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
+    """
+
+    def __init__(
+        self,
+        reference: str,
+        trainable: Trainable,
+        holdout: Holdout,
+        config: Hyperparameters,
+        device: torch.device,
+        metrics: tuple[MetricName, Sequence[int]],
+    ) -> None:
+        self._reference, self._config, self._objective = reference, config, metrics[0]
+        offered = {"device": str(device), "names": measured_names(*metrics)}
+        wanted = inspect.signature(trainable.epochs).parameters
+        given = {name: value for name, value in offered.items() if name in wanted}
+        self._epochs = trainable.epochs(holdout, config, **given)
+
+    def __iter__(self) -> Iterator[EpochResult]:
+        """Yield the checked epochs, at most `config.epochs`.
+
+        Raises:
+            DivergedError: the loss or the objective is not finite.
+            TypeError: the model yields something else than epochs.
+            ValueError: an epoch has a wrong number or lacks the objective, or there is none.
+        """
+        found = iter(self._epochs)
+        try:
+            for epoch in range(1, self._config.epochs + 1):
+                start, cpu_start = time.perf_counter(), time.process_time()
+                result = next(found, ENDED)
+                if result is ENDED and epoch == 1:
+                    raise ValueError(f"{self._reference}.epochs ended without an epoch")
+                if result is ENDED:
+                    return
+                checked = self._checked(epoch, result)
+                yield replace(
+                    checked,
+                    seconds=checked.seconds or time.perf_counter() - start,
+                    cpu_seconds=checked.cpu_seconds or time.process_time() - cpu_start,
+                    memory_mb=checked.memory_mb or peak_resident_mb(),
+                )
+        finally:
+            if hasattr(found, "close"):  # a generator's own `finally` runs now, not some time later
+                found.close()
+
+    def _checked(self, epoch: int, result: object) -> EpochResult:
+        """Return the next epoch; refuse anything else, see `__iter__`."""
+        if not isinstance(result, EpochResult):
+            raise TypeError(
+                f"{self._reference}.epochs yielded {type(result).__name__}; yield "
+                "recsys.EpochResult(epoch, train_loss, metrics)"
+            )
+        if result.epoch != epoch:
+            raise ValueError(
+                f"{self._reference}.epochs yielded epoch {result.epoch} as number {epoch}; count "
+                "from 1 and leave none out"
+            )
+        values = result.metrics.as_dict()
+        if self._objective not in values:
+            raise ValueError(
+                f"{self._reference}.epochs did not measure {self._objective}, the study's "
+                "objective; take the parameter names and give it to Evaluator(holdout, names=names)"
+            )
+        for value in (result.train_loss, values[self._objective]):
+            if not math.isfinite(value):
+                raise DivergedError(epoch, 0, value)
+        return result
+
+    def save(self, path: Path) -> None:
+        """Save the training if the model can; else it starts again at its first epoch.
+
+        Args:
+            path: the file; its folder is made if missing.
+        """
+        if hasattr(self._epochs, "save"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._epochs.save(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a file of `save`, if the model can.
+
+        Args:
+            path: the file.
+        """
+        if hasattr(self._epochs, "resume"):
+            self._epochs.resume(path)
+
+
+class _ScorerOn:
+    """A scorer of the user's own as one with float32 tensors on a device.
+
+    Args:
+        scorer: its scores may be a NumPy array.
+        device: device of the scores.
+    """
+
+    def __init__(self, scorer: Any, device: torch.device) -> None:
+        self._scorer, self._device = scorer, device
+
+    def scores(self, users: Tensor) -> Tensor:
+        """Return the (b, n_items) float32 scores of users (b,) int64."""
+        found = self._scorer.scores(users.cpu())
+        return torch.as_tensor(found, dtype=torch.float32, device=self._device)
+
+
+def trained_scorer(
+    reference: str,
+    holdout: Holdout,
+    config: Hyperparameters,
+    epochs: int,
+    device: torch.device,
+) -> Scorer | None:
+    """Return a model of the user's own after some epochs; None if it offers no scorer.
+
+    Args:
+        reference: the model as `package.module:Class`.
+        holdout: history to train on and relevant items.
+        config: all hyperparameters.
+        epochs: number of epochs.
+        device: device of the scores.
+
+    Raises:
+        SettingsError: the class cannot be imported here.
+        TrainingFailed: the model's method `scorer` raised an error.
+    """
+    trainable = load_trainable(reference)
+    if not hasattr(trainable, "scorer"):
+        return None
+    try:
+        return _ScorerOn(trainable.scorer(holdout, config, epochs), device)
+    except Exception as error:
+        message = f"{reference}.scorer failed: {type(error).__name__}: {error}"
+        raise TrainingFailed(message, traceback.format_exc()) from error
