@@ -43,9 +43,8 @@ from hpo.study import (
     milliseconds,
     storage_failure,
 )
-from recsys.config import Hyperparameters, TrainConfig
-from recsys.errors import CheckpointError
-from recsys.training import EpochResult, check_snapshot
+from hpo.trainables import no_snapshot
+from recsys.training import EpochResult
 
 FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
@@ -239,19 +238,9 @@ class Ledger(Turns):
         assignment.reported = set(frozen.intermediate_values)
         if assignment.snapshot is None or assignment.outdated:
             return
-        if reason := self._no_snapshot(assignment.snapshot, assignment.config):
+        if reason := no_snapshot(self._config.trainable, assignment.snapshot, assignment.config):
             which = f"trial {assignment.number}"
             assignment.notice = f"{which} was parked and starts again at its first epoch: {reason}"
-
-    def _no_snapshot(self, snapshot: Path, config: Hyperparameters) -> str:
-        """Return why a parked training cannot go on where it was; "" if it can."""
-        if self._config.trainable is not None:
-            return "" if snapshot.exists() else f"{self._config.trainable} saved no training"
-        try:
-            check_snapshot(snapshot, TrainConfig.of(config))
-        except CheckpointError as error:
-            return str(error)
-        return ""
 
     def claim(self, assignment: Assignment) -> bool:
         """Return True if the trial may go on; False while another trial trains the same config.

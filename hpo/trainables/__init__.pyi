@@ -1,4 +1,8 @@
-from .fit import new_training as new_training, trained_scorer as trained_scorer
+from .fit import (
+    new_training as new_training,
+    no_snapshot as no_snapshot,
+    trained_scorer as trained_scorer,
+)
 from .loading import (
     hyperparameters_of as hyperparameters_of,
     reference_to as reference_to,

@@ -18,9 +18,9 @@ from hpo.errors import TrainingFailed
 from hpo.trainables.loading import load_trainable
 from recsys.config import Hyperparameters, TrainConfig
 from recsys.data import Holdout
-from recsys.errors import DivergedError
+from recsys.errors import CheckpointError, DivergedError
 from recsys.evaluation import MetricName, measured_names
-from recsys.training import EpochResult, Fit, peak_resident_mb
+from recsys.training import EpochResult, Fit, check_snapshot, peak_resident_mb
 
 if TYPE_CHECKING:
     from hpo.trainables.protocol import ModelTraining, Trainable
@@ -153,6 +153,23 @@ class TrainableFit:
         """
         if hasattr(self._epochs, "resume"):
             self._epochs.resume(path)
+
+
+def no_snapshot(reference: str | None, snapshot: Path, config: Hyperparameters) -> str:
+    """Return why a parked training cannot go on where it was; "" if it can.
+
+    Args:
+        reference: the model as `package.module:Class`; None: the two-tower.
+        snapshot: file that `ModelTraining.save` may have written.
+        config: all hyperparameters of the training.
+    """
+    if reference is not None:
+        return "" if snapshot.exists() else f"{reference} saved no training"
+    try:
+        check_snapshot(snapshot, TrainConfig.of(config))
+    except CheckpointError as error:
+        return str(error)
+    return ""
 
 
 class _ScorerOn:
