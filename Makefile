@@ -7,6 +7,7 @@
 # make gpu-check  everything that touches a GPU, on the first one; under three minutes
 # make screenshots  the README's pictures; needs Chromium
 # make dist     the sdist and the wheel, in dist
+# make release-papers  licences, parts list (SBOM) and known faults of what the wheel needs, in dist
 # make install  only the environment, in .venv
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: gpu-check run install test test-fast check lint types faults docs docs-serve screenshots dist clean
+.PHONY: gpu-check run install test test-fast check lint types faults docs docs-serve screenshots dist release-papers clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -51,6 +52,17 @@ screenshots: .venv/installed-test
 
 dist: .venv/installed-test
 	$(RUN) build --no-isolation
+
+# The papers describe an environment of the wheel alone; the tools are in extra `release`.
+release-papers: .venv/installed-test
+	$(PIP) --editable ".[release]"
+	$(PYTHON) -m venv build/runtime
+	$(RUN) pip --python build/runtime install --quiet --constraint constraints.txt .
+	mkdir -p dist
+	$(RUN) piplicenses --python build/runtime/bin/python --format markdown --output-file dist/licences.md
+	$(RUN) cyclonedx_py environment build/runtime --output-file dist/sbom.json
+	$(RUN) pip freeze --path build/runtime/lib/python3.*/site-packages --exclude two-tower-hpo > build/runtime.txt
+	$(RUN) pip_audit --requirement build/runtime.txt --no-deps --disable-pip
 
 check: lint types test
 
