@@ -60,10 +60,19 @@ def parser() -> argparse.ArgumentParser:
         help="number of worker processes (default: number of cores, at most 8)",
     )
     result.add_argument(
+        "--engine",
         "--runner",
-        choices=("process", "inline"),
+        dest="runner",
+        choices=("process", "inline", "ray"),
         default="process",
-        help="train in worker processes or in this one (default: %(default)s)",
+        help="train in worker processes, in this one, or on a Ray cluster (default: %(default)s)",
+    )
+    result.add_argument(
+        "--ray-address",
+        default="auto",
+        metavar="ADDRESS",
+        help="cluster of --engine ray: auto, HOST:PORT of its head, or local for one of this "
+        "machine only (default: %(default)s)",
     )
     add_device_argument(result)
     _add_budget_arguments(result)
@@ -203,7 +212,10 @@ def _request(options: argparse.Namespace, config: StudyConfig, locations: Locati
     from hpo.execution import Request
     from hpo.runners import worker_devices
 
-    devices = worker_devices(_device(options), config.workers, config.device_slots)
+    if options.runner == "ray":
+        devices = [options.device]
+    else:
+        devices = worker_devices(_device(options), config.workers, config.device_slots)
     return Request(
         config=config,
         file_stem=options.study.stem,
@@ -216,6 +228,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, locations: Locati
         accept_changes=options.accept_changes,
         json=options.json,
         warm_start_from=options.warm_start_from,
+        ray_address=options.ray_address,
     )
 
 

@@ -21,6 +21,7 @@ from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
+from hpo.execution.ray_engine import on_ray
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials
@@ -169,6 +170,14 @@ def launch(request: Request) -> int:
         request.config.require_two_tower(f"the runner {request.runner} trains")
     speech = Speech.of(request)
     quieten_optuna()
+    if request.runner != "ray":
+        return _launch(request, speech)
+    with on_ray(request, speech.people.print) as joined:
+        return _launch(joined, speech)
+
+
+def _launch(request: Request, speech: Speech) -> int:
+    """Run or continue the study on its engine; return the exit code."""
     data_name, split = load_data(request.config)
     request = _fitted(request, split, speech)
     with _opened(request, data_name, split, speech) as opened:
@@ -201,6 +210,8 @@ def launch(request: Request) -> int:
 
 def _fitted(request: Request, split: Split, speech: Speech) -> Request:
     """Return the request with the workers that its GPUs have memory for."""
+    if request.runner == "ray":
+        return request  # the cards are the cluster's
     shared, seen = request.runner == "process", split.tuning.seen
     say = speech.people.print
     devices = fitted_to_cards(request.config, request.devices, seen, say, shared=shared)

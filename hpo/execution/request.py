@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hpo.config import Locations, StudyConfig
 from hpo.execution.listeners import TrialEnd
+from hpo.runners import RayCluster
 
 
 def steadfast(stream: TextIO) -> TextIO:
@@ -84,7 +85,7 @@ class Request:
         file_stem: stem of the study file; the default study name is `<file_stem>-<data>`.
         locations: the addresses of the study and its MLflow mirror.
         runner: the kind of runner.
-        devices: torch device name of each worker.
+        devices: torch device name of each worker; for "ray" only --device until it has joined.
         tracking: True to mirror the study into MLflow while it runs.
         report: True to write the report at the end.
         promote: True to register the winner at the end.
@@ -96,12 +97,14 @@ class Request:
             a program or notebook, which parks on KeyboardInterrupt.
         quiet: True to print nothing for people.
         callbacks: functions called with each trial that ends, one at a time.
+        ray_address: address of the Ray cluster, see `hpo.runners.joined_ray`.
+        cluster: the joined Ray cluster; None with the other runners.
     """
 
     config: StudyConfig
     file_stem: str
     locations: Locations
-    runner: Literal["process", "inline"]
+    runner: Literal["process", "inline", "ray"]
     devices: Sequence[str]
     tracking: bool
     report: bool
@@ -113,6 +116,8 @@ class Request:
     takes_signals: bool = True
     quiet: bool = False
     callbacks: Sequence[Callable[[TrialEnd], None]] = ()
+    ray_address: str = "auto"
+    cluster: RayCluster | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
 from hpo.execution.progress import JsonProgress, LineProgress, Progress
+from hpo.execution.ray_engine import ray_runners
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
@@ -164,6 +165,13 @@ def make_runners(
         yield [
             InlineRunner(holdout, objective, torch.device(request.devices[0]), cutoffs, trainable)
         ]
+        return
+    if request.runner == "ray":
+        with working_folder(request.locations.storage, record.uid) as folder:
+            data = folder / "holdout.safetensors"
+            save_holdout(data, holdout)
+            with ray_runners(request, holdout, record, data) as on_nodes:
+                yield on_nodes
         return
     available = max(1, torch.get_num_threads() // len(request.devices))
     threads = request.config.threads or available

@@ -50,6 +50,10 @@ class RayNeed:
         wanted = {"CPU": self.cpus, "GPU": self.gpus, "memory": (self.memory_gb or 0) * GB}
         return {name: amount for name, amount in wanted.items() if amount}
 
+    def __str__(self) -> str:
+        """Return the amounts in words."""
+        return _words(self.by_name)
+
     @property
     def options(self) -> dict[str, float]:
         """Return the options of an actor."""
@@ -290,7 +294,7 @@ class RayCluster:
         import ray
 
         wanted, totals = self.need.by_name, _totals()
-        needs = f"a worker needs {_words(wanted)}"
+        needs = f"a worker needs {self.need}"
         if self._left_out and len(self._left_out) >= len(totals):
             return f"{needs}; every node is left out: {next(iter(self._left_out.values()))}"
         for name, amount in wanted.items():
