@@ -36,7 +36,8 @@ def tune(
     timeout: float | None = None,
     seed: int | None = None,
     device: str = "auto",
-    runner: Literal["process", "inline"] = "process",
+    runner: Literal["process", "inline", "ray"] = "process",
+    ray_address: str = "auto",
     storage: str | Path | None = None,
     tracking: str | bool = True,
     experiment: str | None = None,
@@ -66,7 +67,9 @@ def tune(
         timeout: seconds after which running trials are parked; None: no limit.
         seed: seed of the study.
         device: torch device, or "auto".
-        runner: train in worker processes, or in this one.
+        runner: train in worker processes, in this one, or on a Ray cluster; a program that has
+            called ray.init uses its cluster.
+        ray_address: address of the Ray cluster: "auto", HOST:PORT of its head, or "local".
         storage: file of an SQLite database, or URL of a database; None: studies/optuna.db.
         tracking: True: mirror into $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db; a URI:
             mirror there; False: do not mirror.
@@ -98,6 +101,7 @@ def tune(
     config = config.model_copy(update={"name": default_name(path, config)})
     request = replace(
         _request(config, path.stem, locations, runner, device),
+        ray_address=ray_address,
         tracking=tracking is not False,
         accept_changes=accept_changes,
         warm_start_from=warm_start_from,
@@ -111,7 +115,7 @@ def _request(
     config: StudyConfig,
     file_stem: str,
     locations: Locations,
-    runner: Literal["process", "inline"],
+    runner: Literal["process", "inline", "ray"],
     device: str,
 ) -> Request:
     """Return the request of a program, which takes no signals and writes no report."""
@@ -193,6 +197,8 @@ def _devices(device: str, config: StudyConfig, runner: str) -> list[str]:
     Raises:
         ConfigError: there is no such device here, or it does not work.
     """
+    if runner == "ray":
+        return [device]  # of the cluster, see `hpo.execution.ray_engine`
     from hpo.runners import worker_devices
     from recsys.cli import default_device, usable_device
 

@@ -140,8 +140,7 @@ class Scheduler:
         self._ledger, self._runners, self._progress = ledger, runners, progress
         self._n_trials, self._timeout, self._trial_seconds = n_trials, timeout, trial_seconds
         self._changed = threading.Condition()
-        self._running = 0
-        self._over = False
+        self._running, self._over = 0, False
         self._live: dict[Runner, Assignment] = {}
         self._reason: str | None = None
         self._stop_mode = Stop.NO
@@ -278,14 +277,16 @@ class Scheduler:
         while not runner.is_ready():
             if self._over or self._reason is not None or self._error is not None:
                 return False
+            with self._changed:
+                self._changed.notify_all()  # another slot takes what this one lost
             time.sleep(POLL_SECONDS)
         return True
 
     def _next(self, runner: Runner) -> Assignment | None:
         """Return the next trial, None if there is none; wait while running trials may suffice.
 
-        A trial that ends without a result makes room for one more, which its own slot takes. So a
-        waiting slot has nothing to do until another slot finds that there are no more trials.
+        A trial that ends without a result makes room for one more, which its own slot takes, or
+        another one while that has no place.
         """
         with self._changed:
             while self._reason is None and self._error is None:

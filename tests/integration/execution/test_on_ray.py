@@ -1,0 +1,179 @@
+"""Studies on a real Ray cluster of two nodes: exact, whatever dies, and the same numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+import hpo
+from hpo import TrialEnd
+from hpo.errors import SettingsError
+from hpo.study.records import Attempt, Outcome, epochs_of
+from tests.support.commands import shop, study_file
+from tests.support.ray_nodes import Nodes
+
+pytestmark = pytest.mark.slow
+MOVING = {"time_ms", "seconds", "cpu_seconds", "memory_mb", "gpu_memory_mb"}
+
+
+def tune(folder: Path, *, epochs: int = 4, **arguments: Any) -> list[FrozenTrial]:
+    """Run or continue a small study in a folder; its trials."""
+    folder.mkdir(exist_ok=True)
+    given: dict[str, Any] = {
+        "data": shop(folder),
+        "study": study_file(folder, epochs=epochs),
+        "storage": folder / "optuna.db",
+        "runner": "ray",
+        "workers": 2,
+        "tracking": False,
+        "settings": {"threads": 1, **arguments.pop("settings", {})},
+    }
+    hpo.tune(**{**given, **arguments})
+    return trials_of(folder)
+
+
+def trials_of(folder: Path) -> list[FrozenTrial]:
+    storage = f"sqlite:///{(folder / 'optuna.db').as_posix()}"
+    (name,) = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+
+
+def attempt_of(trial: FrozenTrial) -> Attempt:
+    attempt = Attempt.of(trial)
+    assert attempt is not None
+    return attempt
+
+
+def node_of(trial: FrozenTrial) -> str:
+    """The id in "name (id)"."""
+    return attempt_of(trial).node.partition("(")[2].rstrip(")")
+
+
+def numbers(trials: list[FrozenTrial]) -> list[Any]:
+    """All that must repeat bit for bit."""
+    curves = [epochs_of(trial).items() for trial in trials]
+    told = [{name: column for name, column in curve if name not in MOVING} for curve in curves]
+    return [(t.number, t.params, t.state, t.value, c) for t, c in zip(trials, told, strict=True)]
+
+
+def once(act: Callable[[], bool]) -> Callable[[TrialEnd], None]:
+    """A callback that acts at the first ends of trials, until it has acted."""
+    done, lock = threading.Event(), threading.Lock()
+
+    def callback(_: TrialEnd) -> None:
+        with lock:
+            if not done.is_set() and act():
+                done.set()
+
+    return callback
+
+
+def assert_exact(trials: list[FrozenTrial], n_trials: int, cause: str) -> FrozenTrial:
+    """The one lost trial of a study that otherwise has exactly its trials, and one retry of it."""
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    (lost,) = [trial for trial in trials if trial.state is TrialState.FAIL]
+    assert len(trials) == n_trials + 1
+    outcome = Outcome.of(lost)
+    assert outcome is not None
+    assert outcome.cause == cause, outcome.message
+    (again,) = [trial for trial in trials if attempt_of(trial).number == 2]
+    assert attempt_of(again).origin == lost.number
+    assert again.params == lost.params
+    return lost
+
+
+def test_the_numbers_are_those_of_the_process_engine(
+    two_nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    put, data = ray.put, []
+    monkeypatch.setattr(ray, "put", lambda value: data.append(put(value)) or data[-1])
+    on_ray = tune(tmp_path / "ray", n_trials=4, workers=1)
+    assert len(data) == 1, "the data is put once, not once a trial"
+    there = tune(tmp_path / "process", n_trials=4, workers=1, runner="process", device="cpu")
+    assert numbers(on_ray) == numbers(there)
+    assert {attempt_of(trial).runner for trial in on_ray} == {"ray"}
+    assert {node_of(trial) for trial in on_ray} <= set(two_nodes.ids)
+    assert {attempt_of(trial).node for trial in there} == {""}
+    assert {attempt_of(t).processor for t in on_ray} == {attempt_of(t).processor for t in there}
+
+
+def test_a_killed_actor_is_tried_again_and_the_budget_is_exact(
+    two_nodes: Nodes, tmp_path: Path
+) -> None:
+    def kill() -> bool:
+        for process in psutil.process_iter(["cmdline"]):
+            if "ray::RayTrainer.train" in " ".join(process.info["cmdline"] or []):
+                process.kill()
+                return True
+        return False
+
+    trials = tune(tmp_path, n_trials=6, epochs=150, callbacks=[once(kill)])
+    assert_exact(trials, 6, "worker-died")
+    assert {node_of(trial) for trial in trials} == set(two_nodes.ids), "both nodes train"
+
+
+def test_a_lost_node_costs_no_retry_and_its_trial_goes_elsewhere(
+    two_nodes: Nodes, tmp_path: Path
+) -> None:
+    gone: list[str] = []
+
+    def end_a_node() -> bool:
+        for trial in trials_of(tmp_path):
+            if trial.state is TrialState.RUNNING and trial.intermediate_values:
+                gone.append(node_of(trial))
+                two_nodes.end(gone[0])
+                return True
+        return False
+
+    settings = {"retries.worker_died": 0}
+    trials = tune(tmp_path, n_trials=6, epochs=150, callbacks=[once(end_a_node)], settings=settings)
+    lost = assert_exact(trials, 6, "interrupted")
+    assert node_of(lost) == gone[0]
+    (again,) = [trial for trial in trials if attempt_of(trial).number == 2]
+    assert node_of(again) in two_nodes.ids, "on a living node"
+
+
+def test_a_trial_parked_on_one_node_goes_on_on_another(two_nodes: Nodes, tmp_path: Path) -> None:
+    (parked,) = tune(tmp_path / "parked", n_trials=1, epochs=1500, workers=1, timeout=4)
+    assert parked.state is TrialState.WAITING
+    before = len(parked.intermediate_values)
+    assert 0 < before < 1500
+    two_nodes.end(node_of(parked))
+    (trial,) = tune(tmp_path / "parked", n_trials=1, epochs=1500, workers=1)
+    assert (trial.state, attempt_of(trial).number) == (TrialState.COMPLETE, 1)
+    assert node_of(trial) in two_nodes.ids
+    assert node_of(trial) != node_of(parked)
+    assert len(epochs_of(trial)["epoch"]) > before
+
+
+def test_no_room_names_the_missing_resource(two_nodes: Nodes, tmp_path: Path) -> None:
+    settings = {"resources.cpus": 5, "resources.place_seconds": 2}
+    with pytest.raises(SettingsError, match="needs CPU 5; the largest node has CPU 1; lower"):
+        tune(tmp_path, settings=settings)
+    assert not (tmp_path / "optuna.db").exists(), "a refused study leaves no file"
+
+
+def test_ray_s_client_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot stream epochs; run hpo on a node"):
+        tune(tmp_path, ray_address="ray://head:10001")
+
+
+def test_without_ray_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "ray" else found(name, *a)
+    )
+    with pytest.raises(SettingsError, match=r'pip install "two-tower-hpo\[ray\]"'):
+        tune(tmp_path)
