@@ -285,8 +285,7 @@ class Scheduler:
     def _next(self, runner: Runner) -> Assignment | None:
         """Return the next trial, None if there is none; wait while running trials may suffice.
 
-        A trial that ends without a result makes room for one more, which its own slot takes, or
-        another one while that has no place.
+        A trial that ends without a result makes room for one more, for its own slot or another.
         """
         with self._changed:
             while self._reason is None and self._error is None:

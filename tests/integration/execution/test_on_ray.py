@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +44,9 @@ def tune(folder: Path, *, epochs: int = 4, **arguments: Any) -> list[FrozenTrial
 
 def trials_of(folder: Path) -> list[FrozenTrial]:
     storage = f"sqlite:///{(folder / 'optuna.db').as_posix()}"
-    (name,) = optuna.get_all_study_names(storage)
+    if not (names := optuna.get_all_study_names(storage)):
+        return []
+    (name,) = names
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 
@@ -144,7 +148,24 @@ def test_a_lost_node_costs_no_retry_and_its_trial_goes_elsewhere(
 
 
 def test_a_trial_parked_on_one_node_goes_on_on_another(two_nodes: Nodes, tmp_path: Path) -> None:
-    (parked,) = tune(tmp_path / "parked", n_trials=1, epochs=1500, workers=1, timeout=4)
+    def interrupt() -> None:
+        while not ended.wait(0.2):
+            if (tmp_path / "parked/optuna.db").exists() and any(
+                trial.intermediate_values for trial in trials_of(tmp_path / "parked")
+            ):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    ended = threading.Event()
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tune(tmp_path / "parked", n_trials=1, epochs=1500, workers=1)
+    finally:
+        ended.set()
+        watcher.join()
+    (parked,) = trials_of(tmp_path / "parked")
     assert parked.state is TrialState.WAITING
     before = len(parked.intermediate_values)
     assert 0 < before < 1500
