@@ -169,12 +169,7 @@ class Ledger(Turns):
 
     @in_turn
     def start(
-        self,
-        runner: str,
-        threads: int,
-        device: str = "cpu",
-        processor: str = "",
-        node: str = "",
+        self, runner: str, threads: int, device: str = "cpu", processor: str = "", node: str = ""
     ) -> Assignment:
         """Start the next trial: a queued one if there is any, else a new suggestion.
 
@@ -184,8 +179,7 @@ class Ledger(Turns):
             runner: name of the runner, "inline", "process" or "ray".
             threads: torch threads of the worker.
             device: torch device name.
-            processor: model of CPU or GPU that trains; "": that of this machine's device.
-            node: machine that trains; "": this one.
+            processor, node: model of CPU or GPU, and machine, that train; "": this machine's.
         """
         n_existing = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = make_sampler(self._config, n_existing)

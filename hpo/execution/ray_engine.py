@@ -12,6 +12,7 @@ from hpo.errors import SettingsError
 from hpo.execution.request import Request
 from hpo.runners import RayCluster, RayNeed, RayRunner, cluster_gpus, joined_ray
 from hpo.study import StudyRecord
+from recsys.config import TrainConfig
 from recsys.data import Holdout, load_holdout
 from recsys.messages import count
 from recsys.training import useful_threads
@@ -81,9 +82,12 @@ def ray_runners(
     cluster, config = request.cluster, record.config
     assert cluster is not None, "the engine ray without a cluster"
     available = max(1, int(cluster.need.cpus))
-    useful = useful_threads(holdout.seen.n_items, request.config.train_config, available)
-    threads = request.config.threads or useful
-    cluster.put(load_holdout(data), (config.objective, config.metrics.cutoffs), threads)
+    threads = request.config.threads or available
+    if not (request.config.threads or config.trainable):
+        two_tower = TrainConfig.of(request.config.train_config)
+        threads = useful_threads(holdout.seen.n_items, two_tower, available)
+    metrics = (config.objective, config.metrics.cutoffs)
+    cluster.put(load_holdout(data), metrics, threads, config.trainable)
     runners = [RayRunner(cluster, threads) for _ in request.devices]
     try:
         yield runners

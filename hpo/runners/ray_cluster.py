@@ -182,7 +182,11 @@ class RayCluster:
         self._spare, self._last_placed = worker, time.monotonic()
 
     def put(
-        self, holdout: Holdout, metrics: tuple[MetricName, Sequence[int]], threads: int
+        self,
+        holdout: Holdout,
+        metrics: tuple[MetricName, Sequence[int]],
+        threads: int,
+        trainable: str | None = None,
     ) -> None:
         """Put the data into the object store, from where each node fetches it once.
 
@@ -190,10 +194,11 @@ class RayCluster:
             holdout: data for the trials, without ids.
             metrics: the metric that decides which epoch is best, and further cut-offs.
             threads: torch threads of a worker.
+            trainable: the model to train, see `StudyConfig.trainable`.
         """
         import ray
 
-        self._order = (ray.put(holdout), metrics, self.need.device, threads)
+        self._order = (ray.put(holdout), metrics, self.need.device, threads, trainable)
 
     def hire(self) -> RayWorker:
         """Ask for a worker; its place and data come when they come."""

@@ -53,6 +53,7 @@ class RayTrainer:
         metrics: tuple[MetricName, Sequence[int]],
         device: str,
         threads: int,
+        trainable: str | None,
     ) -> str:
         """Take the data, and return the model of the processor that trains.
 
@@ -62,6 +63,7 @@ class RayTrainer:
             metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
             device: torch device of the trainings.
             threads: torch threads of the trainings.
+            trainable: the model to train, see `StudyConfig.trainable`.
         """
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the reason is in `recsys.cli.entry`
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -71,6 +73,7 @@ class RayTrainer:
 
         torch.set_num_threads(threads)
         self._holdout, self._metrics, self._device = holdout, metrics, torch.device(device)
+        self._trainable = trainable
         return processor_of(device)
 
     def train(
@@ -97,9 +100,9 @@ class RayTrainer:
             place = Path(folder) / "trial.safetensors"
             if snapshot is not None:
                 place.write_bytes(snapshot)
-            for message in training_messages(
-                self._holdout, config, self._device, self._metrics, place if parks else None, wish
-            ):
+            kept = place if parks else None
+            about = (self._holdout, config, self._device, self._metrics)
+            for message in training_messages(*about, kept, wish, self._trainable):
                 if message.get("end") == "parked":
                     message["snapshot"] = place.read_bytes()
                 yield message

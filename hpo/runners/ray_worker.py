@@ -75,7 +75,12 @@ class RayWorker:
         return True
 
     def prepare(
-        self, data: Any, metrics: tuple[MetricName, Sequence[int]], device: str, threads: int
+        self,
+        data: Any,
+        metrics: tuple[MetricName, Sequence[int]],
+        device: str,
+        threads: int,
+        trainable: str | None,
     ) -> None:
         """Send data and settings, see `RayTrainer.prepare`.
 
@@ -84,8 +89,10 @@ class RayWorker:
             metrics: the metric that decides which epoch is best, and further cut-offs.
             device: torch device of the trainings.
             threads: torch threads of the trainings.
+            trainable: the model to train, importable on the nodes.
         """
-        self._prepared = self._actor.prepare.remote(data, metrics, device, threads)
+        order = (data, metrics, device, threads, trainable)
+        self._prepared = self._actor.prepare.remote(*order)
 
     def is_prepared(self, wait_seconds: float = 0.0) -> bool:
         """Return True if the actor can train; raises as `has_place`."""
