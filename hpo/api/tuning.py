@@ -198,7 +198,7 @@ def _devices(device: str, config: StudyConfig, runner: str) -> list[str]:
         ConfigError: there is no such device here, or it does not work.
     """
     if runner == "ray":
-        return [device]  # of the cluster, see `hpo.execution.ray_engine`
+        return [device]  # of the cluster, see `hpo.execution.engines.ray_engine`
     from hpo.runners import worker_devices
     from recsys.cli import default_device, usable_device
 

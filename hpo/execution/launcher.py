@@ -19,9 +19,9 @@ from rich.console import Console
 from hpo.config import StudyConfig, check_study
 from hpo.errors import StudyStopped
 from hpo.execution import summary
+from hpo.execution.engines.ray_engine import on_ray
 from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
-from hpo.execution.ray_engine import on_ray
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.session import OpenStudy, catch_up, run_trials

@@ -14,11 +14,11 @@ from optuna import Study
 
 from hpo.config import StudyConfig
 from hpo.execution import summary
+from hpo.execution.engines.ray_engine import ray_runners
 from hpo.execution.ledger import Ledger
 from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
 from hpo.execution.progress import JsonProgress, LineProgress, Progress
-from hpo.execution.ray_engine import ray_runners
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler

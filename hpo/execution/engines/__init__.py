@@ -1,0 +1,1 @@
+"""The engines that need more than this machine."""
