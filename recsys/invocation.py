@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAMS = ("hpo", "recsys")
@@ -12,7 +13,7 @@ def command_words(module: str) -> tuple[str, ...]:
     """Return the words that start a command, as the running one was started.
 
     That is `hpo run` for the installed program, `python -m hpo run` for the package, and else
-    `python -m hpo.run`, which always works.
+    `python -m hpo.run`, or `python -m hpo list` for a command that only the program has.
 
     Args:
         module: dotted name of the command's module.
@@ -21,7 +22,8 @@ def command_words(module: str) -> tuple[str, ...]:
     started = Path(sys.argv[0])
     if started.stem in PROGRAMS:
         return program, name
-    if started.name == "__main__.py" and started.parent.name in PROGRAMS:
+    is_package = started.name == "__main__.py" and started.parent.name in PROGRAMS
+    if is_package or (name and find_spec(module) is None):
         return "python", "-m", program, name
     return "python", "-m", module
 

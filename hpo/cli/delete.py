@@ -14,6 +14,8 @@ from hpo.arguments import ONLY, add_place_arguments
 from recsys.cli import command_parser
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from hpo.cli.overview import Overview
     from hpo.config import Locations
 
@@ -54,18 +56,27 @@ def main(argv: Sequence[str]) -> int:
     locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
     with translated_storage_errors():
         storage = existing_storage(locations.storage)
-        study = load_named(storage, options.study_name)
+        study = load_named(storage, options.study_name, moved=True)
         name, record = study.study_name, StudyRecord.of(study)
         if not options.yes and not _confirmed(Overview.of(study, locations)):
             print(f"study {name} is kept")
             return 1
         with _owned(locations, name):
             # files first: a killed call leaves the study, and the next one finds the rest
-            for place in files_of(record, name, locations):
-                _remove(place)
+            if not _shares_files(study, locations):
+                for place in files_of(record, name, locations):
+                    _remove(place)
             optuna.delete_study(study_name=name, storage=storage)
     print(f"study {name} is deleted; its runs in MLflow and registered models stay")
     return 0
+
+
+def _shares_files(study: Study, locations: Locations) -> bool:
+    """Return True if the study was moved, and its files are those of where it goes on."""
+    from hpo.study import Moved, folder_of_storage
+
+    moved = Moved.of(study)
+    return moved is not None and moved.folder == str(folder_of_storage(locations.storage).resolve())
 
 
 @contextmanager

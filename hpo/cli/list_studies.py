@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     with translated_storage_errors():
         storage = existing_storage(locations.storage)
         names = hpo_studies(storage)[::-1]
-        found = [Overview.of(load_named(storage, name), locations) for name in names]
+        found = [Overview.of(load_named(storage, name, moved=True), locations) for name in names]
     if options.json:
         for overview in found:
             print(json.dumps(overview.as_dict()))

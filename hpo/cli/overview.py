@@ -17,6 +17,7 @@ from hpo.execution import last_launcher
 from hpo.reporting import report_folder
 from hpo.study import (
     FINISHED,
+    Moved,
     StudyRecord,
     artifact_folder,
     best_complete,
@@ -37,7 +38,8 @@ class Overview:
 
     Attributes:
         name: name of the study.
-        state: "running" if a launcher owns it, "complete" if it has all its trials, else "stopped".
+        state: "moved" if it goes on in another storage, "running" if a launcher owns it, "complete"
+            if it has all its trials, else "stopped".
         launcher: process and machine of the last launcher in words; "" if it is unknown.
         n_finished: number of finished trials.
         n_trials: number of trials that were asked for last.
@@ -102,6 +104,8 @@ class Overview:
 
 def _state(study: Study, locations: Locations, complete: bool, states: Counter[str]) -> str:
     """Return the state in a word."""
+    if Moved.of(study):
+        return "moved"
     owned = is_owned(locations.storage, study.study_name)
     if owned is None:  # a folder that is read-only for this process: believe the trials
         owned = states[TrialState.RUNNING.name.lower()] > 0

@@ -22,6 +22,7 @@ COMMANDS = {
     "retrain": Subcommand("hpo.retrain", "train the champion's recipe on today's data"),
     "serve": Subcommand("hpo.serve", "answer over HTTP with the champion"),
     "recommend": Subcommand("hpo.recommend", "write the top items of many users to a file"),
+    "copy-study": Subcommand("hpo.cli.copy_study", "move a study to another storage"),
     "delete": Subcommand("hpo.cli.delete", "delete a study with its files"),
 }
 

@@ -104,7 +104,7 @@ def _watch(study: Study, locations: Locations, console: Console, *, as_json: boo
             elif (now := (overview.state, overview.trials, overview.best)) != before:
                 before = now
                 _print(study, overview, console, as_json=as_json)
-            if overview.state == "complete":
+            if overview.state in ("complete", "moved"):
                 return
             time.sleep(WATCH_SECONDS)
 

@@ -83,7 +83,7 @@ def read_compared_study(storage: RDBStorage, name: str) -> Side:
     Raises:
         StudyError: there is no such study in the storage; the message lists the existing ones.
     """
-    study = load_named(storage, name)
+    study = load_named(storage, name, moved=True)
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ended = sorted((trial for trial in trials if trial.ended), key=_by_end)

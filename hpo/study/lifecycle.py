@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import optuna
 from optuna import Study
@@ -13,9 +14,10 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from hpo.config import Locations, Parameter, SearchSpace, command, toml_text
+from hpo.config import Locations, Parameter, SearchSpace, command, shell_line, toml_text
 from hpo.errors import StudyError
-from hpo.study.records import STUDY, Outcome, StudyRecord, best_complete, comparable
+from hpo.study.records import STUDY, Moved, Outcome, StudyRecord, best_complete, comparable
+from recsys.invocation import command_words
 from recsys.messages import count
 
 SHOWN_STUDIES = 10
@@ -119,7 +121,7 @@ CHANGEABLE = (
 )
 
 
-def load_named(storage: RDBStorage, name: str | None) -> Study:
+def load_named(storage: RDBStorage, name: str | None, *, moved: bool = False) -> Study:
     """Return the study `name`, or the only one that hpo made.
 
     Commands that train or change something use this function, since a guess among several studies
@@ -128,10 +130,11 @@ def load_named(storage: RDBStorage, name: str | None) -> Study:
     Args:
         storage: the storage of the studies.
         name: name of the study; None: the only one.
+        moved: return also a study that was moved to another storage.
 
     Raises:
-        StudyError: there is no such study, or there are several and none is named; the message
-            lists the existing ones.
+        StudyError: there is no such study, or there are several and none is named (the message
+            lists the existing ones), or it was moved.
     """
     names = _study_names(storage, name)
     if name is None and len(names) > 1:
@@ -141,7 +144,27 @@ def load_named(storage: RDBStorage, name: str | None) -> Study:
                 *study_lines(storage, names[::-1]),
             ]
         )
-    return optuna.load_study(study_name=name or names[-1], storage=storage)
+    study = optuna.load_study(study_name=name or names[-1], storage=storage)
+    if not moved:
+        _refuse_moved(study)
+    return study
+
+
+def _refuse_moved(study: Study) -> None:
+    """Refuse a study that goes on in another storage: two of one uid would overwrite each other.
+
+    Raises:
+        StudyError: the study was moved.
+    """
+    if mark := Moved.of(study):
+        storage: Any = study._storage
+        url = getattr(storage, "_backend", storage).url  # of Optuna's cache, or without one
+        words = command_words("hpo.copy-study")
+        undo = shell_line(*words, "--from", url, "--study-name", study.study_name, "--undo")
+        raise StudyError(
+            f"study {study.study_name!r} was moved and goes on in {mark.to}: give that with "
+            f"--storage. Only if it is lost there, let it go on here: {undo}"
+        )
 
 
 def load_newest(storage: RDBStorage, name: str | None, say: Callable[[str], None]) -> Study:
@@ -210,7 +233,7 @@ def open_study(
 
     Raises:
         StudyError: a study of that name differs in objective, data, split, seed, features, space,
-            defaults or constraints, or was not made by hpo.
+            defaults or constraints, was not made by hpo, or was moved.
     """
     study = optuna.create_study(
         storage=storage,
@@ -219,6 +242,7 @@ def open_study(
         load_if_exists=True,
         pruner=NopPruner(),  # hpo.search.pruners prunes; None would mean Optuna's median pruner
     )
+    _refuse_moved(study)
     if STUDY not in study.user_attrs:
         if study.get_trials(deepcopy=False) or study.directions != [StudyDirection.MAXIMIZE]:
             raise StudyError(

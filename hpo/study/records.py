@@ -32,6 +32,7 @@ STUDY = "hpo:study"  # StudyRecord, as JSON
 EPOCHS = "hpo:epochs"  # columns of numbers, one per epoch
 OUTCOME = "hpo:outcome"  # Outcome
 ATTEMPT = "hpo:attempt"  # Attempt
+MOVED = "hpo:moved"  # Moved, a system attribute
 
 Cause = Literal[
     "worker-died",
@@ -110,6 +111,25 @@ class StudyRecord:
 def _limits(changes: Iterable[str]) -> bool:
     """Return True if a constraint is among the changed settings, see `hpo.study.lifecycle`."""
     return any(change.startswith("constraints.") for change in changes)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The mark of a study that `hpo copy-study` has moved: it goes on elsewhere under the same uid.
+
+    Attributes:
+        to: URL of the other storage, without its password.
+        folder: folder of the other storage's files on the machine that moved the study.
+    """
+
+    to: str
+    folder: str
+
+    @classmethod
+    def of(cls, study: Study) -> Moved | None:
+        """Return the mark of a study; None if the study goes on here."""
+        values = study._storage.get_study_system_attrs(study._study_id).get(MOVED)
+        return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True)

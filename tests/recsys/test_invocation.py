@@ -33,3 +33,10 @@ def test_a_command_is_named_as_the_running_one(
 def test_a_program_prints_commands_of_the_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/recsys"])
     assert command_text("hpo.run") == "hpo run"
+
+
+def test_a_command_without_a_module_is_called_through_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/srv/hpo/run.py"])
+    assert command_text("hpo.copy-study") == "python -m hpo copy-study"
