@@ -19,7 +19,7 @@ from recsys.errors import DataError
 from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
-_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 
 def queried(url: str, sql: str) -> pl.DataFrame:
@@ -86,17 +86,17 @@ def _address(url: str) -> URL:
         DataError: it holds a password, or a variable is not set.
     """
     made = _made(url)
-    is_open = bool(made.password) and not _VARIABLE.fullmatch(str(made.password))
+    is_open = bool(made.password) and not VARIABLE.fullmatch(str(made.password))
     if is_open or "password" in made.query:
         raise DataError(
             f"{without_login(url)}: the URL holds a password, which would be stored with the "
             "study; write $NAME in its place (//USER:$NAME@HOST) and set that environment variable"
         )
     return made.set(
-        username=_filled(made.username, url),
-        password=_filled(made.password, url),
-        host=_filled(made.host, url),
-        database=_filled(made.database, url),
+        username=variables_filled(made.username, url),
+        password=variables_filled(made.password, url),
+        host=variables_filled(made.host, url),
+        database=variables_filled(made.database, url),
     )
 
 
@@ -112,16 +112,20 @@ def _made(url: str) -> URL:
         raise DataError(f"{without_login(url)}: {first_line(error)}") from None
 
 
-def _filled(text: object, url: str) -> str | None:
+def variables_filled(text: object, url: str) -> str | None:
     """Return text with the values of environment variables in place of their names, None as it is.
+
+    Args:
+        text: the text, with variables as $NAME or ${NAME}.
+        url: the URL that it is a part of, for the message.
 
     Raises:
         DataError: a variable is not set.
     """
     if text is None:
         return None
-    names = [one or other for one, other in _VARIABLE.findall(str(text))]
+    names = [one or other for one, other in VARIABLE.findall(str(text))]
     for name in names:
         if name not in os.environ:
             raise DataError(f"{without_login(url)}: the environment variable {name} is not set")
-    return _VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], str(text))
+    return VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], str(text))

@@ -1,21 +1,28 @@
 """Files at an address (https://, s3://, gs://, ...), fetched for the time of reading.
 
-Every reading fetches anew, so the data is never older than its address.
+Every reading fetches anew, so the data is never older than its address. An address holds no login
+and no signature, since it is stored with the study and shown in MLflow: it names an environment
+variable in their place.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from recsys.datasets.database import without_login
+from recsys.datasets.database import VARIABLE, variables_filled, without_login
 from recsys.errors import DataError
 from recsys.readers import first_line
 
 _TIMEOUT = 30  # seconds to connect, and between two packets
+# Options of an address that grant access: signatures of S3, GCS and Azure, tokens, keys.
+_SECRET_OPTION = re.compile(
+    r"(token|secret|password|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
+)
 
 
 @contextmanager
@@ -29,9 +36,11 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
         announce: receives a line for people before the fetching.
 
     Raises:
-        DataError: there is nothing at the address, it cannot be reached, or a package is missing.
+        DataError: there is nothing at the address, it cannot be reached, it holds a login, or a
+            package is missing.
     """
     shown = without_login(url)  # without options, too: they may be a signature
+    url = _with_login(url)
     name = PurePosixPath(urlsplit(url).path).name or "data"
     announce(f"fetching {shown}")
     with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
@@ -43,14 +52,55 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
                 f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
         except (OSError, ValueError) as error:
-            _, mark, options = url.partition("?")
-            why = first_line(error).replace(url, shown).replace(mark + options, "")
+            why = _without_secrets(first_line(error), url, shown)
             raise DataError(f"{shown}: cannot be fetched: {why}") from None
         try:
             yield local
         except DataError as error:
             base = shown.rstrip("/").removesuffix(name).rstrip("/")
             raise DataError([text.replace(folder, base) for text in error.problems]) from None
+
+
+def _with_login(url: str) -> str:
+    """Return the address with environment variables in place of their names.
+
+    Raises:
+        DataError: it holds a login or a signature, or a variable is not set.
+    """
+    parts = urlsplit(url)
+    login, mark, host = parts.netloc.rpartition("@")
+    words = login.split(":") if mark else []
+    options = [option.partition("=") for option in parts.query.split("&")]
+    granting = [value for name, _, value in options if value and _SECRET_OPTION.search(name)]
+    if not all(map(VARIABLE.fullmatch, [*words[-1:], *granting])):
+        raise DataError(
+            f"{without_login(url)}: the address holds a login or a signature, which would be "
+            "stored with the study; write $NAME in its place ('https://USER:$NAME@HOST/FILE' or "
+            "'https://HOST/FILE?token=$NAME', in quotes) and set that environment variable"
+        )
+
+    def filled(text: str) -> str:
+        return (variables_filled(text, url) or "") if VARIABLE.fullmatch(text) else text
+
+    # a login is quoted here; options are written as in the address
+    address = ":".join(quote(filled(word), "%" if filled(word) == word else "") for word in words)
+    query = "&".join(name + equals + filled(value) for name, equals, value in options)
+    return urlunsplit(parts._replace(netloc=address + mark + host, query=query))
+
+
+def _without_secrets(text: str, url: str, shown: str) -> str:
+    """Return a message without the login and the options of an address.
+
+    Args:
+        text: the message.
+        url: the address as it was asked.
+        shown: the address as it may be shown.
+    """
+    parts = urlsplit(url)
+    text = text.replace(url, shown)
+    for secret in (f"?{parts.query}", f"{parts.netloc.rpartition('@')[0]}@"):
+        text = text.replace(secret, "") if len(secret) > 1 else text
+    return text
 
 
 def _by_web(url: str, local: Path) -> None:

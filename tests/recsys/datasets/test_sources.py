@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -111,28 +112,72 @@ def web(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_file_on_the_web(tmp_path: Path, web: str) -> None:
+def test_a_file_on_the_web(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "log.csv").write_text(CSV)
     told: list[str] = []
-    data = load_dataset(f"{web}/log.csv?signature=hush", announce=told.append)
+    data = load_dataset(f"{web}/log.csv?version=7", announce=told.append)
     assert (data.name, len(data.interactions)) == ("log", 480)
     assert data.interactions.fingerprint == load(str(tmp_path / "log.csv")).interactions.fingerprint
     assert told == [f"fetching {web}/log.csv"]
     (tmp_path / "bad.csv").write_text("user_id,item_id\na,x\n,y\n")
     assert problem_of(f"{web}/bad.csv").startswith(f"{web}/bad.csv: line 3, column 'user_id'")
-    found = problem_of(f"{web}/none.csv?signature=hush")
+    monkeypatch.setenv("SIGNED", "hush")
+    found = problem_of(f"{web}/none.csv?signature=$SIGNED")
     assert found.startswith(f"{web}/none.csv: cannot be fetched: ")
     assert "hush" not in found
 
 
-def test_the_login_of_an_address_is_in_no_message() -> None:
+def test_the_login_of_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    address = "http://ana:secret@127.0.0.1:9/shop.csv?sign=secret"
+    monkeypatch.setenv("SHOP_KEY", "secret/1")
+    address = "http://ana:$SHOP_KEY@127.0.0.1:9/shop.csv?sig=${SHOP_KEY}"
     with pytest.raises(DataError, match="cannot be fetched") as caught:
         load_dataset(address, announce=told.append)
     assert told == ["fetching http://127.0.0.1:9/shop.csv"]
     assert "http://127.0.0.1:9/shop.csv: " in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://ana:hush@x.example/shop.csv",
+        "https://hush@x.example/shop.csv",
+        "https://x.example/shop.csv?v=1&X-Amz-Signature=hush",
+        "https://x.example/shop.csv?access_token=hush",
+        "s3://id:hush@bucket/shop.csv",
+    ],
+)
+def test_an_address_with_a_login_is_refused_since_it_would_be_stored(address: str) -> None:
+    found = problem_of(address)
+    assert "the address holds a login or a signature" in found
+    assert "hush" not in found
+
+
+def test_a_login_from_the_environment_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Guarded(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.headers["Authorization"], self.path))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(CSV.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    monkeypatch.setenv("SHOP_PASSWORD", "h/u%s h")
+    monkeypatch.setenv("SHOP_TOKEN", "h%2Fush")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        load(f"http://ana:$SHOP_PASSWORD@{host}/log.csv?v=$&token=$SHOP_TOKEN")
+        server.shutdown()
+    login = base64.b64encode(b"ana:h/u%s h").decode()
+    assert set(asked) == {(f"Basic {login}", "/log.csv?v=$&token=h%2Fush")}
 
 
 def test_files_and_folders_of_a_store_of_objects() -> None:
