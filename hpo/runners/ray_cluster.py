@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import SettingsError, StudyStopped, TrainingFailed, WorkerDied
+from hpo.errors import NodeLost, SettingsError, StudyStopped, TrainingFailed, WorkerDied
 from hpo.runners.ray_trainer import installed_versions
 from hpo.runners.ray_worker import RayWorker
 
@@ -158,11 +158,29 @@ class RayCluster:
         Raises:
             SettingsError: there is no room, or the nodes cannot run hpo.
         """
-        worker = self._new_worker()
-        told = False
+        worker = self._first_worker()
+        if difference := _difference(worker):
+            worker.kill()
+            raise SettingsError(difference)
+        self._spare, self._last_placed = worker, time.monotonic()
+
+    def _first_worker(self) -> RayWorker:
+        """Return a worker that has a place.
+
+        Raises:
+            SettingsError: there is no room, or the nodes cannot run hpo.
+        """
+        worker, began, told = self._new_worker(), time.monotonic(), False
         try:
-            while not worker.has_place(POLL_SECONDS):
-                waited = time.monotonic() - worker.asked
+            while True:
+                try:
+                    if worker.has_place(POLL_SECONDS):
+                        return worker
+                except (
+                    NodeLost
+                ):  # Ray learns of a node's end late, and places workers there until then
+                    worker = self._new_worker()
+                waited = time.monotonic() - began
                 if waited > self._place_seconds:
                     raise SettingsError(
                         f"no place for a worker within {self._place_seconds:g} s: "
@@ -176,10 +194,6 @@ class RayCluster:
         except BaseException:
             worker.kill()
             raise
-        if difference := _difference(worker):
-            worker.kill()
-            raise SettingsError(difference)
-        self._spare, self._last_placed = worker, time.monotonic()
 
     def put(
         self,
