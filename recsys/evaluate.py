@@ -56,12 +56,12 @@ def main(argv: Sequence[str]) -> int:
             f"{trained['name']} (fingerprint {trained['fingerprint']}, here "
             f"{parts.interactions.fingerprint}); give --data and its options as in training"
         )
-    evaluator = Evaluator(parts.tuning, device)
+    evaluator = Evaluator(parts.tuning, device, shown=True)
     found = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
     popular = evaluator.evaluate(Popularity(parts.train, device)).mean()
     print(f"validation of {args.artifacts} on {dataset.name}, {count(found.n_users, 'user')}")
     for name, value in found.as_dict().items():
-        print(f"  {name:13} {value:.6f}   popularity {popular.as_dict()[name]:.6f}")
+        print(f"  {name:14} {value:.6f}   popularity {popular.as_dict()[name]:.6f}")
     for line in cold_lines(stored.model, parts.tuning, device):
         print(line)
     return 0

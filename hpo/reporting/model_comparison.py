@@ -34,7 +34,6 @@ from recsys.evaluation import (
     UserGroup,
     UserMetrics,
     activity_groups,
-    coverage,
     mean_interval,
     measured_names,
     popularity_groups,
@@ -58,7 +57,6 @@ class Contender:
         by_users: the objective of the members of each user group, see
             `recsys.evaluation.segments.activity_groups`.
         by_items: for each item group, the objective of the users with a question in the group.
-        coverage: share of the catalogue that is in at least one user's top 10.
         stored: the objective according to the study; None for a baseline.
         model: the measured model; None for a baseline.
         tolerance: difference to `stored` that two trainings on this device may have.
@@ -69,7 +67,6 @@ class Contender:
     objective: MetricName
     by_users: Sequence[Floats]
     by_items: Sequence[Floats]
-    coverage: float
     stored: float | None = None
     model: TwoTower | None = None
     tolerance: float = 0.0
@@ -126,7 +123,7 @@ class Bench:
         self.holdout, self.device = holdout, device
         self.objective: MetricName = objective
         names = measured_names(objective)
-        self._evaluator = Evaluator(holdout, device, names=names)
+        self._evaluator = Evaluator(holdout, device, names=names, shown=True)
         self.user_groups: list[UserGroup] = (
             activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
         )
@@ -154,7 +151,6 @@ class Bench:
             self.objective,
             [users.values[self.objective][group.members] for group in self.user_groups],
             [part.evaluate(scorer).values[self.objective] for part in self._parts],
-            coverage(scorer, self.holdout.seen, self._evaluator.users, self.device),
             stored,
             scorer.model if isinstance(scorer, TowerScorer) else None,
             metric_tolerance(self.device),

@@ -14,6 +14,7 @@ from .evaluator import (
     chunk_bytes_on as chunk_bytes_on,
     encode_users as encode_users,
 )
+from .exposure import COVERAGE as COVERAGE, GINI as GINI, NOVELTY as NOVELTY
 from .metric_names import (
     METRIC_PATTERN as METRIC_PATTERN,
     MetricName as MetricName,
@@ -31,6 +32,5 @@ from .segments import (
     ItemGroup as ItemGroup,
     UserGroup as UserGroup,
     activity_groups as activity_groups,
-    coverage as coverage,
     popularity_groups as popularity_groups,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -11,9 +12,10 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from recsys.data import Holdout, Interactions, Ints64, spans
+from recsys.evaluation.exposure import SHOWN, exposure, owners
 from recsys.evaluation.metric_names import STANDARD, MetricName, family_and_cutoff
 from recsys.evaluation.metrics import UserMetrics, user_metrics
-from recsys.evaluation.ranking import ranks
+from recsys.evaluation.ranking import Ranks, ranks
 from recsys.models import History, Scorer, TwoTower, gathered, to_device
 
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
@@ -131,6 +133,7 @@ class Evaluator:
         chunk_bytes: bytes of float32 scores computed at once; never changes a result on a CPU.
             None: what suits the device.
         names: the metrics to measure.
+        shown: also measure what users are shown as a whole, see `recsys.evaluation.exposure`.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class Evaluator:
         chunk_bytes: int | None = None,
         *,
         names: Sequence[MetricName] = STANDARD,
+        shown: bool = False,
     ) -> None:
         seen, relevant = holdout.seen, holdout.relevant
         n = self._n_items = seen.n_items
@@ -150,7 +154,10 @@ class Evaluator:
         self._relevant, self._counts = pairs % n, counts
         self._ends = np.concatenate([[0], np.cumsum(counts)])
         self._names = tuple(names)
-        self._k = max(family_and_cutoff(name)[1] for name in self._names)
+        cutoffs = [family_and_cutoff(name)[1] for name in self._names]
+        self._k = max(*cutoffs, SHOWN) if shown else max(cutoffs)
+        self._owners = owners(seen) if shown else None
+        self._n_owners = int(np.count_nonzero(np.diff(seen.offsets)))
         # A high rank is found in so many scores of each relevant item; ranks up to 20 take little.
         width = max(n, math.ceil(len(pairs) / max(1, len(counts))) * (self._k - 20))
         chunk_bytes = chunk_bytes or chunk_bytes_on(self._device)
@@ -167,25 +174,29 @@ class Evaluator:
         Raises:
             AssertionError: an item is both in a user's history and among the user's relevant items.
         """
-        found, best = [], []
+        found, best, lists = [], [], []
         for start in range(0, len(self._users), self._chunk):
-            ranks_of_items, best_of_users = self._chunk_ranks(
-                scorer, slice(start, start + self._chunk)
-            )
-            found.append(ranks_of_items)
-            best.append(best_of_users)
+            chunk = self._chunk_ranks(scorer, slice(start, start + self._chunk))
+            found.append(chunk.rank)
+            best.append(chunk.best)
+            if self._owners is not None:
+                lists.append(_shown(chunk))
         # The only wait for the device: the ranks of everybody, at the end.
-        ranking, highest = (
+        ranking, highest, *shown = (
             np.asarray(np.from_dlpack(torch.cat(each).cpu())).astype(np.int64)
-            for each in (found, best)
+            for each in (found, best, lists)
+            if each
         )
         if not ranking.all():
             raise AssertionError("an item is in a user's history and in the question")
-        owners = np.repeat(np.arange(len(self._users)), self._counts)
-        return user_metrics(self._users, ranking, owners, highest, self._names)
+        whose = np.repeat(np.arange(len(self._users)), self._counts)
+        metrics = user_metrics(self._users, ranking, whose, highest, self._names)
+        if self._owners is None:
+            return metrics
+        return dataclasses.replace(metrics, shown=exposure(shown[0], self._owners, self._n_owners))
 
-    def _chunk_ranks(self, scorer: Scorer, rows: slice) -> tuple[Tensor, Tensor]:
-        """Return the ranks of relevant items and the best rank of each user for rows of `users`."""
+    def _chunk_ranks(self, scorer: Scorer, rows: slice) -> Ranks:
+        """Return the ranks of relevant items and the best items for rows of `users`."""
         users = self._users[rows]
         scores = scorer.scores(from_dlpack(users.copy()))
         if self._mask:
@@ -197,3 +208,9 @@ class Evaluator:
         begin = self._ends[rows.start]
         items = self._relevant[begin : begin + len(owner)]
         return ranks(scores, owner, items, self._k)
+
+
+def _shown(found: Ranks) -> Tensor:
+    """Return the best items of rows, (b, up to SHOWN) int64, -1 where no candidate is left."""
+    columns, values = found.columns()[:, :SHOWN], found.values[:, :SHOWN]
+    return columns.masked_fill(values == -torch.inf, -1)

@@ -7,7 +7,8 @@ Common to all metrics:
 - The rank of a relevant item is the number of candidates that score at least as high, itself
   included, so ties never favour it.
 - Users without relevant items are left out, not counted as 0.
-- All values lie in [0, 1]; higher is better.
+- All values lie in [0, 1]; higher is better. What users are shown as a whole has other rules, see
+  `recsys.evaluation.exposure`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Metrics:
         ndcg_at_20: mean of `ndcg` with k = 20.
         mrr: mean of 1 / rank of the best relevant item.
         n_users: users that the means cover.
-        more: means of further metrics by name, see `recsys.evaluation.metric_names`.
+        more: means of further metrics by name, see `recsys.evaluation.metric_names`, and what
+            users are shown as a whole, see `recsys.evaluation.exposure`.
     """
 
     recall_at_5: float
@@ -71,16 +73,19 @@ class UserMetrics:
     Attributes:
         users: (m,) int64, positions in the vocabulary.
         values: name -> (m,) float64.
+        shown: what the users are shown as a whole, by the names of `recsys.evaluation.exposure`;
+            empty if it was not measured.
     """
 
     users: Ints
     values: dict[str, Floats]
+    shown: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self) -> Metrics:
         """Return the mean of each metric over the users."""
         means = {name: float(value.mean()) for name, value in self.values.items()}
         more = {name: means.pop(name) for name in list(means) if name not in STANDARD}
-        return Metrics(**means, n_users=len(self.users), more=more)
+        return Metrics(**means, n_users=len(self.users), more={**more, **self.shown})
 
 
 def half_width(mean: float, n: int, population: int) -> float:

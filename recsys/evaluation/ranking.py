@@ -6,6 +6,9 @@ are read a second time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -36,10 +39,7 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return direct.values, direct.indices
     _, chosen = best_blocks(scores, k, BLOCK)
     best = torch.topk(block_scores(scores, torch.arange(len(scores)), chosen, BLOCK), k, dim=1)
-    at = best.indices  # (b, k), columns of [k blocks | rest]
-    block = chosen.gather(1, (at // BLOCK).clamp_max(k - 1))
-    column = torch.where(at < k * BLOCK, block * BLOCK + at % BLOCK, at - k * BLOCK + n - n % BLOCK)
-    return best.values, column
+    return best.values, _columns(best.indices, chosen, BLOCK, n)
 
 
 def best_blocks(scores: Tensor, k: int, size: int) -> tuple[Tensor, Tensor]:
@@ -78,6 +78,21 @@ def block_scores(scores: Tensor, rows: Tensor, chosen: Tensor, size: int) -> Ten
     return torch.cat([inside, scores[rows.to(scores.device), rest:]], 1)
 
 
+def _columns(places: Tensor, chosen: Tensor, size: int, n: int) -> Tensor:
+    """Return the columns among n of places (b, j) in what `block_scores` returned.
+
+    Args:
+        places: (b, j) int64 columns of [r blocks | rest].
+        chosen: (b, r) int64, the block numbers.
+        size: columns of a block.
+        n: columns of the whole rows.
+    """
+    read = chosen.shape[1]
+    block = chosen.gather(1, (places // size).clamp_max(read - 1))
+    inside, rest = block * size + places % size, places - read * size + n - n % size
+    return torch.where(places < read * size, inside, rest)
+
+
 def _blocks(scores: Tensor, size: int) -> Tensor:
     """Return the whole blocks of each row as a view, (b, n // size, size)."""
     whole = scores.shape[1] - scores.shape[1] % size
@@ -88,7 +103,23 @@ def _blocks(scores: Tensor, size: int) -> Tensor:
 _SIZES = (128, 32)  # block sizes: the first with which a row has three times the blocks it reads
 
 
-def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> tuple[Tensor, Tensor]:
+class Ranks(NamedTuple):
+    """The ranks of relevant items in b rows, and the best candidates of these rows.
+
+    Attributes:
+        rank: (r,) int64, k + 1 for every rank beyond k, 0 for an item that is no candidate.
+        best: (b,) float32, exact best rank of each row.
+        values: (b, min(k + 1, n)) float32, the highest scores, descending; -inf: no candidate.
+        columns: () -> (b, min(k + 1, n)) int64 columns of `values`, equal values in any order.
+    """
+
+    rank: Tensor
+    best: Tensor
+    values: Tensor
+    columns: Callable[[], Tensor]
+
+
+def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> Ranks:
     """Return the ranks of relevant items among the candidates of their rows.
 
     The rank is the number of candidates that score at least as high, the item itself included,
@@ -99,30 +130,28 @@ def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> tuple[Tensor,
         owner: (r,) on the host, the row of each relevant item; every row has at least one.
         items: (r,) on the host, the column of each relevant item.
         k: largest rank to compute exactly.
-
-    Returns:
-        ((r,) int64 rank, k + 1 for every rank beyond k, 0 for an item that is no candidate;
-        (b,) float32 exact best rank of each row).
     """
     rows = to_device(owner, scores.device)
     position = owner * scores.shape[1] + items
     relevant = taken(scores, to_device(position[:, None], scores.device))  # (r, 1)
     highest = scores.new_full((len(scores), 1), -torch.inf)
     highest.scatter_reduce_(0, to_device(owner[:, None], scores.device), relevant, "amax")
-    rank = _ranks_up_to(scores, rows, relevant, k).mul_(relevant > -torch.inf)
+    values, columns = _top(scores, k + 1)
+    rank = (values[rows] >= relevant).sum(1, keepdim=True).mul_(relevant > -torch.inf)
     # Compare in place to floats 0 and 1, because sums of booleans are several times slower. A
     # float32 counts to 16 million without loss.
     best = scores.ge_(highest).sum(1)
-    return rank.view(-1), best
+    return Ranks(rank.view(-1), best, values, columns)
 
 
-def _ranks_up_to(scores: Tensor, rows: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Return the ranks (r, 1) int64 of relevant scores (r, 1): exact up to k, k + 1 beyond."""
+def _top(scores: Tensor, k: int) -> tuple[Tensor, Callable[[], Tensor]]:
+    """Return the k highest scores of each row, descending, and a function of their columns."""
     n = scores.shape[1]
-    size = next((size for size in _SIZES if n >= 3 * size * (k + 1)), None)
-    if size is not None:  # the k + 1 highest scores lie in the blocks with the k + 1 highest maxima
-        _, chosen = best_blocks(scores, k + 1, size)
-        everyone = torch.arange(len(scores), device=scores.device)
-        scores = block_scores(scores, everyone, chosen, size)
-    top = torch.topk(scores, min(k + 1, n), dim=1).values
-    return (top[rows] >= relevant).sum(1, keepdim=True)
+    size = next((size for size in _SIZES if n >= 3 * size * k), None)
+    if size is None:
+        top = torch.topk(scores, min(k, n), dim=1)
+        return top.values, lambda: top.indices
+    _, chosen = best_blocks(scores, k, size)  # the k highest scores lie in these blocks
+    everyone = torch.arange(len(scores), device=scores.device)
+    top = torch.topk(block_scores(scores, everyone, chosen, size), k, dim=1)
+    return top.values, lambda: _columns(top.indices, chosen, size, n)

@@ -1,4 +1,4 @@
-"""Segments of users by activity and of items by popularity, and catalogue coverage.
+"""Segments of users by activity and of items by popularity.
 
 Groups follow from `seen` alone, so they are the same for every model.
 """
@@ -8,12 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from recsys.data import Bools, Holdout, Interactions
-from recsys.evaluation.evaluator import chunk_bytes_on
 from recsys.evaluation.metrics import Ints
-from recsys.models import Scorer, device_ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,33 +87,3 @@ def popularity_groups(holdout: Holdout) -> list[ItemGroup]:
             part = Holdout(seen, relevant.take(asked))
             groups.append(ItemGroup(name, int((third == number).sum()), part))
     return groups
-
-
-def coverage(
-    scorer: Scorer, seen: Interactions, users: Ints, device: torch.device, k: int = 10
-) -> float:
-    """Return the share of the catalogue in the top k of at least one of the users, in [0, 1].
-
-    Items that a user already has are left out, unless the data keeps repeats.
-
-    Args:
-        scorer: scores the whole catalogue.
-        seen: the histories of all users.
-        users: (m,) positions in the vocabulary.
-        device: device of the scores.
-        k: items shown to each user.
-    """
-    n = seen.n_items
-    shown = torch.zeros(n, dtype=torch.bool, device=device)
-    items = torch.as_tensor(seen.items, dtype=torch.int64, device=device)
-    offsets = torch.as_tensor(seen.offsets, device=device)
-    rows = max(1, chunk_bytes_on(device) // (4 * n))
-    for chunk in torch.as_tensor(users, device=device).split(rows):
-        scores = scorer.scores(chunk)  # (b, n)
-        if seen.repeats == "drop":
-            start = offsets[chunk]
-            owner, position = device_ranges(start, offsets[chunk + 1] - start)
-            scores.view(-1).index_fill_(0, owner * n + items[position], -torch.inf)
-        best = torch.topk(scores, min(k, n), dim=1)
-        shown[best.indices[best.values > -torch.inf]] = True
-    return float(shown.float().mean())

@@ -59,7 +59,7 @@ class Fit:
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)
         names = measured_names(objective, cutoffs)
-        self._evaluator = Evaluator(holdout, device, names=names)
+        self._evaluator = Evaluator(holdout, device, names=names, shown=True)
         self.best: EpochResult | None = None
         self._results: list[EpochResult] = []
         self._best_weights: dict[str, Tensor] = {}

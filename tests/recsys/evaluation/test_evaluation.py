@@ -109,14 +109,20 @@ def test_ranks_are_counts(seed: int, k: int, levels: int) -> None:
     rows, items = np.repeat(np.arange(4), 6), rng.integers(0, n, 24)
     scores[rows, items] = rng.integers(0, levels, 24)
     expected = (scores[rows] >= scores[rows, items][:, None]).sum(1)
-    rank, best = ranks(torch.from_numpy(scores), rows, items, k)
-    assert rank.tolist() == np.minimum(expected, k + 1).tolist()
-    assert best.tolist() == expected.reshape(4, 6).min(1).tolist()
+    found = ranks(torch.from_numpy(scores.copy()), rows, items, k)
+    assert found.rank.tolist() == np.minimum(expected, k + 1).tolist()
+    assert found.best.tolist() == expected.reshape(4, 6).min(1).tolist()
+    highest = -np.sort(-scores, axis=1)[:, : k + 1]
+    columns = found.columns().numpy()
+    assert (found.values.numpy() == highest).all()
+    assert (np.take_along_axis(scores, columns, 1) == highest).all()
+    assert all(len(set(row)) == len(row) for row in columns.tolist())
 
 
 def test_one_item_alone_is_the_first() -> None:
     first, only = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
-    assert ranks(torch.tensor([[0.5]]), first, first, 20) == (only, only)
+    found = ranks(torch.tensor([[0.5]]), first, first, 20)
+    assert (found.rank, found.best, found.columns().tolist()) == (only, only, [[0]])
 
 
 def test_a_towers_result_does_not_depend_on_the_chunks() -> None:

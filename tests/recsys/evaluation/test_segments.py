@@ -1,4 +1,4 @@
-"""Groups and coverage against definitions written with loops."""
+"""Groups of users and items against definitions written with loops."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.data.interactions import Interactions, Repeats
+from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout, split
 from recsys.evaluation.evaluator import Evaluator
-from recsys.evaluation.segments import activity_groups, coverage, popularity_groups
+from recsys.evaluation.segments import activity_groups, popularity_groups
 from recsys.models.baselines import Popularity
 from tests.support.examples import random_log
 
@@ -65,24 +65,3 @@ def test_hits_of_the_groups_add_up_to_all_hits(holdout: Holdout) -> None:
     groups = popularity_groups(holdout)
     assert sum(hits(group.holdout) for group in groups) == pytest.approx(hits(holdout))
     assert sum(len(group.holdout.relevant) for group in groups) == len(holdout.relevant)
-
-
-@pytest.mark.parametrize("repeats", ["drop", "keep"])
-def test_coverage_equals_a_loop(repeats: Repeats) -> None:
-    data = random_log(np.random.default_rng(1))
-    seen = Interactions.from_codes(
-        data.users, data.items, data.times, None, data.user_ids, data.item_ids, repeats=repeats
-    )
-    scorer, users = Popularity(seen, CPU), np.arange(seen.n_users)
-    scorer.counts += torch.rand(seen.n_items, generator=torch.Generator().manual_seed(0))  # no ties
-    shown: set[int] = set()
-    for user in users:
-        has = set(seen.items[seen.users == user].tolist()) if repeats == "drop" else set()
-        order = [int(i) for i in np.argsort(-scorer.counts.numpy()) if int(i) not in has]
-        shown |= set(order[:10])
-    assert coverage(scorer, seen, users, CPU) == pytest.approx(len(shown) / seen.n_items)
-
-
-def test_who_has_everything_is_shown_nothing() -> None:
-    seen = Interactions.from_ids(["a", "a"], ["x", "y"])
-    assert coverage(Popularity(seen, CPU), seen, np.arange(1), CPU) == 0

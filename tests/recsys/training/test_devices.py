@@ -26,7 +26,6 @@ from recsys.evaluation.evaluator import (
     TowerScorer,
     chunk_bytes_on,
 )
-from recsys.evaluation.segments import coverage
 from recsys.models import BASELINES
 from recsys.models.scorer import Scorer
 from recsys.retrieval.recommender import Recommender
@@ -108,7 +107,7 @@ def _told(model: Any, data: Holdout, place: torch.device, folder: Path) -> list[
     scorers: list[Scorer] = [tower, ExcludingScorer(tower, unknown)]
     scorers += [make(data.seen, place) for make in BASELINES.values()]
     found: list[object] = [evaluator.evaluate(scorer).mean() for scorer in scorers]
-    found.append(coverage(tower, data.seen, evaluator.users, place))
+    found.append(Evaluator(data, place, shown=True).evaluate(tower).shown)
     found.append(cold_lines(stored.model, data, place))
     pairs = torch.tensor([[0, 1], [2, 3]])
     found.append(PairScorer.of(stored.model, data.seen)(pairs).tolist())
