@@ -181,8 +181,10 @@ class Ledger(Turns):
             device: torch device name.
             processor, node: model of CPU or GPU, and machine, that train; "": this machine's.
         """
-        n_existing = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = make_sampler(self._config, n_existing)
+        trials = self._study.get_trials(deepcopy=False)
+        # a trial whose start an outage broke is asked for again, and draws as it would have
+        queued = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        self._study.sampler = make_sampler(self._config, min(queued, default=len(trials)))
         n_before = n_ended(self._study)
         trial = self._study.ask()
         self._asked.add(trial.number)

@@ -20,7 +20,7 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
 
     Args:
         config: the study's config.
-        n_existing: number of trials in the study, in any state.
+        n_existing: number of trials in the study before the next one, in any state.
     """
     from optuna import samplers
 

@@ -31,6 +31,7 @@ BUSY_SECONDS = 60
 # One kept connection, and three more while threads use the storage at the same time: a team shares
 # the server's max_connections, and a storage is opened several times in a process.
 SERVER_POOL = {"pool_size": 1, "max_overflow": 3, "pool_pre_ping": True}
+READ_ONLY = "25006"  # PostgreSQL's code of a write that a read-only server refuses
 DAMAGE = ("malformed", "not a database")  # parts of SQLite's messages on damaged files
 
 
@@ -256,10 +257,15 @@ def _say_damage(path: Path, context: Any) -> None:
 def _say_gone(context: Any) -> None:
     """Name a lost server; Optuna would report it as invalid data.
 
+    A server that has become read-only was the primary before a failover: its connection is given
+    up, so that the next one may reach the new primary.
+
     Raises:
-        StorageUnreachable: the connection is lost.
+        StorageUnreachable: the connection is lost, or the server is read-only.
     """
     cause = context.original_exception
+    if READ_ONLY in (getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)):
+        context.is_disconnect = True
     is_gone = context.is_disconnect or context.connection is None
     if is_gone and not context.is_pre_ping:  # SQLAlchemy reconnects after a failed ping
         raise StorageUnreachable(_reason(cause)) from cause

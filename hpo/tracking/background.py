@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hpo.config import Locations, command
-from hpo.errors import HpoError
+from hpo.errors import HpoError, SettingsError, StudyStopped
 from hpo.study import is_lost, storage_failure
 from hpo.tracking.mirror import Mirror, SyncReport
 from hpo.tracking.study_page import experiment_of
@@ -73,10 +73,8 @@ class MirrorThread:
         return self.result
 
     def _run(self) -> None:
-        try:
-            mirror = Mirror(self._places, self._study_name, self._connect)
-        except Exception as error:
-            self._keep(error)
+        mirror = self._opened()
+        if mirror is None:
             return
         wait = self._seconds
         while not self._stopping.wait(wait):
@@ -89,6 +87,23 @@ class MirrorThread:
         else:
             self._sync(mirror, fresh=True)
         mirror.close()
+
+    def _opened(self) -> Mirror | None:
+        """Return the mirror, also after an outage of the storage; None if it cannot be opened.
+
+        A storage that does not answer when the thread is stopped is asked once more.
+        """
+        wait = self._seconds
+        while True:
+            is_last = self._stopping.is_set()
+            try:
+                return Mirror(self._places, self._study_name, self._connect)
+            except Exception as error:
+                self._keep(error)
+                if is_last or not isinstance(error, SettingsError | StudyStopped):
+                    return None
+            self._stopping.wait(wait)
+            wait = min(2 * wait, MAX_WAIT_SECONDS)
 
     def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
         try:
