@@ -59,21 +59,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="number of worker processes (default: number of cores, at most 8)",
     )
-    result.add_argument(
-        "--engine",
-        "--runner",
-        dest="runner",
-        choices=("process", "inline", "ray"),
-        default="process",
-        help="train in worker processes, in this one, or on a Ray cluster (default: %(default)s)",
-    )
-    result.add_argument(
-        "--ray-address",
-        default="auto",
-        metavar="ADDRESS",
-        help="cluster of --engine ray: auto, HOST:PORT of its head, or local for one of this "
-        "machine only (default: %(default)s)",
-    )
+    _add_engine_arguments(result)
     add_device_argument(result)
     _add_budget_arguments(result)
     _add_study_arguments(result)
@@ -91,6 +77,24 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_conduct_arguments(result)
     return result
+
+
+def _add_engine_arguments(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--engine",
+        "--runner",
+        dest="runner",
+        choices=("process", "inline", "ray"),
+        default="process",
+        help="train in worker processes, in this one, or on a Ray cluster (default: %(default)s)",
+    )
+    result.add_argument(
+        "--ray-address",
+        default="auto",
+        metavar="ADDRESS",
+        help="cluster of --engine ray: auto, HOST:PORT of its head, or local for one of this "
+        "machine only (default: %(default)s)",
+    )
 
 
 def _add_conduct_arguments(result: argparse.ArgumentParser) -> None:
