@@ -181,7 +181,7 @@ class Evaluator:
             best.append(chunk.best)
             if self._owners is not None:
                 lists.append(_shown(chunk))
-        # The only wait for the device: the ranks of everybody, at the end.
+        # The only wait for the device: the ranks and lists of everybody, at the end.
         ranking, highest, *shown = (
             np.asarray(np.from_dlpack(torch.cat(each).cpu())).astype(np.int64)
             for each in (found, best, lists)

@@ -2,7 +2,6 @@ from .baselines import BASELINES as BASELINES, MAX_ITEMS as MAX_ITEMS, Popularit
 from .history import (
     NEWEST as NEWEST,
     History as History,
-    device_ranges as device_ranges,
     gathered as gathered,
     histories as histories,
 )

@@ -343,7 +343,7 @@ def test_the_kept_model_has_the_value_of_its_trial(
     assert evaluator.evaluate(Vectors()).mean().recall_at_10 == best.value
     capsys.readouterr()
     assert evaluate.main(["--artifacts", str(folder), "--data", str(real.data)]) == 0
-    assert f"recall_at_10  {best.value:.6f}" in capsys.readouterr().out
+    assert f"recall_at_10   {best.value:.6f}" in capsys.readouterr().out
 
 
 def test_a_better_trial_takes_the_place_of_the_kept_one(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_the_best_epoch_is_kept(objective: MetricName, tmp_path: Path) -> None:
     resumed.resume(tmp_path / "snapshot")
     assert resumed.best == best
     names = measured_names(objective)
-    again = Evaluator(data, CPU, names=names).evaluate(TowerScorer(fit.model, data.seen)).mean()
-    assert again == best.metrics
+    evaluator = Evaluator(data, CPU, names=names, shown=True)
+    assert evaluator.evaluate(TowerScorer(fit.model, data.seen)).mean() == best.metrics
 
 
 def test_patience_ends_a_training_that_no_longer_improves() -> None:
