@@ -28,15 +28,7 @@ class Hyperparameters:
 
     A class of hyperparameters is a frozen dataclass whose fields are `int` or `float`, made by
     `within`. Every training has `epochs`, its largest number of epochs, and `seed`, which a study
-    sets for each trial.
-
-    Example:
-        @dataclass(frozen=True)
-        class AlsConfig(Hyperparameters):
-            factors: int = within(64, low=1, high=512)
-            regularization: float = within(0.01, low=0.0, high=100.0)
-            epochs: int = within(15, low=1, high=1000)
-            seed: int = within(0, low=0, high=2**31 - 1)
+    sets for each trial. `examples/als.py` shows one.
     """
 
     if TYPE_CHECKING:  # fields of every subclass, at its own place among the others

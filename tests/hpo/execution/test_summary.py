@@ -19,13 +19,14 @@ from hpo.execution.summary import ending, result_tables
 from hpo.promotion.model_card import _as_code
 from hpo.promotion.summary import _how_to_serve
 from hpo.reporting.insights import Hint
-from hpo.study.records import OUTCOME, Cause, Outcome
+from hpo.study.records import OUTCOME, STUDY, Cause, Outcome
 from tests.support.paths import STUDIES
-from tests.support.scripted import epoch_result, make_ledger, study_record
+from tests.support.scripted import epoch_result, make_ledger, study_config, study_record
 
 
 def study(*trials: tuple[TrialState, Cause | None]) -> optuna.Study:
     found = optuna.create_study(study_name="s", direction="maximize")
+    found.set_user_attr(STUDY, study_record(study_config()).to_json())
     for state, cause in trials:
         outcome = Outcome(1, 1.0, cause, "too large" if cause == "infeasible" else "")
         value = 0.1 if state is TrialState.COMPLETE else None
