@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     import optuna
 
     from hpo.cli.overview import Overview, files_of
+    from hpo.cli.ownership import owned
     from hpo.config import Locations
     from hpo.study import (
         StudyRecord,
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         if not options.yes and not _confirmed(Overview.of(study, locations)):
             print(f"study {name} is kept")
             return 1
-        with _owned(locations, name):
+        with owned(locations, name, "deleted"):
             # files first: a killed call leaves the study, and the next one finds the rest
             if not _shares_files(study, locations):
                 for place in files_of(record, name, locations):
@@ -77,28 +77,6 @@ def _shares_files(study: Study, locations: Locations) -> bool:
 
     moved = Moved.of(study)
     return moved is not None and moved.folder == str(folder_of_storage(locations.storage).resolve())
-
-
-@contextmanager
-def _owned(locations: Locations, name: str) -> Iterator[None]:
-    """Own the study while the block runs, so that nobody trains or syncs it.
-
-    Raises:
-        StudyError: a launcher owns it.
-    """
-    from hpo.config import command
-    from hpo.errors import StudyError
-    from hpo.study import LockHeld, exclusive
-
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(locations.storage, name))
-        except LockHeld as error:
-            stop = command("stop", name, locations)
-            raise StudyError(f"{error}, so it is not deleted; stop it first: {stop}") from None
-        # a sync takes a moment, so wait for its end without a message
-        stack.enter_context(exclusive(locations.storage, name, role="sync", on_wait=lambda _: None))
-        yield
 
 
 def _confirmed(overview: Overview) -> bool:

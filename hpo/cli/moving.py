@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +19,15 @@ from optuna import Study
 from optuna.storages import RDBStorage
 
 from hpo.cli.overview import files_of
-from hpo.config import Locations, command, without_password
+from hpo.cli.ownership import owned
+from hpo.config import Locations, without_password
 from hpo.errors import SettingsError, StudyError
 from hpo.study import (
     MOVED,
     STUDY,
-    LockHeld,
     Moved,
     StudyRecord,
     artifact_folder,
-    exclusive,
     existing_storage,
     folder_of_storage,
     load_named,
@@ -43,7 +41,7 @@ ARTIFACT = re.compile(r"(?:dashboard:)?artifacts:(?:\d+:)?([^/\\]+)")  # with th
 
 
 class MovedStudy(NamedTuple):
-    """What `move_study` has moved.
+    """The outcome of `move_study`.
 
     Attributes:
         name: name of the study.
@@ -81,7 +79,7 @@ def move_study(source: str, target: str, name: str | None) -> MovedStudy:
         raise StudyError(
             f"study {name!r} was moved to {there.to} and goes on there: give that with --from"
         )
-    with _owned(source, name), _owned(target, name):
+    with owned(Locations(source), name, "moved"), owned(Locations(target), name, "moved"):
         storage = open_storage(target)
         _make_room(storage, name, record.uid)
         new = optuna.create_study(storage=storage, study_name=name, directions=old.directions)
@@ -109,24 +107,6 @@ def take_back(source: str, name: str | None) -> str:
         raise StudyError(f"study {study.study_name!r} was not moved, and goes on as it is")
     study._storage.set_study_system_attr(study._study_id, MOVED, None)
     return study.study_name
-
-
-@contextmanager
-def _owned(url: str, name: str) -> Iterator[None]:
-    """Own a study, or the name of one to come, so that nobody trains or syncs it.
-
-    Raises:
-        StudyError: a launcher owns it.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(url, name))
-        except LockHeld as error:
-            stop = command("stop", name, Locations(url))
-            raise StudyError(f"{error}, so it is not moved; stop it first: {stop}") from None
-        # a sync takes a moment, so wait for its end without a message
-        stack.enter_context(exclusive(url, name, role="sync", on_wait=lambda _: None))
-        yield
 
 
 def _make_room(storage: RDBStorage, name: str, uid: str) -> None:

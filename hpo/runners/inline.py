@@ -36,7 +36,7 @@ class InlineRunner:
     """
 
     name = "inline"
-    processor = node = ""  # this machine\'s
+    processor = node = ""  # this machine's
 
     def __init__(
         self,

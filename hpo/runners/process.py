@@ -35,7 +35,7 @@ class ProcessRunner:
     """
 
     name = "process"
-    processor = node = ""  # this machine\'s
+    processor = node = ""  # this machine's
 
     def __init__(
         self,

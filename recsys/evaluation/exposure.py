@@ -1,4 +1,4 @@
-"""What users are shown as a whole: how much of the catalogue, how unknown, how unevenly."""
+"""Exposure of the catalogue in all users' lists: its coverage, novelty and inequality."""
 
 from __future__ import annotations
 

@@ -1,0 +1,33 @@
+"""Ownership of a whole study, for commands that remove or move it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from hpo.config import Locations, command
+from hpo.errors import StudyError
+from hpo.study import LockHeld, exclusive
+
+
+@contextmanager
+def owned(locations: Locations, name: str, deed: str) -> Iterator[None]:
+    """Own a study, or the name of one to come, while the block runs: nobody trains or syncs it.
+
+    Args:
+        locations: places of the study.
+        name: name of the study.
+        deed: participle of what the block does with it, for the error: "deleted", "moved".
+
+    Raises:
+        StudyError: a launcher owns it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(locations.storage, name))
+        except LockHeld as error:
+            stop = command("stop", name, locations)
+            raise StudyError(f"{error}, so it is not {deed}; stop it first: {stop}") from None
+        # a sync takes a moment, so wait for its end without a message
+        stack.enter_context(exclusive(locations.storage, name, role="sync", on_wait=lambda _: None))
+        yield
