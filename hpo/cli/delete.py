@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     import optuna
 
     from hpo.cli.overview import Overview, files_of
-    from hpo.cli.ownership import owned
+    from hpo.cli.ownership import sole_owner
     from hpo.config import Locations
     from hpo.study import (
         StudyRecord,
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         if not options.yes and not _confirmed(Overview.of(study, locations)):
             print(f"study {name} is kept")
             return 1
-        with owned(locations, name, "deleted"):
+        with sole_owner(locations, name, "deleted"):
             # files first: a killed call leaves the study, and the next one finds the rest
             if not _shares_files(study, locations):
                 for place in files_of(record, name, locations):

@@ -19,7 +19,7 @@ from optuna import Study
 from optuna.storages import RDBStorage
 
 from hpo.cli.overview import files_of
-from hpo.cli.ownership import owned
+from hpo.cli.ownership import sole_owner
 from hpo.config import Locations, without_password
 from hpo.errors import SettingsError, StudyError
 from hpo.study import (
@@ -79,7 +79,7 @@ def move_study(source: str, target: str, name: str | None) -> MovedStudy:
         raise StudyError(
             f"study {name!r} was moved to {there.to} and goes on there: give that with --from"
         )
-    with owned(Locations(source), name, "moved"), owned(Locations(target), name, "moved"):
+    with sole_owner(Locations(source), name, "moved"), sole_owner(Locations(target), name, "moved"):
         storage = open_storage(target)
         _make_room(storage, name, record.uid)
         new = optuna.create_study(storage=storage, study_name=name, directions=old.directions)

@@ -11,7 +11,7 @@ from hpo.study import LockHeld, exclusive
 
 
 @contextmanager
-def owned(locations: Locations, name: str, deed: str) -> Iterator[None]:
+def sole_owner(locations: Locations, name: str, deed: str) -> Iterator[None]:
     """Own a study, or the name of one to come, while the block runs: nobody trains or syncs it.
 
     Args:
