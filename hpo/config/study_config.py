@@ -101,7 +101,7 @@ class PromotionConfig(_Section):
     max_loss: float = Field(0.05, ge=0, lt=1)
     """hpo.retrain: highest loss as a share of the champion's objective; the lower end of the 95%
     interval must lie above minus this share."""
-    must_beat: tuple[Literal["champion", "popularity", "itemknn", "ease"], ...] = Field(
+    must_beat: tuple[Literal["champion", "popularity", "itemknn", "rp3beta", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )
     """Models to beat; for baselines the lower end of the interval must lie above 0."""

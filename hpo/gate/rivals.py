@@ -44,7 +44,7 @@ def check_baselines(rules: PromotionConfig, n_items: int) -> None:
         raise SettingsError(
             f"promotion.must_beat: 'ease' cannot be asked of {n_items:,} items, only of "
             f"{MAX_ITEMS:,} at most; take it out of must_beat and run hpo.run again ('itemknn' "
-            "takes any number of items)"
+            "and 'rp3beta' take any number of items)"
         )
 
 

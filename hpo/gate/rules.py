@@ -17,7 +17,7 @@ class Comparison:
     """The new model compared with one rival on the same test users.
 
     Attributes:
-        rival: champion, default, popularity, itemknn or ease.
+        rival: champion, default, popularity, itemknn, rp3beta or ease.
         what: description of the rival for people, for instance "version 3".
         n_users: number of users compared.
         ours: the new model's mean of the objective over these users.

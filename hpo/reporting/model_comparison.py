@@ -42,7 +42,12 @@ from recsys.models import Scorer, TwoTower
 from recsys.training import train
 
 BEST, DEFAULT = "best trial", "default configuration"
-LABELS = {"ease": "EASE", "itemknn": "item-kNN", "popularity": "popularity"}  # names in reports
+LABELS = {  # names in reports, in their order
+    "ease": "EASE",
+    "rp3beta": "RP3beta",
+    "itemknn": "item-kNN",
+    "popularity": "popularity",
+}
 EXACT = 1e-9  # two trainings count as the same below this difference
 
 
@@ -250,7 +255,7 @@ def compare_elsewhere(
 
 
 def _baselines(bench: Bench) -> list[Contender]:
-    """Measure EASE, item-kNN and popularity; leave out EASE above its limit of items."""
+    """Measure the baselines; leave out EASE above its limit of items."""
     made, _ = baselines(bench.holdout.seen, bench.device)
     return [bench.measure(label, made[name]) for name, label in LABELS.items() if name in made]
 

@@ -1,4 +1,4 @@
-"""Baselines to beat: popularity, and two item-to-item models that ignore order.
+"""Baselines to beat: popularity, and three item-to-item models that ignore order.
 
 All are Scorers, so `recsys.evaluation.evaluator.Evaluator` measures them in the same way as the
 towers.
@@ -229,5 +229,6 @@ def _together(seen: Interactions) -> Tensor:
 BASELINES: Mapping[str, Callable[[Interactions, torch.device], Scorer]] = {
     "popularity": Popularity,
     "itemknn": item_knn,
+    "rp3beta": rp3beta,
     "ease": ease,
 }

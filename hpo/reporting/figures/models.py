@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hpo.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure
+from hpo.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ COLOURS: Mapping[str, str] = {
     BEST: ORANGE,
     DEFAULT: GREEN,
     "EASE": BLUE,
+    "RP3beta": RED,
     "item-kNN": PURPLE,
     "popularity": GREY,
 }

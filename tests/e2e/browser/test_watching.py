@@ -165,7 +165,7 @@ def test_the_first_screen_of_the_report_says_what_counts(
     assert page.locator("img").count() in (7, 8)  # without importances if few are complete
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     gains = page.locator("table.gains tbody tr")
-    rivals = ["default configuration", "EASE", "item-kNN", "popularity"]
+    rivals = ["default configuration", "EASE", "RP3beta", "item-kNN", "popularity"]
     assert [text.split("\t")[0] for text in gains.all_inner_texts()] == rivals
     for part in (page.get_by_role("heading", name=re.compile("Best: trial")), gains.last):
         box = part.bounding_box()

@@ -130,7 +130,7 @@ def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
         ("min_gain = -0.1", "promotion.min_gain: must be at least 0 (given: -0.1)"),
         ("min_gain = 1", "must be below 1 (given: 1)"),
         ("must_beat = []", "promotion.must_beat: must have at least 1"),
-        ('must_beat = ["default"]', "'champion', 'popularity', 'itemknn' or 'ease'"),
+        ('must_beat = ["default"]', "'champion', 'popularity', 'itemknn', 'rp3beta' or 'ease'"),
         ("max_model_mb = 0", "promotion.max_model_mb: must be above 0 (given: 0)"),
         ("max_latency_ms = nan", "promotion.max_latency_ms: must be above 0 (given: nan)"),
         ("min_gian = 0.1", "promotion.min_gian: unknown key; known: min_gain, max_loss, must_b"),

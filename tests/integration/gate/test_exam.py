@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from hpo.errors import PromotionError
 from hpo.gate import findings as gate
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race, Racer
+from hpo.gate.rules import judge
 from hpo.gate.serving_cost import ASKED, latency_ms, stored_mb
 from hpo.gate.test_comparison import Exam
 from hpo.promotion.model_card import model_card
@@ -31,6 +33,7 @@ from recsys.errors import DataError
 from recsys.evaluation.bootstrap import Interval, mean_interval
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.baselines import BASELINES
+from recsys.models.item_graph import ALPHA, BETA
 from recsys.retrieval.recommender import Recommender
 from recsys.training.fixed_epochs import train
 from tests.support import reference
@@ -41,6 +44,7 @@ from tests.support.mlflow_store import fresh_store
 CPU = torch.device("cpu")
 WINNER = TrainConfig(dim=8, lr=0.05, epochs=3)
 USERS = torch.arange(60)
+ASK_WALKS = PromotionConfig(must_beat=("rp3beta",))
 
 
 def candidate(config: TrainConfig, trial: int = 4, name: str = "s") -> Candidate:
@@ -100,7 +104,7 @@ def test_a_baseline_that_cannot_be_measured_is_not_replaced(
     monkeypatch.setitem(BASELINES, "ease", too_large)  # type: ignore[call-overload]
     exam.face_baselines()
     needs = {found.rival: found.need for found in exam.comparisons}
-    assert needs == {"popularity": None, "itemknn": 0.0}
+    assert needs == {"popularity": None, "itemknn": 0.0, "rp3beta": None}
     assert exam.notes == ["ease was not measured: 20,000 items are too many"]
     assert exam.missing == {"ease": "20,000 items are too many"}
 
@@ -108,7 +112,23 @@ def test_a_baseline_that_cannot_be_measured_is_not_replaced(
 def test_all_baselines_stand_beside_it(exam: Exam) -> None:
     exam.face_baselines()
     needs = {found.rival: found.need for found in exam.comparisons}
-    assert needs == {"popularity": None, "itemknn": 0.0, "ease": None}
+    assert needs == {"popularity": None, "itemknn": 0.0, "rp3beta": None, "ease": None}
+
+
+def test_random_walks_can_be_asked_by_the_gate(parts: Split) -> None:
+    """The walks' figure is that of the dense formula, and the gate asks for more than it."""
+    model = train(parts.final.seen, WINNER.replace(epochs=1, lr=1e-6), 1, CPU)
+    exam = Exam(model=model, split=parts, rules=ASK_WALKS, device=CPU, objective="recall_at_10")
+    exam.face_baselines()
+    (found,) = [found for found in exam.comparisons if found.rival == "rp3beta"]
+    seen = parts.final.seen
+    has = np.zeros((seen.n_users, seen.n_items))
+    has[seen.users, seen.items] = 1
+    by_hand = reference.metrics(has @ reference.walks(seen, ALPHA, BETA), parts.final)
+    assert (found.need, found.theirs) == (0.0, pytest.approx(by_hand["recall_at_10"], abs=1e-12))
+    reason = judge(exam.comparisons, ASK_WALKS, 1, 1)
+    assert reason is not None
+    assert reason.startswith("its gain over rp3beta is -")
 
 
 def test_an_answer_is_timed_after_a_first_round(exam: Exam, parts: Split) -> None:

@@ -177,7 +177,7 @@ def test_the_first_screen_is_what_the_storage_says(
     assert float(gain.split()[0]) == pytest.approx(best.value - default.value, abs=1e-4)
     popularity = StudyRecord.of(study).baselines["popularity"]["recall_at_10"]
     assert float(page.rows("popularity")[0][0]) == pytest.approx(popularity, abs=5e-5)
-    for name in ("EASE", "item-kNN"):
+    for name in ("EASE", "RP3beta", "item-kNN"):
         assert page.rows(name)
     assert "Trained again with their stored seeds, which gave exactly the stored values." in text
 
@@ -210,7 +210,8 @@ def test_the_models_are_those_that_the_study_trained(
 def test_both_splits_of_the_winner_stand_side_by_side(findings: Findings, page: Page) -> None:
     assert findings.later is not None
     (table,) = [table for table in page.tables if "the study's split" in table[0]]
-    for name, cells in zip([BEST, "EASE", "item-kNN", "popularity"], table[1:], strict=True):
+    names = [BEST, "EASE", "RP3beta", "item-kNN", "popularity"]
+    for name, cells in zip(names, table[1:], strict=True):
         (usual,) = [c.value for c in findings.compared.found if c.name == name]
         (later,) = [c.value for c in findings.later.found if c.name == name]
         assert cells[:3] == [name, with_bounds(usual), with_bounds(later)]

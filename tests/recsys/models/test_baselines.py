@@ -14,7 +14,8 @@ from recsys.data.splitting import split
 from recsys.errors import DataError
 from recsys.evaluation.evaluator import Evaluator
 from recsys.models import item_graph
-from recsys.models.baselines import Popularity, ease, item_knn, rp3beta
+from recsys.models.baselines import BASELINES, Popularity, ease, item_knn, rp3beta
+from recsys.models.item_graph import ALPHA, BETA
 from tests.support import reference
 from tests.support.examples import random_log
 
@@ -115,6 +116,17 @@ def test_rp3beta_equals_brute_force(repeats: Repeats) -> None:
     expected = matrix(data) @ reference.walks(data, 0.8, 0.5)
     found = rp3beta(data, CPU, 20, 0.8, 0.5).scores(torch.arange(data.n_users))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_rp3beta_keeps_the_likeliest_ends() -> None:
+    """The dense formula with its defaults, cut to 100 of 150 ends per item."""
+    data = random_log(np.random.default_rng(5), n_users=40, n_items=150, n=4000)
+    dense = reference.walks(data, ALPHA, BETA)
+    for row in dense:
+        row[np.argsort(-row, kind="stable")[100:]] = 0
+    found = BASELINES["rp3beta"](data, CPU).scores(torch.arange(data.n_users))
+    np.testing.assert_allclose(found, matrix(data) @ dense, rtol=1e-5)
+    assert (dense > 0).sum(1).max() == 100, "the lists are cut"
 
 
 def test_ease_solves_its_least_squares() -> None:
