@@ -32,7 +32,7 @@ FLOORS = (
     ("hpo.trainables",),
     ("hpo.config", "hpo.runners", "hpo.dashboards"),
     ("hpo.arguments", "hpo.search", "hpo.study"),
-    ("hpo.registry",),
+    ("hpo.registry", "hpo.notices"),
     ("hpo.tracking", "hpo.gate", "hpo.serving"),
     ("hpo.promotion", "hpo.reporting"),
     ("hpo.execution",),

@@ -13,6 +13,7 @@ from .next_commands import (
     shell_line as shell_line,
     without_password as without_password,
 )
+from .notify import Event as Event, NotifyConfig as NotifyConfig
 from .override import Override as Override
 from .parameter import Parameter as Parameter
 from .search_space import (

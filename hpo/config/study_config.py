@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.notify import NotifyConfig
 from hpo.config.parameter import Parameter
 from hpo.errors import SettingsError
 from hpo.trainables import hyperparameters_of
@@ -197,6 +198,7 @@ class StudyConfig(_Section):
     warm_starts: tuple[dict[str, float], ...] = ()
     """Configurations to try right after trial 0; missing hyperparameters come from [base]."""
     promotion: PromotionConfig = PromotionConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @field_validator("data", mode="before", json_schema_input_type=str | DataConfig)
     @classmethod

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import optuna
@@ -16,7 +17,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
-from hpo.config import StudyConfig, check_study
+from hpo.config import StudyConfig, check_study, default_name
 from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import on_ray
@@ -24,9 +25,10 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
-from hpo.execution.session import OpenStudy, catch_up, run_trials
+from hpo.execution.session import OpenStudy, catch_up, run_trials, tell_end
 from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
+from hpo.notices import deliver, failed_notice
 from hpo.reporting import edge_hints, is_reported, report_at_end
 from hpo.search import Constraints, fitted_to_cards
 from hpo.study import (
@@ -127,7 +129,8 @@ def promote_winner(request: Request, name: str, speech: Speech) -> int:
 
     source = request.config.data.source  # the data may have moved since the study was made
     say = speech.people.print
-    found = promote_study(request.locations, name, data=source, say=say)
+    notify = request.config.notify
+    found = promote_study(request.locations, name, data=source, say=say, notify=notify)
     say(promotion_summary(found, request.locations))
     if request.json:
         place = found.registered
@@ -153,9 +156,10 @@ EXIT_CODES = {
 }
 
 
-@translated_storage_errors()
 def launch(request: Request) -> int:
     """Run or continue the study until it has its trials; return the exit code.
+
+    An error after the first checks is also told to the receivers of the study's [notify].
 
     Raises:
         SettingsError: the request contradicts itself, or storage or space are unusable.
@@ -170,6 +174,18 @@ def launch(request: Request) -> int:
         request.config.require_two_tower(f"the runner {request.runner} trains")
     speech = Speech.of(request)
     quieten_optuna()
+    try:
+        return _on_engine(request, speech)
+    except Exception as error:
+        name = default_name(Path(f"{request.file_stem}.toml"), request.config)
+        told = failed_notice(name, error, request.again)
+        deliver(request.config.notify, told, speech.people.print)
+        raise
+
+
+@translated_storage_errors()
+def _on_engine(request: Request, speech: Speech) -> int:
+    """Run or continue the study on its engine; return the exit code."""
     if request.runner != "ray":
         return _launch(request, speech)
     with on_ray(request, speech.people.print) as joined:
@@ -177,7 +193,7 @@ def launch(request: Request) -> int:
 
 
 def _launch(request: Request, speech: Speech) -> int:
-    """Run or continue the study on its engine; return the exit code."""
+    """Run or continue the study, whose engine is ready; return the exit code."""
     data_name, split = load_data(request.config)
     request = _fitted(request, split, speech)
     with _opened(request, data_name, split, speech) as opened:
@@ -205,7 +221,8 @@ def _launch(request: Request, speech: Speech) -> int:
                 if request.json:
                     say_stopped(speech.programs, opened.study.study_name, error)
                 raise
-    return _conclude(request, opened, split, ended, synced, speech)
+    is_news = n_before < n_trials
+    return _conclude(request, opened, split, ended, synced, speech, is_news=is_news)
 
 
 def _fitted(request: Request, split: Split, speech: Speech) -> Request:
@@ -273,8 +290,20 @@ def _conclude(
     ended: Ended,
     synced: SyncReport | TrackingError | None,
     speech: Speech,
+    *,
+    is_news: bool,
 ) -> int:
-    """Print the results, write the report and promote as requested; return the exit code."""
+    """Print and tell the results, write the report and promote as requested; return the exit code.
+
+    Args:
+        request: the call of hpo.run.
+        opened: the study.
+        split: the study's data.
+        ended: the end of the run.
+        synced: result of the last sync into MLflow; None without tracking.
+        speech: streams for messages and events.
+        is_news: False if the study was complete before this call; then no message is sent.
+    """
     study, record, people = opened.study, opened.record, speech.people
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
@@ -304,6 +333,9 @@ def _conclude(
             edges=edge_hints(record.config, comparable(record, read_trials(study))),
         )
     )
+    if is_news:
+        data = _moved_to(request.config, record)
+        tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
     if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)
     return code or (tracking.exit_code if tracking else 0)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from optuna import Study
+from optuna.trial import FrozenTrial
 
-from hpo.config import StudyConfig
+from hpo.config import StudyConfig, command
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import ray_runners
 from hpo.execution.ledger import Ledger
@@ -22,8 +23,10 @@ from hpo.execution.progress import JsonProgress, LineProgress, Progress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
+from hpo.notices import DELIVERY_SECONDS, deliver, ended_notice
 from hpo.runners import InlineRunner, ProcessRunner, Runner
 from hpo.study import Hold, StudyRecord, working_folder
+from hpo.tracking import experiments_address, mlflow_base, study_links
 from recsys.config import TrainConfig
 from recsys.data import Holdout, save_holdout
 from recsys.errors import TrackingError
@@ -32,7 +35,8 @@ from recsys.training import useful_threads
 if TYPE_CHECKING:
     from hpo.tracking import SyncReport
 
-TERMINATED_SECONDS = 3.0  # for the last sync; containers are killed after ten
+# For the last sync, and then for messages; containers are killed after ten seconds.
+TERMINATED_SECONDS = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +150,40 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     mirror = MirrorThread(request.locations, name)
     mirror.start()
     return mirror.stop()
+
+
+def tell_end(
+    request: Request,
+    opened: OpenStudy,
+    ended: Ended,
+    best: FrozenTrial | None,
+    *,
+    page: str | None,
+    data: str,
+    say: Callable[[str], None],
+) -> None:
+    """Tell the end of a run to the receivers of the study's [notify].
+
+    Args:
+        request: the call of hpo.run.
+        opened: the study.
+        ended: the end of the run.
+        best: the best trial; None if no trial is complete.
+        page: address of the study's trials in the MLflow UI; None: unknown.
+        data: source of the data if it differs from the study's record; else "".
+        say: called with a warning for each receiver that did not get the message.
+    """
+    record, places, name = opened.record, request.locations, opened.study.study_name
+    shown = page or (experiments_address(mlflow_base(places)) if request.tracking else None)
+    following = request.again
+    if ended.reason == "complete":
+        can_win = best is not None and record.config.trainable is None
+        following = command("promote" if can_win else "report", name, places, data=data)
+    links = study_links(opened.study._study_id, places, shown)
+    told = ended_notice(record, best, ended.reason, ended.n_finished, links, following)
+    hurried = ended.reason in ("interrupted", "terminated")
+    seconds = TERMINATED_SECONDS if hurried else DELIVERY_SECONDS
+    deliver(request.config.notify, told, say, seconds)
 
 
 @contextmanager

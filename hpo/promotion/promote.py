@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpo.config import Locations, require_store
+from hpo.config import Locations, NotifyConfig, command, require_store
 from hpo.gate import Occasion, Race, check_baselines, run_race
-from hpo.promotion.outcome import Order, Promotion
+from hpo.notices import Notice, deliver, stored_receivers
+from hpo.promotion.outcome import Order, Promotion, Registered
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
 from hpo.study import (
@@ -26,6 +27,7 @@ from hpo.study import (
     load_split,
     top_candidates,
 )
+from hpo.tracking import mlflow_base, study_links
 from recsys.artifacts import tracking_errors
 from recsys.cli import default_device
 from recsys.data import Split
@@ -44,6 +46,7 @@ def promote_study(
     data: str | None = None,
     order: Order | None = None,
     say: Callable[[str], None] = print,
+    notify: NotifyConfig | None = None,
 ) -> Promotion:
     """Race, refit, measure and register the winner of a study, unless that was done before.
 
@@ -53,6 +56,7 @@ def promote_study(
         data: name or path of the study's data, if it has moved.
         order: settings; None: five candidates, three seeds.
         say: called with each line of progress.
+        notify: receivers of a message on a new version; None: those of the study's record.
 
     Returns:
         The findings and the outcome; those of the earlier promotion if the race or its winner
@@ -69,17 +73,53 @@ def promote_study(
     """
     order = order or Order()
     study = load_named(existing_storage(locations.storage), study_name)
-    StudyRecord.of(study).config.require_two_tower("promotion registers")
+    record = StudyRecord.of(study)
+    record.config.require_two_tower("promotion registers")
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
-        record = candidates[0].record
         check_baselines(record.config.promotion, record.counts["n_items"])
     promoter = Promoter(locations, order.force, say)
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
         return promotion.run()
     with changing_registry(locations, say):
-        return promotion.run()
+        found = promotion.run()
+    receivers = notify or stored_receivers(record, locations.storage, say)
+    if receivers and found.registered and (found.registered.is_new or order.force):
+        deliver(receivers, _notice(study, found, found.registered, locations), say)
+    return found
+
+
+def _notice(study: Study, found: Promotion, place: Registered, locations: Locations) -> Notice:
+    """Return the message on a version."""
+    record, name = StudyRecord.of(study), study.study_name
+    refused = f"; refused: {place.refused}" if place.refused else ""
+    what = f"trial {found.trial} of study {name} is {registry.MODEL} version {place.version}"
+    page = f"{mlflow_base(locations)}/#/models/{registry.MODEL}/versions/{place.version}"
+    is_champion = place.role == registry.CHAMPION
+    return Notice(
+        event="promoted",
+        study=name,
+        state=place.role,
+        text=f"{what}, {place.role}{refused}",
+        objective=record.config.objective,
+        n_trials=record.config.n_trials,
+        best={
+            "trial": found.trial,
+            "value": found.validation.get(record.config.objective),
+            "params": found.config.as_dict(),
+        },
+        version={
+            "number": place.version,
+            "role": place.role,
+            "refused": place.refused,
+            "test": found.test,
+        },
+        links=study_links(study._study_id, locations, page),
+        next=command("serve", locations=locations)
+        if is_champion
+        else command("promote", name, locations, more={"--force": "REASON"}),
+    )
 
 
 def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple[int, int]:

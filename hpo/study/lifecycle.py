@@ -110,6 +110,7 @@ CHANGEABLE = (
     "sampler",
     "pruner",
     "promotion",
+    "notify",
     "retries",
     "metrics",
     "workers",

@@ -6,4 +6,5 @@ from .urls import (
     dashboard_path as dashboard_path,
     experiments_address as experiments_address,
     mlflow_base as mlflow_base,
+    study_links as study_links,
 )

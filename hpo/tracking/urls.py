@@ -51,6 +51,18 @@ def study_address(base: str, experiment_id: str, uid: str, metric: str) -> str:
     return f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&{query}&compareRunsMode=CHART"
 
 
+def study_links(study_id: int, locations: Locations, mlflow: str | None) -> dict[str, str]:
+    """Return the addresses of a study's pages by name, without credentials.
+
+    Args:
+        study_id: id of the study in the storage.
+        locations: the addresses of the study and its mirror.
+        mlflow: address of a page of MLflow; None: the study has none.
+    """
+    links = {"dashboard": f"{public_uri(locations.dashboard_url)}{dashboard_path(study_id)}"}
+    return links if mlflow is None else {**links, "mlflow": public_uri(mlflow)}
+
+
 def dashboard_path(study_id: int, trial: int | None = None) -> str:
     """Return the path of a study, or of one of its trials, in optuna-dashboard.
 

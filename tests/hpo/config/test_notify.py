@@ -1,0 +1,71 @@
+"""[notify] in a study file: what it takes, and that a secret never gets as far as the study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.config.notify import NotifyConfig
+from hpo.config.study_config import StudyConfig
+from hpo.config.toml_file import dump_study_config, load_study_config
+from hpo.errors import SettingsError
+
+SPACE = "[space]\ndim = { low = 16, high = 128 }\n"
+RANDOM = "T02K9QX4Z7BVB81LMN3PRS5W"
+
+
+def load(folder: Path, table: str) -> StudyConfig:
+    path = folder / "study.toml"
+    path.write_text(f"{SPACE}[notify]\n{table}", encoding="utf-8")
+    return load_study_config(path, {})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'url = "$HPO_WEBHOOK"',
+        'url = "https://hooks.example.org/studies?room=7"',
+        'url = "https://me:$PASSWORD@hooks.example.org/hook"',
+        'url = "https://hooks.example.org/hook?token=${HOOK_TOKEN}"',
+        'url = "https://hooks.example.org/"\nheaders.Authorization = "Bearer $TOKEN"',
+        'command = ["notify-send", "a study"]\non = ["stopped", "failed"]',
+    ],
+)
+def test_a_table_is_kept_as_it_is_written(tmp_path: Path, table: str) -> None:
+    config = load(tmp_path, table)
+    again = tmp_path / "again.toml"
+    again.write_text(dump_study_config(config), encoding="utf-8")
+    assert load_study_config(again, {}).notify == config.notify != NotifyConfig()
+    assert table.partition('"')[2].partition('"')[0] in again.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('url = "ftp://host/hook"', "url must begin with http:// or https://, or name a variable"),
+        ('url = "https://host/$"', "url has a $ before no name"),
+        ('url = "https://me:SECRET@host/hook"', "url looks as if it held a secret"),
+        ('url = "https://SECRET@host/hook"', "url looks as if it held a secret"),
+        ('url = "https://host/hook?api_key=SECRET"', "url looks as if it held a secret"),
+        (f'url = "https://host/services/{RANDOM}"', "url looks as if it held a secret"),
+        ('headers.X-Token = "SECRET"', "headers go with a url"),
+        ('url = "$URL"\nheaders.Authorization = "Bearer SECRET"', "headers.Authorization looks"),
+        (f'url = "$URL"\nheaders.X-Id = "{RANDOM}"', "headers.X-Id looks like a secret"),
+        ('url = "$URL"\nheaders."X Y" = "1"', "headers.X Y: no header of HTTP"),
+        ('command = [""]', "command begins with no program"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
+    tmp_path: Path, table: str, words: str
+) -> None:
+    with pytest.raises(SettingsError, match="notify: ") as error:
+        load(tmp_path, table)
+    assert words in str(error.value)
+    assert "SECRET" not in str(error.value)
+    assert RANDOM not in str(error.value)
+
+
+def test_an_unknown_event_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"notify\.on\.0: .*'finished', 'stopped', 'failed'"):
+        load(tmp_path, 'url = "$URL"\non = ["done"]')
