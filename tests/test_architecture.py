@@ -208,6 +208,11 @@ def test_commands_start_light(module: str) -> None:
     assert heavy & loaded_by(module) == set()
 
 
+def test_a_launcher_starts_without_what_only_reports_need() -> None:
+    heavy = {"sklearn", "scipy", "pandas", "matplotlib", "mlflow"}
+    assert heavy & loaded_by("hpo.execution.launcher") == set()
+
+
 def test_faiss_is_loaded_by_those_who_need_it() -> None:
     """Workers, pyfunc models and servers of small catalogues do not."""
     modules = "hpo.runners.worker, recsys.training.fit, recsys.retrieval.index_builder"

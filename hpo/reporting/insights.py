@@ -7,13 +7,17 @@ import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna import Study
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from hpo.config import Parameter, StudyConfig, toml_text
 from hpo.study import TrialRow, complete_best_first
+
+if TYPE_CHECKING:
+    # It brings scikit-learn, a second of every start of hpo.run, and only the report needs it.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 MIN_COMPLETE = 10  # with fewer COMPLETE trials, importances and bounds are noise
 BEST_SHARE = 0.2  # share of the COMPLETE trials that count as the best
@@ -50,6 +54,8 @@ def importances(study: Study, trials: Sequence[TrialRow]) -> dict[str, float]:
         Shares by parameter, which add up to 1; {} if fewer than 10 trials are COMPLETE, or if all
         have the same value.
     """
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     return _shares(study, trials, PedAnovaImportanceEvaluator())
 
 
@@ -65,6 +71,8 @@ def variance_shares(study: Study, trials: Sequence[TrialRow]) -> dict[str, float
     Returns:
         Shares by parameter; {} if fewer than 10 trials are COMPLETE, or if all have the same value.
     """
+    from optuna.importance import FanovaImportanceEvaluator
+
     return _shares(study, trials, FanovaImportanceEvaluator(seed=0))
 
 
