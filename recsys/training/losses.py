@@ -41,21 +41,21 @@ class _MaskedSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, question: Targets) -> Tensor:
-        rows, positions = question.rows, question.positions
+    def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -> Tensor:
+        rows, positions = targets.rows, targets.positions
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
         flat = buffer.view(-1)
         chosen = taken(flat, positions)  # (t,)
-        if question.log_share is not None:  # a target is a candidate with certainty: counts once
-            buffer.sub_(question.log_share)
+        if targets.log_share is not None:  # a target is a candidate with certainty: counts once
+            buffer.sub_(targets.log_share)
             flat.index_put_((positions,), chosen)
-        flat.index_fill_(0, question.masked, -torch.inf)
+        flat.index_fill_(0, targets.masked, -torch.inf)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
         total = buffer.sub_(highest).exp_().sum(1, keepdim=True)  # (b, 1); now of exponentials
         below = chosen.sub_(taken(highest, rows))  # (t,) logits below the row's highest
-        loss = taken(total.log(), rows).sub_(below).mul_(question.weights).sum()
+        loss = taken(total.log(), rows).sub_(below).mul_(targets.weights).sum()
         ctx.save_for_backward(
-            users, items, buffer, flat, total, positions, question.weights, question.mass
+            users, items, buffer, flat, total, positions, targets.weights, targets.mass
         )
         return loss
 
@@ -67,7 +67,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         return gradient @ items, gradient.T @ users, gradient.sum(0), None
 
 
-def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Targets) -> Tensor:
+def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -> Tensor:
     """Return the weighted softmax loss of the targets, summed over users.
 
     A user's loss is the sum over the user's targets j of
@@ -82,7 +82,7 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Targets) 
         users: (b, dim) float32, already divided by the temperature.
         items: (n, dim) float32, the candidates.
         bias: (n,) float32.
-        question: targets, weights and candidates.
+        targets: targets, weights and candidates.
 
     Returns:
         () float32. May be differentiated once: the backward pass overwrites the logits.
@@ -91,6 +91,6 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, question: Targets) 
         3 products of b * n * dim, one (b, n) float32 buffer.
     """
     result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
-        users, items, bias, question
+        users, items, bias, targets
     )
     return result

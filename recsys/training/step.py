@@ -39,7 +39,7 @@ class Step:
         users: (b,) int64.
         lengths: (b,) int64, items of each user's history.
         pooling: the histories after dropout.
-        question: targets and candidates.
+        targets: targets and candidates.
         own: (c,) float32, see `recsys.training.cold_start.Newcomers`; None without features.
     """
 
@@ -47,7 +47,7 @@ class Step:
     users: Tensor
     lengths: Tensor
     pooling: Pooling
-    question: Targets
+    targets: Targets
     own: Tensor | None
 
 

@@ -116,10 +116,10 @@ class Trainer:
         if self._newcomers is None or step.own is None:
             vectors, bias = towers.item_vectors(), towers.bias
         else:
-            whole = step.question.log_share is None
+            whole = step.targets.log_share is None
             vectors, bias = self._newcomers.candidates(towers, step.own, whole=whole)
         users = towers.user_vectors(step.users, step.pooling, step.lengths)
-        return softmax_loss(users, vectors, bias, step.question)
+        return softmax_loss(users, vectors, bias, step.targets)
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next epoch depends on, by name, not copied."""

@@ -26,8 +26,8 @@ def ours_of(values: dict[str, torch.Tensor], log_share: torch.Tensor | None = No
     rows, weights = values["rows"], values["weights"]
     mass = torch.zeros(4, 1, dtype=weights.dtype).index_add_(0, rows, weights[:, None])
     positions = rows * len(values["items"]) + values["targets"]
-    question = Targets(values["masked"], rows, positions, weights, mass, log_share)
-    return softmax_loss(values["users"], values["items"], values["bias"], question) / 4
+    targets = Targets(values["masked"], rows, positions, weights, mass, log_share)
+    return softmax_loss(values["users"], values["items"], values["bias"], targets) / 4
 
 
 def textbook(values: dict[str, torch.Tensor]) -> torch.Tensor:
