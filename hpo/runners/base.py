@@ -7,16 +7,19 @@ machine computes them. An engine is one class with this protocol.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
+import torch
+
+from hpo.trainables import ModelTraining, new_training
 from recsys.config import Hyperparameters
+from recsys.data import Holdout
 from recsys.errors import CheckpointError
+from recsys.evaluation import MetricName
 from recsys.training import EpochResult
-
-if TYPE_CHECKING:
-    from hpo.trainables import ModelTraining
 
 
 class Runner(Protocol):
@@ -40,7 +43,11 @@ class Runner(Protocol):
     device: str
     processor: str
     node: str
-    began: float | None
+
+    @property
+    def began(self) -> float | None:
+        """Return when the running training began, see above."""
+        ...
 
     def is_ready(self) -> bool:
         """Return True if a training can begin; else look for a place meanwhile and return at once.
@@ -90,19 +97,40 @@ class Runner(Protocol):
         ...
 
 
-def go_on(fit: ModelTraining, snapshot: Path | None) -> None:
-    """Resume a new training from its snapshot, if there is one.
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What all trainings of a worker have in common.
 
-    A snapshot that cannot be read costs time only: the training starts at its first epoch and
-    comes to the same numbers.
-
-    Args:
-        fit: a training without epochs.
-        snapshot: file of `Fit.save`, which may not exist; None: there is none.
+    Attributes:
+        holdout: history to train on and relevant items to score with.
+        device: device of the trainings.
+        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
+        trainable: the model to train, see `StudyConfig.trainable`.
     """
-    if snapshot is None or not snapshot.exists():
-        return
-    try:
-        fit.resume(snapshot)
-    except CheckpointError as error:
-        print(f"starting again from the first epoch: {error}", file=sys.stderr)
+
+    holdout: Holdout
+    device: torch.device
+    metrics: tuple[MetricName, Sequence[int]]
+    trainable: str | None = None
+
+    def begin(self, config: Mapping[str, Any], snapshot: Path | None) -> ModelTraining:
+        """Return a training, resumed from its snapshot if there is one.
+
+        A snapshot that cannot be read costs time only: the training starts at its first epoch and
+        comes to the same numbers.
+
+        Args:
+            config: all hyperparameters by name.
+            snapshot: file of `Fit.save`, which may not exist; None: there is none.
+
+        Raises:
+            SettingsError: the model's class cannot be imported here.
+            ConfigError: a hyperparameter is unknown or illegal.
+        """
+        fit = new_training(self.trainable, self.holdout, config, self.device, self.metrics)
+        if snapshot is not None and snapshot.exists():
+            try:
+                fit.resume(snapshot)
+            except CheckpointError as error:
+                print(f"starting again from the first epoch: {error}", file=sys.stderr)
+        return fit

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 
 from hpo.errors import Parked, WorkerDied
-from hpo.runners.base import go_on
+from hpo.runners.base import TrainingSetup
 from hpo.runners.failures import failure_of
-from hpo.trainables import new_training
 from recsys.config import Hyperparameters
 from recsys.data import Holdout
 from recsys.evaluation import MetricName
@@ -46,9 +45,8 @@ class InlineRunner:
         cutoffs: Sequence[int] = (),
         trainable: str | None = None,
     ) -> None:
-        self._holdout, self._device, self.device = holdout, device, str(device)
-        self._objective: MetricName = objective
-        self._cutoffs, self._trainable = tuple(cutoffs), trainable
+        self._setup = TrainingSetup(holdout, device, (objective, tuple(cutoffs)), trainable)
+        self.device = str(device)
         self.threads = torch.get_num_threads()
         self.began: float | None = None
         self._parking, self._killed = threading.Event(), threading.Event()
@@ -76,11 +74,7 @@ class InlineRunner:
         self._parking.clear()
         self._killed.clear()
         try:
-            metrics = (self._objective, self._cutoffs)
-            fit = new_training(
-                self._trainable, self._holdout, config.as_dict(), self._device, metrics
-            )
-            go_on(fit, snapshot)
+            fit = self._setup.begin(config.as_dict(), snapshot)
             self.began = time.monotonic()
             for result in fit:
                 yield result

@@ -9,19 +9,18 @@ The last message of a failure is that of `hpo.runners.failures`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hpo.errors import Parked
-from hpo.runners.base import go_on
+from hpo.runners.base import TrainingSetup
 from hpo.runners.failures import failure_of, from_message, to_message
-from hpo.trainables import new_training
-from recsys.data import Holdout
-from recsys.evaluation import MetricName, Metrics
+from hpo.runners.watchdog import USUAL_EPOCHS, Patience
+from recsys.evaluation import Metrics
 from recsys.training import EpochResult, forget_peaks, release_memory
 
 
@@ -34,48 +33,38 @@ class Wish(StrEnum):
 
 
 def training_messages(
-    holdout: Holdout,
+    setup: TrainingSetup,
     config: Mapping[str, Any],
-    device: torch.device,
-    metrics: tuple[MetricName, Sequence[int]],
     snapshot: Path | None,
     wish: Callable[[], Wish],
-    trainable: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train and yield the messages; afterwards the memory on a GPU is free for other processes.
 
     Args:
-        holdout: history to train on and relevant items to score with.
+        setup: data, device, metrics and model.
         config: values of all hyperparameters.
-        device: device of the training.
-        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
         snapshot: file to resume from, if it exists, and to park in; None: neither.
         wish: returns the launcher's wish; called after each epoch.
-        trainable: the model to train, see `StudyConfig.trainable`.
     """
     try:
         try:
-            end = yield from _trained(holdout, config, device, metrics, snapshot, wish, trainable)
+            end = yield from _trained(setup, config, snapshot, wish)
         except Exception as error:
             end = to_message(failure_of(error))
     finally:
-        release_memory(device)  # after the training's frame is gone, and its tensors with it
+        release_memory(setup.device)  # after the training's frame is gone, and its tensors with it
     yield end
 
 
 def _trained(
-    holdout: Holdout,
+    setup: TrainingSetup,
     config: Mapping[str, Any],
-    device: torch.device,
-    metrics: tuple[MetricName, Sequence[int]],
     snapshot: Path | None,
     wish: Callable[[], Wish],
-    trainable: str | None,
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
     """Train and yield the messages but the last, which is returned."""
-    forget_peaks(device)
-    fit = new_training(trainable, holdout, config, device, metrics)
-    go_on(fit, snapshot)
+    forget_peaks(setup.device)
+    fit = setup.begin(config, snapshot)
     yield {"began": True}
     for result in fit:
         yield {"epoch": dataclasses.asdict(result)}
@@ -86,6 +75,39 @@ def _trained(
             fit.save(snapshot)
             return {"end": "parked"}
     return {"end": "done"}
+
+
+class EpochStream:
+    """The epochs of one worker's trainings, out of its messages.
+
+    Attributes:
+        began: see `Runner`.
+    """
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self._seconds: deque[float] = deque(maxlen=USUAL_EPOCHS)
+
+    def patience(self) -> Patience:
+        """Return the limits of waiting for the next message, which begins now."""
+        return Patience(list(self._seconds) if self.began is not None else [])
+
+    def results(
+        self, receive: Callable[[], dict[str, Any]]
+    ) -> Generator[EpochResult, None, dict[str, Any]]:
+        """Yield the epochs of a training and return its last message.
+
+        Args:
+            receive: waits for the next message of the training and returns it.
+        """
+        while "end" not in (message := receive()):
+            if "began" in message:
+                self.began = time.monotonic()
+                continue
+            result = epoch_of(message)
+            self._seconds.append(result.seconds)
+            yield result
+        return message
 
 
 def epoch_of(message: Mapping[str, Any]) -> EpochResult:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import TrainingFailed, WorkerDied
-from hpo.runners.messages import epoch_of, raise_failure
-from hpo.runners.watchdog import USUAL_EPOCHS, Patience
+from hpo.runners.messages import EpochStream, raise_failure
+from hpo.runners.watchdog import Patience
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
@@ -31,7 +31,6 @@ class ProcessRunner:
     Attributes:
         threads: torch threads of the worker.
         device: torch device name of the worker.
-        began: see `Runner`.
     """
 
     name = "process"
@@ -57,8 +56,12 @@ class ProcessRunner:
         ]
         self._worker: WorkerProcess | None = None
         self._task = 0
-        self._epoch_seconds: list[float] = []
-        self.began: float | None = None
+        self._stream = EpochStream()
+
+    @property
+    def began(self) -> float | None:
+        """Return when the running training began, see `Runner`."""
+        return self._stream.began
 
     @property
     def pid(self) -> int | None:
@@ -91,13 +94,7 @@ class ProcessRunner:
         worker.send({"task": self._task, "train": config.as_dict(), "snapshot": place})
         running = True
         try:
-            while "end" not in (message := self._next(worker)):
-                if "began" in message:
-                    self.began = time.monotonic()
-                    continue
-                result = epoch_of(message)
-                self._epoch_seconds.append(result.seconds)
-                yield result
+            message = yield from self._stream.results(partial(self._next, worker))
             running = False
             if message["end"] == "error" and self.device != "cpu":
                 self.close()  # after an error of its own a GPU refuses all else of the process
@@ -111,7 +108,7 @@ class ProcessRunner:
         finally:
             if running and self._worker is worker:
                 self._drain(worker)
-            self.began = None
+            self._stream.began = None
 
     def _drain(self, worker: WorkerProcess) -> None:
         """Wait for the last message of a stopped training, so that the worker is free again."""
@@ -153,8 +150,7 @@ class ProcessRunner:
 
     def _next(self, worker: WorkerProcess) -> dict[str, Any]:
         """Return the next message of the current task."""
-        usual = self._epoch_seconds[-USUAL_EPOCHS:] if self.began is not None else []
-        return _wait(worker, Patience(usual), task=self._task)
+        return _wait(worker, self._stream.patience(), task=self._task)
 
     def park(self) -> None:
         """Save the running training after its current epoch and end it, see `Runner.park`."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import TrainingFailed, WorkerDied
-from hpo.runners.messages import epoch_of, raise_failure
+from hpo.runners.messages import EpochStream, raise_failure
 from hpo.runners.ray_cluster import RayCluster
 from hpo.runners.ray_worker import RayWorker
-from hpo.runners.watchdog import USUAL_EPOCHS, Patience
 from recsys.config import Hyperparameters
 from recsys.drafts import replacing
 from recsys.training import EpochResult
@@ -31,7 +31,6 @@ class RayRunner:
         threads: torch threads of the worker.
         device: torch device name in the worker.
         processor, node: see `Runner`; of the last worker that had a place.
-        began: see `Runner`.
     """
 
     name = "ray"
@@ -42,8 +41,12 @@ class RayRunner:
         self.processor = self.node = ""
         self._worker: RayWorker | None = None
         self._task = 0
-        self._epoch_seconds: list[float] = []
-        self.began: float | None = None
+        self._stream = EpochStream()
+
+    @property
+    def began(self) -> float | None:
+        """Return when the running training began, see `Runner`."""
+        return self._stream.began
 
     def is_ready(self) -> bool:
         """Return True if the worker has its place and data, see `Runner.is_ready`.
@@ -100,13 +103,7 @@ class RayRunner:
         worker.start(self._task, config.as_dict(), _content(snapshot), parks=snapshot is not None)
         running = True
         try:
-            while "end" not in (message := self._next(worker)):
-                if "began" in message:
-                    self.began = time.monotonic()
-                    continue
-                result = epoch_of(message)
-                self._epoch_seconds.append(result.seconds)
-                yield result
+            message = yield from self._stream.results(partial(self._next, worker))
             running = False
             if message["end"] == "error" and self.device != "cpu":
                 self.close()  # after an error of its own a GPU refuses all else of the process
@@ -123,7 +120,7 @@ class RayRunner:
         finally:
             if running and self._worker is worker:
                 self._drain(worker)
-            self.began = None
+            self._stream.began = None
 
     def _ready_worker(self) -> RayWorker:
         """Return the worker, waited for if it has no place yet.
@@ -144,7 +141,7 @@ class RayRunner:
         Raises:
             WorkerDied: the worker is gone, silent or stalled.
         """
-        patience = Patience(self._epoch_seconds[-USUAL_EPOCHS:] if self.began is not None else [])
+        patience = self._stream.patience()
         while "alive" in (message := worker.receive()):
             if reason := patience.complaint(message["cpu"]):
                 worker.kill()

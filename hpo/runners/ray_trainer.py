@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.runners.base import TrainingSetup
     from recsys.data import Holdout
     from recsys.evaluation import MetricName
 
@@ -37,7 +38,7 @@ class RayTrainer:
     def __init__(self) -> None:
         self._stopped: set[int] = set()
         self._parking: set[int] = set()
-        self._holdout: Holdout | None = None
+        self._setup: TrainingSetup | None = None
 
     def place(self) -> dict[str, Any]:
         """Return where this actor lives, and with which versions."""
@@ -69,11 +70,11 @@ class RayTrainer:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         import torch
 
+        from hpo.runners.base import TrainingSetup
         from hpo.runners.devices import processor_of
 
         torch.set_num_threads(threads)
-        self._holdout, self._metrics, self._device = holdout, metrics, torch.device(device)
-        self._trainable = trainable
+        self._setup = TrainingSetup(holdout, torch.device(device), metrics, trainable)
         return processor_of(device)
 
     def train(
@@ -89,7 +90,7 @@ class RayTrainer:
         """
         from hpo.runners.messages import Wish, training_messages
 
-        assert self._holdout is not None, "train() before prepare()"
+        assert self._setup is not None, "train() before prepare()"
 
         def wish() -> Wish:
             if task in self._stopped:
@@ -101,8 +102,7 @@ class RayTrainer:
             if snapshot is not None:
                 place.write_bytes(snapshot)
             kept = place if parks else None
-            about = (self._holdout, config, self._device, self._metrics)
-            for message in training_messages(*about, kept, wish, self._trainable):
+            for message in training_messages(self._setup, config, kept, wish):
                 if message.get("end") == "parked":
                     message["snapshot"] = place.read_bytes()
                 yield message

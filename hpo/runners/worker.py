@@ -21,15 +21,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
+from hpo.runners.base import TrainingSetup
 from hpo.runners.messages import Wish, training_messages
-from recsys.data import Holdout, load_holdout
-from recsys.evaluation import MetricName
+from recsys.data import load_holdout
 
 ALIVE_SECONDS = 5.0
 
@@ -99,24 +98,20 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     channel = Channel(sys.stdin, results)
     channel.start()
-    holdout = load_holdout(options.data)
-    device = torch.device(options.device)
+    setup = TrainingSetup(
+        load_holdout(options.data),
+        torch.device(options.device),
+        (options.objective, options.cutoffs),
+        options.trainable,
+    )
     channel.send(ready=True)
     while True:
         command = channel.next_task()
-        metrics = (options.objective, options.cutoffs)
-        end = serve_task(channel, command, holdout, device, metrics, options.trainable)
+        end = serve_task(channel, command, setup)
         channel.send(task=command["task"], **end)
 
 
-def serve_task(
-    channel: Channel,
-    command: dict[str, Any],
-    holdout: Holdout,
-    device: torch.device,
-    metrics: tuple[MetricName, Sequence[int]],
-    trainable: str | None = None,
-) -> dict[str, Any]:
+def serve_task(channel: Channel, command: dict[str, Any], setup: TrainingSetup) -> dict[str, Any]:
     """Train as a command asks and return the last message, without the task's number.
 
     Afterwards the training's memory on a GPU is free for other processes.
@@ -124,10 +119,7 @@ def serve_task(
     Args:
         channel: pipes to the launcher.
         command: the task, see the module.
-        holdout: history to train on and relevant items to score with.
-        device: device of the training.
-        metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
-        trainable: the model to train, see `StudyConfig.trainable`.
+        setup: data, device, metrics and model.
     """
     task, place = command["task"], command.get("snapshot")
 
@@ -137,9 +129,7 @@ def serve_task(
         return Wish.PARK if channel.is_parking(task) else Wish.GO_ON
 
     snapshot = Path(place) if place else None
-    for message in training_messages(
-        holdout, command["train"], device, metrics, snapshot, wish, trainable
-    ):
+    for message in training_messages(setup, command["train"], snapshot, wish):
         if "end" in message:
             return message
         channel.send(task=task, **message)

@@ -16,6 +16,7 @@ from hpo import run
 from hpo.errors import TrainingFailed
 from hpo.reporting.model_comparison import device_of
 from hpo.runners import devices, worker
+from hpo.runners.base import TrainingSetup
 from hpo.runners.process import ProcessRunner
 from hpo.study import environment as surroundings
 from hpo.study.records import Attempt
@@ -35,7 +36,8 @@ def serve(config: TrainConfig, task: int = 1) -> tuple[dict[str, Any], list[dict
     out = io.StringIO()
     command = {"task": task, "train": config.as_dict(), "snapshot": None}
     channel = worker.Channel(io.StringIO(), out)
-    end = worker.serve_task(channel, command, conveyor_split().tuning, CARD, ("recall_at_10", ()))
+    setup = TrainingSetup(conveyor_split().tuning, CARD, ("recall_at_10", ()))
+    end = worker.serve_task(channel, command, setup)
     told = map(json.loads, out.getvalue().splitlines())
     return end, [message["epoch"] for message in told if "epoch" in message]
 
