@@ -48,20 +48,6 @@ def help_of(module: str) -> str:
     return result.stdout
 
 
-def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXTS["README.md"], re.DOTALL)
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1].startswith("(('p")
-
-
 def todays_commands() -> list[str]:
     table = (
         TEXTS["docs/commands.md"]
