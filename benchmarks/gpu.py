@@ -31,7 +31,7 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.training.resources import memory_need, peak_gpu_mb, release_memory
+from recsys.training.resources import Sizes, memory_need, peak_gpu_mb, release_memory
 from recsys.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -234,7 +234,7 @@ def speed(setting: Setting, name: str, size: tuple[int, int, int], *, timed: boo
         size = (size[0] // 20, size[1] // 20, size[2] // 20)
     data = split(generated(*size, timed=timed)).tuning
     device, config = torch.device(setting.device), TrainConfig()
-    need = memory_need(data.seen, config, device)
+    need = memory_need(Sizes.of(data.seen), config, device)
     trainer, evaluator = Trainer(data.seen, config, device), Evaluator(data, device)
 
     def evaluate() -> None:

@@ -5,7 +5,8 @@
 The data is drawn here, a Parquet file in order of time with power-law items and 50 rows a user.
 As in a study, one process reads, splits and prepares, and another one trains an epoch from the
 prepared file and evaluates the sampled users. Each prints CPU seconds a stage and its peak memory,
-mapped pages included. Two threads train and evaluate; the rest is as many as polars takes.
+mapped pages included. Two threads train and evaluate; the rest is as many as polars takes. What
+`recsys.plan` says of the same sizes stands beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,8 @@ from recsys.data.holdout_file import load_holdout, save_holdout
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.readers.reader import read_dataset
+from recsys.training.capacity import Capacity
+from recsys.training.resources import Sizes
 from recsys.training.trainer import Trainer
 
 ROWS = (1_000_000, 10_000_000, 50_000_000)
@@ -128,6 +131,25 @@ def show(n: int, role: str, found: dict[str, Any]) -> float:
     return sum(s for name, s in found["seconds"].items() if name != "evaluation") / n * 1e6
 
 
+def planned(n: int, found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What recsys.plan says beside what was measured."""
+    sizes = Sizes(n // PER_USER, N_ITEMS, n)
+    plan = Capacity.of(sizes, CONFIG, torch.device("cpu"), THREADS)
+    launcher, worker = found["launcher"], found["worker"]
+    seconds = worker["seconds"]
+    for name, said, measured, unit in (
+        ("launcher", plan.read_bytes / 1e9, launcher["peak_gb"], "GB"),
+        ("worker", plan.worker_bytes / 1e9, worker["peak_gb"], "GB"),
+        ("read", plan.read_seconds, sum(launcher["seconds"].values()), "CPU s"),
+        ("epoch", plan.epoch_seconds or 0.0, seconds["epoch"], "CPU s"),
+        ("evaluation", plan.evaluation_seconds or 0.0, seconds["evaluation"], "CPU s"),
+    ):
+        yield (
+            f"{n:>12,}  plan      {name:12} {said:9.2f} {unit}, measured {measured:.2f}: "
+            f"{said / measured:.2f} times"
+        )
+
+
 def main() -> None:
     """Print the table, then what growth did to the cost of an interaction."""
     options = parser().parse_args()
@@ -152,6 +174,7 @@ def main() -> None:
             f"users asked; {each[n]:.3f} CPU us an interaction without the evaluation",
             flush=True,
         )
+        print("\n".join(planned(n, found)), flush=True)
     first, last = min(each), max(each)
     print(f"from {first:,} to {last:,}: {each[last] / each[first]:.2f} times the cost of each")
 

@@ -9,6 +9,7 @@ from recsys.cli import Subcommand, run_program
 COMMANDS = {
     "train": Subcommand("recsys.train", "train one model and store it"),
     "evaluate": Subcommand("recsys.evaluate", "score a stored model again"),
+    "plan": Subcommand("recsys.plan", "say what data of some size takes, and which machine"),
 }
 
 

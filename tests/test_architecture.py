@@ -27,7 +27,7 @@ FLOORS = (
     ("recsys.datasets", "recsys.evaluation"),
     ("recsys.cli", "recsys.retrieval", "recsys.training"),
     ("recsys.artifacts",),
-    ("recsys.train", "recsys.evaluate"),
+    ("recsys.train", "recsys.evaluate", "recsys.plan"),
     ("hpo.errors",),
     ("hpo.trainables",),
     ("hpo.config", "hpo.runners", "hpo.dashboards"),
@@ -45,7 +45,7 @@ DISTRIBUTIONS = "hpo.config.search_space"  # makes Optuna's distributions of the
 LIGHT = (
     "hpo.run", "hpo.promote", "hpo.sync", "hpo.dashboard", "hpo.report",
     "hpo.compare", "hpo.replay", "hpo.retrain", "hpo.serve", "hpo.recommend",
-    "recsys.train", "recsys.evaluate", "recsys.__main__", "hpo.__main__",
+    "recsys.train", "recsys.evaluate", "recsys.plan", "recsys.__main__", "hpo.__main__",
 )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "hpo.retrain",
     "recsys.train",
     "recsys.evaluate",
+    "recsys.plan",
 )
 SERVERS = ("hpo.dashboard", "models serve")  # run until stopped; they have tests of their own
 

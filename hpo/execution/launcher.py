@@ -30,7 +30,7 @@ from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
 from hpo.reporting import edge_hints, is_reported, report_at_end
-from hpo.search import Constraints, fitted_to_cards
+from hpo.search import Constraints, fitted_to_cards, say_capacity
 from hpo.study import (
     StudyRecord,
     adjust_to_data,
@@ -196,6 +196,8 @@ def _launch(request: Request, speech: Speech) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
     data_name, split = load_data(request.config)
     request = _fitted(request, split, speech)
+    if request.config.trainable is None:  # nobody knows what another model takes
+        say_capacity(request.config, request.devices[0], split.tuning.seen, speech.people.print)
     with _opened(request, data_name, split, speech) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:

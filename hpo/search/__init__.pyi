@@ -1,4 +1,4 @@
-from .card_memory import fitted_to_cards as fitted_to_cards
+from .card_memory import fitted_to_cards as fitted_to_cards, say_capacity as say_capacity
 from .constraints import Constraints as Constraints, Measure as Measure
 from .pruners import pruning_rule as pruning_rule
 from .samplers import derive_seed as derive_seed, make_sampler as make_sampler

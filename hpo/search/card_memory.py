@@ -14,7 +14,7 @@ from hpo.errors import SettingsError
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
-from recsys.training import MemoryNeed, free_memory, memory_need
+from recsys.training import Capacity, MemoryNeed, Sizes, free_memory, memory_need
 
 GB = 1e9
 CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
@@ -70,6 +70,23 @@ def fitted_to_cards(
     return devices
 
 
+def say_capacity(
+    config: StudyConfig, name: str, seen: Interactions, say: Callable[[str], None]
+) -> None:
+    """Say what `recsys.plan` says of this study's data, for the defaults of the study.
+
+    Args:
+        config: the study's config.
+        name: torch device name of a worker, or "auto" on a cluster.
+        seen: the training rows.
+        say: called with the line.
+    """
+    device = torch.device("cpu" if name == "auto" else name)
+    sizes, base = Sizes.of(seen), TrainConfig.of(config.train_config)
+    threads = config.threads or torch.get_num_threads()
+    say(f"plan: {Capacity.of(sizes, base, device, threads)}")
+
+
 def n_slots(free: int, most: int, n_cards: int) -> int:
     """Return how many workers share a card: by its memory and the cores of the machine.
 
@@ -94,7 +111,7 @@ def extremes(
         seen: the training rows.
         device: device of the trainings.
     """
-    needs = [memory_need(seen, each, device) for each in _corners(config)]
+    needs = [memory_need(Sizes.of(seen), each, device) for each in _corners(config)]
     return min(needs, key=lambda need: need.total), max(needs, key=lambda need: need.total)
 
 

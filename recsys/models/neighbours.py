@@ -21,7 +21,7 @@ from recsys.models.item_graph import ALPHA, BETA, owned, walk_edges
 
 N_NEIGHBOURS = 30  # neighbours of each item; 200 did no better
 DISTANCE_BITS = 4
-REACH = 2**DISTANCE_BITS - 1  # rows after an item among which its neighbours are found
+REACH: int = 2**DISTANCE_BITS - 1  # rows after an item among which its neighbours are found
 FADE = 10.0  # a pair at distance d has weight exp(-(d - 1) / FADE)
 SHRINK = 5.0  # added to the denominator, because small counts of pairs may be chance
 MAX_PAIRS = 15_000_000  # pairs of rows counted; larger data is sampled by user

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from recsys.evaluation import Metrics
 
+AVERAGES_PER_EPOCH = 8  # of the weights: few, since averaging reads all tables
+
 
 @dataclass(frozen=True)
 class EpochResult:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 import psutil
 import torch
@@ -136,48 +137,122 @@ class MemoryNeed:
         return f"{self.total / GB:.2f} GB ({parts})"
 
 
-def memory_need(seen: Interactions, config: TrainConfig, device: torch.device) -> MemoryNeed:
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of training data, which decide what a training takes.
+
+    Attributes:
+        n_users, n_items: sizes of the vocabularies.
+        n_rows: number of interactions.
+        ordered: True if the data has times.
+        n_codes: feature codes of users and items.
+    """
+
+    n_users: int
+    n_items: int
+    n_rows: int
+    ordered: bool = True
+    n_codes: int = 0
+
+    @classmethod
+    def of(cls, seen: Interactions) -> Self:
+        """Return the sizes of training rows."""
+        found = [each for name in FEATURES if (each := getattr(seen, name)) is not None]
+        codes = sum(each.n_codes for each in found)
+        return cls(seen.n_users, seen.n_items, len(seen), seen.times is not None, codes)
+
+    @property
+    def length(self) -> float:
+        """Return the rows of a user on average."""
+        return self.n_rows / max(1, self.n_users)
+
+
+@dataclass(frozen=True)
+class StepSizes:
+    """The sizes of an average training step.
+
+    Attributes:
+        n_steps: steps of an epoch.
+        batch: users.
+        history: items in the histories of all users; a cut leaves half of a history on average.
+        targets: items to predict, of all users.
+        columns: candidates of the softmax.
+        gathered: rows of tables that are copied and updated; 0: whole tables are updated.
+        weights: numbers of all tables.
+    """
+
+    n_steps: int
+    batch: int
+    history: float
+    targets: float
+    columns: float
+    gathered: float
+    weights: float
+
+    @classmethod
+    def of(cls, sizes: Sizes, config: TrainConfig) -> Self:
+        """Return the sizes of the average step of a training.
+
+        Args:
+            sizes: sizes of the training data.
+            config: hyperparameters of the training.
+        """
+        n = sizes.n_items
+        item_tables = 3 if sizes.ordered else 2
+        n_users = sizes.n_users if config.user_weight else 0
+        weights = config.dim * (item_tables * n + n_users + sizes.n_codes) + n
+        batch = max(1, min(config.batch_size, sizes.n_users * config.cuts))
+        history = batch * sizes.length / 2
+        drawn = n_negatives(config, n)
+        targets = batch * min(config.window, sizes.length / 2)
+        columns = min(n, drawn + targets) if drawn else n
+        gathered = (columns + (item_tables - 1) * min(n, history)) if drawn else 0
+        n_steps = -(-sizes.n_users * config.cuts // batch)
+        return cls(n_steps, batch, history, targets, columns, gathered, weights)
+
+    @property
+    def planned(self) -> float:
+        """Return how many numbers the plan of the step holds."""
+        return self.history + self.targets + (self.gathered or self.columns)
+
+
+def memory_need(
+    sizes: Sizes, config: TrainConfig, device: torch.device, chunk_bytes: int | None = None
+) -> MemoryNeed:
     """Estimate the memory of a training from sizes alone.
 
     The measured peak of the tensors is 0.6 to 0.9 of it.
 
     Args:
-        seen: the training rows; only numbers of users, items, rows and feature codes count.
+        sizes: sizes of the training rows.
         config: hyperparameters of the training.
         device: device of the training, which decides the chunks of an evaluation.
+        chunk_bytes: bytes of scores in such a chunk, for a device that is not here; None: ask it.
     """
-    n, row = seen.n_items, FLOAT32 * config.dim
-    ordered = seen.times is not None
-    n_users = seen.n_users if config.user_weight else 0
-    n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
-    item_tables = 3 if ordered else 2
-    weights = row * (item_tables * n + n_users + n_codes) + FLOAT32 * n
+    n, row = sizes.n_items, FLOAT32 * config.dim
+    step = StepSizes.of(sizes, config)
+    weights = FLOAT32 * step.weights
     remembers = config.neighbour_weight > 0
     neighbours = NEIGHBOUR * N_NEIGHBOURS * n if remembers else 0
-
-    length = len(seen) / max(1, seen.n_users)  # rows of a user
-    batch = min(config.batch_size, seen.n_users * config.cuts)
-    history = batch * length / 2  # a cut leaves half of it on average
-    drawn = n_negatives(config, n)
-    targets = batch * min(config.window, length / 2)
-    columns = min(n, drawn + targets) if drawn else n
-    gathered_rows = (columns + (item_tables - 1) * min(n, history)) if drawn else 0
-    touched = gathered_rows or weights / row
-    plan = history + targets + (gathered_rows if drawn else n)
-    n_steps = -(-seen.n_users * config.cuts // batch)
-    plans = PLANNED * min(plan * n_steps, 2 * max(MOST, plan))  # one group in use, one on its way
-    step = (
-        FLOAT32 * batch * columns  # logits
-        + row * (3 * gathered_rows + touched + 3 * columns)  # weights, moments; gradients; vectors
-        + 4 * row * batch
-        + plans
+    touched = step.gathered or weights / row
+    plans = min(step.planned * step.n_steps, 2 * max(MOST, step.planned))  # one in use, one coming
+    training = (
+        FLOAT32 * step.batch * step.columns  # logits
+        # weights, moments; gradients; vectors
+        + row * (3 * step.gathered + touched + 3 * step.columns)
+        + 4 * row * step.batch
+        + PLANNED * plans
     )
-    chunk = min(chunk_bytes_on(device) // (FLOAT32 * n) or 1, MAX_CHUNK, seen.n_users)
-    asked = (min(NEWEST, length) if ordered else length) if remembers else 0
-    per_user = FLOAT32 * n + HISTORY * length + 4 * row
+    asked_for = chunk_bytes or chunk_bytes_on(device)
+    chunk = min(asked_for // (FLOAT32 * n) or 1, MAX_CHUNK, sizes.n_users)
+    newest = min(NEWEST, sizes.length) if sizes.ordered else sizes.length
+    asked = newest if remembers else 0
+    per_user = FLOAT32 * n + HISTORY * sizes.length + 4 * row
     per_user += max(ASKING * N_NEIGHBOURS * asked, min(RANKED, FLOAT32 * n))
     scoring = 3 * row * n + chunk * per_user
-    return MemoryNeed(3 * weights + 2 * neighbours, 2 * weights, int(step), int(scoring))
+    return MemoryNeed(
+        int(3 * weights + 2 * neighbours), int(2 * weights), int(training), int(scoring)
+    )
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -15,6 +15,7 @@ from recsys.data import Interactions
 from recsys.errors import DivergedError
 from recsys.models import Towers, new_model
 from recsys.training.cold_start import Newcomers
+from recsys.training.epoch import AVERAGES_PER_EPOCH
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives
 from recsys.training.optimizer import TableAdam
@@ -25,7 +26,6 @@ from recsys.training.windows import Windows
 # Update the table of users by row if it has more users than this many batches; in smaller tables
 # a whole update is as cheap.
 BATCHES_BY_ROW = 16
-AVERAGES_PER_EPOCH = 8  # few, since averaging reads all tables
 
 
 class Trainer:

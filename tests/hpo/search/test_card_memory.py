@@ -10,7 +10,7 @@ import torch
 from hpo.config import StudyConfig
 from hpo.errors import SettingsError
 from hpo.search.card_memory import CONTEXT, MAX_SLOTS, extremes, fitted_to_cards, n_slots
-from recsys.training.resources import memory_need
+from recsys.training.resources import Sizes, memory_need
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 from tests.support.examples import conveyor_split
 
@@ -42,8 +42,8 @@ def test_a_cpu_is_left_as_it_is() -> None:
 def test_the_ends_of_a_space_bound_its_trainings(cuda: CudaDouble) -> None:
     config = study()
     least, most = extremes(config, SEEN, CARD)
-    small = memory_need(SEEN, config.train_config.replace(dim=8, batch_size=32), CARD)
-    large = memory_need(SEEN, config.train_config.replace(dim=64, batch_size=512), CARD)
+    small = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=8, batch_size=32), CARD)
+    large = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=64, batch_size=512), CARD)
     assert least.total <= small.total < large.total <= most.total
 
 

@@ -32,6 +32,7 @@ from recsys.retrieval.recommender import Recommender
 from recsys.retrieval.requests import Question
 from recsys.training.fit import Fit
 from recsys.training.resources import (
+    Sizes,
     forget_peaks,
     free_memory,
     memory_need,
@@ -213,7 +214,7 @@ def test_the_memory_of_a_training_is_known_before_it_starts(
     cuda: CudaDouble, log: Interactions, config: TrainConfig
 ) -> None:
     data, card = split(log).tuning, torch.device("cuda", 0)
-    need = memory_need(data.seen, config, card)
+    need = memory_need(Sizes.of(data.seen), config, card)
     list(Fit(data, config.replace(epochs=2), card))
     assert 0.5 < cuda.memory.peak / need.total < 1.1
     assert f"{need.total / 1e9:.2f} GB (tables" in str(need)
@@ -223,7 +224,7 @@ def test_a_large_training_needs_what_can_be_reckoned(cuda: CudaDouble) -> None:
     """1M users, 1M items, dim 128: three item tables, thrice for weights and twice for Adam."""
     log = shop(1000, 1000, 10, timed=True)
     many = replace(log, item_ids=tuple(map(str, range(1_000_000))))
-    need = memory_need(many, TrainConfig(dim=128), torch.device("cuda", 0))
+    need = memory_need(Sizes.of(many), TrainConfig(dim=128), torch.device("cuda", 0))
     assert need.optimizer == pytest.approx(2 * 3 * 1_000_000 * 128 * 4, rel=0.01)
     assert need.tables == pytest.approx(1.5 * need.optimizer, rel=0.2)
     assert 8e9 < need.total < 16e9
