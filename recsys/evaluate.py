@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
 
     from recsys.artifacts import load
     from recsys.data import split
-    from recsys.evaluation import Evaluator, TowerScorer, cold_lines
+    from recsys.evaluation import Evaluator, TowerScorer, cold_lines, shown_cutoffs
     from recsys.models import Popularity
 
     device = device_from(args)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
             f"{trained['name']} (fingerprint {trained['fingerprint']}, here "
             f"{parts.interactions.fingerprint}); give --data and its options as in training"
         )
-    evaluator = Evaluator(parts.tuning, device, shown=True)
+    evaluator = Evaluator(parts.tuning, device, shown=shown_cutoffs())
     found = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
     popular = evaluator.evaluate(Popularity(parts.train, device)).mean()
     print(f"validation of {args.artifacts} on {dataset.name}, {count(found.n_users, 'user')}")

@@ -113,10 +113,12 @@ class PromotionConfig(_Section):
 
 
 class MetricsConfig(_Section):
-    """The metrics measured at each epoch beside recall and ndcg at 5, 10 and 20, and mrr."""
+    """The metrics measured at each epoch beside recall and ndcg at 5, 10 and 20, mrr, and coverage,
+    novelty and Gini index at 10.
+    """
 
     cutoffs: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
-    """Cut-offs K of further recall_at_K and ndcg_at_K."""
+    """Cut-offs K of further recall_at_K, ndcg_at_K, coverage_at_K, novelty_at_K and gini_at_K."""
 
 
 class ConstraintsConfig(_Section):
@@ -271,6 +273,11 @@ class StudyConfig(_Section):
         """Return the default configuration, which is also trial 0."""
         base = {name: self.typed(name, value) for name, value in self.base.items()}
         return self.hyperparameters.from_dict(base)
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """Return the cut-offs of further rankings to measure, ascending."""
+        return tuple(sorted(set(self.metrics.cutoffs)))
 
     def require_two_tower(self, what: str) -> None:
         """Refuse a study of another model.

@@ -381,6 +381,6 @@ def _popularity(holdout: Holdout, config: StudyConfig) -> dict[str, float]:
         config: its objective and cut-offs say which metrics.
     """
     device = torch.device("cpu")
-    names = measured_names(config.objective, config.metrics.cutoffs)
+    names = measured_names(config.objective, config.cutoffs)
     evaluator = Evaluator(holdout, device, names=names)
     return evaluator.evaluate(Popularity(holdout.seen, device)).mean().as_dict()

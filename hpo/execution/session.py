@@ -197,7 +197,7 @@ def make_runners(
         holdout: data for the trials.
         record: the study's record.
     """
-    objective, cutoffs = record.config.objective, record.config.metrics.cutoffs
+    objective, cutoffs = record.config.objective, record.config.cutoffs
     trainable = record.config.trainable
     if request.runner == "inline":
         yield [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +15,7 @@ from recsys.evaluation import Interval, MetricName
 from recsys.retrieval import IndexFacts
 
 FILE = "gate.json"
+OURS = "this model"  # who answers, in `GateFindings.lists`
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class GateFindings:
         measured_before: number of versions in the registry that had been measured on the same test
             rows (equal fingerprint of the split) before this one; None: the model was measured
             before versions were counted.
+        lists: by who answers, this model or a rival, the means of all metrics over the users
+            compared, those of exposure too; empty in findings of before they were kept.
     """
 
     test: Mapping[str, Interval]
@@ -52,6 +55,7 @@ class GateFindings:
     index: IndexFacts | None = None
     objective: MetricName = "recall_at_10"
     measured_before: int | None = None
+    lists: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def comparison(self, rival: str) -> Comparison | None:
         """Return the comparison with a rival; None if the rival was not measured."""

@@ -8,8 +8,8 @@ never used, the same ones for all candidates, and is judged by its value on vali
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from recsys.evaluation import (
     Floats,
     Interval,
     TowerScorer,
+    UserMetrics,
     mean_interval,
     measured_names,
+    shown_cutoffs,
 )
 from recsys.training import train
 
@@ -41,12 +43,15 @@ class Racer:
         values: the objective on validation, one value per fresh seed; empty if a training diverged.
         behind: the winner's lead over this candidate, paired per user, with its 95% interval; 0 for
             the winner, None if a training diverged.
+        metrics: means over the fresh seeds of all metrics on validation, those of exposure too;
+            empty if a training diverged, or in races of before they were kept.
     """
 
     trial: int
     study_value: float
     values: tuple[float, ...]
     behind: Interval | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -100,31 +105,35 @@ def run_race(
     Raises:
         PromotionError: every candidate diverged.
     """
-    objective = candidates[0].record.config.objective
-    evaluator = Evaluator(holdout, device, names=measured_names(objective))
-    seeds = fresh_seeds(candidates[0].record.config.seed, n_seeds)
-    shown: list[list[Floats]] = []  # per candidate and seed, (m,) by user
+    config = candidates[0].record.config
+    names, shown = measured_names(config.objective, config.cutoffs), shown_cutoffs(config.cutoffs)
+    evaluator = Evaluator(holdout, device, names=names, shown=shown)
+    seeds = fresh_seeds(config.seed, n_seeds)
+    found: list[list[UserMetrics]] = []  # per candidate and seed
     for candidate in candidates:
         start = time.monotonic()
-        shown.append(_race_values(candidate, holdout, evaluator, seeds, device))
-        say(_racer_line(candidate, shown[-1], time.monotonic() - start))
-    return decide(candidates, shown)
+        found.append(_race_metrics(candidate, holdout, evaluator, seeds, device))
+        values = [each.values[config.objective] for each in found[-1]]
+        say(_racer_line(candidate, values, time.monotonic() - start))
+    return decide(candidates, found)
 
 
-def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -> Race:
-    """Return the race, won by the highest mean over users and seeds.
+def decide(candidates: Sequence[Candidate], found: Sequence[Sequence[UserMetrics]]) -> Race:
+    """Return the race, won by the highest mean of the objective over users and seeds.
 
     Equal means are decided by the study's order.
 
     Args:
         candidates: c candidates, the study's best first.
-        shown: per candidate, one (m,) float64 array per seed with the objective of every user;
-            empty for a candidate that diverged.
+        found: per candidate, the metrics of every user for each seed; empty for a candidate that
+            diverged.
 
     Raises:
         PromotionError: every candidate diverged.
     """
-    users = [np.mean(values, axis=0) if len(values) else None for values in shown]
+    objective = candidates[0].record.config.objective
+    values = [[each.values[objective] for each in metrics] for metrics in found]
+    users = [np.mean(each, axis=0) if len(each) else None for each in values]
     means = [-np.inf if value is None else float(value.mean()) for value in users]
     first = int(np.argmax(means))
     best = users[first]
@@ -137,12 +146,19 @@ def decide(candidates: Sequence[Candidate], shown: Sequence[Sequence[Floats]]) -
         Racer(
             candidate.trial,
             candidate.value,
-            tuple(float(value.mean()) for value in values),
+            tuple(float(value.mean()) for value in each),
             None if own is None else mean_interval(best - own),
+            _mean_metrics(metrics),
         )
-        for candidate, values, own in zip(candidates, shown, users, strict=True)
+        for candidate, each, own, metrics in zip(candidates, values, users, found, strict=True)
     ]
     return Race(tuple(racers), candidates[first].trial)
+
+
+def _mean_metrics(found: Sequence[UserMetrics]) -> dict[str, float]:
+    """Return the mean of each metric over seeds; empty without a seed."""
+    seeds = [metrics.mean().as_dict() for metrics in found]
+    return {name: float(np.mean([each[name] for each in seeds])) for name in (seeds or [{}])[0]}
 
 
 def _everybody(n: int) -> str:
@@ -161,14 +177,14 @@ def fresh_seeds(study_seed: int, n: int) -> list[int]:
     return [derive_seed(study_seed, -number) for number in range(1, n + 1)]
 
 
-def _race_values(
+def _race_metrics(
     candidate: Candidate,
     holdout: Holdout,
     evaluator: Evaluator,
     seeds: Sequence[int],
     device: torch.device,
-) -> list[Floats]:
-    values, objective = [], candidate.record.config.objective
+) -> list[UserMetrics]:
+    found = []
     for seed in seeds:
         config = TrainConfig.of(candidate.config).replace(seed=seed)
         try:
@@ -176,8 +192,8 @@ def _race_values(
         except DivergedError:
             return []
         scorer = TowerScorer(model, holdout.seen)
-        values.append(evaluator.evaluate(scorer).values[objective])
-    return values
+        found.append(evaluator.evaluate(scorer))
+    return found
 
 
 def _racer_line(candidate: Candidate, values: Sequence[Floats], seconds: float) -> str:

@@ -86,7 +86,9 @@ def refit_model(
     )
     model = train(split.final.seen, recipe.config, recipe.epochs, device)
     renews = occasion.drift is not None
-    exam = Exam(split, model, recipe.source.promotion, device, recipe.source.objective, renews)
+    source = recipe.source
+    rules, cutoffs = source.promotion, source.cutoffs
+    exam = Exam(split, model, rules, device, source.objective, renews, cutoffs)
     if champion:
         exam.face_champion(champion)
     if occasion.race:
@@ -144,6 +146,7 @@ def _findings(
         race=occasion.race,
         drift=drift,
         index=recommender.index,
+        lists=exam.lists,
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rules import Comparison
-from recsys.evaluation import Interval
+from recsys.evaluation import EXPOSURES, Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
 GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "low end >")
 TEST = ("metric", "test", "95% interval")
+LISTS = ("top", "recall", "ndcg", "coverage", "novelty", "Gini")
+COVERED = "coverage_at_"
 
 Row = tuple[str, ...]
 
@@ -26,6 +30,31 @@ def race_rows(race: Race) -> list[Row]:
         )
         for racer in race.racers
     ]
+
+
+def list_rows(figures: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    """Return a row for each length of lists, for everyone who was measured.
+
+    The columns are who, then LISTS. Novelty is in bits, see `recsys.evaluation.exposure`.
+
+    Args:
+        figures: all metrics by who answers; who has none of exposure is left out.
+    """
+    rows: list[Row] = []
+    for who, metrics in figures.items():
+        lengths = [int(name.removeprefix(COVERED)) for name in metrics if name.startswith(COVERED)]
+        for k in lengths:
+            recall, ndcg, coverage, novelty, gini = (
+                metrics[f"{family}_at_{k}"] for family in ("recall", "ndcg", *EXPOSURES)
+            )
+            cells = (f"{k}", f"{recall:.4f}", f"{ndcg:.4f}", f"{coverage:.1%}", f"{novelty:.2f}")
+            rows.append((who, *cells, f"{gini:.3f}"))
+    return rows
+
+
+def race_lists(race: Race) -> list[Row]:
+    """Return the rows of `list_rows` on the racers, as means over the fresh seeds."""
+    return list_rows({str(racer.trial): racer.metrics for racer in race.racers})
 
 
 def luck_line(race: Race) -> str:

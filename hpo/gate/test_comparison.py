@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +10,12 @@ import torch
 
 from hpo.config import PromotionConfig
 from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
+from hpo.gate.findings import OURS
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
 from hpo.study import Candidate
 from recsys.config import TrainConfig
-from recsys.data import Split
+from recsys.data import Holdout, Split
 from recsys.errors import DivergedError
 from recsys.evaluation import (
     Evaluator,
@@ -23,6 +25,7 @@ from recsys.evaluation import (
     UserMetrics,
     mean_intervals,
     measured_names,
+    shown_cutoffs,
 )
 from recsys.models import Scorer, TwoTower
 from recsys.training import train
@@ -39,12 +42,14 @@ class Exam:
         device: device of the scores.
         objective: metric by which the model is compared.
         renews: True if the model is a retraining of the champion.
+        cutoffs: cut-offs of further rankings to measure.
         comparisons: comparisons made so far.
         notes: sentences on rivals that were not measured, or only on a part of the users.
         obstacle: the reason why the champion could not be compared; None if nothing
             prevented it.
         missing: by name of a baseline, the reason why it could not be measured.
         found: metrics of the model per test user.
+        lists: by who answers, this model or a rival, all metrics over the users compared.
     """
 
     split: Split
@@ -53,16 +58,23 @@ class Exam:
     device: torch.device
     objective: MetricName
     renews: bool = False
+    cutoffs: Sequence[int] = ()
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     obstacle: str | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._names = measured_names(self.objective)
-        self._evaluator = Evaluator(self.split.final, self.device, names=self._names)
+        self._evaluator = self._asking(self.split.final)
         self._scorer = TowerScorer(self.model, self.split.final.seen)
         self.found: UserMetrics = self._evaluator.evaluate(self._scorer)
+        self.lists[OURS] = self.found.mean().as_dict()
+
+    def _asking(self, holdout: Holdout) -> Evaluator:
+        """Return the evaluator of all metrics, of the study's cut-offs and of exposure."""
+        names, shown = measured_names(self.objective, self.cutoffs), shown_cutoffs(self.cutoffs)
+        return Evaluator(holdout, self.device, names=names, shown=shown)
 
     @property
     def test(self) -> dict[str, Interval]:
@@ -78,12 +90,14 @@ class Exam:
             scorer: computes the rival's scores.
             what: description of the rival, see `Comparison`.
         """
-        ours, theirs = self.found, self._evaluator.evaluate(scorer)
-        self.comparisons.append(
-            compare(
-                rival, ours.values[self.objective], theirs.values[self.objective], self.rules, what
-            )
-        )
+        self._compare(rival, self.found, self._evaluator.evaluate(scorer), what)
+
+    def _compare(self, rival: str, ours: UserMetrics, theirs: UserMetrics, what: str) -> None:
+        """Record the comparison of two measurements of the same users, see `face`."""
+        values = (ours.values[self.objective], theirs.values[self.objective])
+        renews = self.renews and rival == CHAMPION
+        self.comparisons.append(compare(rival, *values, self.rules, what, renews=renews))
+        self.lists[self.comparisons[-1].name] = theirs.mean().as_dict()
 
     def face_champion(self, champion: Champion) -> None:
         """Compare the model with the champion on common ground, or record the obstacle."""
@@ -97,14 +111,10 @@ class Exam:
             self.notes.append(self.obstacle)
             return
         champion.stored.model.to(self.device)
-        evaluator = Evaluator(ground.holdout, self.device, names=self._names)
-        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device)).values[
-            self.objective
-        ]
-        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground)).values[self.objective]
-        self.comparisons.append(
-            compare(CHAMPION, ours, theirs, self.rules, what, renews=self.renews)
-        )
+        evaluator = self._asking(ground.holdout)
+        ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device))
+        theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground))
+        self._compare(CHAMPION, ours, theirs, what)
         if ground.note:
             self.notes.append(ground.note)
 

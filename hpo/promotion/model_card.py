@@ -59,6 +59,7 @@ def model_card(
         "## Gate",
         _verdict(found),
         _markdown_table(lines.GATE, lines.gate_rows(found)),
+        *_shown("answers of", lines.list_rows(found.lists)),
         *(f"{line[0].upper()}{line[1:]}." for line in lines.looks_lines(found)),
         *found.notes,
         *_occasion(found),
@@ -90,8 +91,14 @@ def _occasion(found: GateFindings) -> list[str]:
     """Return the section on the race that the config has won, or on the drift of the data."""
     if found.race:
         rows = _markdown_table(lines.RACE, lines.race_rows(found.race))
-        return ["## Race on validation", rows, f"{lines.luck_line(found.race)}."]
+        lists = _shown("lists of trial", lines.race_lists(found.race))
+        return ["## Race on validation", rows, f"{lines.luck_line(found.race)}.", *lists]
     return ["## New data", *(f"{line}." for line in found.drift.lines)] if found.drift else []
+
+
+def _shown(who: str, rows: list[Row]) -> list[str]:
+    """Return the table of what users are shown; nothing without rows."""
+    return [_markdown_table((who, *lines.LISTS), rows)] if rows else []
 
 
 def _purpose(recipe: Recipe, split: Split) -> str:

@@ -140,7 +140,8 @@ def _log_texts(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None
 
 
 def _figures(found: GateFindings) -> dict[str, float]:
-    figures = {TEST + name: interval.mean for name, interval in found.test.items()}
+    figures = {TEST + name: value for name, value in found.lists.get(gate.OURS, {}).items()}
+    figures |= {TEST + name: interval.mean for name, interval in found.test.items()}
     for comparison in found.comparisons:
         gain, name = comparison.gain, f"{TEST}gain_over_{comparison.rival}"
         figures |= {name: gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}

@@ -33,6 +33,7 @@ def promotion_summary(promotion: Promotion, locations: Locations) -> str:
         "",
         f"by {found.objective}, paired over the same test users:",
         *lines.gate_table(found),
+        *_shown("answers of", lines.list_rows(found.lists)),
         *lines.looks_lines(found),
         *found.notes,
         lines.cost_line(found),
@@ -45,8 +46,14 @@ def promotion_summary(promotion: Promotion, locations: Locations) -> str:
 def _occasion(found: GateFindings) -> list[str]:
     if found.race:
         rows = lines.race_rows(found.race)
-        return [*lines.padded_table(lines.RACE, rows), lines.luck_line(found.race)]
+        lists = _shown("lists of trial", lines.race_lists(found.race))
+        return [*lines.padded_table(lines.RACE, rows), lines.luck_line(found.race), *lists]
     return found.drift.lines if found.drift else []
+
+
+def _shown(who: str, rows: list[lines.Row]) -> list[str]:
+    """Return the table of what users are shown, after a blank line; nothing without rows."""
+    return ["", *lines.padded_table((who, *lines.LISTS), rows)] if rows else []
 
 
 def _test(promotion: Promotion) -> list[str]:

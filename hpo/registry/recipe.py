@@ -40,6 +40,8 @@ class Source(BaseModel):
     """Location of the data, and the columns and options for reading it."""
     objective: MetricName = "recall_at_10"
     """Metric that the study maximized."""
+    cutoffs: tuple[int, ...] = ()
+    """Cut-offs of further rankings that the study measured."""
     split: SplitConfig
     """Rule that holds rows out."""
     promotion: PromotionConfig
@@ -76,6 +78,7 @@ class Recipe:
             data_name=record.data_name,
             data=with_source(record.config.data, data),
             objective=record.config.objective,
+            cutoffs=record.config.cutoffs,
             split=record.config.split,
             promotion=record.config.promotion,
         )

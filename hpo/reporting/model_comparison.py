@@ -37,6 +37,7 @@ from recsys.evaluation import (
     mean_interval,
     measured_names,
     popularity_groups,
+    shown_cutoffs,
 )
 from recsys.models import Scorer, TwoTower
 from recsys.training import train
@@ -113,6 +114,7 @@ class Bench:
         holdout: histories to learn from, and the held-out rows to ask for.
         device: device of the scores.
         objective: metric by which the models are compared.
+        cutoffs: cut-offs of further rankings to measure.
         in_parts: also measure by user group and by item group, which costs three times as much
             again.
     """
@@ -122,18 +124,20 @@ class Bench:
         holdout: Holdout,
         device: torch.device,
         objective: MetricName,
+        cutoffs: Sequence[int] = (),
         *,
         in_parts: bool = True,
     ) -> None:
         self.holdout, self.device = holdout, device
         self.objective: MetricName = objective
-        names = measured_names(objective)
-        self._evaluator = Evaluator(holdout, device, names=names, shown=True)
+        names, shown = measured_names(objective, cutoffs), shown_cutoffs(cutoffs)
+        self._evaluator = Evaluator(holdout, device, names=names, shown=shown)
         self.user_groups: list[UserGroup] = (
             activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
         )
         self.item_groups: list[ItemGroup] = popularity_groups(holdout) if in_parts else []
-        self._parts = [Evaluator(group.holdout, device, names=names) for group in self.item_groups]
+        asked = [objective]
+        self._parts = [Evaluator(group.holdout, device, names=asked) for group in self.item_groups]
 
     @property
     def has_history(self) -> Bools:
@@ -216,7 +220,7 @@ def compare_models(
         StudyError: a trial was not run by hpo.run.
         TrainingFailed: the scorer of the user's own model raised an error.
     """
-    bench = Bench(holdout, device, record.config.objective)
+    bench = Bench(holdout, device, record.config.objective, record.config.cutoffs)
     named = [(BEST, best)]
     if default is not None and default.number != best.number:
         named.append((DEFAULT, default))

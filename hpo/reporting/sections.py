@@ -36,6 +36,12 @@ GROUPS = (
     "Users in thirds by the length of their history in train; items in thirds of all rows of "
     "train. The lines on the bars are 95% intervals over users."
 )
+SHOWN = (
+    "The top of every user's list. Coverage: the share of the catalogue that at least one user is "
+    "shown. Novelty: the mean self-information of what is shown, in bits: the rarer, the higher. "
+    "Gini: 0 if all items are shown equally often, near 1 if few take it all. [metrics] cutoffs in "
+    "the study file adds lengths."
+)
 LATER = (
     "First column: the study's split ({method}), which holds out rows of each user: a model knows "
     "later rows of other users{within}. By global time: the same hyperparameters learn from the "
@@ -192,6 +198,7 @@ def _models(findings: Findings) -> Iterator[Section]:
         Picture("models", values(found), f"{objective} with 95% intervals: {alt}"),
         tables.models(compared),
     )
+    yield Section("lists", "What users are shown", [SHOWN], table=tables.lists(compared))
     yield Section(
         "segments",
         "Who is served well, and with what",

@@ -9,10 +9,11 @@ from statistics import median
 import numpy as np
 
 from hpo.config import SplitConfig
+from hpo.gate import tables as gate_tables
 from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
 from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
 from hpo.study import StudyRecord, TrialRow, complete_best_first, default_trial, environment_facts
-from recsys.evaluation import COVERAGE, GINI, NOVELTY, RESAMPLES, mean_interval
+from recsys.evaluation import RESAMPLES, mean_interval
 from recsys.messages import count
 
 SHOWN_TRIALS = 10
@@ -134,15 +135,17 @@ def models(compared: ModelComparison) -> ReportTable:
             with_bounds(contender.value),
             "" if contender is winner else with_bounds(winner.gain_over(contender), "+"),
             *(f"{contender.users.values[name].mean():.4f}" for name in metrics),
-            f"{contender.users.shown[COVERAGE]:.1%}",
-            f"{contender.users.shown[NOVELTY]:.2f} bits",
-            f"{contender.users.shown[GINI]:.3f}",
         )
         for contender in compared.found
     ]
-    shown = ("coverage@10", "novelty@10", "Gini@10")
-    heads = ("", objective, f"gain of the {BEST}", *metrics, *shown)
+    heads = ("", objective, f"gain of the {BEST}", *metrics)
     return ReportTable(heads, rows, frozenset({0}))
+
+
+def lists(compared: ModelComparison) -> ReportTable:
+    """Return the table of what users are shown by all contenders, at all cut-offs."""
+    figures = {c.name: c.users.mean().as_dict() for c in compared.found}
+    return ReportTable(("", *gate_tables.LISTS), gate_tables.list_rows(figures))
 
 
 def segments(compared: ModelComparison) -> ReportTable:

@@ -136,7 +136,7 @@ def replay(
     differences: list[str] = []
     n_epochs, largest, step = 0, 0.0, -(-len(columns["epoch"]) // SAID)
     try:
-        cutoffs = record.config.metrics.cutoffs
+        cutoffs = record.config.cutoffs
         fit = new_training(
             record.config.trainable, split.tuning, config.as_dict(), device, (objective, cutoffs)
         )

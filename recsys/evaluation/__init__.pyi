@@ -15,7 +15,10 @@ from .evaluator import (
     chunk_bytes_on as chunk_bytes_on,
     encode_users as encode_users,
 )
-from .exposure import COVERAGE as COVERAGE, GINI as GINI, NOVELTY as NOVELTY
+from .exposure import (
+    EXPOSURES as EXPOSURES,
+    shown_cutoffs as shown_cutoffs,
+)
 from .metric_names import (
     METRIC_PATTERN as METRIC_PATTERN,
     MetricName as MetricName,

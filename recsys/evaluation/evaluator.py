@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from recsys.data import Holdout, Interactions, Ints64, spans
-from recsys.evaluation.exposure import SHOWN, exposure, owners
+from recsys.evaluation.exposure import exposure, owners
 from recsys.evaluation.metric_names import STANDARD, MetricName, family_and_cutoff
 from recsys.evaluation.metrics import UserMetrics, user_metrics
 from recsys.evaluation.ranking import Ranks, ranks
@@ -133,7 +133,7 @@ class Evaluator:
         chunk_bytes: bytes of float32 scores computed at once; never changes a result on a CPU.
             None: what suits the device.
         names: the metrics to measure.
-        shown: also measure what users are shown as a whole, see `recsys.evaluation.exposure`.
+        shown: lengths of lists whose exposure is measured, too, see `recsys.evaluation.exposure`.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Evaluator:
         chunk_bytes: int | None = None,
         *,
         names: Sequence[MetricName] = STANDARD,
-        shown: bool = False,
+        shown: Sequence[int] = (),
     ) -> None:
         seen, relevant = holdout.seen, holdout.relevant
         n = self._n_items = seen.n_items
@@ -155,7 +155,8 @@ class Evaluator:
         self._ends = np.concatenate([[0], np.cumsum(counts)])
         self._names = tuple(names)
         cutoffs = [family_and_cutoff(name)[1] for name in self._names]
-        self._k = max(*cutoffs, SHOWN) if shown else max(cutoffs)
+        self._shown = tuple(shown)
+        self._k = max([*cutoffs, *self._shown])
         self._owners = owners(seen) if shown else None
         self._n_owners = int(np.count_nonzero(np.diff(seen.offsets)))
         # A high rank is found in so many scores of each relevant item; ranks up to 20 take little.
@@ -180,20 +181,23 @@ class Evaluator:
             found.append(chunk.rank)
             best.append(chunk.best)
             if self._owners is not None:
-                lists.append(_shown(chunk))
+                lists.append(_shown(chunk, max(self._shown)))
         # The only wait for the device: the ranks and lists of everybody, at the end.
         ranking, highest, *shown = (
-            np.asarray(np.from_dlpack(torch.cat(each).cpu())).astype(np.int64)
+            np.asarray(np.from_dlpack(torch.cat(each).cpu()))
             for each in (found, best, lists)
             if each
         )
+        ranking, highest = ranking.astype(np.int64), highest.astype(np.int64)
         if not ranking.all():
             raise AssertionError("an item is in a user's history and in the question")
         whose = np.repeat(np.arange(len(self._users)), self._counts)
         metrics = user_metrics(self._users, ranking, whose, highest, self._names)
         if self._owners is None:
             return metrics
-        return dataclasses.replace(metrics, shown=exposure(shown[0], self._owners, self._n_owners))
+        (items,) = shown
+        whole = exposure(items, self._owners, self._n_owners, self._shown)
+        return dataclasses.replace(metrics, shown=whole)
 
     def _chunk_ranks(self, scorer: Scorer, rows: slice) -> Ranks:
         """Return the ranks of relevant items and the best items for rows of `users`."""
@@ -210,7 +214,12 @@ class Evaluator:
         return ranks(scores, owner, items, self._k)
 
 
-def _shown(found: Ranks) -> Tensor:
-    """Return the best items of rows, (b, up to SHOWN) int64, -1 where no candidate is left."""
-    columns, values = found.columns()[:, :SHOWN], found.values[:, :SHOWN]
-    return columns.masked_fill(values == -torch.inf, -1)
+def _shown(found: Ranks, k: int) -> Tensor:
+    """Return the best items of rows, (b, up to k) int32, -1 where no candidate is left.
+
+    Args:
+        found: what was found in the rows.
+        k: longest list.
+    """
+    columns, values = found.columns()[:, :k], found.values[:, :k]
+    return columns.masked_fill(values == -torch.inf, -1).int()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -9,8 +10,15 @@ import numpy.typing as npt
 
 from recsys.data import Interactions, Ints64
 
-SHOWN: Final = 10  # items of the list whose exposure is measured
-COVERAGE, NOVELTY, GINI = (f"{family}_at_{SHOWN}" for family in ("coverage", "novelty", "gini"))
+SHOWN: Final = 10  # items of the list whose exposure is always measured
+EXPOSURES = ("coverage", "novelty", "gini")
+COVERAGE, NOVELTY, GINI = (f"{family}_at_{SHOWN}" for family in EXPOSURES)
+ROWS_AT_ONCE = 4096  # lists read at a time, so that long lists take little memory
+
+
+def shown_cutoffs(cutoffs: Iterable[int] = ()) -> tuple[int, ...]:
+    """Return the lengths of lists whose exposure is measured: 10 and further ones, ascending."""
+    return tuple(sorted({SHOWN, *cutoffs}))
 
 
 def owners(seen: Interactions) -> Ints64:
@@ -21,20 +29,34 @@ def owners(seen: Interactions) -> Ints64:
     return np.bincount(items, minlength=seen.n_items)
 
 
-def exposure(shown: Ints64, owned_by: Ints64, n_users: int) -> dict[str, float]:
+def exposure(
+    shown: npt.NDArray[np.int32] | Ints64,
+    owned_by: Ints64,
+    n_users: int,
+    cutoffs: Sequence[int] = (SHOWN,),
+) -> dict[str, float]:
     """Return coverage, novelty and Gini index of the lists that m users are shown.
 
     Args:
-        shown: (m, SHOWN) items of each list, -1 in places where no item is left.
+        shown: (m, max(cutoffs)) items of each list, -1 in places where no item is left.
         owned_by: (n_items,) users who have each item in the data that the lists come from.
         n_users: users with at least one item in that data.
+        cutoffs: how many items at the top of a list count, >= 1; three values for each.
     """
-    views = np.bincount(shown[shown >= 0], minlength=len(owned_by))
-    return {
-        COVERAGE: _coverage(views),
-        NOVELTY: _novelty(shown, owned_by, n_users),
-        GINI: _gini(views),
-    }
+    found: dict[str, float] = {}
+    for k in cutoffs:
+        blocks = [
+            shown[start : start + ROWS_AT_ONCE, :k] for start in range(0, len(shown), ROWS_AT_ONCE)
+        ]
+        views = np.zeros(len(owned_by), np.int64)
+        for block in blocks:
+            views += np.bincount(block[block >= 0], minlength=len(owned_by))
+        found |= {
+            f"coverage_at_{k}": _coverage(views),
+            f"novelty_at_{k}": _novelty(blocks, owned_by, n_users),
+            f"gini_at_{k}": _gini(views),
+        }
+    return found
 
 
 def _coverage(views: Ints64) -> float:
@@ -49,7 +71,9 @@ def _coverage(views: Ints64) -> float:
     return float(np.count_nonzero(views) / len(views))
 
 
-def _novelty(shown: Ints64, owned_by: Ints64, n_users: int) -> float:
+def _novelty(
+    blocks: Iterable[npt.NDArray[np.int32] | Ints64], owned_by: Ints64, n_users: int
+) -> float:
     """Return the novelty in bits, >= 0: the mean self-information of what is shown.
 
     The mean over users of the mean over their list of -log2(users who have the item / users), as
@@ -57,15 +81,19 @@ def _novelty(shown: Ints64, owned_by: Ints64, n_users: int) -> float:
     Users whose list is empty are left out; 0 if all are.
 
     Args:
-        shown: (m, k) items, -1 in places where no item is left.
+        blocks: (b, k) items of some users each, -1 in places where no item is left.
         owned_by: (n_items,) users who have each item.
         n_users: users with at least one item.
     """
     bits: npt.NDArray[np.float64] = -np.log2(np.maximum(owned_by, 1) / max(1, n_users))
-    is_item = shown >= 0
-    lengths = is_item.sum(1)
-    sums = np.where(is_item, bits[shown], 0.0).sum(1)
-    return float((sums[lengths > 0] / lengths[lengths > 0]).mean()) if lengths.any() else 0.0
+    means = [np.empty(0)]
+    for shown in blocks:
+        is_item = shown >= 0
+        lengths = is_item.sum(1)
+        sums = np.where(is_item, bits[shown], 0.0).sum(1)
+        means.append(sums[lengths > 0] / lengths[lengths > 0])
+    of_users = np.concatenate(means)
+    return float(of_users.mean()) if len(of_users) else 0.0
 
 
 def _gini(views: Ints64) -> float:

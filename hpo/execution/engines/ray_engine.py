@@ -86,7 +86,7 @@ def ray_runners(
     if not (request.config.threads or config.trainable):
         two_tower = TrainConfig.of(request.config.train_config)
         threads = useful_threads(holdout.seen.n_items, two_tower, available)
-    metrics = (config.objective, config.metrics.cutoffs)
+    metrics = (config.objective, config.cutoffs)
     cluster.put(load_holdout(data), metrics, threads, config.trainable)
     runners = [RayRunner(cluster, threads) for _ in request.devices]
     try:

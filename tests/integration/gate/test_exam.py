@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import shlex
@@ -19,6 +20,7 @@ from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race, Racer
 from hpo.gate.rules import judge
 from hpo.gate.serving_cost import ASKED, latency_ms, stored_mb
+from hpo.gate.tables import list_rows
 from hpo.gate.test_comparison import Exam
 from hpo.promotion.model_card import model_card
 from hpo.registry import versions as registry
@@ -31,7 +33,7 @@ from recsys.config import TrainConfig
 from recsys.data.splitting import Split
 from recsys.errors import DataError
 from recsys.evaluation.bootstrap import Interval, mean_interval
-from recsys.evaluation.evaluator import TowerScorer
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.models.baselines import BASELINES
 from recsys.models.item_graph import ALPHA, BETA
 from recsys.retrieval.recommender import Recommender
@@ -129,6 +131,27 @@ def test_random_walks_can_be_asked_by_the_gate(parts: Split) -> None:
     reason = judge(exam.comparisons, ASK_WALKS, 1, 1)
     assert reason is not None
     assert reason.startswith("its gain over rp3beta is -")
+
+
+def test_what_everybody_shows_stands_beside_it_at_all_cutoffs(exam: Exam, parts: Split) -> None:
+    further = Exam(parts, exam.model, PromotionConfig(), CPU, "recall_at_10", cutoffs=(3,))
+    further.face_baselines()
+    names = ["this model", "popularity", "itemknn", "rp3beta", "ease"]
+    assert list(further.lists) == names
+    assert {"recall_at_3", "ndcg_at_3"} < set(further.test)
+    evaluator = Evaluator(parts.final, CPU, shown=(3,))
+    scorer = BASELINES["popularity"](parts.final.seen, CPU)
+    assert evaluator.evaluate(scorer).shown.items() <= further.lists["popularity"].items()
+    rows = list_rows(further.lists)
+    assert [row[:2] for row in rows] == [(name, k) for name in names for k in ("3", "10")]
+    card = model_card(
+        Recipe.of_candidate(candidate(WINNER)),
+        parts,
+        dataclasses.replace(findings(exam, 1), lists=further.lists),
+        "c" * 40,
+        Locations(),
+    )
+    assert f"| {' | '.join(rows[2])} |" in card
 
 
 def test_an_answer_is_timed_after_a_first_round(exam: Exam, parts: Split) -> None:

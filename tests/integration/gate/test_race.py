@@ -12,7 +12,7 @@ import torch
 from hpo.errors import PromotionError
 from hpo.gate import race as race_module
 from hpo.gate.race import decide, fresh_seeds, run_race
-from hpo.gate.tables import luck_line, race_rows
+from hpo.gate.tables import luck_line, race_lists, race_rows
 from hpo.search.samplers import derive_seed
 from hpo.study.candidates import Candidate, default_candidate, top_candidates
 from hpo.study.data import load_split
@@ -20,7 +20,8 @@ from hpo.study.records import StudyRecord
 from recsys.config import TrainConfig
 from recsys.errors import DivergedError
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.evaluation.metrics import Floats
+from recsys.evaluation.metric_names import STANDARD
+from recsys.evaluation.metrics import UserMetrics
 from recsys.training.trainer import Trainer
 from tests.support.fake_study import fake_record
 from tests.support.real_study import RealStudy
@@ -35,9 +36,14 @@ def candidates(*values: float) -> list[Candidate]:
     ]
 
 
-def users(mean: float, n_seeds: int = 3) -> list[Floats]:
+def users(mean: float, n_seeds: int = 3, coverage: float = 0.5) -> list[UserMetrics]:
     """Ten users whose mean is `mean` over the seeds, each seed a little different."""
-    return [np.full(10, mean + 0.001 * (i - (n_seeds - 1) / 2)) for i in range(n_seeds)]
+    found = []
+    for i in range(n_seeds):
+        value = np.full(10, mean + 0.001 * (i - (n_seeds - 1) / 2))
+        shown = {"coverage_at_10": coverage + i, "novelty_at_10": 2.0, "gini_at_10": 0.25}
+        found.append(UserMetrics(np.arange(10), dict.fromkeys(STANDARD, value), shown))
+    return found
 
 
 def test_a_lucky_trial_loses_and_its_luck_is_told() -> None:
@@ -52,6 +58,13 @@ def test_a_lucky_trial_loses_and_its_luck_is_told() -> None:
         "its lead was luck; the winner is trial 11"
     )
     assert [row[-1] for row in race_rows(found)] == ["+0.0200 (+0.0200 to +0.0200)", "winner"]
+
+
+def test_what_the_racers_show_is_their_mean_over_the_seeds() -> None:
+    found = decide(candidates(0.30, 0.25), [users(0.22), []])
+    assert found.racers[0].metrics["coverage_at_10"] == 1.5
+    assert found.racers[1].metrics == {}
+    assert race_lists(found) == [("10", "10", "0.2200", "0.2200", "150.0%", "2.00", "0.250")]
 
 
 def test_no_luck_is_none_and_among_equals_the_study_decides() -> None:
@@ -104,9 +117,10 @@ def test_each_value_is_a_training_of_its_own(tmp_path: Path) -> None:
     best = top_candidates(study, 2)
     assert [one.value for one in best] == sorted((t.value for t in study.trials), reverse=True)[:2]
     found = run_race(best, split.tuning, 2, torch.device("cpu"), lambda _: None)
-    evaluator = Evaluator(split.tuning, torch.device("cpu"))
+    evaluator = Evaluator(split.tuning, torch.device("cpu"), shown=(10,))
     for candidate, racer in zip(best, found.racers, strict=True):
         assert racer.study_value == candidate.value
+        shown = []
         for seed, value in zip(fresh_seeds(0, 2), racer.values, strict=True):
             config = candidate.config.replace(seed=seed)
             trainer = Trainer(split.train, config, torch.device("cpu"))
@@ -114,6 +128,8 @@ def test_each_value_is_a_training_of_its_own(tmp_path: Path) -> None:
                 trainer.train_epoch()
             again = evaluator.evaluate(TowerScorer(trainer.model, split.train)).mean()
             assert value == pytest.approx(again.recall_at_10, abs=1e-12)
+            shown.append(again.more["coverage_at_10"])
+        assert racer.metrics["coverage_at_10"] == pytest.approx(np.mean(shown))
 
 
 def test_the_same_config_races_once(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ from tests.support.real_study import BASE, RealStudy
 from tests.support.scripted import ScriptedRunner, make_ledger, study_config
 
 SECTIONS = (
-    "best", "next", "history", "curves", "importances", "parallel", "slices", "models", "segments",
-    "later", "time", "trials", "about",
+    "best", "next", "history", "curves", "importances", "parallel", "slices", "models", "lists",
+    "segments", "later", "time", "trials", "about",
 )  # fmt: skip
 
 MODEL = {
@@ -202,7 +202,7 @@ def test_the_models_are_those_that_the_study_trained(
 
     difference = winner.users.values["recall_at_10"] - default.users.values["recall_at_10"]
     assert page.rows(DEFAULT)[0][1] == with_bounds(mean_interval(difference), "+")
-    for group, cells in zip(findings.compared.bench.user_groups, page.tables[3][1:], strict=False):
+    for group, cells in zip(findings.compared.bench.user_groups, page.tables[4][1:], strict=False):
         values = winner.users.values["recall_at_10"][group.members]
         assert float(cells[1]) == pytest.approx(float(values.mean()), abs=5e-5)
 

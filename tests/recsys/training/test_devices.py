@@ -108,7 +108,7 @@ def _told(model: Any, data: Holdout, place: torch.device, folder: Path) -> list[
     scorers: list[Scorer] = [tower, ExcludingScorer(tower, unknown)]
     scorers += [make(data.seen, place) for make in BASELINES.values()]
     found: list[object] = [evaluator.evaluate(scorer).mean() for scorer in scorers]
-    found.append(Evaluator(data, place, shown=True).evaluate(tower).shown)
+    found.append(Evaluator(data, place, shown=(10,)).evaluate(tower).shown)
     found.append(cold_lines(stored.model, data, place))
     pairs = torch.tensor([[0, 1], [2, 3]])
     found.append(PairScorer.of(stored.model, data.seen)(pairs).tolist())

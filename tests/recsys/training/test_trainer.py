@@ -67,7 +67,7 @@ def test_the_best_epoch_is_kept(objective: MetricName, tmp_path: Path) -> None:
     resumed.resume(tmp_path / "snapshot")
     assert resumed.best == best
     names = measured_names(objective)
-    evaluator = Evaluator(data, CPU, names=names, shown=True)
+    evaluator = Evaluator(data, CPU, names=names, shown=(10,))
     assert evaluator.evaluate(TowerScorer(fit.model, data.seen)).mean() == best.metrics
 
 
