@@ -9,6 +9,7 @@ from itertools import chain
 
 from hpo.config.locations import Locations
 from recsys.invocation import command_words
+from recsys.messages import without_query_passwords
 
 COLUMNS = 80  # assumed width of a terminal
 
@@ -30,7 +31,7 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
         lines = [f"  {line:{width}}  {purpose}" for line, purpose in nexts.items()]
     else:
         lines = [f"  # {purpose}\n{line}" for line, purpose in nexts.items()]
-    hidden = [HIDDEN_HINT] if any(HIDDEN in line for line in nexts) else []
+    hidden = [HIDDEN_HINT] if any("***" in line for line in nexts) else []
     return ["next:", *hidden, *lines]
 
 
@@ -99,5 +100,5 @@ def powershell_quoted(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with *** in the place of the password of a URL in it."""
-    return PASSWORD.sub(rf"\1{HIDDEN}", text)
+    """Return the text with *** in the place of passwords of a URL in it, in its query too."""
+    return PASSWORD.sub(rf"\1{HIDDEN}", without_query_passwords(text))

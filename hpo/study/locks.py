@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.config import without_password
 from hpo.errors import SettingsError, StudyError
 from hpo.study.server_lock import Hold, ServerHold
 from recsys.artifacts import public_uri, sqlite_file, sqlite_url, why_unreadable
@@ -45,15 +46,14 @@ def sqlite_path(url: str) -> Path | None:
         parsed = make_url(url)
     except sqlalchemy.exc.ArgumentError:
         raise SettingsError(
-            f"storage {url!r} is no database URL; give sqlite:///FILE or "
+            f"storage {without_password(url)!r} is no database URL; give sqlite:///FILE or "
             "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
         ) from None
     if parsed.get_backend_name() == "postgresql":
         return None
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise SettingsError(
-            f"storage {parsed.render_as_string(hide_password=True)!r}: "
-            "must be an SQLite file or a PostgreSQL database"
+            f"storage {without_password(url)!r}: must be an SQLite file or a PostgreSQL database"
         )
     return Path(str(parsed.database))
 
@@ -78,7 +78,7 @@ def opening(url: str, *also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except expected as error:
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = without_password(url)
         reason = str(error.__cause__ or error).splitlines()[0]
         path = sqlite_path(url)
         cure = why_unreadable(path) if path else ""

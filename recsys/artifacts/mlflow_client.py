@@ -21,6 +21,7 @@ from filelock import FileLock
 from recsys.artifacts.sqlite import read_only_sqlite_url, sqlite_url, why_unreadable
 from recsys.drafts import new_database
 from recsys.errors import TrackingError
+from recsys.messages import without_query_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -124,9 +125,9 @@ def artifact_root(tracking_uri: str) -> str | None:
 
 
 def public_uri(uri: str) -> str:
-    """Return the URI without user and password, fit for logs, tags and links."""
+    """Return the URI without user and passwords, fit for logs, tags and links."""
     address = urlsplit(uri).netloc
-    return uri.replace(address, address.rpartition("@")[2], 1)
+    return without_query_passwords(uri.replace(address, address.rpartition("@")[2], 1))
 
 
 def load_lines(tracking_uri: str, run_id: str) -> list[str]:

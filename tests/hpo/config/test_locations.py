@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines
+from hpo.config.next_commands import command, next_lines, without_password
+from hpo.errors import SettingsError
+from hpo.study.locks import sqlite_path
+from recsys.artifacts.mlflow_client import public_uri
 
 URL = "postgresql+psycopg://me:secret@db/team"
 
@@ -31,3 +34,37 @@ def test_next_commands_leave_out_the_storage_of_the_environment(
     assert "--storage" not in command("report", "s", Locations(URL))
     assert "--storage" not in command("report", "s")
     assert "--storage sqlite:///studies/optuna.db" in command("report", "s", Locations())
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://db/team?password=hush", "postgresql://db/team?password=***"),
+        (
+            "postgresql://me:a@db/t?sslmode=require&sslpassword=h%20u&sslkey=k.pem",
+            "postgresql://me:***@db/t?sslmode=require&sslpassword=***&sslkey=k.pem",
+        ),
+        ("mysql://db/t?PASSWD=hush#end", "mysql://db/t?PASSWD=***#end"),
+        ("postgresql://me@db/t?password=a@b&user=me", "postgresql://me@db/t?password=***&user=me"),
+        (
+            "--storage 'postgresql://db/t?password=hush'",
+            "--storage 'postgresql://db/t?password=***'",
+        ),
+        ("postgresql://db/t?passfile=~/.pgpass", "postgresql://db/t?passfile=~/.pgpass"),
+    ],
+)
+def test_a_password_in_a_query_is_hidden(given: str, shown: str) -> None:
+    assert without_password(given) == shown
+
+
+def test_a_password_in_a_query_is_in_no_command_and_no_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    url = "postgresql+psycopg://me@db/team?sslpassword=hush"
+    line = command("report", "s", Locations(url))
+    assert "hush" not in line
+    assert "set HPO_STORAGE" in "\n".join(next_lines({line: "read"}))
+    assert public_uri(url) == "postgresql+psycopg://db/team?sslpassword=***"
+    with pytest.raises(SettingsError, match=r"password=\*\*\*': must be an SQLite file"):
+        sqlite_path("mysql://db/team?password=hush")
