@@ -170,8 +170,6 @@ def launch(request: Request) -> int:
     check_study(request.config)
     if request.promote:
         request.config.require_two_tower("promotion registers")
-    if request.runner not in ("inline", "process"):
-        request.config.require_two_tower(f"the runner {request.runner} trains")
     speech = Speech.of(request)
     quieten_optuna()
     try:

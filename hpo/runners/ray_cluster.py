@@ -136,14 +136,22 @@ class RayCluster:
         need: the resources of one worker.
         place_seconds: seconds without any place after which the study stops.
         say: called with lines for people.
+        trainable: the model to train, see `StudyConfig.trainable`; its module must be on the nodes.
 
     Attributes:
         need: the resources of one worker.
         tell: tells people one line.
     """
 
-    def __init__(self, need: RayNeed, place_seconds: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        need: RayNeed,
+        place_seconds: float,
+        say: Callable[[str], None],
+        trainable: str | None = None,
+    ) -> None:
         self.need, self._place_seconds, self.tell = need, place_seconds, say
+        self._trainable = trainable
         self._lock = threading.Lock()
         self._spare: RayWorker | None = None
         self._placed: set[object] = set()
@@ -196,11 +204,7 @@ class RayCluster:
             raise
 
     def put(
-        self,
-        holdout: Holdout,
-        metrics: tuple[MetricName, Sequence[int]],
-        threads: int,
-        trainable: str | None = None,
+        self, holdout: Holdout, metrics: tuple[MetricName, Sequence[int]], threads: int
     ) -> None:
         """Put the data into the object store, from where each node fetches it once.
 
@@ -208,11 +212,10 @@ class RayCluster:
             holdout: data for the trials, without ids.
             metrics: the metric that decides which epoch is best, and further cut-offs.
             threads: torch threads of a worker.
-            trainable: the model to train, see `StudyConfig.trainable`.
         """
         import ray
 
-        self._order = (ray.put(holdout), metrics, self.need.device, threads, trainable)
+        self._order = (ray.put(holdout), metrics, self.need.device, threads)
 
     def hire(self) -> RayWorker:
         """Ask for a worker; its place and data come when they come."""
@@ -229,10 +232,10 @@ class RayCluster:
 
             names = {"ray.io/node-id": NotIn(*self._left_out)}
             options["scheduling_strategy"] = NodeLabelSchedulingStrategy(hard=names)
-        return RayWorker(options)
+        return RayWorker(options, self._trainable)
 
     def is_usable(self, worker: RayWorker) -> bool:
-        """Return True if a placed worker has the launcher's versions; else leave its node out."""
+        """Return True if a placed worker has the launcher's code; else leave its node out."""
         if difference := _difference(worker):
             self.leave_out(worker, difference)
         return not difference
@@ -343,13 +346,18 @@ def _words(amounts: dict[str, float]) -> str:
 
 
 def _difference(worker: RayWorker) -> str:
-    """Return how the versions of a worker's node differ from the launcher's; "" if they agree."""
+    """Return what a worker's node lacks of the launcher's code, and the cure; "" if nothing."""
     here = installed_versions()
     pairs = [
         f"{name} {there or 'missing'} (here {here.get(name) or 'missing'})"
         for name in sorted({*here, *worker.versions})
         if (there := worker.versions.get(name)) != here.get(name)
     ]
+    if not pairs and worker.import_problem:
+        return (
+            f"node {worker.place} cannot import the model ({worker.import_problem}); install "
+            "its package there, or send its folder with ray job submit --working-dir"
+        )
     if not pairs:
         return ""
     return (

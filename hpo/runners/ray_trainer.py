@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,20 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
+def _import_problem(trainable: str | None) -> str:
+    """Return why the module of a model cannot be found here; "" if it can.
+
+    The module itself is imported only when the environment of torch's threads is set.
+    """
+    if trainable is None:
+        return ""
+    module = trainable.partition(":")[0]
+    try:
+        return "" if find_spec(module) else f"No module named {module!r}"
+    except ImportError as error:  # of a package that the module is in
+        return str(error)
+
+
 class RayTrainer:
     """A trainer of one config at a time."""
 
@@ -40,13 +55,20 @@ class RayTrainer:
         self._parking: set[int] = set()
         self._setup: TrainingSetup | None = None
 
-    def place(self) -> dict[str, Any]:
-        """Return where this actor lives, and with which versions."""
+    def place(self, trainable: str | None) -> dict[str, Any]:
+        """Return where this actor lives, with which versions, and if the model is there.
+
+        Args:
+            trainable: the model to train, see `StudyConfig.trainable`.
+        """
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         facts = {"node": node, "host": platform.node(), "pid": os.getpid()}
-        return facts | {"versions": installed_versions()}
+        return facts | {
+            "versions": installed_versions(),
+            "import_problem": _import_problem(trainable),
+        }
 
     def prepare(
         self,

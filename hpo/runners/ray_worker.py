@@ -35,23 +35,26 @@ class RayWorker:
 
     Args:
         options: options of the actor: its resources and nodes.
+        trainable: the model to train, importable on the nodes; None: the two-tower.
 
     Attributes:
         asked: `time.monotonic()` when the actor was asked for.
         node: id of the node; "" before it has a place.
         place: name and id of the node; "" before it has a place.
         versions: versions there, see `hpo.runners.ray_trainer.installed_versions`.
+        import_problem: why the model cannot be imported there; "" if it can.
         processor: model of the processor that trains; "" before it is prepared.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], trainable: str | None = None) -> None:
         actor: Any = _actor_class().options(max_restarts=0, max_task_retries=0, **options).remote()
         self._actor: Any = actor
         self._stream: Any = None
-        self._facts, self._prepared = actor.place.remote(), None
+        self._facts, self._prepared = actor.place.remote(trainable), None
+        self._trainable = trainable
         self._killed = False
         self.asked = time.monotonic()
-        self.node = self.place = self.processor = ""
+        self.node = self.place = self.processor = self.import_problem = ""
         self.versions: Mapping[str, str] = {}
 
     @property
@@ -71,6 +74,7 @@ class RayWorker:
             if (facts := self._answer(self._facts, wait_seconds)) is None:
                 return False
             self.node, self.versions = facts["node"], facts["versions"]
+            self.import_problem = facts["import_problem"]
             self.place = f"{facts['host']} ({self.node})"
         return True
 
@@ -80,7 +84,6 @@ class RayWorker:
         metrics: tuple[MetricName, Sequence[int]],
         device: str,
         threads: int,
-        trainable: str | None,
     ) -> None:
         """Send data and settings, see `RayTrainer.prepare`.
 
@@ -89,9 +92,8 @@ class RayWorker:
             metrics: the metric that decides which epoch is best, and further cut-offs.
             device: torch device of the trainings.
             threads: torch threads of the trainings.
-            trainable: the model to train, importable on the nodes.
         """
-        order = (data, metrics, device, threads, trainable)
+        order = (data, metrics, device, threads, self._trainable)
         self._prepared = self._actor.prepare.remote(*order)
 
     def is_prepared(self, wait_seconds: float = 0.0) -> bool:

@@ -34,7 +34,7 @@ def on_ray(request: Request, say: Callable[[str], None]) -> Iterator[Request]:
     config = request.config
     with joined_ray(request.ray_address):
         need = ray_need(config, request.devices[0], cluster_gpus())
-        cluster = RayCluster(need, config.resources.place_seconds, say)
+        cluster = RayCluster(need, config.resources.place_seconds, say, config.trainable)
         cluster.open()
         try:
             workers = config.workers or max(1, min(cluster.room(), MAX_WORKERS))
@@ -87,7 +87,7 @@ def ray_runners(
         two_tower = TrainConfig.of(request.config.train_config)
         threads = useful_threads(holdout.seen.n_items, two_tower, available)
     metrics = (config.objective, config.cutoffs)
-    cluster.put(load_holdout(data), metrics, threads, config.trainable)
+    cluster.put(load_holdout(data), metrics, threads)
     runners = [RayRunner(cluster, threads) for _ in request.devices]
     try:
         yield runners

@@ -177,6 +177,29 @@ def test_a_trial_parked_on_one_node_goes_on_on_another(two_nodes: Nodes, tmp_pat
     assert len(epochs_of(trial)["epoch"]) > before
 
 
+def own_study(folder: Path) -> Path:
+    """A study file of `tests.support.own_model`."""
+    path = folder / "own.toml"
+    path.write_text("[space]\nnoise = { low = 0.01, high = 5.0 }\n")
+    return path
+
+
+def test_a_model_of_the_users_own_trains_on_the_nodes(two_nodes: Nodes, tmp_path: Path) -> None:
+    study = own_study(tmp_path)
+    trials = tune(tmp_path, n_trials=3, study=study, trainable="tests.support.own_model:Popular")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert {node_of(trial) for trial in trials} <= set(two_nodes.ids)
+
+
+def test_a_model_that_the_nodes_lack_is_refused_with_the_cure(
+    two_nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("from tests.support.own_model import Popular\n")
+    monkeypatch.syspath_prepend(tmp_path)  # of this process alone
+    with pytest.raises(SettingsError, match=r"'only_here'\); install .* --working-dir"):
+        tune(tmp_path, study=own_study(tmp_path), trainable="only_here:Popular")
+
+
 def test_no_room_names_the_missing_resource(two_nodes: Nodes, tmp_path: Path) -> None:
     settings = {"resources.cpus": 5, "resources.place_seconds": 2}
     with pytest.raises(SettingsError, match="needs CPU 5; the largest node has CPU 1; lower"):

@@ -387,24 +387,21 @@ class Faulty:
         return call
 
 
-def twelve_trials(study: FakeStudy) -> None:
-    for _ in range(2):
-        for state, cause in [(COMPLETE, None), (PRUNED, None), (FAIL, "worker-died")]:
-            study.run(state, 2, cause)
-    study.run(COMPLETE, 2)
-    study.run(COMPLETE, 2)
+def eight_trials(study: FakeStudy) -> None:
+    for state, cause in [(COMPLETE, None), (PRUNED, None), (FAIL, "worker-died"), (COMPLETE, None)]:
+        study.run(state, 2, cause)
     for n_epochs in range(3):
         study.train(study.start(), n_epochs)
     parked = study.start()
     study.train(parked, 2)
     study.park(parked)
-    study.keep(7)
+    study.keep(3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_fault_at_every_request(study: FakeStudy, torn: bool) -> None:
-    twelve_trials(study)
+    eight_trials(study)
     uri = study.locations.tracking_uri
     clients: list[Any] = [whole := Faulty(uri, 0)]
     mirror = Mirror(
@@ -412,7 +409,7 @@ def test_a_fault_at_every_request(study: FakeStudy, torn: bool) -> None:
     )
     mirror.sync()
     wanted = comparable(uri)
-    assert len(wanted) == 13
+    assert len(wanted) == 9
     client = open_client(uri)
     for k, name in enumerate(whole.names, 1):
         if torn and name != "log_batch":
