@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.notify import NotifyConfig
@@ -19,7 +20,14 @@ from hpo.errors import SettingsError
 from hpo.trainables import hyperparameters_of
 from recsys.config import Hyperparameters
 from recsys.data import EVAL_USERS, Method, Repeats
-from recsys.evaluation import METRIC_PATTERN, MetricName, check_metric
+from recsys.evaluation import (
+    LIMIT_PATTERN,
+    METRIC_PATTERN,
+    MetricName,
+    check_limited,
+    check_metric,
+    family_and_cutoff,
+)
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
 MAX_DEVICE_SLOTS = 64
@@ -121,11 +129,63 @@ class MetricsConfig(_Section):
     """Cut-offs K of further recall_at_K, ndcg_at_K, coverage_at_K, novelty_at_K and gini_at_K."""
 
 
+class MetricLimit(_Section):
+    """The least and the highest value of a metric at a trial's best epoch, one of them or both."""
+
+    min: float | None = Field(None, allow_inf_nan=False)
+    """Least value."""
+    max: float | None = Field(None, allow_inf_nan=False)
+    """Highest value."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        """Refuse a limit that says nothing, and one that no value meets.
+
+        Raises:
+            ValueError: both ends are missing, or the least value is above the highest.
+        """
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both, for instance { min = 0.2 }")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+def _with_metrics(schema: dict[str, Any]) -> None:
+    """Let the schema of the constraints take the names of metrics, and no others."""
+    schema["patternProperties"] = {LIMIT_PATTERN: schema["additionalProperties"]}
+    schema["additionalProperties"] = False
+
+
 class ConstraintsConfig(_Section):
-    """The limits on configurations. A trial that exceeds one is PRUNED without training."""
+    """The limits on trials. One whose model is too large is PRUNED without training; one whose
+    metrics break a limit counts, but it can neither win nor race. Further keys are metrics with
+    their limits: recall_at_K, ndcg_at_K, coverage_at_K, novelty_at_K, gini_at_K and mrr.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_with_metrics)
+    __pydantic_extra__: dict[str, MetricLimit]
 
     model_mb: float | None = Field(None, gt=0)
     """Largest size of the model's tensors, in millions of bytes; see `recsys.models.size`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_metrics(cls, values: Any) -> Any:
+        """Refuse keys that are no metrics.
+
+        Raises:
+            ValueError: there is no such metric; the message lists those that there are.
+        """
+        for name in values if isinstance(values, dict) else ():
+            if name not in cls.model_fields:
+                check_limited(name)
+        return values
+
+    @property
+    def metrics(self) -> Mapping[str, MetricLimit]:
+        """Return the limits of metrics by name."""
+        return self.__pydantic_extra__
 
 
 class RetriesConfig(_Section):
@@ -277,7 +337,8 @@ class StudyConfig(_Section):
     @property
     def cutoffs(self) -> tuple[int, ...]:
         """Return the cut-offs of further rankings to measure, ascending."""
-        return tuple(sorted(set(self.metrics.cutoffs)))
+        limited = {family_and_cutoff(name)[1] for name in self.constraints.metrics if name != "mrr"}
+        return tuple(sorted({*self.metrics.cutoffs, *limited}))
 
     def require_two_tower(self, what: str) -> None:
         """Refuse a study of another model.

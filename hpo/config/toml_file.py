@@ -16,7 +16,7 @@ from hpo.config.error_text import told_by_its_parts, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
-from hpo.config.study_config import StudyConfig
+from hpo.config.study_config import MetricLimit, StudyConfig
 from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
@@ -197,6 +197,8 @@ def _section(place: Sequence[str | int]) -> type[BaseModel]:
         return StudyConfig
     if place[0] == "space":
         return Condition if len(place) > 3 else Parameter
+    if place[0] == "constraints" and len(place) > 2:
+        return MetricLimit
     section = StudyConfig.model_fields[str(place[0])].annotation
     assert isinstance(section, type) and issubclass(section, BaseModel)
     return section

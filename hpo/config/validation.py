@@ -87,6 +87,10 @@ def _of_two_towers(config: StudyConfig) -> Iterator[StudyProblem]:
     if config.trainable is not None and config.constraints.model_mb is not None:
         text = f"measures the tensors of two-towers, not {config.trainable}; leave it out"
         yield StudyProblem(("constraints", "model_mb"), text)
+    if config.trainable is not None:
+        for name in config.constraints.metrics:
+            text = f"limits two-towers, not {config.trainable}; leave it out"
+            yield StudyProblem(("constraints", name), text)
 
 
 def _base(config: StudyConfig, base: Mapping[str, float]) -> Iterator[StudyProblem]:

@@ -36,6 +36,7 @@ from hpo.study import (
     adjust_to_data,
     as_stored,
     best_complete,
+    best_metrics,
     comparable,
     environment_facts,
     exclusive,
@@ -270,7 +271,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
             study, record = open_study(storage, name, now, accept_changes=request.accept_changes)
             hold.sign(study)
             trials = study.get_trials(deepcopy=False)
-            broken = Constraints(record.config, measures).broken_by(trials)
+            broken = Constraints(record.config, measures).broken_by(trials, best_metrics)
             record = store_infeasible(study, record, broken)
             parked = parking_place(locations.storage, record)
             ledger = Ledger(study, record.config, parked, measures)

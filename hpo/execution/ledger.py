@@ -24,10 +24,11 @@ from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
+from hpo.execution.store.limits import Limits
 from hpo.execution.store.outages import Turns, in_turn
 from hpo.execution.store.owned_storage import OwnedStorage, for_one_writer
 from hpo.runners import processor_of
-from hpo.search import Constraints, Measure, make_sampler, pruning_rule
+from hpo.search import Measure, make_sampler, pruning_rule
 from hpo.study import (
     ATTEMPT,
     EPOCHS,
@@ -35,8 +36,8 @@ from hpo.study import (
     OUTCOME,
     Attempt,
     Outcome,
-    StudyRecord,
     best_complete,
+    best_metrics,
     comparable,
     epochs_of,
     epochs_to_columns,
@@ -69,22 +70,24 @@ class Ledger(Turns):
     ) -> None:
         super().__init__()
         self._study, self._config, self._parked = for_one_writer(study), config, parked
-        self._constraints = Constraints(config, measures)
+        self._limits = Limits(self._study, config, measures)
         self._space = SearchSpace(config)
         self._retries = Retries(self._study, config)
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
         self._asked: set[int] = set()  # trials that this launcher started and did not park
-        self._record = StudyRecord.of(study)
         self._me: SignedOn | None = None
-        for trial in comparable(self._record, self._study.get_trials(deepcopy=False)):
-            self._remember(trial)
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.number >= self._limits.record.comparable_from:
+                self._remember(trial)
+        self._limits.tell_samplers()
 
     def _after_outage(self) -> None:
         """Read the study anew, and queue trials that a broken call has started for nobody."""
         storage = self._study._storage
         if isinstance(storage, OwnedStorage):
             storage.forget()
+            self._limits.tell_samplers()
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number not in self._asked:
                 storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -97,7 +100,8 @@ class Ledger(Turns):
         if is_final(trial, outcome, self._config.pruner.name):
             self._known.add(self._space.config(trial.params, seed=0), trial)
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
+        out = trial.number in self._limits.record.infeasible  # it must not prune those that may win
+        self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE and not out)
 
     @in_turn
     def n_finished(self) -> int:
@@ -108,7 +112,7 @@ class Ledger(Turns):
     def n_comparable(self) -> int:
         """Return the number of finished trials that may win, see `hpo.study.records.comparable`."""
         finished = self._study.get_trials(deepcopy=False, states=FINISHED)
-        return len(comparable(self._record, finished))
+        return len(comparable(self._limits.record, finished))
 
     def tidy(self) -> None:
         """Remove all snapshots of parked trainings; for a study that has all its trials."""
@@ -118,12 +122,13 @@ class Ledger(Turns):
     @in_turn
     def best(self) -> FrozenTrial | None:
         """Return the best COMPLETE trial of those that may win; None if there is none."""
-        return best_complete(comparable(self._record, self._study.get_trials(deepcopy=False)))
+        trials = self._study.get_trials(deepcopy=False)
+        return best_complete(comparable(self._limits.record, trials))
 
     @in_turn
     def recover(self) -> int:
         """Recover the trials of a dead launcher and queue the lost ones; return how many died."""
-        n_dead = recover(self._study, self._space, self._record)
+        n_dead = recover(self._study, self._space, self._limits.record)
         self._retries.requeue()
         return n_dead
 
@@ -213,10 +218,7 @@ class Ledger(Turns):
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
         train_config = self._space.suggest(trial, attempt.seed)
         assignment = Assignment(trial, train_config, attempt, self._config.objective)
-        excess = self._constraints.excess(assignment.config)
-        for name, value in excess.items():
-            trial.set_constraint(name, value)
-        assignment.violation = self._constraints.violation(excess)
+        self._limits.check(assignment)
         if assignment.violation:
             return assignment
         if self._parked is not None:
@@ -349,6 +351,7 @@ class Ledger(Turns):
             return same.state, outcome
         for epoch, value in same.intermediate_values.items():
             assignment.trial.report(value, epoch)
+        self._limits.judge(assignment, best_metrics(same), same.state)
         outcome = replace(outcome, order=n_ended(self._study))
         assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
         assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
@@ -375,6 +378,8 @@ class Ledger(Turns):
             self._remember(self._study._storage.get_trial(assignment.trial._trial_id))
             return outcome
         self._flush(assignment)
+        metrics = assignment.best.metrics.as_dict() if assignment.best else {}
+        self._limits.judge(assignment, metrics, state)
         outcome = replace(outcome, order=n_ended(self._study))
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
         self._remember(self._study.tell(assignment.trial, value, state=state))

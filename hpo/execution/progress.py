@@ -117,7 +117,7 @@ class LineProgress:
             outcome: its outcome.
         """
         value = max(assignment.values, default=0.0)
-        better = state is TrialState.COMPLETE and value > self.best
+        better = state is TrialState.COMPLETE and value > self.best and not assignment.broken
         self.n_finished += state in FINISHED
         self.best = value if better else self.best
         count = f"[{self.n_finished:>{len(str(self.n_trials))}}/{self.n_trials}]"
@@ -129,6 +129,8 @@ class LineProgress:
         if outcome.same_as is not None:
             return f"{head}, not trained again: the same config as trial {outcome.same_as}"
         mark = " (best)" if better else ""
+        if assignment.broken and state is TrialState.COMPLETE:
+            mark = f" (cannot win: {assignment.broken})"
         return (
             f"{head} {self.objective} {value:.4f}{mark} at epoch {outcome.best_epoch} "
             f"of {len(assignment.results)}, {outcome.seconds:.1f} s, {shown_params(assignment)}"
@@ -193,7 +195,7 @@ class JsonProgress:
         """
         same = assignment.same_as
         value = same.value if same else max(assignment.values, default=None)
-        self.say("ended", trial=assignment.number, state=STATES[state],
+        self.say("ended", trial=assignment.number, state=STATES[state], broken=assignment.broken,
                  **{assignment.objective: value}, **outcome.as_dict())  # fmt: skip
 
     def note(self, message: str) -> None:

@@ -52,6 +52,7 @@ class Assignment:
         same_as: a finished trial with the same config, if its result is copied instead of training.
         snapshot: file for the state of the training if it is parked; None: write none.
         violation: the constraints that the config breaks, so that it is not trained; "" if none.
+        broken: the limits of metrics that its result breaks, so that it cannot win; "" if none.
         overdue: True if the trial was killed for its time limit.
         started: `time.monotonic()` at the start.
         cpu_started: `time.process_time()` at the start.
@@ -71,6 +72,7 @@ class Assignment:
     same_as: FrozenTrial | None = None
     snapshot: Path | None = None
     violation: str = ""
+    broken: str = ""
     overdue: bool = False
     started: float = field(default_factory=time.monotonic)
     cpu_started: float = field(default_factory=time.process_time)

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from hpo.config import Locations, SearchSpace, command, next_lines, without_password
 from hpo.execution.running_trial import Ended
-from hpo.study import Outcome, StudyRecord, comparable
+from hpo.search import broken_limits
+from hpo.study import Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.errors import TrackingError
 from recsys.messages import count
@@ -195,7 +196,7 @@ def ending(
     lines = [f"{_finished(ended.n_finished, n_trials)} ({counts})"]
     if ended.reason != "complete":
         lines[0] += f"; stopped: {ended.reason}. Run the same command again to go on."
-    lines += _causes(trials)
+    lines += [*_causes(trials), *_broken(StudyRecord.of(study), trials)]
     if tracking:
         sync = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {sync}"]
@@ -224,6 +225,18 @@ def _finished(n: int, n_trials: int) -> str:
     if n > n_trials:
         return f"{count(n, 'trial')} finished, {n_trials} were asked for"
     return f"{n} of {count(n_trials, 'trial')} finished"
+
+
+def _broken(record: StudyRecord, trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return a line on complete trials that cannot win, with the last one's reason."""
+    out = [trial for trial in trials if trial.number in record.infeasible]
+    told = [
+        (each, why) for each in out if (why := broken_limits(record.config, best_metrics(each)))
+    ]
+    if not told:
+        return []
+    last, why = told[-1]
+    return [f"  {len(told)} complete, but cannot win, for instance trial {last.number}: {why}"]
 
 
 def _causes(trials: Sequence[FrozenTrial]) -> list[str]:

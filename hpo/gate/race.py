@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hpo.errors import PromotionError
-from hpo.search import derive_seed
+from hpo.search import broken_limits, derive_seed
 from hpo.study import Candidate
 from recsys.config import TrainConfig
 from recsys.data import Holdout
@@ -45,6 +45,7 @@ class Racer:
             the winner, None if a training diverged.
         metrics: means over the fresh seeds of all metrics on validation, those of exposure too;
             empty if a training diverged, or in races of before they were kept.
+        broken: the limits that these means break, so that it cannot win; "" if none.
     """
 
     trial: int
@@ -52,6 +53,7 @@ class Racer:
     values: tuple[float, ...]
     behind: Interval | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    broken: str = ""
 
     @property
     def mean(self) -> float:
@@ -121,7 +123,8 @@ def run_race(
 def decide(candidates: Sequence[Candidate], found: Sequence[Sequence[UserMetrics]]) -> Race:
     """Return the race, won by the highest mean of the objective over users and seeds.
 
-    Equal means are decided by the study's order.
+    Equal means are decided by the study's order. Who breaks a limit of the study's constraints with
+    fresh seeds cannot win.
 
     Args:
         candidates: c candidates, the study's best first.
@@ -129,14 +132,26 @@ def decide(candidates: Sequence[Candidate], found: Sequence[Sequence[UserMetrics
             diverged.
 
     Raises:
-        PromotionError: every candidate diverged.
+        PromotionError: every candidate diverged or breaks a limit.
     """
-    objective = candidates[0].record.config.objective
+    config = candidates[0].record.config
+    objective = config.objective
+    means_of = [_mean_metrics(metrics) for metrics in found]
+    broken = [broken_limits(config, metrics) if metrics else "" for metrics in means_of]
     values = [[each.values[objective] for each in metrics] for metrics in found]
     users = [np.mean(each, axis=0) if len(each) else None for each in values]
-    means = [-np.inf if value is None else float(value.mean()) for value in users]
+    means = [
+        -np.inf if value is None or why else float(value.mean())
+        for value, why in zip(users, broken, strict=True)
+    ]
     first = int(np.argmax(means))
     best = users[first]
+    if broken[first]:
+        raise PromotionError(
+            f"no candidate keeps the [constraints] with fresh seeds (trial "
+            f"{candidates[first].trial}: {broken[first]}); run more trials, race more of them with "
+            "--candidates, or loosen the limits with --accept-changes"
+        )
     if best is None:
         raise PromotionError(
             f"{_everybody(len(candidates))} with fresh seeds; search lower learning "
@@ -148,9 +163,12 @@ def decide(candidates: Sequence[Candidate], found: Sequence[Sequence[UserMetrics
             candidate.value,
             tuple(float(value.mean()) for value in each),
             None if own is None else mean_interval(best - own),
-            _mean_metrics(metrics),
+            metrics,
+            why,
         )
-        for candidate, each, own, metrics in zip(candidates, values, users, found, strict=True)
+        for candidate, each, own, metrics, why in zip(
+            candidates, values, users, means_of, broken, strict=True
+        )
     ]
     return Race(tuple(racers), candidates[first].trial)
 

@@ -26,7 +26,7 @@ def race_rows(race: Race) -> list[Row]:
             str(racer.trial),
             f"{racer.study_value:.4f}",
             f"{racer.mean:.4f}" if racer.values else "diverged",
-            "winner" if racer.trial == race.winner else _gain(racer.behind),
+            "winner" if racer.trial == race.winner else racer.broken or _gain(racer.behind),
         )
         for racer in race.racers
     ]

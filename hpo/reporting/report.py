@@ -28,9 +28,11 @@ from hpo.reporting.model_comparison import (
     device_of,
 )
 from hpo.reporting.sections import Findings, build
+from hpo.search import broken_limits
 from hpo.study import (
     StudyRecord,
     TrialRow,
+    best_metrics,
     comparable,
     complete_best_first,
     default_trial,
@@ -46,6 +48,7 @@ from recsys.errors import DataError, RecsysError
 
 if TYPE_CHECKING:
     import torch
+    from optuna import Study
 PAGE, SUMMARY = "report.html", "summary.md"
 PICTURES = (
     "history", "learning_curves", "importances", "parallel_coordinates", "slices", "models",
@@ -169,6 +172,13 @@ def find_out(
     record = StudyRecord.of(study)
     trials = comparable(record, read_trials(study))
     ranked = complete_best_first(trials)
+    broken = _broken(study, record)
+    if broken and not ranked:
+        number, why = next(iter(broken.items()))
+        raise StudyError(
+            f"study {study.study_name!r} has no complete trial within its [constraints] (trial "
+            f"{number}: {why}); run more trials, or loosen them with --accept-changes"
+        )
     if not ranked:
         raise StudyError(
             f"study {study.study_name!r} has no complete trial yet, so there is nothing to report; "
@@ -187,7 +197,16 @@ def find_out(
         variance=variance_shares(study, trials),
         compared=compare_models(whole.tuning, device, record, best, default),
         later=_without_the_future(record, known, best, device),
+        broken=broken,
     )
+
+
+def _broken(study: Study, record: StudyRecord) -> dict[int, str]:
+    """Return the limits of metrics that complete trials break, by number of the trial."""
+    trials = study.get_trials(deepcopy=False)
+    out = [trial for trial in trials if trial.number in record.infeasible]
+    told = {trial.number: broken_limits(record.config, best_metrics(trial)) for trial in out}
+    return {number: why for number, why in told.items() if why}
 
 
 def _without_the_future(

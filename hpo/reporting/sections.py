@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hpo.reporting import tables
@@ -68,6 +68,7 @@ class Findings:
         variance: share by parameter, see `hpo.reporting.insights.variance_shares`.
         compared: the models on the study's own validation split; None: the model of the user's own
             offers no scorer.
+        broken: by number of a trial that cannot win, the limits that it breaks.
         later: the models on a split by global time; None if there is no such split.
     """
 
@@ -79,6 +80,7 @@ class Findings:
     variance: Mapping[str, float]
     compared: ModelComparison | None
     later: ModelComparison | None
+    broken: Mapping[int, str] = field(default_factory=dict)
 
 
 def build(findings: Findings) -> Report:
@@ -229,6 +231,7 @@ def _rest(findings: Findings) -> Iterator[Section]:
         Picture("durations", durations(trials), "stacked bars: seconds of each trial"),
         tables.stages(trials),
     )
-    yield Section("trials", "Best trials", table=tables.best_trials(record, trials))
+    left_out = tables.left_out(findings.broken)
+    yield Section("trials", "Best trials", left_out, table=tables.best_trials(record, trials))
     made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
     yield Section("about", "About this report", table=tables.about(record, made))

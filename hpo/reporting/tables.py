@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -218,6 +218,21 @@ def best_trials(record: StudyRecord, trials: Sequence[TrialRow]) -> ReportTable:
     return ReportTable(
         ("", record.config.objective, *names, "best epoch", "seconds"), rows, frozenset({0})
     )
+
+
+def left_out(broken: Mapping[int, str]) -> list[str]:
+    """Return a paragraph on complete trials that broke a constraint; none if there is none.
+
+    Args:
+        broken: by number of the trial, the limits that it breaks.
+    """
+    if not broken:
+        return []
+    told = "; ".join(
+        f"trial {number}: {why}" for number, why in list(broken.items())[:SHOWN_TRIALS]
+    )
+    more = f"; and {len(broken) - SHOWN_TRIALS} more" if len(broken) > SHOWN_TRIALS else ""
+    return [f"Left out everywhere in this report, since they break a constraint: {told}{more}."]
 
 
 def stages(trials: Sequence[TrialRow]) -> ReportTable:

@@ -1,4 +1,9 @@
 from .card_memory import fitted_to_cards as fitted_to_cards, say_capacity as say_capacity
-from .constraints import Constraints as Constraints, Measure as Measure
+from .constraints import (
+    Constraints as Constraints,
+    Measure as Measure,
+    broken_limits as broken_limits,
+    metric_excess as metric_excess,
+)
 from .pruners import pruning_rule as pruning_rule
 from .samplers import derive_seed as derive_seed, make_sampler as make_sampler

@@ -1,4 +1,4 @@
-"""Limits on configurations, checked before a training."""
+"""Limits on configurations, checked before a training, and on metrics, checked after it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,46 @@ from hpo.errors import SettingsError
 from recsys.config import Hyperparameters
 
 Measure = Callable[[Hyperparameters], float]
+Metrics = Mapping[str, float]
+UNMEASURED = 1.0  # the whole range of most metrics; samplers take finite numbers only
+
+
+def metric_excess(config: StudyConfig, metrics: Metrics) -> dict[str, float]:
+    """Return by how much each limit of a metric is broken, in Optuna's form: feasible where <= 0.
+
+    A metric that was not measured breaks its limits by UNMEASURED.
+
+    Args:
+        config: the study's config.
+        metrics: metrics of a training, by name.
+    """
+    found = {}
+    for name, limit in config.constraints.metrics.items():
+        value = metrics.get(name)
+        if limit.min is not None:
+            found[f"{name}.min"] = UNMEASURED if value is None else limit.min - value
+        if limit.max is not None:
+            found[f"{name}.max"] = UNMEASURED if value is None else value - limit.max
+    return found
+
+
+def broken_limits(config: StudyConfig, metrics: Metrics) -> str:
+    """Return the broken limits of metrics as `coverage_at_10 0.05 < 0.2`; "" if all are met.
+
+    Args:
+        config: the study's config.
+        metrics: metrics of a training, by name.
+    """
+    told = []
+    for name, limit in config.constraints.metrics.items():
+        value = metrics.get(name)
+        if value is None:
+            told.append(f"{name} was not measured")
+        elif limit.min is not None and value < limit.min:
+            told.append(f"{name} {value:.4g} < {limit.min:g}")
+        elif limit.max is not None and value > limit.max:
+            told.append(f"{name} {value:.4g} > {limit.max:g}")
+    return ", ".join(told)
 
 
 class Constraints:
@@ -24,9 +64,9 @@ class Constraints:
 
     def __init__(self, config: StudyConfig, measures: Mapping[str, Measure]) -> None:
         self._config = config
-        limits = config.constraints.model_dump(exclude_none=True)
+        limits = {"model_mb": config.constraints.model_mb}
         self._limits: dict[str, tuple[float, Measure]] = {
-            name: (limit, measures[name]) for name, limit in limits.items()
+            name: (limit, measures[name]) for name, limit in limits.items() if limit is not None
         }
 
     def excess(self, config: Hyperparameters) -> dict[str, float]:
@@ -41,16 +81,36 @@ class Constraints:
             if excess[name] > 0
         )
 
-    def broken_by(self, trials: Iterable[FrozenTrial]) -> tuple[int, ...]:
-        """Return the numbers of COMPLETE trials that exceed a limit set after they had run."""
-        if not self._limits:
+    def all_excess(self, trial: FrozenTrial, metrics: Metrics) -> dict[str, float]:
+        """Return by how much a finished trial exceeds each limit, in Optuna's form.
+
+        Args:
+            trial: a finished trial.
+            metrics: its metrics at its best epoch; a trial that is not COMPLETE may have none.
+        """
+        found = {}
+        if self._limits:
+            found = self.excess(SearchSpace(self._config).config(trial.params, seed=0))
+        if metrics or trial.state.name == "COMPLETE":
+            found |= metric_excess(self._config, metrics)
+        return found
+
+    def broken_by(
+        self, trials: Iterable[FrozenTrial], metrics_of: Callable[[FrozenTrial], Metrics]
+    ) -> tuple[int, ...]:
+        """Return the numbers of COMPLETE trials that exceed a limit.
+
+        Args:
+            trials: trials of the study.
+            metrics_of: returns a trial's metrics at its best epoch.
+        """
+        if not self._limits and not self._config.constraints.metrics:
             return ()
-        space = SearchSpace(self._config)
         return tuple(
             trial.number
             for trial in trials
             if trial.state.name == "COMPLETE"
-            and self.violation(self.excess(space.config(trial.params, seed=0)))
+            and any(excess > 0 for excess in self.all_excess(trial, metrics_of(trial)).values())
         )
 
     def check(self) -> None:

@@ -49,6 +49,7 @@ from .records import (
     Outcome as Outcome,
     StudyRecord as StudyRecord,
     best_complete as best_complete,
+    best_metrics as best_metrics,
     comparable as comparable,
     epochs_of as epochs_of,
     epochs_to_columns as epochs_to_columns,

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.config import SearchSpace
 from hpo.errors import PromotionError
-from hpo.study.records import Attempt, Outcome, StudyRecord, comparable, epochs_of
+from hpo.study.records import Attempt, Outcome, StudyRecord, best_metrics, comparable
 from recsys.config import Hyperparameters
 
 # The best epoch of a noisy curve comes early, and more rows bear longer training. In experiments
@@ -57,11 +57,17 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
         n: highest number of candidates, >= 1.
 
     Raises:
-        PromotionError: there is no COMPLETE trial, or a trial was not run by hpo.
+        PromotionError: there is no COMPLETE trial within the constraints, or a trial was not run by
+            hpo.
     """
     record, name = StudyRecord.of(study), study.study_name
     trials = comparable(record, study.get_trials(deepcopy=False))
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    if record.infeasible and not complete:
+        raise PromotionError(
+            f"study {name!r} has no complete trial within its [constraints]; run more trials, or "
+            "loosen them with --accept-changes"
+        )
     if not complete:
         since = record.comparable_from
         later = f" on its data of today (from trial {since} on)" if since else ""
@@ -106,16 +112,9 @@ def _candidate(record: StudyRecord, name: str, trial: FrozenTrial) -> Candidate:
         )
     config = SearchSpace(record.config).config(trial.params, attempt.seed)
     epochs, value = outcome.best_epoch, float(trial.value or 0.0)
-    return Candidate(
-        record, name, trial.number, config, epochs, value, _metrics(record, trial, epochs)
-    )
+    return Candidate(record, name, trial.number, config, epochs, value, _metrics(record, trial))
 
 
-def _metrics(record: StudyRecord, trial: FrozenTrial, epoch: int) -> dict[str, float]:
-    """Return the trial's metrics at an epoch; only the objective if the epoch is not stored."""
-    columns = epochs_of(trial)
-    if epoch not in columns.get("epoch", []):
-        return {record.config.objective: float(trial.value or 0)}
-    row = columns["epoch"].index(epoch)
-    others = {"epoch", "time_ms", "train_loss"}
-    return {name: column[row] for name, column in columns.items() if name not in others}
+def _metrics(record: StudyRecord, trial: FrozenTrial) -> dict[str, float]:
+    """Return the trial's metrics at its best epoch; only the objective if it is not stored."""
+    return best_metrics(trial) or {record.config.objective: float(trial.value or 0)}

@@ -13,8 +13,9 @@ from optuna.pruners import NopPruner
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+from pydantic import BaseModel
 
-from hpo.config import Locations, Parameter, SearchSpace, command, shell_line, toml_text
+from hpo.config import Locations, SearchSpace, command, shell_line, toml_text
 from hpo.errors import StudyError
 from hpo.study.records import STUDY, Moved, Outcome, StudyRecord, best_complete, comparable
 from recsys.invocation import command_words
@@ -91,7 +92,7 @@ def _setting_text(value: object) -> str:
     if value is None:
         return "absent"
     return toml_text(
-        value.model_dump(exclude_defaults=True) if isinstance(value, Parameter) else value
+        value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
     )
 
 
@@ -325,12 +326,12 @@ def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> 
 
 
 def store_infeasible(study: Study, record: StudyRecord, infeasible: tuple[int, ...]) -> StudyRecord:
-    """Store and return the record with these trials as the ones that break later constraints.
+    """Store and return the record with these trials as the ones that break its constraints.
 
     Args:
         study: the study.
         record: the study's record.
-        infeasible: numbers of COMPLETE trials that break constraints set after they had run.
+        infeasible: numbers of COMPLETE trials that break constraints.
     """
     if infeasible != record.infeasible:
         record = replace(record, infeasible=infeasible)
@@ -345,7 +346,10 @@ def _changed(
     parts = ("data", "split", "seed", "space", "constraints")
     taken = {name: getattr(now.config, name) for name in parts}
     other_data = stored.split_fingerprint != now.split_fingerprint
-    note = {"trial": n_trials, "other_data": other_data, "what": changes}
+    note = {
+        "trial": n_trials, "other_data": other_data, "what": changes,
+        "infeasible": stored.infeasible,
+    }  # fmt: skip
     return replace(
         now,
         uid=stored.uid,

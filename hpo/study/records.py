@@ -67,8 +67,9 @@ class StudyRecord:
         environment: versions of Python and packages, git commit, platform.
         changes: accepted changes, see `hpo.study.lifecycle.open_study`: {"trial": number of the
             first trial after the change, "other_data": True if earlier values no longer compare,
-            "what": lines}.
-        infeasible: numbers of COMPLETE trials that break a constraint set after they had run.
+            "what": lines, "infeasible": the list below as it was before the change}.
+        infeasible: numbers of COMPLETE trials that break a constraint: of their metrics, or one set
+            after they had run.
     """
 
     uid: str
@@ -248,6 +249,17 @@ def epochs_of(trial: FrozenTrial) -> dict[str, list[float]]:
     return columns
 
 
+def best_metrics(trial: FrozenTrial) -> dict[str, float]:
+    """Return a trial's metrics at its best epoch so far; {} if that epoch is not stored."""
+    columns, outcome = epochs_of(trial), Outcome.of(trial)
+    best = outcome.best_epoch if outcome else 0
+    if best not in columns.get("epoch", []):
+        return {}
+    row = columns["epoch"].index(best)
+    others = {"epoch", "time_ms", "train_loss"}
+    return {name: column[row] for name, column in columns.items() if name not in others}
+
+
 def best_complete(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
     """Return the COMPLETE trial of the highest value, of equals the earliest; None without one."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -268,7 +280,7 @@ T = TypeVar("T", bound=Numbered)
 def comparable(record: StudyRecord, trials: Iterable[T]) -> list[T]:
     """Return the trials that may win, in their order.
 
-    Trials on earlier data and trials that break constraints set later are left out.
+    Trials on earlier data and trials that break constraints are left out.
 
     Args:
         record: record of the study.

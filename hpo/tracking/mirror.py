@@ -141,9 +141,9 @@ class Mirror:
         """
         started = time.monotonic()
         with self._lock():
-            self._view = self._look()
             with uncollected():
                 trials = self._study.get_trials(deepcopy=False)
+            self._view = self._look()  # after the trials: it says which of them cannot win
             runs, self._runs = self._runs, None  # forgotten, unless this sync succeeds
             if runs is None or fresh:
                 self._look_at_artifacts()
@@ -184,9 +184,9 @@ class Mirror:
             TrackingError: MLflow is out of reach, or another sync does not end.
         """
         with self._lock(), tracking_errors(self._places.tracking_uri):
+            trials = self._study.get_trials(deepcopy=False)
             self._view = self._look()
             self._look_at_artifacts()
-            trials = self._study.get_trials(deepcopy=False)
             return differences(self._connect, self._places, self._view, trials)
 
     def _look_at_artifacts(self) -> None:

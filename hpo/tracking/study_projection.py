@@ -133,10 +133,9 @@ def _progress_rows(
         values["elapsed_seconds"] = (time_ms - start_ms) / 1000
         if trial.state == TrialState.COMPLETE:
             complete.append(trial)
-            best = best_complete(_rivals(record, number, complete))
-            assert best is not None
-            assert best.value is not None, f"trial {best.number} is complete without a value"
-            values[best_name(record.config.objective)] = best.value
+            if best := best_complete(_rivals(record, number, complete)):
+                assert best.value is not None, f"trial {best.number} is complete without a value"
+                values[best_name(record.config.objective)] = best.value
         if outcome := Outcome.of(trial):
             values |= system_metrics(outcome.usage, outcome.seconds)
         yield Row.of(step, time_ms, **values)
@@ -146,10 +145,12 @@ def _rivals(
     record: StudyRecord, number: int, complete: Sequence[FrozenTrial]
 ) -> Sequence[FrozenTrial]:
     """Return the trials that a trial was compared with when it ended, itself included."""
-    if not record.changes or number < record.changes[-1]["trial"]:
-        first = record.comparable_from
-        return [each for each in complete if (each.number < first) == (number < first)]
-    return comparable(record, complete)
+    changed = next((note for note in record.changes if number < note["trial"]), None)
+    if changed is None:
+        return comparable(record, complete)
+    first, out = record.comparable_from, changed.get("infeasible", ())
+    same_data = [each for each in complete if (each.number < first) == (number < first)]
+    return [each for each in same_data if each.number not in out]
 
 
 def _study_params(record: StudyRecord) -> dict[str, str]:
@@ -206,4 +207,6 @@ def _conduct(config: StudyConfig) -> dict[str, str]:
 
 
 def _joined_text(value: object) -> str:
+    if isinstance(value, dict):  # the limit of a metric
+        return ", ".join(f"{name} {part:g}" for name, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.config import Locations, SearchSpace
+from hpo.search import broken_limits
 from hpo.study import (
     Attempt,
     KeptFile,
     Outcome,
     StudyRecord,
+    best_metrics,
     epochs_of,
     first_start_ms,
     milliseconds,
@@ -132,6 +134,8 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
         tags |= {"hpo.cause": outcome.cause or "", "hpo.message": outcome.message}
         tags["hpo.traceback"] = outcome.traceback[-MAX_VALUE:]
         tags["hpo.same_as"] = "" if outcome.same_as is None else str(outcome.same_as)
+    if trial.number in view.record.infeasible:
+        tags["hpo.broken"] = broken_limits(view.record.config, best_metrics(trial))
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
 
 

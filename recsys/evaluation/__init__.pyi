@@ -15,14 +15,15 @@ from .evaluator import (
     chunk_bytes_on as chunk_bytes_on,
     encode_users as encode_users,
 )
-from .exposure import (
-    EXPOSURES as EXPOSURES,
-    shown_cutoffs as shown_cutoffs,
-)
+from .exposure import shown_cutoffs as shown_cutoffs
 from .metric_names import (
+    EXPOSURES as EXPOSURES,
+    LIMIT_PATTERN as LIMIT_PATTERN,
     METRIC_PATTERN as METRIC_PATTERN,
     MetricName as MetricName,
+    check_limited as check_limited,
     check_metric as check_metric,
+    family_and_cutoff as family_and_cutoff,
     measured_names as measured_names,
 )
 from .metrics import (

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data import Interactions, Ints64
+from recsys.evaluation.metric_names import EXPOSURES
 
 SHOWN: Final = 10  # items of the list whose exposure is always measured
-EXPOSURES = ("coverage", "novelty", "gini")
 COVERAGE, NOVELTY, GINI = (f"{family}_at_{SHOWN}" for family in EXPOSURES)
 ROWS_AT_ONCE = 4096  # lists read at a time, so that long lists take little memory
 

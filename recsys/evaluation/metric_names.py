@@ -13,6 +13,7 @@ CUTOFFS = (5, 10, 20)  # always measured
 MAX_CUTOFF = 1000  # as many items as an answer may hold
 FAMILIES = ("recall", "ndcg", "hit_rate", "precision", "map")
 METRIC_PATTERN = rf"^(mrr|({'|'.join(FAMILIES)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
+EXPOSURES = ("coverage", "novelty", "gini")  # of what users are shown as a whole
 STANDARD = (
     *(f"{family}_at_{k}" for family in ("recall", "ndcg") for k in CUTOFFS),
     "mrr",
@@ -30,6 +31,24 @@ def check_metric(name: str) -> str:
         raise ValueError(
             f"no metric {name!r}; give {forms} with K in 1..{MAX_CUTOFF}, for instance "
             "recall_at_100, or mrr"
+        )
+    return name
+
+
+LIMITED = ("recall", "ndcg", *EXPOSURES)  # measured at each cut-off that is asked for
+LIMIT_PATTERN = rf"^(mrr|({'|'.join(LIMITED)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
+
+
+def check_limited(name: str) -> str:
+    """Return the name of a metric that may have a limit.
+
+    Raises:
+        ValueError: there is no such metric; the message lists those that there are.
+    """
+    if re.fullmatch(LIMIT_PATTERN, name) is None:
+        forms = ", ".join(f"{family}_at_K" for family in LIMITED)
+        raise ValueError(
+            f"{name}: unknown; known: model_mb, {forms} with K in 1..{MAX_CUTOFF}, mrr"
         )
     return name
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import or_, select
 
+CONSTRAINT = "constraints:"  # beginning of the system attributes that Optuna reads as constraints
 LOOK_SECONDS = 1.0  # highest age of what others did: a queued trial, one ended from outside
 
 
@@ -108,6 +109,20 @@ class OwnedStorage(_CachedStorage):
             super().set_trial_system_attr(trial_id, key, value)
         if trial := self._in_memory(trial_id):
             trial.system_attrs = {**trial.system_attrs, key: value}
+
+    def replace_constraints(self, trial_id: int, excess: Mapping[str, float]) -> None:
+        """Set the constraints that this process reads of a finished trial, which nobody may write.
+
+        The database keeps those under which the trial ended; samplers read today's.
+
+        Args:
+            trial_id: Optuna's id of the trial.
+            excess: by how much each limit is exceeded, by its name.
+        """
+        if trial := self._in_memory(trial_id):
+            others = {k: v for k, v in trial.system_attrs.items() if not k.startswith(CONSTRAINT)}
+            now = {f"{CONSTRAINT}{name}": value for name, value in excess.items()}
+            trial.system_attrs = {**others, **now}
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None

@@ -22,7 +22,13 @@ from hpo.reporting.tables import stages
 from hpo.search.constraints import Constraints
 from hpo.study.candidates import top_candidates
 from hpo.study.lifecycle import open_study, store_infeasible
-from hpo.study.records import Outcome, StudyRecord, best_complete, comparable
+from hpo.study.records import (
+    Outcome,
+    StudyRecord,
+    best_complete,
+    best_metrics,
+    comparable,
+)
 from hpo.study.trial_rows import read_trials
 from hpo.tracking.trial_projection import StudyView, project_trial
 from recsys.config import TrainConfig
@@ -91,7 +97,7 @@ def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -
 
     tight = study_config(n_trials=8, pruner={"name": "none"}, **LIMIT)
     study, record = open_study(study._storage, "small", study_record(tight), accept_changes=True)
-    broken = Constraints(tight, MEASURES).broken_by(study.trials)
+    broken = Constraints(tight, MEASURES).broken_by(study.trials, best_metrics)
     assert broken == tuple(trial.number for trial in study.trials if trial.params["dim"] > 20)
     record = store_infeasible(study, record, broken)
     best = best_complete(comparable(record, study.trials))
@@ -105,7 +111,9 @@ def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -
     assert found.number == best.number
 
     study, record = open_study(study._storage, "small", study_record(config), accept_changes=True)
-    record = store_infeasible(study, record, Constraints(config, MEASURES).broken_by(study.trials))
+    record = store_infeasible(
+        study, record, Constraints(config, MEASURES).broken_by(study.trials, best_metrics)
+    )
     again = best_complete(comparable(record, study.trials))
     assert again is not None
     assert again.number == free.number
