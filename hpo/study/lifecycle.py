@@ -348,7 +348,7 @@ def _changed(
     other_data = stored.split_fingerprint != now.split_fingerprint
     note = {
         "trial": n_trials, "other_data": other_data, "what": changes,
-        "infeasible": stored.infeasible,
+        "infeasible": list(stored.infeasible),
     }  # fmt: skip
     return replace(
         now,

@@ -4,6 +4,7 @@
     category    Drama                                             one each
     list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
     number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
+    vector      lists of numbers of one length in Parquet         none: projected, see vectors.py
 
 An empty cell has no code. A value found in one row only has no code either: it tells no more
 than the row's own embedding, and it may be somebody's name.
@@ -22,7 +23,7 @@ import polars as pl
 from recsys.data import Ints32
 from recsys.readers import NO_ID
 
-Kind = Literal["category", "list", "number"]
+Kind = Literal["category", "list", "number", "vector"]
 
 BUCKETS = 20
 # Most different values of whole numbers that count as categories: stars, sizes, yes and no.
@@ -57,7 +58,7 @@ def guess_kind(column: pl.Series) -> Kind:
     Users name a kind as in "genres:list" or "brand:category".
     """
     if isinstance(column.dtype, pl.List | pl.Array):
-        return "list"
+        return "vector" if column.dtype.inner.is_float() else "list"
     if column.dtype.is_temporal() or column.dtype.is_float():
         return "number"
     if column.dtype.is_integer():

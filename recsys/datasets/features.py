@@ -14,9 +14,10 @@ from typing import get_args
 import numpy as np
 import polars as pl
 
-from recsys.data import Dataset, Features
+from recsys.data import Dataset, Features, Floats32
 from recsys.datasets.encoding import Coded, Kind, as_number, encode, guess_kind, is_prose
 from recsys.datasets.pii import why_personal, why_revealing
+from recsys.datasets.vectors import as_vectors
 from recsys.errors import DataError
 from recsys.messages import listed
 from recsys.readers import Side
@@ -70,10 +71,39 @@ def _features(
     frame = pl.DataFrame({key: list(ids)}).join(
         table.select(key, *kinds), on=key, how="left", maintain_order="left"
     )
-    coded = {name: _encode(side, frame[name], kind, problems) for name, kind in kinds.items()}
+    kinds = {name: kind or guess_kind(frame[name]) for name, kind in kinds.items()}
+    wide = [name for name, kind in kinds.items() if kind == "vector"]
+    coded = {
+        name: _encode(side, frame[name], kind, problems)
+        for name, kind in kinds.items()
+        if name not in wide
+    }
+    dense = {name: _vectors(side, frame[name], problems) for name in wide}
     if len(problems) > before:
         return None
-    return _joined({name: part for name, part in coded.items() if part}, len(ids))
+    found = _joined({name: part for name, part in coded.items() if part}, len(ids))
+    parts = {name: part for name, part in dense.items() if part is not None}
+    if not parts:
+        return found
+    return dataclasses.replace(
+        found,
+        vectors=np.concatenate(list(parts.values()), axis=1),
+        vector_columns=tuple(parts),
+        widths=tuple(part.shape[1] for part in parts.values()),
+    )
+
+
+def _vectors(side: Side, column: pl.Series, problems: list[str]) -> Floats32 | None:
+    """Return the vectors (n, w) of a column; None, and a problem, if it has none."""
+    place = f"{side} feature {column.name!r}"
+    if side == "user":
+        problems.append(f"{place}: vectors describe items only; leave it out")
+        return None
+    try:
+        return as_vectors(column)
+    except DataError as error:
+        problems.append(f"{place}: {error}")
+        return None
 
 
 def _resolve(
@@ -133,6 +163,8 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
 
 
 def _joined(parts: dict[str, Coded], n: int) -> Features:
+    if not parts:
+        return Features(np.empty(0, np.int32), np.zeros(n + 1, np.int64), (), ())
     sizes = tuple(part.size for part in parts.values())
     shifts = np.cumsum([0, *sizes])
     rows = np.concatenate([part.rows for part in parts.values()])

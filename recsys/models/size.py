@@ -24,9 +24,10 @@ def model_mb(seen: Interactions, config: TrainConfig) -> float:
     with torch.device("meta"):  # shapes without memory
         model = TwoTower(seen.n_users, seen.n_items, config, ordered=seen.times is not None)
     weights: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-    # A model stores a vector for each feature code, which is counted here: bags need values, so
-    # they cannot be on "meta".
-    n_codes = sum(found.n_codes for name in FEATURES if (found := getattr(seen, name)) is not None)
-    n_vectors = seen.n_users + seen.n_items + n_codes
+    # A model stores the embeddings of features, which are counted here: bags need values, so they
+    # cannot be on "meta".
+    features = (getattr(seen, name) for name in FEATURES)
+    n_embeddings = sum(found.n_embeddings for found in features if found is not None)
+    n_vectors = seen.n_users + seen.n_items + n_embeddings
     total: int = weights + FLOAT32 * (n_vectors * config.dim + seen.n_items)
     return total / 1e6

@@ -26,9 +26,10 @@ class TwoTower(nn.Module):
         whole = sum_i B[item_i] / n ** history_power
         item = normalize(C[item])
 
-    Features, if the data has any, add the sum of their embeddings (feature_bags.py) before the
-    vectors are normalized: times feature_weight to C[item], times feature_weight / (1 + n) to the
-    user, because features say less about a user with a longer history.
+    Features, if the data has any, add the sum of their embeddings (feature_bags.py; of dense
+    vectors a linear projection) before the vectors are normalized: times feature_weight to C[item],
+    times feature_weight / (1 + n) to the user, because features say less about a user with a longer
+    history.
 
     The sparse side of the two vectors (neighbours.py) adds to a user's scores
 
@@ -77,7 +78,7 @@ class TwoTower(nn.Module):
         self.items = nn.Parameter(torch.empty(n_items, config.dim))
         self.bias = nn.Parameter(torch.zeros(n_items))
         for side, features in (("item", item_features), ("user", user_features)):
-            table = None if features is None else torch.empty(features.n_codes, config.dim)
+            table = None if features is None else torch.empty(features.n_embeddings, config.dim)
             parameter = None if table is None else nn.Parameter(table)
             self.register_parameter(f"{side}_features", parameter)
             self.register_module(f"{side}_bags", None if features is None else Bags.of(features))

@@ -145,7 +145,7 @@ class Sizes:
         n_users, n_items: sizes of the vocabularies.
         n_rows: number of interactions.
         ordered: True if the data has times.
-        n_codes: feature codes of users and items.
+        n_codes: embeddings of features of users and items.
     """
 
     n_users: int
@@ -158,7 +158,7 @@ class Sizes:
     def of(cls, seen: Interactions) -> Self:
         """Return the sizes of training rows."""
         found = [each for name in FEATURES if (each := getattr(seen, name)) is not None]
-        codes = sum(each.n_codes for each in found)
+        codes = sum(each.n_embeddings for each in found)
         return cls(seen.n_users, seen.n_items, len(seen), seen.times is not None, codes)
 
     @property
