@@ -2,6 +2,8 @@
 # make test     the whole suite
 # make test-fast  the unit tests alone: they start no process and open no server
 # make check    lint, types, tests: what CI runs
+# make test-lowest  the unit tests with the lowest versions that pyproject.toml allows, in build/lowest
+# make test-install  the wheel with its dependencies in a new environment; both need a package index
 # make faults   many random kills and long outages; about an hour
 # make docs     the documentation as a site in build/site; make docs-serve shows it
 # make gpu-check  everything that touches a GPU, on the first one; under three minutes
@@ -13,8 +15,10 @@
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
+LOWEST_BIN := build/lowest/Scripts
 else
 BIN := .venv/bin
+LOWEST_BIN := build/lowest/bin
 endif
 RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -22,7 +26,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: gpu-check run install test test-fast check lint types faults docs docs-serve screenshots dist release-papers clean
+.PHONY: gpu-check run install test test-fast test-lowest test-install check lint types faults docs docs-serve screenshots dist release-papers clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -34,6 +38,20 @@ test: .venv/installed-test
 
 test-fast: .venv/installed-test
 	$(RUN) pytest tests/recsys tests/hpo $(PARALLEL)
+
+# 4 minutes and 8 GB to install on Linux, whose oldest torch brings CUDA; then as test-fast.
+LOWEST := --python build/lowest
+test-lowest: .venv/installed-test
+	$(PIP) "uv>=0.8"
+	mkdir -p build
+	$(RUN) uv pip compile --quiet --resolution lowest-direct --extra test pyproject.toml --output-file build/lowest.txt
+	$(RUN) uv venv --quiet --clear build/lowest
+	$(RUN) uv pip install --quiet $(LOWEST) --requirements build/lowest.txt
+	$(RUN) uv pip install --quiet $(LOWEST) --no-deps --editable .
+	$(LOWEST_BIN)/python -m pytest tests/recsys tests/hpo $(PARALLEL)
+
+test-install: .venv/installed-test
+	$(RUN) pytest -m network tests/e2e/test_bare_install.py
 
 faults: .venv/installed-test
 	$(RUN) pytest -m faults tests/faults
