@@ -8,6 +8,7 @@
 # make docs     the documentation as a site in build/site; make docs-serve shows it
 # make gpu-check  everything that touches a GPU, on the first one; under three minutes
 # make screenshots  the README's pictures; needs Chromium
+# make compose-env  .env with new passwords for docker-compose.team.yml
 # make dist     the sdist and the wheel, in dist
 # make release-papers  licences, parts list (SBOM) and known faults of what the wheel needs, in dist
 # make install  only the environment, in .venv
@@ -26,7 +27,7 @@ PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint const
 # One more than two cores: many tests wait for a process or a server.
 PARALLEL := --numprocesses 3 --dist loadfile
 
-.PHONY: gpu-check run install test test-fast test-lowest test-install check lint types faults docs docs-serve screenshots dist release-papers clean
+.PHONY: compose-env gpu-check run install test test-fast test-lowest test-install check lint types faults docs docs-serve screenshots dist release-papers clean
 
 run: .venv/installed
 	$(RUN) hpo.run --n-trials 50
@@ -67,6 +68,9 @@ gpu-check: .venv/installed-test
 
 screenshots: .venv/installed-test
 	$(RUN) pytest tests/e2e/browser --screenshots docs/screenshots
+
+compose-env:
+	$(PYTHON) deploy/compose/make_env.py
 
 dist: .venv/installed-test
 	$(RUN) build --no-isolation
