@@ -75,6 +75,8 @@ def test_the_version_is_the_newest_in_the_changelog_or_the_next() -> None:
     version = tuple(map(int, project["version"].split(".")))
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project["version"]
+    dated = re.search(rf"^## \[{project['version']}\] - (\S+)$", changes, re.MULTILINE)
+    assert dated is None or str(citation["date-released"]) == dated[1]
     assert version == newest or (version > newest and "## [Unreleased]" in changes)
 
 
