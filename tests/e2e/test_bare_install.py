@@ -18,7 +18,8 @@ import pytest
 
 from tests.support.packaging import build_archives
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+# An index that is far away, or a torch with CUDA (3 GB), takes its time.
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(3600)]
 BIN = "Scripts" if os.name == "nt" else "bin"
 PROBE = "lazy-loader"  # a dependency of ten kilobytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from recsys.readers.categorical import CodeColumn
 
@@ -23,6 +23,7 @@ def decoded(batches: list[pl.Series]) -> list[str]:
     return [words[code] for code in codes]
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.lists(PLAIN, max_size=9) | st.lists(PLAIN | ODD, max_size=9), max_size=6))
 def test_text(batches: list[list[str]]) -> None:
     found = decoded([pl.Series(batch, dtype=pl.String) for batch in batches])

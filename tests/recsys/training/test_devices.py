@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -170,7 +171,9 @@ def has_kernel(operation: str, kind: str) -> bool:
     entry = kernels()[entry.get("structured_delegate") or entry["func"].partition("(")[0]]
     if "ufunc_inner_loop" in entry:  # made for both by torch's generator
         return kind in ("cuda", "mps")
-    keys = [key for keys in entry.get("dispatch", {"Composite": ""}) for key in keys.split(", ")]
+    keys = [
+        key for keys in entry.get("dispatch", {"Composite": ""}) for key in re.split(r",\s*", keys)
+    ]
     return any(key.startswith("Composite") or key == kind.upper() for key in keys)
 
 
