@@ -64,6 +64,7 @@ NOT_RUN = {
     "docker compose exec": "needs Docker; tests/test_team.py reads the file",
     "docker compose run": "needs Docker; tests/test_team.py reads the file",
     "ray start": "Ray's own; tests/support/ray_nodes.py starts nodes",
+    "ray job submit --working-dir": "Ray's own; it sends a folder to the nodes",
     "optuna storage upgrade": "Optuna's own",
 }
 
