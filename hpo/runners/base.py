@@ -99,7 +99,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What all trainings of a worker have in common.
+    """The data, device, metrics and model that all trainings of a worker have in common.
 
     Attributes:
         holdout: history to train on and relevant items to score with.

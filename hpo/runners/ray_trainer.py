@@ -48,26 +48,27 @@ def _import_problem(trainable: str | None) -> str:
 
 
 class RayTrainer:
-    """A trainer of one config at a time."""
+    """A trainer of one config at a time.
 
-    def __init__(self) -> None:
+    Args:
+        trainable: the model to train, see `StudyConfig.trainable`.
+    """
+
+    def __init__(self, trainable: str | None) -> None:
+        self._trainable = trainable
         self._stopped: set[int] = set()
         self._parking: set[int] = set()
         self._setup: TrainingSetup | None = None
 
-    def place(self, trainable: str | None) -> dict[str, Any]:
-        """Return where this actor lives, with which versions, and if the model is there.
-
-        Args:
-            trainable: the model to train, see `StudyConfig.trainable`.
-        """
+    def place(self) -> dict[str, Any]:
+        """Return where this actor lives, with which versions, and if the model is there."""
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         facts = {"node": node, "host": platform.node(), "pid": os.getpid()}
         return facts | {
             "versions": installed_versions(),
-            "import_problem": _import_problem(trainable),
+            "import_problem": _import_problem(self._trainable),
         }
 
     def prepare(
@@ -76,7 +77,6 @@ class RayTrainer:
         metrics: tuple[MetricName, Sequence[int]],
         device: str,
         threads: int,
-        trainable: str | None,
     ) -> str:
         """Take the data, and return the model of the processor that trains.
 
@@ -86,7 +86,6 @@ class RayTrainer:
             metrics: the metric that decides which epoch is best, and cut-offs of further rankings.
             device: torch device of the trainings.
             threads: torch threads of the trainings.
-            trainable: the model to train, see `StudyConfig.trainable`.
         """
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the reason is in `recsys.cli.entry`
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -96,7 +95,7 @@ class RayTrainer:
         from hpo.runners.devices import processor_of
 
         torch.set_num_threads(threads)
-        self._setup = TrainingSetup(holdout, torch.device(device), metrics, trainable)
+        self._setup = TrainingSetup(holdout, torch.device(device), metrics, self._trainable)
         return processor_of(device)
 
     def train(

@@ -47,11 +47,11 @@ class RayWorker:
     """
 
     def __init__(self, options: Mapping[str, Any], trainable: str | None = None) -> None:
-        actor: Any = _actor_class().options(max_restarts=0, max_task_retries=0, **options).remote()
+        wanted = _actor_class().options(max_restarts=0, max_task_retries=0, **options)
+        actor: Any = wanted.remote(trainable)
         self._actor: Any = actor
         self._stream: Any = None
-        self._facts, self._prepared = actor.place.remote(trainable), None
-        self._trainable = trainable
+        self._facts, self._prepared = actor.place.remote(), None
         self._killed = False
         self.asked = time.monotonic()
         self.node = self.place = self.processor = self.import_problem = ""
@@ -93,8 +93,7 @@ class RayWorker:
             device: torch device of the trainings.
             threads: torch threads of the trainings.
         """
-        order = (data, metrics, device, threads, self._trainable)
-        self._prepared = self._actor.prepare.remote(*order)
+        self._prepared = self._actor.prepare.remote(data, metrics, device, threads)
 
     def is_prepared(self, wait_seconds: float = 0.0) -> bool:
         """Return True if the actor can train; raises as `has_place`."""
