@@ -27,8 +27,6 @@ from recsys.evaluation import (
     TowerScorer,
     UserMetrics,
     mean_interval,
-    measured_names,
-    shown_cutoffs,
 )
 from recsys.training import train
 
@@ -108,8 +106,7 @@ def run_race(
         PromotionError: every candidate diverged.
     """
     config = candidates[0].record.config
-    names, shown = measured_names(config.objective, config.cutoffs), shown_cutoffs(config.cutoffs)
-    evaluator = Evaluator(holdout, device, names=names, shown=shown)
+    evaluator = Evaluator.with_exposure(holdout, device, config.objective, config.cutoffs)
     seeds = fresh_seeds(config.seed, n_seeds)
     found: list[list[UserMetrics]] = []  # per candidate and seed
     for candidate in candidates:

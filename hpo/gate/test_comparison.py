@@ -24,8 +24,6 @@ from recsys.evaluation import (
     TowerScorer,
     UserMetrics,
     mean_intervals,
-    measured_names,
-    shown_cutoffs,
 )
 from recsys.models import Scorer, TwoTower
 from recsys.training import train
@@ -73,8 +71,7 @@ class Exam:
 
     def _asking(self, holdout: Holdout) -> Evaluator:
         """Return the evaluator of all metrics, of the study's cut-offs and of exposure."""
-        names, shown = measured_names(self.objective, self.cutoffs), shown_cutoffs(self.cutoffs)
-        return Evaluator(holdout, self.device, names=names, shown=shown)
+        return Evaluator.with_exposure(holdout, self.device, self.objective, self.cutoffs)
 
     @property
     def test(self) -> dict[str, Interval]:

@@ -35,9 +35,7 @@ from recsys.evaluation import (
     UserMetrics,
     activity_groups,
     mean_interval,
-    measured_names,
     popularity_groups,
-    shown_cutoffs,
 )
 from recsys.models import Scorer, TwoTower
 from recsys.training import train
@@ -130,8 +128,7 @@ class Bench:
     ) -> None:
         self.holdout, self.device = holdout, device
         self.objective: MetricName = objective
-        names, shown = measured_names(objective, cutoffs), shown_cutoffs(cutoffs)
-        self._evaluator = Evaluator(holdout, device, names=names, shown=shown)
+        self._evaluator = Evaluator.with_exposure(holdout, device, objective, cutoffs)
         self.user_groups: list[UserGroup] = (
             activity_groups(holdout.seen, self._evaluator.users) if in_parts else []
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,8 +13,13 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from recsys.data import Holdout, Interactions, Ints64, spans
-from recsys.evaluation.exposure import exposure, owners
-from recsys.evaluation.metric_names import STANDARD, MetricName, family_and_cutoff
+from recsys.evaluation.exposure import exposure, owners, shown_cutoffs
+from recsys.evaluation.metric_names import (
+    STANDARD,
+    MetricName,
+    family_and_cutoff,
+    measured_names,
+)
 from recsys.evaluation.metrics import UserMetrics, user_metrics
 from recsys.evaluation.ranking import Ranks, ranks
 from recsys.models import History, Scorer, TwoTower, gathered, to_device
@@ -163,6 +169,25 @@ class Evaluator:
         width = max(n, math.ceil(len(pairs) / max(1, len(counts))) * (self._k - 20))
         chunk_bytes = chunk_bytes or chunk_bytes_on(self._device)
         self._chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * width)))
+
+    @classmethod
+    def with_exposure(
+        cls,
+        holdout: Holdout,
+        device: torch.device | str,
+        objective: MetricName,
+        cutoffs: Sequence[int] = (),
+    ) -> Self:
+        """Return the evaluator of an objective, the standard metrics and exposure.
+
+        Args:
+            holdout: history and relevant items.
+            device: device of the scores.
+            objective: the metric to maximize.
+            cutoffs: cut-offs of further rankings and lists.
+        """
+        names = measured_names(objective, cutoffs)
+        return cls(holdout, device, names=names, shown=shown_cutoffs(cutoffs))
 
     @property
     def users(self) -> Ints64:

@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.data import Holdout
 from recsys.errors import CheckpointError
-from recsys.evaluation import Evaluator, MetricName, TowerScorer, measured_names, shown_cutoffs
+from recsys.evaluation import Evaluator, MetricName, TowerScorer
 from recsys.models import TwoTower
 from recsys.training.epoch import EpochResult
 from recsys.training.resources import peak_gpu_mb, peak_resident_mb
@@ -58,9 +58,7 @@ class Fit:
         self._config, self._device, self._objective = config, device, objective
         self._seen = holdout.seen
         self._trainer = Trainer(holdout.seen, config, device)
-        cutoffs = tuple(cutoffs)
-        names, shown = measured_names(objective, cutoffs), shown_cutoffs(cutoffs)
-        self._evaluator = Evaluator(holdout, device, names=names, shown=shown)
+        self._evaluator = Evaluator.with_exposure(holdout, device, objective, tuple(cutoffs))
         self.best: EpochResult | None = None
         self._results: list[EpochResult] = []
         self._best_weights: dict[str, Tensor] = {}
