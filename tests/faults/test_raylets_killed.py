@@ -7,24 +7,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 import hpo
-from hpo.study.records import Attempt, Outcome
+from hpo.study.records import Outcome
 from tests.support.commands import shop, study_file, study_in
 from tests.support.ray_nodes import Nodes, ray_nodes, two_nodes
+from tests.support.tuning import attempt_of
 
 __all__ = ["ray_nodes", "two_nodes"]
 
 N_TRIALS = 6
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
-
-
-def attempt_of(trial: FrozenTrial) -> Attempt:
-    attempt = Attempt.of(trial)
-    assert attempt is not None
-    return attempt
 
 
 @pytest.mark.parametrize("seed", range(10))

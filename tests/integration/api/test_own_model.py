@@ -18,6 +18,7 @@ from tests.support import own_model
 from tests.support.commands import run, shop, study_in
 from tests.support.own_model import PopularConfig
 from tests.support.paths import ROOT
+from tests.support.tuning import tune_here
 
 STUDY = """
 trainable = "tests.support.own_model:Scored"
@@ -31,16 +32,7 @@ def tune(folder: Path, **arguments: Any) -> StudyResult:
     """A small study in a folder, trained in this process."""
     study = folder / "mine.toml"
     study.write_text(STUDY, encoding="utf-8")
-    given: dict[str, Any] = {
-        "data": shop(folder),
-        "study": study,
-        "storage": folder / "optuna.db",
-        "runner": "inline",
-        "device": "cpu",
-        "tracking": False,
-        "verbose": False,
-    }
-    return hpo.tune(**{**given, **arguments})
+    return tune_here(folder, **{"study": study, "verbose": False, **arguments})
 
 
 def test_als_is_tuned_by_worker_processes(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -17,20 +16,8 @@ from hpo.errors import SettingsError, StudyError
 from recsys.config import TrainConfig
 from recsys.datasets.registry import load_dataset
 from recsys.errors import DataError
-from tests.support.commands import shop, study_file
-
-
-def tune(folder: Path, **arguments: Any) -> StudyResult:
-    """A small study in a folder, trained in this process."""
-    given: dict[str, Any] = {
-        "data": shop(folder),
-        "study": study_file(folder, epochs=2),
-        "storage": folder / "optuna.db",
-        "runner": "inline",
-        "device": "cpu",
-        "tracking": False,
-    }
-    return hpo.tune(**{**given, **arguments})
+from tests.support.commands import shop
+from tests.support.tuning import tune_here as tune
 
 
 @pytest.fixture(scope="module")

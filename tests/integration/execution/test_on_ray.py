@@ -19,9 +19,10 @@ import hpo
 from hpo import TrialEnd
 from hpo.errors import SettingsError
 from hpo.runners import processor_of
-from hpo.study.records import Attempt, Outcome, epochs_of
+from hpo.study.records import Outcome, epochs_of
 from tests.support.commands import shop, study_file
 from tests.support.ray_nodes import Nodes
+from tests.support.tuning import attempt_of
 
 pytestmark = pytest.mark.slow
 
@@ -48,12 +49,6 @@ def trials_of(folder: Path) -> list[FrozenTrial]:
         return []
     (name,) = names
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-
-
-def attempt_of(trial: FrozenTrial) -> Attempt:
-    attempt = Attempt.of(trial)
-    assert attempt is not None
-    return attempt
 
 
 def node_of(trial: FrozenTrial) -> str:

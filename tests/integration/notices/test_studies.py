@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import hpo
 from hpo import StudyResult, TrialEnd
 from hpo.config.study_config import StudyConfig
 from hpo.notices.delivery import stored_receivers
@@ -18,6 +17,7 @@ from hpo.study.records import StudyRecord
 from tests.support.commands import run, shop, study_file
 from tests.support.promoting import QUICK, real
 from tests.support.real_study import RealStudy
+from tests.support.tuning import tune_here
 from tests.support.webhook import listening
 
 __all__ = ["real"]
@@ -25,17 +25,7 @@ SECRET = "hush-7f3a"
 
 
 def tune(folder: Path, url: str, **arguments: Any) -> StudyResult:
-    given: dict[str, Any] = {
-        "data": shop(folder),
-        "study": study_file(folder, epochs=2),
-        "storage": folder / "optuna.db",
-        "runner": "inline",
-        "device": "cpu",
-        "tracking": False,
-        "verbose": False,
-        "settings": {"notify.url": url},
-    }
-    return hpo.tune(**{**given, **arguments})
+    return tune_here(folder, **{"verbose": False, "settings": {"notify.url": url}, **arguments})
 
 
 def test_a_finished_study_is_told_once_and_continues_with_other_receivers(
