@@ -132,7 +132,7 @@ def show(n: int, role: str, found: dict[str, Any]) -> float:
 
 
 def planned(n: int, found: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """What recsys.plan says beside what was measured."""
+    """Return the figures of recsys.plan beside the measured ones."""
     sizes = Sizes(n // PER_USER, N_ITEMS, n)
     plan = Capacity.of(sizes, CONFIG, torch.device("cpu"), THREADS)
     launcher, worker = found["launcher"], found["worker"]

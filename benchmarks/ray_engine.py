@@ -1,4 +1,4 @@
-"""What a Ray cluster costs and gains: beside worker processes, one node, and Ray Tune.
+"""Cost and gain of a Ray cluster: beside worker processes, one node, and Ray Tune.
 
     python -m benchmarks.ray_engine [--part overhead] [--repeats 3]
 

@@ -1,4 +1,4 @@
-"""Where a study sends a message when it ends or a model is registered. Secrets stay outside.
+"""Receivers of a message when a study ends or a model is registered. Secrets stay outside.
 
 The table is stored with the study as it is written, so it names environment variables ($NAME) in
 the place of secrets; `hpo.notices` fills them in at the moment of sending.

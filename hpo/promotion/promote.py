@@ -86,13 +86,15 @@ def promote_study(
         found = promotion.run()
     receivers = notify or stored_receivers(record, locations.storage, say)
     if receivers and found.registered and (found.registered.is_new or order.force):
-        deliver(receivers, _notice(study, found, found.registered, locations), say)
+        deliver(receivers, _notice(study, record, found, found.registered, locations), say)
     return found
 
 
-def _notice(study: Study, found: Promotion, place: Registered, locations: Locations) -> Notice:
+def _notice(
+    study: Study, record: StudyRecord, found: Promotion, place: Registered, locations: Locations
+) -> Notice:
     """Return the message on a version."""
-    record, name = StudyRecord.of(study), study.study_name
+    name = study.study_name
     refused = f"; refused: {place.refused}" if place.refused else ""
     what = f"trial {found.trial} of study {name} is {registry.MODEL} version {place.version}"
     page = f"{mlflow_base(locations)}/#/models/{registry.MODEL}/versions/{place.version}"

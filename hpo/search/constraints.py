@@ -63,7 +63,7 @@ class Constraints:
     """
 
     def __init__(self, config: StudyConfig, measures: Mapping[str, Measure]) -> None:
-        self._config = config
+        self._config, self._space = config, SearchSpace(config)
         limits = {"model_mb": config.constraints.model_mb}
         self._limits: dict[str, tuple[float, Measure]] = {
             name: (limit, measures[name]) for name, limit in limits.items() if limit is not None
@@ -90,7 +90,7 @@ class Constraints:
         """
         found = {}
         if self._limits:
-            found = self.excess(SearchSpace(self._config).config(trial.params, seed=0))
+            found = self.excess(self._space.config(trial.params, seed=0))
         if metrics or trial.state.name == "COMPLETE":
             found |= metric_excess(self._config, metrics)
         return found

@@ -12,12 +12,26 @@ MetricName = str
 CUTOFFS = (5, 10, 20)  # always measured
 MAX_CUTOFF = 1000  # as many items as an answer may hold
 FAMILIES = ("recall", "ndcg", "hit_rate", "precision", "map")
-METRIC_PATTERN = rf"^(mrr|({'|'.join(FAMILIES)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
 EXPOSURES = ("coverage", "novelty", "gini")  # of what users are shown as a whole
+LIMITED = ("recall", "ndcg", *EXPOSURES)  # measured at each cut-off that is asked for
 STANDARD = (
     *(f"{family}_at_{k}" for family in ("recall", "ndcg") for k in CUTOFFS),
     "mrr",
 )
+
+
+def _pattern(families: Iterable[str]) -> str:
+    """Return the pattern of mrr and of families at any cut-off."""
+    return rf"^(mrr|({'|'.join(families)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
+
+
+def _forms(families: Iterable[str]) -> str:
+    """Return the names of families at any cut-off, for people."""
+    return f"{', '.join(f'{family}_at_K' for family in families)} with K in 1..{MAX_CUTOFF}"
+
+
+METRIC_PATTERN = _pattern(FAMILIES)
+LIMIT_PATTERN = _pattern(LIMITED)
 
 
 def check_metric(name: str) -> str:
@@ -27,16 +41,10 @@ def check_metric(name: str) -> str:
         ValueError: there is no such metric; the message lists those that there are.
     """
     if re.fullmatch(METRIC_PATTERN, name) is None:
-        forms = ", ".join(f"{family}_at_K" for family in FAMILIES)
         raise ValueError(
-            f"no metric {name!r}; give {forms} with K in 1..{MAX_CUTOFF}, for instance "
-            "recall_at_100, or mrr"
+            f"no metric {name!r}; give {_forms(FAMILIES)}, for instance recall_at_100, or mrr"
         )
     return name
-
-
-LIMITED = ("recall", "ndcg", *EXPOSURES)  # measured at each cut-off that is asked for
-LIMIT_PATTERN = rf"^(mrr|({'|'.join(LIMITED)})_at_([1-9][0-9]{{0,2}}|{MAX_CUTOFF}))$"
 
 
 def check_limited(name: str) -> str:
@@ -46,10 +54,7 @@ def check_limited(name: str) -> str:
         ValueError: there is no such metric; the message lists those that there are.
     """
     if re.fullmatch(LIMIT_PATTERN, name) is None:
-        forms = ", ".join(f"{family}_at_K" for family in LIMITED)
-        raise ValueError(
-            f"{name}: unknown; known: model_mb, {forms} with K in 1..{MAX_CUTOFF}, mrr"
-        )
+        raise ValueError(f"{name}: unknown; known: model_mb, {_forms(LIMITED)}, mrr")
     return name
 
 

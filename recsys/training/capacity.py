@@ -1,4 +1,4 @@
-"""What a training takes before it starts: memory, seconds and the machine that has both.
+"""Needs of a training before it starts: memory, seconds and the machine that has both.
 
 Memory is reckoned from sizes. Seconds are the CPU seconds of `benchmarks.growth` and
 `benchmarks.slopes` as slopes of what a step handles; another processor differs by its speed. A
@@ -70,7 +70,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a study of a two-tower takes with one worker.
+    """The needs of a study of a two-tower with one worker.
 
     Attributes:
         sizes: sizes of the training data.
