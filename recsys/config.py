@@ -157,6 +157,13 @@ class TrainConfig(Hyperparameters):
         feature_weight: weight of item and user features, if the data has any.
         neighbour_weight: logits that an item gains as the nearest neighbour of all the latest
             items of a history. 0 turns neighbours off. See `recsys.models.neighbours`.
+        neighbours: longest list of neighbours of an item.
+        neighbour_backward: what a pair of rows in the opposite order counts for neighbours, against
+            1 in order (only if the data has times). More than 0 suits data whose order is partly
+            chance, and a short history.
+        walk_alpha: exponent of the walks that find neighbours without times in large catalogues.
+        walk_beta: discount of popular neighbours in such walks, see
+            `recsys.models.item_graph.walk_edges`.
         history_dropout: share of history items left out of the pools, drawn anew for each cut.
         average: largest decay of the running average of the weights; the average is evaluated
             and kept. The decay grows with the steps up to this limit, so that the average
@@ -182,6 +189,10 @@ class TrainConfig(Hyperparameters):
     user_weight: float = within(0.0, 0.0, 100.0)
     feature_weight: float = within(0.7, 0.0, 100.0)
     neighbour_weight: float = within(3.0, 0.0, 1000.0)
+    neighbours: int = within(30, 1, 10_000)
+    neighbour_backward: float = within(0.0, 0.0, 1.0)
+    walk_alpha: float = within(0.9, 0.0, 3.0)
+    walk_beta: float = within(0.3, 0.0, 3.0)
     history_dropout: float = within(0.2, 0.0, 0.99)
     average: float = within(0.999, 0.0, 0.9999)
     seed: int = within(0, 0, 2**31 - 1)

@@ -19,7 +19,10 @@ from recsys.training import Capacity, MemoryNeed, Sizes, free_memory, memory_nee
 GB = 1e9
 CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
 MAX_SLOTS = 4  # small kernels of more workers wait for each other; five gave 1.4 times one's trials
-DECISIVE = ("dim", "batch_size", "cuts", "window", "negatives", "user_weight", "neighbour_weight")
+DECISIVE = (
+    *("dim", "batch_size", "cuts", "window", "negatives", "user_weight"),
+    *("neighbour_weight", "neighbours"),
+)
 
 
 def fitted_to_cards(

@@ -9,7 +9,6 @@ from .ineffective import ineffective_parameters as ineffective_parameters
 from .neighbours import (
     MAX_EASE_ITEMS as MAX_EASE_ITEMS,
     MAX_PAIRS as MAX_PAIRS,
-    N_NEIGHBOURS as N_NEIGHBOURS,
     REACH as REACH,
 )
 from .pooling import ByItem as ByItem, Pooling as Pooling, pool_weights as pool_weights

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recsys.config import TrainConfig
 from recsys.data import Floats32, Interactions, Ints64
 from recsys.models.baselines import ease_weights
-from recsys.models.item_graph import ALPHA, BETA, owned, walk_edges
+from recsys.models.item_graph import owned, walk_edges
 
-N_NEIGHBOURS = 30  # neighbours of each item; 200 did no better
 DISTANCE_BITS = 4
 REACH: int = 2**DISTANCE_BITS - 1  # rows after an item among which its neighbours are found
 FADE = 10.0  # a pair at distance d has weight exp(-(d - 1) / FADE)
@@ -31,28 +31,35 @@ EASE_ROWS = 512  # rows of EASE's weights handled at a time
 SUMMED = 0.25  # scale of weights that a history sums; those of timed data are averaged
 
 Floats = npt.NDArray[np.floating]
+Lists = tuple[npt.NDArray[np.int32], Floats32]  # `items` and `nearness` of Neighbours
 
 
 class Neighbours(nn.Module):
-    """The nearest neighbours of each item, at most N_NEIGHBOURS.
+    """The nearest neighbours of each item, at most config.neighbours.
+
+    Args:
+        n_items: size of the catalogue.
+        config: its `neighbours` and all that decides who they are.
 
     Attributes:
-        items: (n_items, N_NEIGHBOURS) int32.
-        nearness: (n_items, N_NEIGHBOURS) float32 >= 0, 0 where there is no neighbour. The nearest
-            neighbours of all items have 1 on average, or SUMMED if scores sum over a whole history.
+        items: (n_items, config.neighbours) int32.
+        nearness: (n_items, config.neighbours) float32 >= 0, 0 where there is no neighbour. The
+            nearest neighbours of all items have 1 on average, or SUMMED if scores sum over a whole
+            history.
     """
 
     items: Tensor
     nearness: Tensor
 
-    def __init__(self, n_items: int) -> None:
+    def __init__(self, n_items: int, config: TrainConfig) -> None:
         super().__init__()
-        self.register_buffer("items", torch.zeros(n_items, N_NEIGHBOURS, dtype=torch.int32))
-        self.register_buffer("nearness", torch.zeros(n_items, N_NEIGHBOURS))
+        self._config, shape = config, (n_items, config.neighbours)
+        self.register_buffer("items", torch.zeros(shape, dtype=torch.int32))
+        self.register_buffer("nearness", torch.zeros(shape))
 
     def learn(self, seen: Interactions) -> None:
         """Replace the neighbours by those that the rows of `seen` show."""
-        items, nearness = nearest(seen)
+        items, nearness = nearest(seen, self._config)
         self.items.copy_(torch.from_numpy(items))
         self.nearness.copy_(torch.from_numpy(nearness))
 
@@ -69,31 +76,58 @@ class Neighbours(nn.Module):
         scores.view(-1).index_add_(0, position.flatten(), value.flatten())
 
 
-@lru_cache(maxsize=2)
-def nearest(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
-    """Return neighbours and their nearness; the last two results are cached for the next training.
+def nearest(seen: Interactions, config: TrainConfig) -> Lists:
+    """Return neighbours and their nearness; the last results are cached for the next training.
 
     The nearness with times comes from items that follow soon after: it is
     count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows, which discounts
-    pairs that chance explains. An item that people come back to is its own neighbour if the data
-    keeps repeats. Without times, the nearness is the positive part of EASE's weights, or in larger
-    catalogues the likelihood of a random walk from one item to the other (RP3beta).
+    pairs that chance explains; pairs in the opposite order count `neighbour_backward`. An item that
+    people come back to is its own neighbour if the data keeps repeats. Without times, the nearness
+    is the positive part of EASE's weights, or in larger catalogues the likelihood of a random walk
+    from one item to the other (RP3beta).
 
     Args:
         seen: the training rows.
+        config: the length of the lists, and which pairs count.
 
     Returns:
         The arrays `items` and `nearness` of `Neighbours`.
     """
+    most = config.neighbours
     if seen.times is not None:
-        items, nearness = _lists(*_followers(seen), seen.n_items)
-    elif seen.n_items > MAX_EASE_ITEMS:
-        items, nearness = _walked(seen)
-    else:
-        items, nearness = _similar(seen)
+        return _following(seen, most, config.neighbour_backward)
+    if seen.n_items > MAX_EASE_ITEMS:
+        return _walked(seen, most, config.walk_alpha, config.walk_beta)
+    return _similar(seen, most)
+
+
+def _scaled(lists: Lists, scale: float) -> Lists:
+    """Return lists whose nearest neighbours have nearness `scale` on average."""
+    items, nearness = lists
     best = nearness[:, 0][nearness[:, 0] > 0]
-    scale = 1.0 if seen.times is not None else SUMMED
     return items, nearness * np.float32(scale / best.mean()) if len(best) else nearness
+
+
+@lru_cache(maxsize=2)
+def _following(seen: Interactions, most: int, backward: float) -> Lists:
+    """Return the lists of all items by what follows them, and a part of what goes before."""
+    pairs = _followers(seen)
+    if backward:
+        pairs = _both_ways(*pairs, seen.n_items, backward)
+    return _scaled(_lists(*pairs, seen.n_items, most), 1.0)
+
+
+def _both_ways(
+    source: Ints64, target: Ints64, value: Floats, n: int, backward: float
+) -> tuple[Ints64, Ints64, Floats]:
+    """Return each pair with `backward` times its opposite added; nearness divides both alike."""
+    key = np.concatenate([source * n + target, target * n + source])
+    value = np.concatenate([value, backward * value])
+    order = np.argsort(key, kind="stable")
+    key, value = key[order], value[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    total = np.add.reduceat(value, first) if len(first) else value
+    return key[first] // n, key[first] % n, total
 
 
 def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
@@ -123,7 +157,8 @@ def _followers(seen: Interactions) -> tuple[Ints64, Ints64, Floats]:
     return source, target, count / (np.sqrt(total[source] * total[target]) + SHRINK)
 
 
-def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+@lru_cache(maxsize=2)
+def _similar(seen: Interactions, most: int) -> Lists:
     """Return the lists of all items by EASE's weights.
 
     Items are handled EASE_ROWS at a time, because half of all pairs have a positive weight.
@@ -132,29 +167,28 @@ def _similar(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
     parts = []
     for rows in weights.split(EASE_ROWS):
         source, target = np.nonzero(rows.numpy() > 0)
-        parts.append(_lists(source, target, rows.numpy()[source, target], len(rows)))
+        parts.append(_lists(source, target, rows.numpy()[source, target], len(rows), most))
     items, nearness = zip(*parts, strict=True)
-    return np.concatenate(items), np.concatenate(nearness)
+    return _scaled((np.concatenate(items), np.concatenate(nearness)), SUMMED)
 
 
-def _walked(seen: Interactions) -> tuple[npt.NDArray[np.int32], Floats32]:
+@lru_cache(maxsize=2)
+def _walked(seen: Interactions, most: int, alpha: float, beta: float) -> Lists:
     """Return the lists of all items by random walks over the users who have them."""
-    parts = list(walk_edges(owned(seen), N_NEIGHBOURS, ALPHA, BETA))
+    parts = list(walk_edges(owned(seen), most, alpha, beta))
     source, target, likelihood = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _lists(source, target, likelihood, seen.n_items)
+    return _scaled(_lists(source, target, likelihood, seen.n_items, most), SUMMED)
 
 
-def _lists(
-    source: Ints64, target: Ints64, value: Floats, n_items: int
-) -> tuple[npt.NDArray[np.int32], Floats32]:
+def _lists(source: Ints64, target: Ints64, value: Floats, n_items: int, most: int) -> Lists:
     falling = 0x7FFFFFFF - value.astype(np.float32).view(np.int32)  # bits order positive floats
     order = np.argsort(source << 32 | falling, kind="stable")
     source, target, value = source[order], target[order], value[order]
     begins = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_items))])
     place = np.arange(len(source)) - begins[source]
-    keep = place < N_NEIGHBOURS
-    items = np.zeros((n_items, N_NEIGHBOURS), np.int32)
-    nearness = np.zeros((n_items, N_NEIGHBOURS), np.float32)
+    keep = place < most
+    items = np.zeros((n_items, most), np.int32)
+    nearness = np.zeros((n_items, most), np.float32)
     items[source[keep], place[keep]] = target[keep]
     nearness[source[keep], place[keep]] = value[keep]
     return items, nearness

@@ -84,7 +84,7 @@ class TwoTower(nn.Module):
             self.register_module(f"{side}_bags", None if features is None else Bags.of(features))
 
         remembers = config.neighbour_weight > 0
-        self.register_module("neighbours", Neighbours(n_items) if remembers else None)
+        self.register_module("neighbours", Neighbours(n_items, config) if remembers else None)
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw the initial weights.

@@ -16,7 +16,7 @@ from recsys.config import TrainConfig
 from recsys.data import EVAL_USERS
 from recsys.evaluation import CARD_BYTES
 from recsys.messages import count
-from recsys.models import MAX_EASE_ITEMS, MAX_PAIRS, N_NEIGHBOURS, REACH
+from recsys.models import MAX_EASE_ITEMS, MAX_PAIRS, REACH
 from recsys.training.epoch import AVERAGES_PER_EPOCH
 from recsys.training.resources import (
     FLOAT32,
@@ -45,7 +45,7 @@ PER_GATHERED = 1.4  # a byte of rows that are copied, updated and written back
 PER_NUMBER = 110.0
 PER_STREAMED = 0.12  # a byte of whole tables, read or written in order
 PER_STEP = 2.2e6
-PER_SCORE, PER_SCORE_FLOP, PER_ASKED = 4.6, 0.027, 14_000.0  # of an evaluation
+PER_SCORE, PER_SCORE_FLOP, PER_ASKED = 4.6, 0.027, 14_000.0  # of an evaluation; 30 neighbours
 READ_NS = 800.0  # a row: read, split, fingerprint, prepare
 NS = 1e-9
 ADAM_PASSES = 7  # of whole tables in a step: weights and both moments, read and written; gradients
@@ -248,7 +248,8 @@ def shown_seconds(seconds: float) -> str:
 
 
 def _evaluation_seconds(sizes: Sizes, config: TrainConfig) -> float:
-    each = sizes.n_items * (PER_SCORE + PER_SCORE_FLOP * 2 * config.dim) + PER_ASKED
+    asked = PER_ASKED * config.neighbours / 30
+    each = sizes.n_items * (PER_SCORE + PER_SCORE_FLOP * 2 * config.dim) + asked
     return min(sizes.n_users, EVAL_USERS) * each * NS
 
 
@@ -257,16 +258,17 @@ def _counting(sizes: Sizes, config: TrainConfig) -> int:
     if not config.neighbour_weight:
         return 0
     if sizes.ordered:
-        return PAIR * min(sizes.n_rows * REACH, MAX_PAIRS)
+        ways = 2 if config.neighbour_backward else 1
+        return PAIR * ways * min(sizes.n_rows * REACH, MAX_PAIRS)
     if sizes.n_items <= MAX_EASE_ITEMS:
         return EASE_CELL * sizes.n_items * sizes.n_items
-    return PAIR * (sizes.n_rows + sizes.n_items * N_NEIGHBOURS)
+    return PAIR * (sizes.n_rows + sizes.n_items * config.neighbours)
 
 
 def _serving(sizes: Sizes, config: TrainConfig) -> int:
     """Return the bytes of a server with the model and all histories."""
     row = FLOAT32 * config.dim
-    lists = 8 * N_NEIGHBOURS * sizes.n_items if config.neighbour_weight else 0
+    lists = 8 * config.neighbours * sizes.n_items if config.neighbour_weight else 0
     people = sizes.n_users + sizes.n_items
     held = SERVED_TABLES * row * sizes.n_items + row * sizes.n_users + lists
     return PROCESS + held + SERVED_ROW * sizes.n_rows + ID * people

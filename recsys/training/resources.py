@@ -15,7 +15,7 @@ import torch
 from recsys.config import TrainConfig
 from recsys.data import FEATURES, Interactions
 from recsys.evaluation import MAX_CHUNK, chunk_bytes_on
-from recsys.models import N_NEIGHBOURS, NEWEST
+from recsys.models import NEWEST
 from recsys.training.negatives import n_negatives
 from recsys.training.step import MOST
 
@@ -233,7 +233,7 @@ def memory_need(
     step = StepSizes.of(sizes, config)
     weights = FLOAT32 * step.weights
     remembers = config.neighbour_weight > 0
-    neighbours = NEIGHBOUR * N_NEIGHBOURS * n if remembers else 0
+    neighbours = NEIGHBOUR * config.neighbours * n if remembers else 0
     touched = step.gathered or weights / row
     plans = min(step.planned * step.n_steps, 2 * max(MOST, step.planned))  # one in use, one coming
     training = (
@@ -248,7 +248,7 @@ def memory_need(
     newest = min(NEWEST, sizes.length) if sizes.ordered else sizes.length
     asked = newest if remembers else 0
     per_user = FLOAT32 * n + HISTORY * sizes.length + 4 * row
-    per_user += max(ASKING * N_NEIGHBOURS * asked, min(RANKED, FLOAT32 * n))
+    per_user += max(ASKING * config.neighbours * asked, min(RANKED, FLOAT32 * n))
     scoring = 3 * row * n + chunk * per_user
     return MemoryNeed(
         int(3 * weights + 2 * neighbours), int(2 * weights), int(training), int(scoring)

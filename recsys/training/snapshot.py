@@ -98,6 +98,6 @@ def _read(
         ]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: no readable snapshot of a training ({error})") from error
-    if facts["config"] != config.as_dict():
+    if {**TrainConfig().as_dict(), **facts["config"]} != config.as_dict():  # old ones lack names
         raise CheckpointError(f"{path}: belongs to a training with another config")
     return results, state

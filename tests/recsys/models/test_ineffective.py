@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
+from recsys.models import ineffective, neighbours
 from recsys.models.ineffective import ineffective_parameters
 from recsys.training.trainer import Trainer
-from tests.support.examples import conveyor, with_groups
+from tests.support.examples import conveyor, random_log, with_groups
 
 CPU = torch.device("cpu")
 CHANGED = {
@@ -19,8 +21,12 @@ CHANGED = {
     "target_decay": 1.0,
     "recency": 0.5,
     "feature_weight": 0.0,
+    "neighbour_backward": 0.5,
+    "walk_alpha": 0.5,
+    "walk_beta": 0.9,
 }
-WITH_AN_EFFECT = {"neighbour_weight": 9.0}
+WALKS = ("walk_alpha", "walk_beta")
+WITH_AN_EFFECT = {"neighbour_weight": 9.0, "neighbours": 1}
 SMALL = TrainConfig(dim=4, batch_size=16, window_share=0.9)
 
 
@@ -53,9 +59,16 @@ def test_those_are_all_that_are_tried_here(without: Interactions) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGED | WITH_AN_EFFECT)
-def test_it_changes_numbers_where_it_is_not_named(name: str) -> None:
+def test_it_changes_numbers_where_it_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     data = with_groups(conveyor())
-    assert ineffective_parameters(data) == {}
+    assert set(ineffective_parameters(data)) == set(WALKS)
+    if name in WALKS:
+        for module in (neighbours, ineffective):
+            monkeypatch.setattr(module, "MAX_EASE_ITEMS", 10)
+        data = random_log(np.random.default_rng(3), n_items=70, timed=False)
+        assert name not in ineffective_parameters(data)
     pairs = zip(
         trained(data), trained(data, **{name: (CHANGED | WITH_AN_EFFECT)[name]}), strict=True
     )

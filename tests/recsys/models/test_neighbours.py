@@ -17,8 +17,7 @@ from recsys.evaluation.evaluator import TowerScorer
 from recsys.models import neighbours
 from recsys.models.baselines import ease_weights
 from recsys.models.history import NEWEST
-from recsys.models.item_graph import ALPHA, BETA
-from recsys.models.neighbours import N_NEIGHBOURS, Neighbours, nearest
+from recsys.models.neighbours import Neighbours, nearest
 from recsys.models.two_tower import new_model
 from recsys.training.trainer import Trainer
 from tests.support import reference
@@ -32,21 +31,24 @@ def log(*, timed: bool = True) -> Interactions:
     return random_log(np.random.default_rng(3), n_items=70, timed=timed)
 
 
-def table(seen: Interactions) -> np.ndarray:
+def table(seen: Interactions, config: TrainConfig = SMALL) -> np.ndarray:
     """(n_items, n_items): row j is how near each item is to j, 0 beyond the lists."""
-    items, nearness = nearest(seen)
+    items, nearness = nearest(seen, config)
     dense = np.zeros((seen.n_items, seen.n_items))
     np.add.at(dense, (np.arange(seen.n_items)[:, None], items), nearness)
     return dense
 
 
-def by_loops(seen: Interactions) -> np.ndarray:
+def by_loops(seen: Interactions, backward: float = 0.0) -> np.ndarray:
     together: dict[tuple[int, int], float] = defaultdict(float)
     for user in range(seen.n_users):
         mine = seen.items[seen.offsets[user] : seen.offsets[user + 1]].tolist()
         for place, item in enumerate(mine):
             for distance, later in enumerate(mine[place + 1 : place + 1 + neighbours.REACH]):
-                together[item, later] += math.exp(-distance / neighbours.FADE)
+                weight = math.exp(-distance / neighbours.FADE)
+                together[item, later] += weight
+                if backward:
+                    together[later, item] += backward * weight
     rows = np.bincount(seen.items, minlength=seen.n_items)
     result = np.zeros((seen.n_items, seen.n_items))
     for (item, later), count in together.items():
@@ -55,24 +57,37 @@ def by_loops(seen: Interactions) -> np.ndarray:
     return result / result.max(1)[result.max(1) > 0].mean()
 
 
-def assert_nearest(found: np.ndarray, all_pairs: np.ndarray) -> None:
+def assert_nearest(found: np.ndarray, all_pairs: np.ndarray, most: int = 30) -> None:
     """The lists hold the largest of all pairs; whom they take of equals is open."""
-    last = np.sort(all_pairs, 1)[:, [-N_NEIGHBOURS]]
+    last = np.sort(all_pairs, 1)[:, [-most]]
     listed, clear = found > 0, all_pairs > last * (1 + 1e-6)
     assert listed[clear].all()
     assert (all_pairs[listed] >= np.broadcast_to(last, found.shape)[listed] * (1 - 1e-6)).all()
     np.testing.assert_allclose(found[listed], all_pairs[listed], rtol=1e-4)
-    assert (listed.sum(1) == np.minimum((all_pairs > 0).sum(1), N_NEIGHBOURS)).all()
+    assert (listed.sum(1) == np.minimum((all_pairs > 0).sum(1), most)).all()
 
 
 def test_followers_equal_plain_loops() -> None:
     assert_nearest(table(log()), by_loops(log()))
 
 
+def test_what_goes_before_counts_as_much_as_it_is_told() -> None:
+    seen = log()
+    assert_nearest(table(seen, SMALL.replace(neighbour_backward=0.6)), by_loops(seen, 0.6))
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_lists_are_as_long_as_they_are_told(timed: bool) -> None:
+    seen = log(timed=timed)
+    whole = table(seen, SMALL.replace(neighbours=69))
+    for most in (1, 5):
+        assert_nearest(table(seen, SMALL.replace(neighbours=most)), whole, most)
+
+
 def test_what_follows_is_nearest() -> None:
     seen = conveyor()
     number = np.array([int(item_id[1:]) for item_id in seen.item_ids])
-    items, _ = nearest(seen)
+    items, _ = nearest(seen, SMALL)
     assert (number[items[:, 0]] == (number + 1) % 30).all()
 
 
@@ -86,9 +101,10 @@ def test_without_times_they_are_the_positive_weights_of_ease() -> None:
 def test_of_large_untimed_catalogues_they_are_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "MAX_EASE_ITEMS", 69)
     seen = log(timed=False)
-    weights = reference.walks(seen, ALPHA, BETA)
-    weights *= neighbours.SUMMED / weights.max(1)[weights.max(1) > 0].mean()
-    assert_nearest(table(seen), weights)
+    for alpha, beta in ((0.9, 0.3), (1.2, 0.6)):
+        weights = reference.walks(seen, alpha, beta)
+        weights *= neighbours.SUMMED / weights.max(1)[weights.max(1) > 0].mean()
+        assert_nearest(table(seen, SMALL.replace(walk_alpha=alpha, walk_beta=beta)), weights)
     assert Trainer(seen, SMALL, CPU).model.neighbours is not None
 
 
@@ -156,7 +172,7 @@ def test_pairs_are_scored_as_whole_rows_are(weight: float) -> None:
 
 
 def test_adding_is_a_product_with_the_table() -> None:
-    lists = Neighbours(70)
+    lists = Neighbours(70, SMALL)
     lists.learn(log())
     scores = torch.zeros(2, 70)
     asking = torch.tensor([0, 0, 1]), torch.tensor([5, 6, 5]), torch.tensor([1.0, 0.5, 2.0])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from recsys.config import TrainConfig
 from recsys.data.splitting import Holdout, split
 from recsys.errors import CheckpointError
 from recsys.training.fit import Fit
+from recsys.training.snapshot import KEY
 from tests.support.examples import random_log
 
 CPU = torch.device("cpu")
@@ -49,6 +53,23 @@ def test_it_goes_on_bit_for_bit(tmp_path: Path, kind: str, timed: bool) -> None:
         assert second.best.metrics == uninterrupted.best.metrics
         for name, weights in uninterrupted.model.state_dict().items():
             assert torch.equal(weights, second.model.state_dict()[name]), name
+
+
+def test_it_goes_on_from_before_a_hyperparameter(tmp_path: Path) -> None:
+    data, path = holdout(), tmp_path / "parked"
+    first = Fit(data, SMALL, CPU)
+    next(iter(first))
+    first.save(path)
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()[KEY])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del facts["config"]["walk_alpha"]
+    save_file(state, path, {KEY: json.dumps(facts)})
+    second = Fit(data, SMALL, CPU)
+    second.resume(path)
+    assert [each.train_loss for each in second] == [
+        each.train_loss for each in Fit(data, SMALL, CPU)
+    ]
 
 
 def test_patience_counts_on(tmp_path: Path) -> None:
