@@ -24,9 +24,10 @@ from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stop_request import SignedOn, is_asked_to_stop, sign_on
+from hpo.execution.store.epoch_reports import EpochReports
 from hpo.execution.store.limits import Limits
 from hpo.execution.store.outages import Turns, in_turn
-from hpo.execution.store.owned_storage import OwnedStorage, for_one_writer
+from hpo.execution.store.owned_storage import for_one_writer
 from hpo.runners import processor_of
 from hpo.search import Measure, make_sampler, pruning_rule
 from hpo.study import (
@@ -40,14 +41,12 @@ from hpo.study import (
     best_metrics,
     comparable,
     epochs_of,
-    epochs_to_columns,
     milliseconds,
     storage_failure,
 )
 from hpo.trainables import no_snapshot
 from recsys.training import EpochResult
 
-FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 NO_MEASURES: Mapping[str, Measure] = {}
 
 
@@ -69,13 +68,15 @@ class Ledger(Turns):
         measures: Mapping[str, Measure] = NO_MEASURES,
     ) -> None:
         super().__init__()
-        self._study, self._config, self._parked = for_one_writer(study), config, parked
+        self._study, self._storage = for_one_writer(study)
+        self._config, self._parked = config, parked
         self._limits = Limits(self._study, config, measures)
         self._space = SearchSpace(config)
         self._retries = Retries(self._study, config)
         self._rule = pruning_rule(config, study.study_name)
         self._known = Known()
-        self._asked: set[int] = set()  # trials that this launcher started and did not park
+        self._asked: set[int] = set()  # trials that this launcher started, and that may still run
+        self._epochs = EpochReports(self._storage, self._rule, self.call, lambda: len(self._asked))
         self._me: SignedOn | None = None
         for trial in self._study.get_trials(deepcopy=False):
             if trial.number >= self._limits.record.comparable_from:
@@ -84,13 +85,11 @@ class Ledger(Turns):
 
     def _after_outage(self) -> None:
         """Read the study anew, and queue trials that a broken call has started for nobody."""
-        storage = self._study._storage
-        if isinstance(storage, OwnedStorage):
-            storage.forget()
-            self._limits.tell_samplers()
+        self._storage.forget()
+        self._limits.tell_samplers()
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number not in self._asked:
-                storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Register a trial with the pruner, and a final one with the index of trained configs."""
@@ -230,7 +229,7 @@ class Ledger(Turns):
 
     def _recall(self, assignment: Assignment) -> None:
         """Load the stored epochs of a parked trial, and check its snapshot."""
-        frozen = self._study._storage.get_trial(assignment.trial._trial_id)
+        frozen = self._storage.get_trial(assignment.trial._trial_id)
         assignment.stored = epochs_of(frozen)
         assignment.times_ms = [int(time_ms) for time_ms in assignment.stored["time_ms"]]
         assignment.reported = set(frozen.intermediate_values)
@@ -272,23 +271,9 @@ class Ledger(Turns):
         assignment.results.append(result)
         if len(assignment.times_ms) < len(assignment.results):
             assignment.times_ms.append(time.time_ns() // 1_000_000)
-        return result.epoch not in assignment.reported and self._store(assignment, result)
-
-    @in_turn
-    def _store(self, assignment: Assignment, result: EpochResult) -> bool:
-        """Store one epoch; return True if the trial is hopeless."""
-        assignment.trial.report(assignment.value_of(result), result.epoch)
-        if time.monotonic() - assignment.flushed >= FLUSH_SECONDS:
-            self._flush(assignment)
-        return self._rule.is_hopeless(assignment.number, assignment.values)
-
-    def _flush(self, assignment: Assignment) -> None:
-        """Store the columns of the epochs so far."""
-        if len(assignment.times_ms) > len(assignment.results):
-            return  # a resumed trial repeats its epochs, and the storage already has more of them
-        columns = epochs_to_columns(assignment.results, assignment.times_ms)
-        assignment.trial.set_user_attr(EPOCHS, columns)
-        assignment.flushed = time.monotonic()
+        if result.epoch in assignment.reported:
+            return False
+        return self._epochs.store(assignment)
 
     def complete(self, assignment: Assignment) -> Outcome:
         """End a trial as COMPLETE with the value of its best epoch; return the outcome."""
@@ -319,8 +304,8 @@ class Ledger(Turns):
     @in_turn
     def park(self, assignment: Assignment) -> None:
         """Put a trial back into the queue; the next `start` resumes it."""
-        self._flush(assignment)
-        self._study._storage.set_trial_state_values(assignment.trial._trial_id, TrialState.WAITING)
+        self._epochs.flush(assignment)
+        self._storage.set_trial_state_values(assignment.trial._trial_id, TrialState.WAITING)
         self._asked.discard(assignment.number)
 
     @in_turn
@@ -358,11 +343,12 @@ class Ledger(Turns):
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
         result = same.value if same.state is TrialState.COMPLETE else None
         self._study.tell(assignment.trial, result, state=same.state)
+        self._asked.discard(assignment.number)
         return same.state, outcome
 
     def _is_told(self, assignment: Assignment, state: TrialState) -> bool:
         """Return True if a call that broke off had already ended the trial with this state."""
-        trial = self._study._storage.get_trial(assignment.trial._trial_id)
+        trial = self._storage.get_trial(assignment.trial._trial_id)
         return trial.state is state and OUTCOME in trial.user_attrs
 
     @in_turn
@@ -375,14 +361,15 @@ class Ledger(Turns):
     ) -> Outcome:
         """Store epochs and outcome of a trial, then its final state; remove its snapshot."""
         if self._is_told(assignment, state):
-            self._remember(self._study._storage.get_trial(assignment.trial._trial_id))
+            self._remember(self._storage.get_trial(assignment.trial._trial_id))
             return outcome
-        self._flush(assignment)
+        self._epochs.flush(assignment)
         metrics = assignment.best.metrics.as_dict() if assignment.best else {}
         self._limits.judge(assignment, metrics, state)
         outcome = replace(outcome, order=n_ended(self._study))
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
         self._remember(self._study.tell(assignment.trial, value, state=state))
+        self._asked.discard(assignment.number)
         if assignment.snapshot:
             with suppress(OSError):  # most were never parked; tidy() removes the rest
                 assignment.snapshot.unlink()

@@ -5,5 +5,5 @@ from .constraints import (
     broken_limits as broken_limits,
     metric_excess as metric_excess,
 )
-from .pruners import pruning_rule as pruning_rule
+from .pruners import PruningRule as PruningRule, pruning_rule as pruning_rule
 from .samplers import derive_seed as derive_seed, make_sampler as make_sampler

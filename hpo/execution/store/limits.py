@@ -34,8 +34,7 @@ class Limits:
     def tell_samplers(self) -> None:
         """Let samplers read every finished trial's excess over today's limits, not yesterday's."""
         storage = self._study._storage
-        if not isinstance(storage, OwnedStorage):
-            return
+        assert isinstance(storage, OwnedStorage), "the study of another writer"
         for trial in self._study.get_trials(deepcopy=False, states=FINISHED):
             if Outcome.of(trial) is None:
                 continue  # ended from outside, perhaps without parameters

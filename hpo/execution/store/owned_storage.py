@@ -9,9 +9,11 @@ script), so a short query looks for that every LOOK_SECONDS.
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from optuna import Study
@@ -19,21 +21,47 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages._rdb.models import TrialModel
+from optuna.storages._rdb.models import (
+    TrialIntermediateValueModel,
+    TrialModel,
+    TrialUserAttributeModel,
+)
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import or_, select
+from sqlalchemy import Executable, FromClause, Table, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 CONSTRAINT = "constraints:"  # beginning of the system attributes that Optuna reads as constraints
 LOOK_SECONDS = 1.0  # highest age of what others did: a queued trial, one ended from outside
 
 
-def for_one_writer(study: Study) -> Study:
-    """Return the study on a storage for its only writer; as it is if it is in no database."""
+def for_one_writer(study: Study) -> tuple[Study, OwnedStorage]:
+    """Return the study on a storage for its only writer, and that storage.
+
+    Args:
+        study: a study in a database.
+    """
     cached = study._storage
-    if type(cached) is not _CachedStorage:
-        return study
-    return Study(study.study_name, OwnedStorage(cached._backend), pruner=study.pruner)
+    assert isinstance(cached, _CachedStorage), "a study that is in no database"
+    storage = OwnedStorage(cached._backend)
+    return Study(study.study_name, storage, pruner=study.pruner), storage
+
+
+@dataclass(frozen=True)
+class EpochWrite:
+    """What to store of one epoch of a running trial.
+
+    Attributes:
+        trial_id: Optuna's id of the trial.
+        step: number of the epoch.
+        value: the objective.
+        attributes: user attributes to set as well, by name.
+    """
+
+    trial_id: int
+    step: int
+    value: float
+    attributes: Mapping[str, Any]
 
 
 class OwnedStorage(_CachedStorage):
@@ -49,6 +77,10 @@ class OwnedStorage(_CachedStorage):
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
         self._looked: dict[int, float] = {}  # time of the last look at each study
+        name = backend.engine.name
+        values, attributes = TrialIntermediateValueModel, TrialUserAttributeModel
+        self._upsert_values = _upsert(name, values.__table__, "trial_id", "step")
+        self._upsert_attributes = _upsert(name, attributes.__table__, "trial_id", "key")
 
     def forget(self) -> None:
         """Read everything again at the next call; for writes that may have failed half-way."""
@@ -95,6 +127,33 @@ class OwnedStorage(_CachedStorage):
             super().set_trial_intermediate_value(trial_id, step, intermediate_value)
         if trial := self._in_memory(trial_id):
             trial.intermediate_values = {**trial.intermediate_values, step: intermediate_value}
+
+    def write_epochs(self, epochs: Sequence[EpochWrite]) -> Collection[int]:
+        """Write epochs of running trials in one transaction.
+
+        Args:
+            epochs: the epochs, of different trials.
+
+        Returns:
+            The ids of the trials that do not run any more, of which nothing is written.
+        """
+        ids = [epoch.trial_id for epoch in epochs]
+        running = select(TrialModel.trial_id).where(
+            TrialModel.trial_id.in_(ids), TrialModel.state == TrialState.RUNNING
+        )
+        with _create_scoped_session(self._backend.scoped_session) as session:
+            open_ids = set(session.scalars(running))
+            written = [epoch for epoch in epochs if epoch.trial_id in open_ids]
+            if written:
+                session.execute(self._upsert_values, [_value_row(epoch) for epoch in written])
+            if rows := [row for epoch in written for row in _attribute_rows(epoch)]:
+                session.execute(self._upsert_attributes, rows)
+        for epoch in written:
+            if trial := self._in_memory(epoch.trial_id):
+                values = {**trial.intermediate_values, epoch.step: epoch.value}
+                trial.intermediate_values = values
+                trial.user_attrs = {**trial.user_attrs, **epoch.attributes}
+        return set(ids) - open_ids
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write a user's attribute, as Optuna's storages do."""
@@ -184,3 +243,30 @@ class OwnedStorage(_CachedStorage):
         except UpdateFinishedTrialError:
             self._looked.update(dict.fromkeys(self._looked, float("-inf")))
             raise
+
+
+def _upsert(dialect: str, table: FromClause, *key: str) -> Executable:
+    """Return the statement that inserts a row, or replaces the row with the same key."""
+    assert isinstance(table, Table)
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    others = [c.name for c in table.columns if not (c.primary_key or c.name in key)]
+    replaced = {name: insert.excluded[name] for name in others}
+    upsert: Executable = insert.on_conflict_do_update(index_elements=list(key), set_=replaced)
+    return upsert
+
+
+def _value_row(epoch: EpochWrite) -> dict[str, Any]:
+    """Return the row of an epoch's value."""
+    stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(epoch.value)
+    return {
+        "trial_id": epoch.trial_id,
+        "step": epoch.step,
+        "intermediate_value": stored,
+        "intermediate_value_type": kind,
+    }
+
+
+def _attribute_rows(epoch: EpochWrite) -> Iterator[dict[str, Any]]:
+    """Yield a row for each of an epoch's attributes."""
+    for key, value in epoch.attributes.items():
+        yield {"trial_id": epoch.trial_id, "key": key, "value_json": json.dumps(value)}

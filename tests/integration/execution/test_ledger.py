@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from optuna import Trial
 from optuna.trial import TrialState
 
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment
+from hpo.execution.store.owned_storage import EpochWrite, OwnedStorage
 from hpo.study.records import Attempt, Outcome, epochs_of
 from tests.support.scripted import epoch_result, make_study, study_config
 
@@ -160,7 +161,12 @@ def test_epochs_that_a_parked_trial_tells_again_are_reported_once(
     report(ledger, parked, 0.1, 0.2)
     ledger.park(parked)
     told: list[int] = []
-    monkeypatch.setattr(Trial, "report", lambda _, value, step: told.append(step))
+
+    def see(_: OwnedStorage, epochs: Sequence[EpochWrite]) -> Collection[int]:
+        told.extend(epoch.step for epoch in epochs)
+        return ()
+
+    monkeypatch.setattr(OwnedStorage, "write_epochs", see)
     monkeypatch.setattr(ledger._rule, "is_hopeless", lambda number, values: True)
     again = ledger.start("scripted", 1)
     assert again.number == parked.number
