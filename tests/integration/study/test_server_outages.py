@@ -200,7 +200,7 @@ def test_a_server_that_is_read_only_for_a_while_is_waited_for(
         def disturb() -> None:
             set_read_only("on")
             eventually(is_read_only)  # the server takes its time to read its settings
-            threading.Timer(1.5, set_read_only, ["off"]).start()
+            threading.Timer(4.0, set_read_only, ["off"]).start()  # long for a busy machine
 
         _, progress = run_study(postgresql_url, "failover", disturb)
     assert results(postgresql_url, "failover") == expected
