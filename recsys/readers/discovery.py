@@ -116,6 +116,7 @@ class Layout:
             of `parts`.
         users: file of the user table, or None.
         items: file of the item table, or None.
+        item_arrays: file with arrays of items, or None.
         split: files of the ready-made split, or None if the data has no such split.
         parts: files of one form that hold the interactions together; empty if one file does.
     """
@@ -124,6 +125,7 @@ class Layout:
     interactions: Path
     users: Path | None = None
     items: Path | None = None
+    item_arrays: Path | None = None
     split: SplitFiles | None = None
     parts: tuple[Path, ...] = ()
 
@@ -164,7 +166,7 @@ def locate(path: Path) -> Layout:
     split = splits.get(chosen)
     stem = split.prefix if split else stem_of(chosen)
     users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
-    return Layout(name, chosen, users, items, split, tuple(parts))
+    return Layout(name, chosen, users, items, _item_arrays(files), split, tuple(parts))
 
 
 def _interactions_among(files: list[Path]) -> list[Path]:
@@ -268,6 +270,27 @@ def _sibling(interactions: Path, stem: str, role: str, files: list[Path]) -> Pat
     if len(found) > 1:
         raise DataError(
             f"{interactions.parent}: several files for {role}: {_file_names(found)}; keep one"
+        )
+    return found[0] if found else None
+
+
+def _item_arrays(files: list[Path]) -> Path | None:
+    """Return the file with arrays of items, such as items.npz, or None.
+
+    Raises:
+        DataError: there is an array without ids (items.npy), or several files.
+    """
+    named = [file for file in files if stem_of(file).casefold() in _STEMS["items"]]
+    for file in named:
+        if extension_of(file) == ".npy":
+            raise DataError(
+                f"{file}: an array without ids; save both with "
+                "numpy.savez('items.npz', item_id=ids, embedding=vectors)"
+            )
+    found = [file for file in named if extension_of(file) == ".npz"]
+    if len(found) > 1:
+        raise DataError(
+            f"{found[0].parent}: several files of arrays: {_file_names(found)}; keep one"
         )
     return found[0] if found else None
 
