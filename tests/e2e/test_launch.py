@@ -91,7 +91,7 @@ def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
-    call = arguments(tmp_path, "--workers", 2, epochs=600, n_trials=4)
+    call = arguments(tmp_path, "--workers", 2, epochs=200, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
     with in_mid_training(process, storage_in(tmp_path)) as workers:
         workers[0].kill()
@@ -108,7 +108,7 @@ def test_a_killed_worker_costs_one_failed_trial(tmp_path: Path) -> None:
 
 
 def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: Path) -> None:
-    call = arguments(tmp_path, "--workers", 2, epochs=600, n_trials=4)
+    call = arguments(tmp_path, "--workers", 2, epochs=200, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
     with in_mid_training(process, storage_in(tmp_path)) as workers:
         process.kill()
@@ -130,7 +130,7 @@ def test_a_killed_launcher_leaves_no_worker_and_the_next_run_repairs(tmp_path: P
 def test_a_signal_parks_the_running_trials_and_they_go_on(
     tmp_path: Path, number: int, expected: int
 ) -> None:
-    n_epochs = 1200  # seconds on a fast machine
+    n_epochs = 400  # a second on a fast machine
     call = arguments(tmp_path, "--workers", 2, epochs=n_epochs, n_trials=3)
     process = start("hpo.run", *call, cwd=tmp_path)
     with in_mid_training(process, storage_in(tmp_path)):
@@ -158,6 +158,7 @@ def test_a_signal_parks_the_running_trials_and_they_go_on(
     assert not list((tmp_path / "studies/parked").rglob("trial-*"))
 
 
+@pytest.mark.new_interpreters
 @posix
 @pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT)])
 def test_a_second_signal_leaves_nothing_running(tmp_path: Path, signals: tuple[int, ...]) -> None:

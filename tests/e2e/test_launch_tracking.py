@@ -47,7 +47,7 @@ def check_runs(folder: Path, database: Path) -> None:
 
 def test_a_study_with_a_killed_worker_in_mlflow(tmp_path: Path, mlflow_template: Path) -> None:
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")
-    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=500)]
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=200)]
     call += ["--workers", "2", "--tracking-uri", "sqlite:///mlflow.db"]
     call += ["--tag", "team=shop", "--description", "a test"]
     process = start("hpo.run", *call, cwd=tmp_path)
@@ -82,7 +82,7 @@ def test_a_server_that_stops_in_mid_study_costs_no_trial(
     tmp_path: Path, server: TrackingServer
 ) -> None:
     server.start()
-    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=500)]
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path, epochs=200)]
     call += ["--workers", "2", "--tracking-uri", server.uri, "--no-report"]
     process = start("hpo.run", *call, cwd=tmp_path)
     with in_mid_training(process, storage_in(tmp_path)):

@@ -78,7 +78,7 @@ def test_a_launcher_killed_in_mid_study_is_followed_by_an_exact_one(
     tmp_path: Path, empty_postgresql: str
 ) -> None:
     """On PostgreSQL, where the lock is a session that the server must see end."""
-    call = command(tmp_path, empty_postgresql, workers=2, epochs=600, n_trials=4)
+    call = command(tmp_path, empty_postgresql, workers=2, epochs=200, n_trials=4)
     process = start("hpo.run", *call, cwd=tmp_path)
     with in_mid_training(process, empty_postgresql) as workers:
         process.kill()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import (
     finish,
     in_mid_training,
@@ -17,6 +19,7 @@ from tests.support.commands import (
 )
 
 
+@pytest.mark.new_interpreters
 def test_a_running_study_is_seen_and_parked_from_outside(tmp_path: Path) -> None:
     shop(tmp_path)
     study = study_file(tmp_path, epochs=5000, n_trials=3)

@@ -104,6 +104,7 @@ def test_a_storage_that_is_deleted_in_mid_study_is_no_success(tmp_path: Path) ->
     assert run("hpo.run", *call, "--n-trials", 1, "--set", "base.epochs=2", cwd=tmp_path)[0] == 0
 
 
+@pytest.mark.new_interpreters
 def test_ctrl_c_to_the_whole_group_parks(tmp_path: Path) -> None:
     """A terminal sends it to the workers, too, and may send it while they still import."""
     call = command(tmp_path)[2:]
