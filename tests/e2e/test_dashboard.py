@@ -272,6 +272,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
     raise AssertionError(f"it ended after {lines}")
 
 
+@pytest.mark.new_interpreters
 @pytest.mark.slow
 def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> None:
     Mirror(study.locations, None).sync()

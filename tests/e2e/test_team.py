@@ -25,7 +25,7 @@ from tests.support.mlflow_server import eventually
 from tests.support.paths import ROOT
 from tests.support.postgresql import postgresql_url
 from tests.support.tcp_proxy import before_postgresql
-from tests.support.team import Team
+from tests.support.team import CHECK_SECONDS, Team
 
 __all__ = ["postgresql_url"]
 pytestmark = [
@@ -84,8 +84,9 @@ def asked(url: str, body: object = None, login: tuple[str, str] | None = None) -
 
 
 def test_a_study_goes_through_the_services(team: Team) -> None:
-    eventually(lambda: team.run("bucket", *team.command("bucket")).returncode == 0)
-    assert team.run("bucket", *team.command("bucket")).returncode == 0, "a second time"
+    bucket = team.command("bucket")
+    eventually(lambda: team.run("bucket", *bucket).returncode == 0, pause_seconds=CHECK_SECONDS)
+    assert team.run("bucket", *bucket).returncode == 0, "a second time"
     team.up("mlflow")
     team.up("ray-head")
     team.up("worker")
@@ -110,7 +111,11 @@ def has_certificate(url: str) -> bool:
 
 def run_a_study(team: Team, passwords: list[str]) -> None:
     team.start("launcher")
-    eventually(lambda: team.restarted("launcher") is not None or team.is_healthy("launcher"), 600)
+    eventually(
+        lambda: team.restarted("launcher") is not None or team.is_healthy("launcher"),
+        600,
+        CHECK_SECONDS,
+    )
     lines = [psutil.Process.cmdline(each) for each in team.processes() if each.is_running()]
     assert not any(word in " ".join(line) for line in lines for word in passwords)
     eventually(lambda: team.restarted("launcher") == 0, 600)

@@ -30,12 +30,14 @@ RUNS = """
 """
 
 
-def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def eventually(
+    condition: Callable[[], object], seconds: float = 60.0, pause_seconds: float = 0.02
+) -> None:
     """Wait until the condition holds; fail after a time that no healthy machine needs."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still not true after {seconds} s"
-        threading.Event().wait(0.02)
+        threading.Event().wait(pause_seconds)
 
 
 def free_port() -> int:

@@ -23,6 +23,7 @@ FILE = ROOT / "docker-compose.team.yml"
 MARK = "HPO_TEST_TEAM"  # in the environment of every process, so that each can be found again
 HOSTS = re.compile(r"\b(?:postgres|object-store|mlflow|dashboard|serve|ray-head)(?=:\d)")
 FAILURES = 8  # of a service, after which it is broken
+CHECK_SECONDS = 2.0  # between health checks, each of which is a process
 PORTS = ("9000", "5000", "8080", "8000", "6379", "8443", "8444", "8445", "8081")
 
 
@@ -92,7 +93,7 @@ class Team:
             self.restarted(name)
             return self.is_healthy(name)
 
-        eventually(is_healthy, seconds)
+        eventually(is_healthy, seconds, CHECK_SECONDS)
 
     def restarted(self, name: str) -> int | None:
         """Return a service's exit code, None while it runs; start one that failed again.

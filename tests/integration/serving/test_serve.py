@@ -47,6 +47,7 @@ def registered(tmp_path: Path) -> Registered:
     return found
 
 
+@pytest.mark.new_interpreters
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_the_promoted_figures_can_be_recomputed_from_served_answers(tmp_path: Path) -> None:

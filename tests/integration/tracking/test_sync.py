@@ -115,6 +115,7 @@ def test_a_lock_that_cannot_be_made_is_told(
             sync.main(options(study, *flags))
 
 
+@pytest.mark.new_interpreters
 @pytest.mark.slow
 def test_two_at_once_make_one_run_a_trial(study: FakeStudy) -> None:
     study.add_finished(10, 5)

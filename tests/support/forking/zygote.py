@@ -40,7 +40,16 @@ LIBRARIES = (
     *("torch", "optuna", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "faiss"),
     *("sqlalchemy", "pandas", "polars", "rich.live", "mlflow", "mlflow.store.db.utils"),
     *("mlflow.store.tracking.sqlalchemy_store", "fastapi", "uvicorn", "alembic.command"),
-    *("sympy", "optuna.importance", "PIL.JpegImagePlugin", "rich._emoji_codes"),
+    *(
+        "flask",
+        "flask.cli",
+        "aiohttp",
+        "pydantic.v1",
+        "sympy",
+        "optuna.importance",
+        "PIL.JpegImagePlugin",
+        "rich._emoji_codes",
+    ),
 )
 # Polars starts a thread that waits for files of data larger than memory; a fork lacks it.
 THREADS = {"polars-ooc-clea"}
