@@ -70,6 +70,7 @@ def stored_texts(url: str) -> str:
     return "\n".join(rows)
 
 
+@pytest.mark.new_interpreters  # whose command lines and environments are looked at
 def test_passwords_stay_where_they_were_given(
     tmp_path: Path, postgresql_url: str, tracking_server: TrackingServer, web: str
 ) -> None:

@@ -26,6 +26,7 @@ from tests.support.commands import (
     study_in,
     workers_of,
 )
+from tests.support.forking import popen
 from tests.support.mlflow_server import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
@@ -104,19 +105,19 @@ def test_a_storage_that_is_deleted_in_mid_study_is_no_success(tmp_path: Path) ->
     assert run("hpo.run", *call, "--n-trials", 1, "--set", "base.epochs=2", cwd=tmp_path)[0] == 0
 
 
-@pytest.mark.new_interpreters
 def test_ctrl_c_to_the_whole_group_parks(tmp_path: Path) -> None:
     """A terminal sends it to the workers, too, and may send it while they still import."""
     call = command(tmp_path)[2:]
     toml = study_file(tmp_path, epochs=5000)
     for number in (signal.SIGINT, signal.SIGTERM):
         for reported in (False, True):
-            process = subprocess.Popen(
-                [sys.executable, "-m", *call, "--study", str(toml)], cwd=tmp_path,
-                env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                start_new_session=True,
-            )  # fmt: skip
-            eventually(lambda p=process: bool(workers_of(p)), PATIENCE_SECONDS)
+            with popen.suspended(yes=not reported):  # forked ones import nothing
+                process = subprocess.Popen(
+                    [sys.executable, "-m", *call, "--study", str(toml)], cwd=tmp_path,
+                    env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )  # fmt: skip
+            eventually(lambda p=process: bool(workers_of(p)), PATIENCE_SECONDS, 0.1)
             if reported:
                 with in_mid_training(process, storage_in(tmp_path)):
                     pass

@@ -133,7 +133,7 @@ def in_mid_training(process: subprocess.Popen[str], storage: str) -> Iterator[li
         return False
 
     try:
-        eventually(is_held, PATIENCE_SECONDS)
+        eventually(is_held, PATIENCE_SECONDS, 0.05)
         yield held[1:]
     finally:
         _each(held, "resume")
