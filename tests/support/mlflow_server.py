@@ -17,7 +17,8 @@ from urllib.request import url2pathname
 import pytest
 
 from hpo.dashboards.servers import MlflowServer, wait_until_ready
-from recsys.artifacts.mlflow_client import open_client, sqlite_file
+from recsys.artifacts.mlflow_client import sqlite_file
+from tests.support.mlflow_store import migrated_store
 
 Point = tuple[str, int, int, float]  # name, step, time_ms, value
 EXPERIMENT = "two-tower-hpo"
@@ -47,11 +48,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_template() -> Path:
     """An empty, migrated MLflow database. Migrating takes seconds, copying does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    open_client(f"sqlite:///{path.as_posix()}")
-    return path
+    return migrated_store()
 
 
 @pytest.fixture

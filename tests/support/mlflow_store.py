@@ -12,7 +12,8 @@ from recsys.artifacts.mlflow_client import open_client
 
 
 @cache
-def _template() -> Path:
+def migrated_store() -> Path:
+    """An empty, migrated database to copy; one for this process."""
     folder = tempfile.mkdtemp(prefix="mlflow-template-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder) / "mlflow.db"
@@ -23,5 +24,5 @@ def _template() -> Path:
 def fresh_store(folder: Path) -> str:
     """Tracking URI of an empty store in `folder`."""
     path = folder / "mlflow.db"
-    shutil.copyfile(_template(), path)
+    shutil.copyfile(migrated_store(), path)
     return f"sqlite:///{path.as_posix()}"

@@ -22,7 +22,8 @@ PR_SET_CHILD_SUBREAPER = 36
 FORKED = {"hpo", "recsys", "mlflow", "uvicorn", "tests"}  # packages whose modules are forked
 # Variables that are read while the interpreter starts or a library is imported.
 EARLY = ("PYTHON", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "LD_", "POLARS_", "MPL", "TORCH", "CUDA_")
-OBEYED = {"PYTHONPATH", "OMP_NUM_THREADS"}  # of these, the ones that a forked process reads again
+# Of these, the ones that a forked process reads again; Ray sets the last one.
+OBEYED = {"PYTHONPATH", "OMP_NUM_THREADS", "PYTHONBREAKPOINT"}
 LOADED_WITH = {
     "OMP_WAIT_POLICY": "passive",  # as every command sets it, see recsys.cli.entry
     "OPENBLAS_NUM_THREADS": "1",
