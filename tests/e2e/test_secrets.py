@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 
 from tests.support.commands import finish, run, shop, start, study_file
+from tests.support.forking import popen
 from tests.support.mlflow_server import TrackingServer
 from tests.support.postgresql import postgresql_url
 from tests.support.tcp_proxy import before_postgresql
@@ -70,7 +71,6 @@ def stored_texts(url: str) -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.new_interpreters  # whose command lines and environments are looked at
 def test_passwords_stay_where_they_were_given(
     tmp_path: Path, postgresql_url: str, tracking_server: TrackingServer, web: str
 ) -> None:
@@ -87,7 +87,9 @@ def test_passwords_stay_where_they_were_given(
     toml = study_file(tmp_path, n_trials=3)
     call = ["--data", data, "--study", toml, "--workers", 1]
 
-    process, over, lines = start("hpo.run", *call, cwd=folder, **env), threading.Event(), set[str]()
+    with popen.suspended(yes=True):  # the command lines of new interpreters are looked at
+        process = start("hpo.run", *call, cwd=folder, **env)
+    over, lines = threading.Event(), set[str]()
     watcher = threading.Thread(target=lambda: lines.update(command_lines(process, over)))
     watcher.start()
     code, out, err = finish(process)
