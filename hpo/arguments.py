@@ -49,6 +49,17 @@ def add_place_arguments(
     )
 
 
+def add_artifacts_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --artifacts, for commands that write or read the files of a study."""
+    parser.add_argument(
+        "--artifacts",
+        metavar="URL",
+        help="folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX that also "
+        "gets the study's report, best model and snapshots, for other machines (default: "
+        "$HPO_ARTIFACTS, else only the folder beside the storage)",
+    )
+
+
 def add_link_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --dashboard-url and --mlflow-url, for commands that write links between the two."""
     parser.add_argument(

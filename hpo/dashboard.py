@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import NEWEST, add_host_arguments, add_place_arguments
+from hpo.arguments import NEWEST, add_artifacts_argument, add_host_arguments, add_place_arguments
 from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
 from recsys.cli import command_parser, run_command
 
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         help="allow everyone with access to optuna-dashboard to change and delete studies",
     )
     add_place_arguments(result, default=NEWEST)
+    add_artifacts_argument(result)
     return result
 
 
@@ -68,7 +69,12 @@ def main(argv: Sequence[str]) -> int:
     from hpo.tracking import dashboard_path
     from recsys.artifacts import public_uri
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        artifacts=options.artifacts,
+    )
     storage = existing_storage(locations.storage)
     study = load_newest(storage, options.study_name, print)
     stopping = threading.Event()
@@ -128,7 +134,7 @@ def _start(
     """
     from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS, DashboardServer, Guard, MlflowServer
     from hpo.errors import SettingsError
-    from hpo.study import artifact_folder, artifact_store
+    from hpo.study import DashboardFiles, artifact_folder
     from hpo.tracking import dashboard_app
     from recsys.artifacts import is_server, open_client, sqlite_file
 
@@ -141,7 +147,7 @@ def _start(
     hosts = sorted(name.lower() for name in names)
     if options.allow_writes:  # users may add the first artifact
         artifact_folder(locations.storage).mkdir(parents=True, exist_ok=True)
-    store = artifact_store(locations.storage)
+    store = DashboardFiles(locations, storage)
     shown = dashboard_app(storage, store, allow_writes=options.allow_writes)
     app = Guard(shown, hosts, allow_writes=options.allow_writes)
     servers: list[Server] = [DashboardServer(app, options.host, options.port, "--port")]

@@ -4,6 +4,7 @@ HpoError
 ├── SettingsError    a study file or an option is invalid (exit code 2)
 ├── StudyError       a study cannot be opened or continued as asked (exit code 2)
 ├── NoStoreError     there is no MLflow store where one is needed (exit code 2)
+├── ArtifactStoreError   the store of --artifacts does not answer (exit code 3)
 ├── StudyStopped     a study ended early: trials keep failing, or its lock is lost (exit code 1)
 │   └── StorageUnreachable   the study's storage does not answer now
 ├── WorkerDied       a worker process ended or stalled in the middle of a training
@@ -44,6 +45,12 @@ class NoStoreError(HpoError):
     """A missing MLflow database, where a command wants to read one."""
 
     exit_code = 2
+
+
+class ArtifactStoreError(HpoError):
+    """A failure of the store of --artifacts to answer, or to hold the expected content."""
+
+    exit_code = 3
 
 
 class StudyStopped(HpoError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import (
     NEWEST,
+    add_artifacts_argument,
     add_moved_data_argument,
     add_place_arguments,
     add_spreadsheet_argument,
@@ -36,7 +37,12 @@ def main(argv: Sequence[str]) -> int:
     from hpo.config import Locations
     from hpo.reporting import run_report
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        artifacts=options.artifacts,
+    )
     if options.csv or options.parquet:
         from hpo.reporting import check_files
 
@@ -69,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "--study-name two_tower-ml-100k",
     )
     add_place_arguments(result, default=NEWEST)
+    add_artifacts_argument(result)
     result.add_argument(
         "--out",
         type=Path,

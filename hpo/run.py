@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.arguments import add_link_arguments, add_place_arguments
+from hpo.arguments import add_artifacts_argument, add_link_arguments, add_place_arguments
 from hpo.config import shipped_names
 from recsys.cli import (
     DATA_SETTINGS,
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add_data_arguments(result, source=None, where="the study file's")
     add_split_arguments(result)
     add_place_arguments(result, default="<toml>-<data>")
+    add_artifacts_argument(result)
     add_link_arguments(result)
     result.add_argument(
         "--workers",
@@ -183,6 +184,7 @@ def main(argv: Sequence[str]) -> int:
         options.experiment_name,
         dashboard_url=options.dashboard_url,
         mlflow_url=options.mlflow_url,
+        artifacts=options.artifacts,
     )
     if not options.no_tracking:
         check_tracking_uri(locations.tracking_uri)

@@ -11,8 +11,14 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import NEWEST, ONLY, add_link_arguments, add_place_arguments
-from hpo.errors import SettingsError, StudyError
+from hpo.arguments import (
+    NEWEST,
+    ONLY,
+    add_artifacts_argument,
+    add_link_arguments,
+    add_place_arguments,
+)
+from hpo.errors import ArtifactStoreError, SettingsError, StudyError
 from recsys.cli import command_parser, run_command
 from recsys.errors import TrackingError
 from recsys.messages import count, to_stderr
@@ -28,10 +34,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m hpo.sync`."""
     result = command_parser(
         "hpo.sync",
-        "Bring a study's runs in MLflow up to date. Nothing is written twice.",
+        "Bring a study's runs in MLflow, and its artifact store, up to date. Nothing is written "
+        "twice.",
         "--follow",
     )
     add_place_arguments(result, default=f"{ONLY}; --check: {NEWEST}")
+    add_artifacts_argument(result)
     add_link_arguments(result)
     either = result.add_mutually_exclusive_group()
     either.add_argument(
@@ -58,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.config import Locations
-    from hpo.study import existing_storage, load_newest
+    from hpo.study import existing_storage, load_named, load_newest, send_files
     from hpo.tracking import Mirror
     from recsys.artifacts import check_tracking_uri
 
@@ -68,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
         options.experiment_name,
         dashboard_url=options.dashboard_url,
         mlflow_url=options.mlflow_url,
+        artifacts=options.artifacts,
     )
     check_tracking_uri(locations.tracking_uri)
     name = options.study_name
@@ -75,12 +84,15 @@ def main(argv: Sequence[str]) -> int:
         storage = existing_storage(locations.storage)
         name = load_newest(storage, name, to_stderr).study_name
         storage.engine.dispose()
-    mirror = Mirror(locations, name)
+    mirror, unsent = Mirror(locations, name), ""
     try:
         if options.check:
             return _print_differences(mirror, locations)
         if options.follow:
             _follow(mirror)
+        study = load_named(existing_storage(locations.storage), mirror.study_name)
+        if unsent := send_files(locations, study):
+            print(unsent, file=sys.stderr)
         report = mirror.sync()
     except (OSError, SettingsError) as error:
         # `hpo.study.locks` may wrap errors of the lock file; MLflow's become TrackingError
@@ -97,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
     if report.absent:
         print(_absent(mirror, locations, report))
     print(_where(mirror, locations, report))
-    return 0
+    return ArtifactStoreError.exit_code if unsent else 0
 
 
 def _absent(mirror: Mirror, locations: Locations, report: SyncReport) -> str:

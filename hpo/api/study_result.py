@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +121,13 @@ class StudyResult:
             PromotionError: the data differs from the study's.
         """
         from hpo.reporting import report_folder, write_report
+        from hpo.study import send_files
 
         place = report_folder(self.locations, self.name) if folder is None else Path(folder)
-        return write_report(self.locations, self.name, place, data=data).page
+        page = write_report(self.locations, self.name, place, data=data).page
+        if unsent := send_files(self.locations, self.study):
+            warnings.warn(unsent, stacklevel=2)
+        return page
 
     def promote(
         self,
@@ -207,6 +212,7 @@ def load_study(
     storage: str | Path | None = None,
     tracking: str | None = None,
     experiment: str | None = None,
+    artifacts: str | Path | None = None,
 ) -> StudyResult:
     """Return a stored study, finished or not, however it was started.
 
@@ -216,6 +222,7 @@ def load_study(
         tracking: URI of MLflow for `promote`; None: $MLFLOW_TRACKING_URI, else
             sqlite:///studies/mlflow.db.
         experiment: MLflow experiment; None: two-tower-hpo.
+        artifacts: folder or URL of the artifact store; None: $HPO_ARTIFACTS, else none.
 
     Raises:
         StudyError: there is no such study, or there are several and none is named.
@@ -223,7 +230,8 @@ def load_study(
     """
     from hpo.study import existing_storage, load_named
 
-    locations = Locations.resolve(storage_url(storage), tracking, experiment)
+    store = None if artifacts is None else str(artifacts)
+    locations = Locations.resolve(storage_url(storage), tracking, experiment, artifacts=store)
     return StudyResult(load_named(existing_storage(locations.storage), name).study_name, locations)
 
 

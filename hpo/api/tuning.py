@@ -41,6 +41,7 @@ def tune(
     storage: str | Path | None = None,
     tracking: str | bool = True,
     experiment: str | None = None,
+    artifacts: str | Path | None = None,
     callbacks: Sequence[Callable[[TrialEnd], None]] = (),
     warm_start_from: str | None = None,
     accept_changes: bool = False,
@@ -74,6 +75,8 @@ def tune(
         tracking: True: mirror into $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db; a URI:
             mirror there; False: do not mirror.
         experiment: MLflow experiment; None: two-tower-hpo.
+        artifacts: folder or URL of the store that also gets the study's report, best model and
+            snapshots; None: $HPO_ARTIFACTS, else none.
         callbacks: functions called with each trial that ends, one at a time, in the thread of the
             trial. An exception of theirs stops the study and is raised.
         warm_start_from: name of a study whose best configs are tried first.
@@ -89,7 +92,8 @@ def tune(
         KeyboardInterrupt: the study was interrupted, and is parked.
     """
     uri = tracking if isinstance(tracking, str) else None
-    locations = Locations.resolve(storage_url(storage), uri, experiment)
+    store = None if artifacts is None else str(artifacts)
+    locations = Locations.resolve(storage_url(storage), uri, experiment, artifacts=store)
     source, in_memory = _source(data, locations)
     options = {
         "name": name, "data": {"source": source} if source else None, "objective": objective,

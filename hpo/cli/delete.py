@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import ONLY, add_place_arguments
+from hpo.arguments import ONLY, add_artifacts_argument, add_place_arguments
 from recsys.cli import command_parser
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         "--study-name smoke-demo --yes",
     )
     add_place_arguments(result, default=ONLY)
+    add_artifacts_argument(result)
     result.add_argument("--yes", action="store_true", help="do not ask")
     return result
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
         StudyError: there is no such study, a launcher owns it, or a file cannot be removed.
         SettingsError: the storage cannot be opened, or nobody can be asked.
         StudyStopped: the storage failed.
+        ArtifactStoreError: its files cannot be removed from the artifact store; the study is kept.
     """
     options = parser().parse_args(argv)
     import optuna
@@ -47,13 +49,20 @@ def main(argv: Sequence[str]) -> int:
     from hpo.cli.ownership import sole_owner
     from hpo.config import Locations
     from hpo.study import (
+        Moved,
         StudyRecord,
         existing_storage,
         load_named,
+        remove_sent,
         translated_storage_errors,
     )
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = Locations.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        artifacts=options.artifacts,
+    )
     with translated_storage_errors():
         storage = existing_storage(locations.storage)
         study = load_named(storage, options.study_name, moved=True)
@@ -66,6 +75,8 @@ def main(argv: Sequence[str]) -> int:
             if not _shares_files(study, locations):
                 for place in files_of(record, name, locations):
                     _remove(place)
+            if Moved.of(study) is None:
+                remove_sent(locations, record.uid)
             optuna.delete_study(study_name=name, storage=storage)
     print(f"study {name} is deleted; its runs in MLflow and registered models stay")
     return 0

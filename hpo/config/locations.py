@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from hpo.errors import NoStoreError, SettingsError
 from recsys.artifacts import sqlite_file
@@ -24,6 +25,8 @@ class Locations:
         dashboard_url: address of optuna-dashboard in links; by default hpo.dashboard's.
         mlflow_url: address of MLflow in links; None: the tracking server, or hpo.dashboard's
             MLflow UI.
+        artifacts: folder or URL of the store for the study's files, besides the folder beside its
+            storage; None: there is none.
     """
 
     storage: str = "sqlite:///studies/optuna.db"
@@ -31,6 +34,7 @@ class Locations:
     experiment: str = "two-tower-hpo"
     dashboard_url: str = f"http://127.0.0.1:{DASHBOARD_PORT}"
     mlflow_url: str | None = None
+    artifacts: str | None = None
 
     @classmethod
     def resolve(
@@ -41,11 +45,13 @@ class Locations:
         *,
         dashboard_url: str | None = None,
         mlflow_url: str | None = None,
+        artifacts: str | None = None,
     ) -> Self:
         """Return the locations: options first, then the environment, then the defaults.
 
-        The variables are HPO_STORAGE, MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL and HPO_MLFLOW_URL; an
-        empty variable counts as unset. None for an option means that it was not given.
+        The variables are HPO_STORAGE, MLFLOW_TRACKING_URI, HPO_DASHBOARD_URL, HPO_MLFLOW_URL and
+        HPO_ARTIFACTS; an empty variable counts as unset. None for an option means that it was not
+        given.
 
         Args:
             storage: value of --storage.
@@ -53,20 +59,25 @@ class Locations:
             experiment: value of --experiment-name.
             dashboard_url: value of --dashboard-url.
             mlflow_url: value of --mlflow-url.
+            artifacts: value of --artifacts.
 
         Raises:
-            SettingsError: an option is empty, for example from an unset shell variable.
+            SettingsError: an option is empty, for example from an unset shell variable, or
+                `artifacts` holds a login.
         """
         given = {
             "--storage": storage,
             "--tracking-uri": tracking_uri,
             "--experiment-name": experiment,
+            "--artifacts": artifacts,
         }
         empty = [name for name, text in given.items() if text is not None and not text.strip()]
         if empty:
             raise SettingsError(
                 [f"{name} is empty; leave it out for the default" for name in empty]
             )
+        store = artifacts or cls.usual_artifacts()
+        _check_artifacts(store or "")
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
@@ -76,12 +87,18 @@ class Locations:
             experiment or cls.experiment,
             (dashboard or cls.dashboard_url).rstrip("/"),
             mlflow.rstrip("/") if mlflow else None,
+            store,
         )
 
     @classmethod
     def usual_storage(cls) -> str:
         """Return the storage of commands without --storage: $HPO_STORAGE, else the default."""
         return os.environ.get("HPO_STORAGE") or cls.storage
+
+    @classmethod
+    def usual_artifacts(cls) -> str | None:
+        """Return the artifact store of commands without --artifacts: $HPO_ARTIFACTS, else none."""
+        return os.environ.get("HPO_ARTIFACTS") or cls.artifacts
 
 
 def has_store(tracking_uri: str) -> bool:
@@ -101,4 +118,26 @@ def require_store(tracking_uri: str) -> None:
             f"{sqlite_file(tracking_uri)}: there is no MLflow store; {command_text('hpo.run')} "
             f"makes it, {command_text('hpo.promote')} registers the first model in it; or say with "
             "--tracking-uri where it is"
+        )
+
+
+def _check_artifacts(url: str) -> None:
+    """Check the address of an artifact store; nothing is connected.
+
+    Raises:
+        SettingsError: the address holds a login or options, or such a store cannot be written.
+    """
+    parts = urlsplit(url)
+    if "://" not in url:
+        return
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingsError(
+            f"--artifacts {parts.scheme}://...: the address holds a login or options; give "
+            f"{parts.scheme}://BUCKET/PREFIX alone, and the login as the store's client takes it "
+            "from the environment, for instance AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    if parts.scheme in ("http", "https"):
+        raise SettingsError(
+            f"--artifacts {url}: a web address cannot be written; give a folder, "
+            "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
         )

@@ -37,6 +37,7 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
 
 NO_STORAGE = ("serve", "recommend")  # commands that read only the registry
 OF_DATA = ("run", "promote", "report", "replay", "retrain")  # commands that take --data
+FILES = ("run", "report", "sync", "dashboard", "delete")  # commands that take --artifacts
 LINKS = ("run", "sync")  # commands that write links between the two user interfaces
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
 
@@ -60,7 +61,7 @@ def command(
         data: source of the data if it differs from the study's record; else "".
         more: further options with their values, always included.
     """
-    default = Locations(Locations.usual_storage())
+    default = Locations(Locations.usual_storage(), artifacts=Locations.usual_artifacts())
     locations = locations or default
     options = {"--tracking-uri": (locations.tracking_uri, default.tracking_uri)}
     if name not in NO_STORAGE:
@@ -72,6 +73,9 @@ def command(
         }
     if name in OF_DATA:
         options |= {"--data": (data, "")}
+    if name in FILES:
+        usual = default.artifacts or ""
+        options |= {"--artifacts": (locations.artifacts or usual, usual)}
     if name in LINKS:
         options |= {
             "--dashboard-url": (locations.dashboard_url, default.dashboard_url),

@@ -25,7 +25,7 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
 from hpo.execution.request import Request, Speech
 from hpo.execution.running_trial import Ended
-from hpo.execution.session import OpenStudy, catch_up, run_trials, tell_end
+from hpo.execution.session import OpenStudy, catch_up, run_trials, sent_at_end, tell_end
 from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
@@ -40,6 +40,7 @@ from hpo.study import (
     comparable,
     environment_facts,
     exclusive,
+    fetch_snapshots,
     load_data,
     load_named,
     new_uid,
@@ -278,6 +279,7 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
             ledger.sign_on()
             if died := ledger.recover():
                 people.print(f"found {died} running when a launcher died; running them again")
+            fetch_snapshots(locations, study, record, people.print)
             return study, record, ledger
 
         study, record, ledger = Outages(hold, people.print).call(take_over)
@@ -321,6 +323,7 @@ def _conclude(
     stays = ended.reason != "requested"  # someone wants the machine back
     if code == 0 and request.report and stays:
         code = report(request, study, split, tracking, people)
+    unsent = sent_at_end(request.locations, study, record, people.print)
     people.print(
         summary.ending(
             study,
@@ -339,7 +342,7 @@ def _conclude(
         tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
     if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)
-    return code or (tracking.exit_code if tracking else 0)
+    return code or (tracking.exit_code if tracking else unsent)
 
 
 def _moved_to(config: StudyConfig, record: StudyRecord) -> str:

@@ -42,6 +42,7 @@ from hpo.study import (
     comparable,
     epochs_of,
     milliseconds,
+    snapshot_file,
     storage_failure,
 )
 from hpo.trainables import no_snapshot
@@ -221,7 +222,7 @@ class Ledger(Turns):
         if assignment.violation:
             return assignment
         if self._parked is not None:
-            assignment.snapshot = self._parked / f"trial-{trial.number}.safetensors"
+            assignment.snapshot = snapshot_file(self._parked, trial.number)
         if trial.user_attrs.get(EPOCHS):  # a parked trial
             assignment.outdated = outdated
             self._recall(assignment)

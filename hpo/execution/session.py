@@ -13,7 +13,8 @@ import torch
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from hpo.config import StudyConfig, command
+from hpo.config import Locations, StudyConfig, command
+from hpo.errors import ArtifactStoreError
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import ray_runners
 from hpo.execution.ledger import Ledger
@@ -25,8 +26,9 @@ from hpo.execution.running_trial import Ended
 from hpo.execution.scheduler import Scheduler
 from hpo.notices import DELIVERY_SECONDS, deliver, ended_notice
 from hpo.runners import InlineRunner, ProcessRunner, Runner
-from hpo.study import Hold, StudyRecord, working_folder
+from hpo.study import Hold, StudyRecord, record_snapshots, send_files, working_folder
 from hpo.tracking import experiments_address, mlflow_base, study_links
+from recsys.cli import INTERRUPTED
 from recsys.config import TrainConfig
 from recsys.data import Holdout, save_holdout
 from recsys.errors import TrackingError
@@ -150,6 +152,29 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     mirror = MirrorThread(request.locations, name)
     mirror.start()
     return mirror.stop()
+
+
+def sent_at_end(
+    locations: Locations, study: Study, record: StudyRecord, say: Callable[[str], None]
+) -> int:
+    """Send the study's files to the artifact store, if there is one; return the exit code.
+
+    Args:
+        locations: the addresses of the study.
+        study: the study.
+        record: the study's record.
+        say: called with what is missing.
+    """
+    try:
+        record_snapshots(locations, study, record)
+        missing = send_files(locations, study)
+    except KeyboardInterrupt:
+        again = command("sync", study.study_name, locations)
+        say(f"the artifact store is incomplete: interrupted\n  {again}")
+        return INTERRUPTED
+    if missing:
+        say(missing)
+    return ArtifactStoreError.exit_code if missing else 0
 
 
 def tell_end(

@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna import Study
 
 from hpo.config import Locations
+from hpo.errors import ArtifactStoreError
 from hpo.reporting.folders import report_folder
 from hpo.reporting.report import PAGE, write_report
 from hpo.study import (
@@ -21,6 +22,7 @@ from hpo.study import (
     load_named,
     load_newest,
     read_trials,
+    send_files,
 )
 from recsys.data import Split
 from recsys.errors import RecsysError
@@ -62,13 +64,13 @@ def run_report(
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
         print(bring_into_mlflow(locations, name))
-    if (
-        StudyRecord.of(load_named(existing_storage(locations.storage), name)).config.trainable
-        is None
-    ):
+    study = load_named(existing_storage(locations.storage), name)
+    if unsent := send_files(locations, study):
+        print(unsent)
+    if StudyRecord.of(study).config.trainable is None:
         promote = command("promote", name, locations, data=data or "")
         print("\n".join(next_lines({promote: "register the winner"})))
-    return 0
+    return ArtifactStoreError.exit_code if unsent else 0
 
 
 def is_reported(locations: Locations, study: Study) -> bool:

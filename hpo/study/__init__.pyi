@@ -3,7 +3,6 @@ from .artifacts import (
     REPORT as REPORT,
     KeptFile as KeptFile,
     artifact_folder as artifact_folder,
-    artifact_store as artifact_store,
     kept_files as kept_files,
     replace_artifacts as replace_artifacts,
 )
@@ -19,6 +18,13 @@ from .data import (
     with_source as with_source,
 )
 from .environment import environment_facts as environment_facts
+from .files.contents import DashboardFiles as DashboardFiles, KeptContents as KeptContents
+from .files.sending import (
+    fetch_snapshots as fetch_snapshots,
+    record_snapshots as record_snapshots,
+    remove_sent as remove_sent,
+    send_files as send_files,
+)
 from .lifecycle import (
     hpo_studies as hpo_studies,
     load_named as load_named,
@@ -69,6 +75,7 @@ from .storage import (
     is_lost as is_lost,
     open_storage as open_storage,
     parking_place as parking_place,
+    snapshot_file as snapshot_file,
     storage_failure as storage_failure,
     storage_if_there as storage_if_there,
     translated_storage_errors as translated_storage_errors,

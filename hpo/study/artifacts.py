@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from optuna import Study
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.exceptions import StorageInternalError
 
 from hpo.errors import StudyError
@@ -84,11 +83,6 @@ class KeptFile(NamedTuple):
 def artifact_folder(storage: str) -> Path:
     """Return the folder with the artifacts of all studies of a storage."""
     return folder_of_storage(storage) / FOLDER
-
-
-def artifact_store(storage: str) -> FileSystemArtifactStore:
-    """Return the artifact folder in the form that Optuna and optuna-dashboard take."""
-    return FileSystemArtifactStore(artifact_folder(storage))
 
 
 def kept_files(study: Study, uid: str) -> dict[int | None, list[KeptFile]]:

@@ -33,6 +33,7 @@ EPOCHS = "hpo:epochs"  # columns of numbers, one per epoch
 OUTCOME = "hpo:outcome"  # Outcome
 ATTEMPT = "hpo:attempt"  # Attempt
 MOVED = "hpo:moved"  # Moved, a system attribute
+SNAPSHOTS = "hpo:snapshots"  # number and sha256 of each parked training, a system attribute
 
 Cause = Literal[
     "worker-died",

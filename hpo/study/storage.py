@@ -72,14 +72,24 @@ def folder_of_storage(url: str) -> Path:
 def parking_place(url: str, record: StudyRecord) -> Path:
     """Return the folder for snapshots of a study's parked trainings.
 
-    Snapshots stay on the machine that wrote them. A parked trial without its snapshot starts again
-    at its first epoch.
+    Snapshots stay on the machine that wrote them, unless there is an artifact store, see
+    `hpo.study.files.sending`. A parked trial without its snapshot starts again at its first epoch.
 
     Args:
         url: URL of the storage.
         record: record of the study.
     """
     return folder_of_storage(url).resolve() / "parked" / record.uid / record.split_fingerprint
+
+
+def snapshot_file(folder: Path, number: int) -> Path:
+    """Return the file for the snapshot of a trial.
+
+    Args:
+        folder: see `parking_place`.
+        number: number of the trial.
+    """
+    return folder / f"trial-{number}.safetensors"
 
 
 @contextmanager

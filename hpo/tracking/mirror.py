@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial
 
 from hpo.config import Locations
 from hpo.study import (
+    KeptContents,
     LockHeld,
     StudyRecord,
-    artifact_folder,
     exclusive,
     existing_storage,
     kept_files,
@@ -159,7 +159,7 @@ class Mirror:
                 if fresh and runs.created:
                     runs.read()  # a request repeated on the network may create two
             self._link(runs, trials, study_line(self._view.record, trials))
-            uploads = Uploads(self._client, artifact_folder(self._places.storage), look=fresh)
+            uploads = Uploads(self._client, self._contents(), look=fresh)
             with tracking_errors(self._places.tracking_uri):
                 uploads.bring_up(runs.held, with_files)
             self._runs = runs
@@ -196,6 +196,9 @@ class Mirror:
         skip this.
         """
         self._view = replace(self._view, kept=kept_files(self._study, self._view.record.uid))
+
+    def _contents(self) -> KeptContents:
+        return KeptContents(self._places, self._view.record.uid)
 
     def _open(self) -> Runs:
         self._client = Calls(self._connect(self._places.tracking_uri))

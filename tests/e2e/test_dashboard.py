@@ -30,7 +30,8 @@ from hpo.dashboard import _link_hint, _study_page
 from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
 from hpo.dashboards.servers import DashboardServer, MlflowServer, Server, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
-from hpo.study.artifacts import artifact_folder, artifact_store
+from hpo.study.artifacts import artifact_folder
+from hpo.study.files.contents import DashboardFiles
 from hpo.tracking.dashboard_view import dashboard_app
 from hpo.tracking.mirror import Mirror
 from hpo.tracking.study_page import page_of_study
@@ -70,7 +71,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Fa
 
 
 def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
-    store = artifact_store(study.locations.storage)
+    store = DashboardFiles(study.locations, study.storage)
     app = dashboard_app(study.storage, store, allow_writes=allow_writes)
     guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
     return DashboardServer(guard, "127.0.0.1", free_port(), "--port")

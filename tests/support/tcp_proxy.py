@@ -97,3 +97,8 @@ def before_postgresql(url: str) -> tuple[TcpProxy, str]:
     proxy = TcpProxy(connect)
     through = parsed.set(host="127.0.0.1", port=proxy.port, query={})
     return proxy, through.render_as_string(hide_password=False)
+
+
+def before_port(port: int) -> TcpProxy:
+    """A proxy before a server of this machine."""
+    return TcpProxy(lambda: socket.create_connection(("127.0.0.1", port)))

@@ -68,3 +68,34 @@ def test_a_password_in_a_query_is_in_no_command_and_no_address(
     assert public_uri(url) == "postgresql+psycopg://db/team?sslpassword=***"
     with pytest.raises(SettingsError, match=r"password=\*\*\*': must be an SQLite file"):
         sqlite_path("mysql://db/team?password=hush")
+
+
+def test_the_artifact_store_comes_from_the_option_then_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HPO_ARTIFACTS", raising=False)
+    assert Locations.resolve(None, None).artifacts is None
+    line = command("report", "s", Locations(artifacts="s3://team/studies"))
+    assert line.endswith("--artifacts s3://team/studies")
+    assert "--artifacts" not in command("replay", "s", Locations(artifacts="s3://team/studies"))
+    monkeypatch.setenv("HPO_ARTIFACTS", "s3://team/studies")
+    assert Locations.resolve(None, None).artifacts == "s3://team/studies"
+    assert Locations.resolve(None, None, artifacts="../store").artifacts == "../store"
+    assert "--artifacts" not in command("report", "s", Locations(artifacts="s3://team/studies"))
+    assert "--artifacts" not in command("report", "s", Locations())
+    with pytest.raises(SettingsError, match="--artifacts is empty"):
+        Locations.resolve(None, None, artifacts=" ")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://id:hush@team/x", "s3://hush@team/x", "gs://team/x?token=hush", "az://team/x#hush"]
+)
+def test_an_artifact_store_with_a_login_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(SettingsError, match="the address holds a login or options") as error:
+        Locations.resolve(None, None, artifacts=url)
+    assert "hush" not in str(error.value)
+
+
+def test_an_artifact_store_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(SettingsError, match="a web address cannot be written; give a folder"):
+        Locations.resolve(None, None, artifacts="https://shop.example/store")

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from hpo.dashboards.host_guard import App
 from hpo.errors import HpoError
-from hpo.study.artifacts import artifact_store
+from hpo.study.files.contents import DashboardFiles
 from hpo.study.records import ATTEMPT, EPOCHS, OUTCOME, STUDY
 from hpo.tracking.dashboard_view import LONGEST, FoldedStorage, dashboard_app, fold
 from tests.support.fake_study import FakeStudy, locations
@@ -56,7 +56,7 @@ def get(app: App, path: str) -> str:
 
 
 def app_of(study: FakeStudy, *, allow_writes: bool = False) -> App:
-    store = artifact_store(study.locations.storage)
+    store = DashboardFiles(study.locations, study.storage)
     return dashboard_app(study.storage, store, allow_writes=allow_writes)
 
 

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpo.errors import StudyError
 from hpo.study import artifacts as kept
 from hpo.study.artifacts import KeptFile, artifact_folder, kept_files
+from hpo.study.files.contents import DashboardFiles
 from hpo.study.locks import exclusive
 from hpo.study.storage import folder_of_storage
 from tests.support.fake_study import FakeStudy, locations
@@ -67,7 +68,7 @@ def test_files_are_kept_under_ids_that_optuna_takes(study: FakeStudy) -> None:
     assert_whole(study)
     (page,) = [meta for meta in get_all_artifact_meta(study.study) if meta.filename in REPORT[1]]
     assert (page.mimetype, page.encoding) == ("text/html", None)
-    with kept.artifact_store(study.locations.storage).open_reader(page.artifact_id) as file:
+    with DashboardFiles(study.locations, study.storage).open_reader(page.artifact_id) as file:
         assert file.read() == b"report.html, first"
     assert re.fullmatch("[0-9a-f-]+", page.artifact_id)  # what optuna-dashboard's routes take
 

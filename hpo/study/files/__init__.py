@@ -1,0 +1,1 @@
+"""The files of studies in an artifact store that other machines reach."""
