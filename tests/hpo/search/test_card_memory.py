@@ -9,7 +9,15 @@ import torch
 
 from hpo.config import StudyConfig
 from hpo.errors import SettingsError
-from hpo.search.card_memory import CONTEXT, MAX_SLOTS, extremes, fitted_to_cards, n_slots
+from hpo.search.card_memory import (
+    CONTEXT,
+    MAX_SLOTS,
+    extremes,
+    fitted_to_cards,
+    n_slots,
+    say_capacity,
+)
+from recsys.training.capacity import Capacity
 from recsys.training.resources import Sizes, memory_need
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 from tests.support.examples import conveyor_split
@@ -96,3 +104,13 @@ def test_slots_are_a_number_or_auto() -> None:
     for wrong in (0, 65, "all", True):
         with pytest.raises(ValueError, match='whole number from 1 to 64, or "auto"'):
             StudyConfig.model_validate({"space": SPACE, "device_slots": wrong})
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto", "cuda:0"])
+def test_the_plan_of_a_study_is_that_of_its_defaults(name: str) -> None:
+    config, said = study(threads=3, base={"dim": 48}), list[str]()
+    say_capacity(config, name, SEEN, said.append)
+    device = torch.device("cpu" if name == "auto" else name)  # of a cluster, nobody knows
+    whole = config.train_config.replace(dim=48)
+    assert said == [f"plan: {Capacity.of(Sizes.of(SEEN), whole, device, 3)}"]
+    assert ("on a card" in said[0]) == (device.type == "cuda")
