@@ -32,6 +32,7 @@ from hpo.notices import deliver, failed_notice
 from hpo.reporting import edge_hints, is_reported, report_at_end
 from hpo.search import Constraints, fitted_to_cards, say_capacity
 from hpo.study import (
+    ArtifactStore,
     StudyRecord,
     adjust_to_data,
     as_stored,
@@ -248,6 +249,7 @@ def quieten_optuna() -> None:
 def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> Iterator[OpenStudy]:
     """Make or continue the study, and own it while the block runs."""
     locations, people = request.locations, speech.people
+    ArtifactStore.at(locations.artifacts)  # a missing driver is told before anything is made
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     storage = storage_if_there(locations.storage)

@@ -18,6 +18,7 @@ from .data import (
     with_source as with_source,
 )
 from .environment import environment_facts as environment_facts
+from .files.artifact_store import ArtifactStore as ArtifactStore
 from .files.contents import DashboardFiles as DashboardFiles, KeptContents as KeptContents
 from .files.sending import (
     fetch_snapshots as fetch_snapshots,

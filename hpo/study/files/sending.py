@@ -111,7 +111,12 @@ def remove_sent(locations: Locations, uid: str) -> None:
         ArtifactStoreError: the store does not answer.
     """
     if store := ArtifactStore.at(locations.artifacts):
-        store.remove(uid, store.keys(uid))
+        try:
+            store.remove(uid, store.keys(uid))
+        except ArtifactStoreError as error:
+            raise ArtifactStoreError(
+                f"{error}; the study is kept, mend that and delete it again"
+            ) from error
 
 
 class _Wanted(NamedTuple):
