@@ -119,7 +119,7 @@ def test_a_store_that_is_away_costs_no_trial(
     assert code == 0, out + err
     assert {"report.html", "model_meta.json"} <= {*object_store.names()}
     assert "trial-0.safetensors" not in object_store.names()
-    code, out, err = run("hpo.delete", "--yes", "--artifacts", STORE, cwd=one, **env)
+    code, out, err = run("hpo", "delete", "--yes", "--artifacts", STORE, cwd=one, **env)
     assert code == 0, out + err
     assert object_store.stored() == []
     proxy.close()
