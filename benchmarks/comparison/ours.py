@@ -24,7 +24,7 @@ from hpo.study.records import Outcome
 from hpo.study.storage import open_storage
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import UserMetrics
-from recsys.training.fixed_epochs import train
+from recsys.training.fit import train
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).parents[2]

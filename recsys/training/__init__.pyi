@@ -1,7 +1,6 @@
 from .capacity import Capacity as Capacity, shown_seconds as shown_seconds
 from .epoch import EpochResult as EpochResult
-from .fit import Fit as Fit
-from .fixed_epochs import train as train
+from .fit import Fit as Fit, train as train
 from .resources import (
     FLOP_PER_THREAD as FLOP_PER_THREAD,
     MemoryNeed as MemoryNeed,

@@ -1,4 +1,4 @@
-"""Training as an iterator of epochs: the caller owns the loop, and the best epoch is kept."""
+"""Trainings: an iterator of epochs that keeps the best one, and a fixed number of epochs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from recsys.config import TrainConfig
-from recsys.data import Holdout
+from recsys.data import Holdout, Interactions
 from recsys.errors import CheckpointError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
 from recsys.models import TwoTower
 from recsys.training.epoch import EpochResult
-from recsys.training.resources import peak_gpu_mb, peak_resident_mb
+from recsys.training.resources import peak_gpu_mb, peak_resident_mb, useful_threads
 from recsys.training.snapshot import load_snapshot, save_snapshot
 from recsys.training.trainer import Trainer
 
@@ -128,3 +128,36 @@ class Fit:
         """Return the model with the weights of the best epoch so far."""
         self._trainer.model.load_state_dict(self._best_weights, strict=False)
         return self._trainer.model
+
+
+def train(
+    seen: Interactions,
+    config: TrainConfig,
+    epochs: int,
+    device: torch.device,
+    threads: int | None = None,
+) -> TwoTower:
+    """Return a model that has learned from `seen` for exactly `epochs` epochs.
+
+    No epoch is chosen, so there is no luck in the choice.
+
+    Args:
+        seen: interactions to learn from.
+        config: hyperparameters; `epochs` and `patience` of it do not count here.
+        epochs: passes over the data.
+        device: device of the model.
+        threads: threads of torch; their number is part of the result, since it orders the sums.
+            None: as many as the model's size is worth.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or useful_threads(seen.n_items, config, before))
+    try:
+        trainer = Trainer(seen, config, device)
+        for _ in range(epochs):
+            trainer.train_epoch()
+        return trainer.model
+    finally:
+        torch.set_num_threads(before)

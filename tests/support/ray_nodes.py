@@ -53,7 +53,7 @@ def ray_nodes() -> Iterator[Nodes]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
-    from hpo.runners.ray_cluster import _silence_ray
+    from hpo.runners.on_ray.cluster import _silence_ray
 
     nodes = Nodes()
     try:

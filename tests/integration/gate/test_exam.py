@@ -37,7 +37,7 @@ from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.models.baselines import BASELINES
 from recsys.models.item_graph import ALPHA, BETA
 from recsys.retrieval.recommender import Recommender
-from recsys.training.fixed_epochs import train
+from recsys.training.fit import train
 from tests.support import reference
 from tests.support.examples import conveyor_split
 from tests.support.fake_study import fake_record

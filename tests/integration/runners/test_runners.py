@@ -21,9 +21,9 @@ from hpo.errors import Parked, TrainingFailed, WorkerDied
 from hpo.runners import process as process_module
 from hpo.runners.base import Runner
 from hpo.runners.inline import InlineRunner
+from hpo.runners.on_ray.cluster import RayCluster, RayNeed
+from hpo.runners.on_ray.runner import RayRunner
 from hpo.runners.process import ProcessRunner
-from hpo.runners.ray_cluster import RayCluster, RayNeed
-from hpo.runners.ray_runner import RayRunner
 from recsys.config import TrainConfig
 from recsys.data.features import Features
 from recsys.data.holdout_file import load_holdout, save_holdout

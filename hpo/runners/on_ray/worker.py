@@ -1,4 +1,4 @@
-"""A worker on a Ray cluster: the launcher's end of `hpo.runners.ray_trainer`."""
+"""A worker on a Ray cluster: the launcher's end of `hpo.runners.on_ray.trainer`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import NodeLost, TrainingFailed, WorkerDied
-from hpo.runners.ray_trainer import RayTrainer
+from hpo.runners.on_ray.trainer import RayTrainer
 
 if TYPE_CHECKING:
     from recsys.evaluation import MetricName
@@ -41,7 +41,7 @@ class RayWorker:
         asked: `time.monotonic()` when the actor was asked for.
         node: id of the node; "" before it has a place.
         place: name and id of the node; "" before it has a place.
-        versions: versions there, see `hpo.runners.ray_trainer.installed_versions`.
+        versions: versions there, see `hpo.runners.on_ray.trainer.installed_versions`.
         import_problem: why the model cannot be imported there; "" if it can.
         processor: model of the processor that trains; "" before it is prepared.
     """

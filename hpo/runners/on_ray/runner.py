@@ -11,8 +11,8 @@ from typing import Any
 
 from hpo.errors import TrainingFailed, WorkerDied
 from hpo.runners.messages import EpochStream, raise_failure
-from hpo.runners.ray_cluster import RayCluster
-from hpo.runners.ray_worker import RayWorker
+from hpo.runners.on_ray.cluster import RayCluster
+from hpo.runners.on_ray.worker import RayWorker
 from recsys.config import Hyperparameters
 from recsys.drafts import replacing
 from recsys.training import EpochResult

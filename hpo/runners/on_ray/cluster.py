@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import NodeLost, SettingsError, StudyStopped, TrainingFailed, WorkerDied
-from hpo.runners.ray_trainer import installed_versions
-from hpo.runners.ray_worker import RayWorker
+from hpo.runners.on_ray.trainer import installed_versions
+from hpo.runners.on_ray.worker import RayWorker
 
 if TYPE_CHECKING:
     from recsys.data import Holdout
