@@ -89,8 +89,8 @@ def write_report(
 
     The best trial is trained again (twice, if there is a second split), and the default
     configuration once, so the report takes about as long as these trainings. The best trial's model
-    is stored too, see `hpo.study.artifacts`, unless it misses the value in the study: then it is
-    another model.
+    is stored too, see `hpo.study.files.artifacts`, unless it misses the value in the study: then it
+    is another model.
 
     Args:
         locations: address of the study.

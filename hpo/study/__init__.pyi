@@ -1,11 +1,4 @@
 from .adjusted_config import adjust_to_data as adjust_to_data
-from .artifacts import (
-    REPORT as REPORT,
-    KeptFile as KeptFile,
-    artifact_folder as artifact_folder,
-    kept_files as kept_files,
-    replace_artifacts as replace_artifacts,
-)
 from .candidates import (
     Candidate as Candidate,
     default_candidate as default_candidate,
@@ -19,6 +12,13 @@ from .data import (
 )
 from .environment import environment_facts as environment_facts
 from .files.artifact_store import ArtifactStore as ArtifactStore
+from .files.artifacts import (
+    REPORT as REPORT,
+    KeptFile as KeptFile,
+    artifact_folder as artifact_folder,
+    kept_files as kept_files,
+    replace_artifacts as replace_artifacts,
+)
 from .files.contents import DashboardFiles as DashboardFiles, KeptContents as KeptContents
 from .files.sending import (
     fetch_snapshots as fetch_snapshots,

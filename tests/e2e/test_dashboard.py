@@ -30,7 +30,7 @@ from hpo.dashboard import _link_hint, _study_page
 from hpo.dashboards.host_guard import LOCAL_HOSTS, Guard
 from hpo.dashboards.servers import DashboardServer, MlflowServer, Server, wait_until_ready
 from hpo.errors import HpoError, SettingsError, StudyError
-from hpo.study.artifacts import artifact_folder
+from hpo.study.files.artifacts import artifact_folder
 from hpo.study.files.contents import DashboardFiles
 from hpo.tracking.dashboard_view import dashboard_app
 from hpo.tracking.mirror import Mirror

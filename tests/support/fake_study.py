@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
-from hpo.study.artifacts import replace_artifacts
+from hpo.study.files.artifacts import replace_artifacts
 from hpo.study.lifecycle import new_uid, open_study
 from hpo.study.records import (
     ATTEMPT,

@@ -15,8 +15,8 @@ from optuna.storages import BaseStorage
 
 from hpo.config import Locations
 from hpo.errors import ArtifactStoreError
-from hpo.study.artifacts import KeptFile, artifact_folder
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
+from hpo.study.files.artifacts import KeptFile, artifact_folder
 
 
 class KeptContents:

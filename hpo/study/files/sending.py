@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from hpo.config import Locations, command
 from hpo.errors import ArtifactStoreError
-from hpo.study.artifacts import artifact_folder, kept_files
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
+from hpo.study.files.artifacts import artifact_folder, kept_files
 from hpo.study.locks import exclusive
 from hpo.study.records import EPOCHS, SNAPSHOTS, StudyRecord
 from hpo.study.storage import parking_place, snapshot_file

@@ -14,7 +14,7 @@ from hpo.cli import copy_study, delete, moving
 from hpo.cli.moving import move_study, take_back
 from hpo.cli.overview import Overview
 from hpo.errors import SettingsError, StudyError
-from hpo.study.artifacts import kept_files
+from hpo.study.files.artifacts import kept_files
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.locks import exclusive
 from hpo.study.records import EPOCHS, Moved

@@ -34,8 +34,8 @@ from hpo.reporting.report import (
     write_report,
 )
 from hpo.reporting.sections import Findings
-from hpo.study.artifacts import artifact_folder, kept_files
 from hpo.study.data import load_split
+from hpo.study.files.artifacts import artifact_folder, kept_files
 from hpo.study.locks import exclusive
 from hpo.study.records import Outcome, StudyRecord
 from hpo.study.trial_rows import best_so_far, read_trials

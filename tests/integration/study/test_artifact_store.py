@@ -12,8 +12,8 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 
 from hpo.errors import ArtifactStoreError, SettingsError
-from hpo.study.artifacts import artifact_folder, kept_files
 from hpo.study.files.artifact_store import ArtifactStore
+from hpo.study.files.artifacts import artifact_folder, kept_files
 from hpo.study.files.contents import DashboardFiles, KeptContents
 from hpo.study.files.sending import fetch_snapshots, record_snapshots, remove_sent, send_files
 from hpo.study.storage import parking_place, snapshot_file

@@ -14,8 +14,8 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upl
 from optuna.trial import TrialState
 
 from hpo.errors import StudyError
-from hpo.study import artifacts as kept
-from hpo.study.artifacts import KeptFile, artifact_folder, kept_files
+from hpo.study.files import artifacts as kept
+from hpo.study.files.artifacts import KeptFile, artifact_folder, kept_files
 from hpo.study.files.contents import DashboardFiles
 from hpo.study.locks import exclusive
 from hpo.study.storage import folder_of_storage

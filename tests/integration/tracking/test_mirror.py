@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from hpo import sync
 from hpo.config.locations import Locations
-from hpo.study.artifacts import artifact_folder
+from hpo.study.files.artifacts import artifact_folder
 from hpo.study.locks import exclusive
 from hpo.tracking.mirror import Mirror
 from hpo.tracking.run_content import Content
