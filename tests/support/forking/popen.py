@@ -21,7 +21,7 @@ PADDING = "." * 4096  # room for the command line of a forked process
 PR_SET_CHILD_SUBREAPER = 36
 FORKED = {"hpo", "recsys", "mlflow", "uvicorn", "tests"}  # packages whose modules are forked
 # Variables that are read while the interpreter starts or a library is imported.
-EARLY = ("PYTHON", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "LD_", "POLARS_", "MPL", "TORCH", "CUDA_")
+EARLY = ("PYTHON", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "LD_", "POLARS_", "MPL", "TORCH_", "CUDA_")
 # Of these, the ones that a forked process reads again; Ray sets the last one.
 OBEYED = {"PYTHONPATH", "OMP_NUM_THREADS", "PYTHONBREAKPOINT"}
 LOADED_WITH = {
