@@ -84,7 +84,18 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
         if before != after:
             names = [", ".join(columns) or "none" for columns in (before, after)]
             found.append(f"{side} features: was {names[0]}, is {names[1]}")
-    return [*found, *_section_differences("base", stored, now).values()]
+    base = _section_differences("base", _with_whole_base(stored), _with_whole_base(now))
+    return [*found, *base.values()]
+
+
+def _with_whole_base(record: StudyRecord) -> StudyRecord:
+    """Return the record with the hyperparameters that the two-tower got since it was made.
+
+    Their defaults are what trainings did before. Of a model of the user's own that is not known.
+    """
+    if record.config.trainable is not None:
+        return record
+    return replace(record, config=record.config.with_whole_base())
 
 
 def _setting_text(value: object) -> str:

@@ -156,7 +156,8 @@ def _rivals(
 def _study_params(record: StudyRecord) -> dict[str, str]:
     """Return the settings of a study that never change, as MLflow's params.
 
-    Settings that may change are in its tags.
+    Settings that may change are in its tags. Hyperparameters that are newer than the study are left
+    out, as in `hpo.tracking.trial_projection`.
     """
     config = record.config
     values: dict[str, object] = {"data": record.data_name, **record.counts}
@@ -165,7 +166,7 @@ def _study_params(record: StudyRecord) -> dict[str, str]:
     if config.trainable:  # absent for the two-tower, since a new param would replace all older runs
         values["trainable"] = config.trainable
     base = config.train_config.as_dict()
-    values |= {f"base.{name}": base[name] for name in base if name != "seed"}
+    values |= {f"base.{name}": base[name] for name in base if name in config.base}
     values |= {f"space.{name}": _range(parameter) for name, parameter in config.space.items()}
     return {name: cut(str(value)) for name, value in values.items()}
 

@@ -110,12 +110,17 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
 
 
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
-    """Return the whole TrainConfig; {} while the trial still draws its params."""
+    """Return the whole config of a trial; {} while the trial still draws its params.
+
+    Hyperparameters that are newer than the study are left out: with them, its older runs would hold
+    something else, and be replaced.
+    """
     attempt = Attempt.of(trial)
     if attempt is None or not view.space.is_complete(trial.params):
         return {}
-    values = view.space.config(trial.params, attempt.seed).as_dict()
-    return {name: str(value) for name, value in values.items()}
+    values, config = view.space.config(trial.params, attempt.seed).as_dict(), view.record.config
+    known = {*config.base, *config.space, "seed"}
+    return {name: str(value) for name, value in values.items() if name in known}
 
 
 def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:

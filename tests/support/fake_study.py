@@ -51,7 +51,9 @@ def result(trial: int, epoch: int) -> EpochResult:
 def fake_record(name: str, n_trials: int) -> StudyRecord:
     return StudyRecord(
         uid=new_uid(),
-        config=StudyConfig.model_validate({**CONFIG, "name": name, "n_trials": n_trials}),
+        config=StudyConfig.model_validate(
+            {**CONFIG, "name": name, "n_trials": n_trials}
+        ).with_whole_base(),
         data_name="demo",
         split_fingerprint="0123abcd",
         counts={"n_users": 10, "n_items": 20},

@@ -62,13 +62,15 @@ def test_its_trials_are_replayed_bit_for_bit(old: Path, capsys: pytest.CaptureFi
 def test_it_goes_on_and_mlflow_follows(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {trial.number: (trial.params, trial.value) for trial in study_in(old).trials}
     assert len(before) == N_OLD
+    client = open_client(store(old))
+    old_runs = {run.info.run_id for run in all_runs(client)}
     code, out, err = run("hpo.run", *STUDY_OPTIONS, "--n-trials", N_OLD + N_NEW, cwd=old)
     assert code == 0, err
     assert f"continues after {N_OLD} of {N_OLD + N_NEW} trials" in out + err
     trials = study_in(old).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * (N_OLD + N_NEW)
     assert {t.number: (t.params, t.value) for t in trials[:N_OLD]} == before
-    client = open_client(store(old))
+    assert old_runs < {run.info.run_id for run in all_runs(client)}, "none was made anew"
     assert len(trial_runs(client)) == N_OLD + N_NEW
 
     assert sync.main([]) == 0

@@ -80,6 +80,17 @@ def test_continuing_gives_the_first_record_back(tmp_path: Path) -> None:
     assert len(study.trials) == 1
 
 
+def test_a_hyperparameter_that_is_newer_than_the_study_has_its_default(tmp_path: Path) -> None:
+    storage, whole = open_storage(url(tmp_path)), study_config().with_whole_base()
+    older = {name: value for name, value in whole.base.items() if name != "neighbours"}
+    open_study(storage, "s", study_record(whole.model_copy(update={"base": older})))
+    _, record = open_study(storage, "s", study_record(whole))
+    assert record.config.train_config == whole.train_config
+    changed = whole.model_copy(update={"base": {**whole.base, "neighbours": 99}})
+    with pytest.raises(StudyError, match="base.neighbours: was 30, is 99"):
+        open_study(storage, "s", study_record(changed))
+
+
 def test_tags_and_description_can_be_added_later(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     open_study(storage, "s", study_record(study_config(tags={"team": "a", "x": "1"})))
