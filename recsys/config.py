@@ -158,7 +158,7 @@ class TrainConfig(Hyperparameters):
         neighbour_weight: logits that an item gains as the nearest neighbour of all the latest
             items of a history. 0 turns neighbours off. See `recsys.models.neighbours`.
         neighbours: longest list of neighbours of an item.
-        neighbour_backward: what a pair of rows in the opposite order counts for neighbours, against
+        reverse_weight: what a pair of rows in the opposite order counts for neighbours, against
             1 in order (only if the data has times). More than 0 suits data whose order is partly
             chance, and a short history.
         walk_alpha: exponent of the walks that find neighbours without times in large catalogues.
@@ -190,7 +190,7 @@ class TrainConfig(Hyperparameters):
     feature_weight: float = within(0.7, 0.0, 100.0)
     neighbour_weight: float = within(3.0, 0.0, 1000.0)
     neighbours: int = within(30, 1, 10_000)
-    neighbour_backward: float = within(0.0, 0.0, 1.0)
+    reverse_weight: float = within(0.0, 0.0, 1.0)
     walk_alpha: float = within(0.9, 0.0, 3.0)
     walk_beta: float = within(0.3, 0.0, 3.0)
     history_dropout: float = within(0.2, 0.0, 0.99)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recsys.data import Interactions
 from recsys.models.neighbours import MAX_EASE_ITEMS
 
-_OF_TIMES = ("window_share", "target_decay", "recency", "neighbour_backward")
+_OF_TIMES = ("window_share", "target_decay", "recency", "reverse_weight")
 _OF_WALKS = ("walk_alpha", "walk_beta")
 
 

@@ -81,7 +81,7 @@ def nearest(seen: Interactions, config: TrainConfig) -> Lists:
 
     The nearness with times comes from items that follow soon after: it is
     count / (sqrt(rows of j * rows of i) + SHRINK), a cosine over pairs of rows, which discounts
-    pairs that chance explains; pairs in the opposite order count `neighbour_backward`. An item that
+    pairs that chance explains; pairs in the opposite order count `reverse_weight`. An item that
     people come back to is its own neighbour if the data keeps repeats. Without times, the nearness
     is the positive part of EASE's weights, or in larger catalogues the likelihood of a random walk
     from one item to the other (RP3beta).
@@ -95,7 +95,7 @@ def nearest(seen: Interactions, config: TrainConfig) -> Lists:
     """
     most = config.neighbours
     if seen.times is not None:
-        return _following(seen, most, config.neighbour_backward)
+        return _following(seen, most, config.reverse_weight)
     if seen.n_items > MAX_EASE_ITEMS:
         return _walked(seen, most, config.walk_alpha, config.walk_beta)
     return _similar(seen, most)

@@ -258,7 +258,7 @@ def _counting(sizes: Sizes, config: TrainConfig) -> int:
     if not config.neighbour_weight:
         return 0
     if sizes.ordered:
-        ways = 2 if config.neighbour_backward else 1
+        ways = 2 if config.reverse_weight else 1
         return PAIR * ways * min(sizes.n_rows * REACH, MAX_PAIRS)
     if sizes.n_items <= MAX_EASE_ITEMS:
         return EASE_CELL * sizes.n_items * sizes.n_items

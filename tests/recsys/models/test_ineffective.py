@@ -21,7 +21,7 @@ CHANGED = {
     "target_decay": 1.0,
     "recency": 0.5,
     "feature_weight": 0.0,
-    "neighbour_backward": 0.5,
+    "reverse_weight": 0.5,
     "walk_alpha": 0.5,
     "walk_beta": 0.9,
 }

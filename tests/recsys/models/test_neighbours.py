@@ -73,7 +73,7 @@ def test_followers_equal_plain_loops() -> None:
 
 def test_what_goes_before_counts_as_much_as_it_is_told() -> None:
     seen = log()
-    assert_nearest(table(seen, SMALL.replace(neighbour_backward=0.6)), by_loops(seen, 0.6))
+    assert_nearest(table(seen, SMALL.replace(reverse_weight=0.6)), by_loops(seen, 0.6))
 
 
 @pytest.mark.parametrize("timed", [True, False])
