@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
+
+if TYPE_CHECKING:
+    from hpo.config import Locations
 
 MAX_REASON = 500
 
@@ -16,9 +20,7 @@ NEWEST = "the newest"  # as in `hpo.study.lifecycle.load_newest`, for reading
 def add_place_arguments(
     parser: argparse.ArgumentParser, *, study: bool = True, default: str = ONLY
 ) -> None:
-    """Add --storage, --tracking-uri, --experiment-name and --study-name.
-
-    `hpo.config.locations.Locations` resolves the first three.
+    """Add --storage, --tracking-uri, --experiment-name and --study-name; see `chosen_locations`.
 
     Args:
         parser: parser of the command.
@@ -75,6 +77,27 @@ def add_link_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="address of MLflow in your browser, for links from optuna-dashboard "
         f"(default: $HPO_MLFLOW_URL, else the tracking server or http://127.0.0.1:{MLFLOW_PORT})",
+    )
+
+
+def chosen_locations(options: argparse.Namespace) -> Locations:
+    """Return the locations that a command's options give, see `Locations.resolve`.
+
+    Args:
+        options: options of `add_place_arguments`, and maybe of `add_artifacts_argument` and of
+            `add_link_arguments`.
+
+    Raises:
+        SettingsError: see `Locations.resolve`.
+    """
+    from hpo.config import Locations
+
+    further = ("dashboard_url", "mlflow_url", "artifacts")
+    return Locations.resolve(
+        options.storage,
+        options.tracking_uri,
+        options.experiment_name,
+        **{name: getattr(options, name, None) for name in further},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_place_arguments, chosen_locations
 from recsys.cli import command_parser, run_command
 
 
@@ -21,11 +21,11 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
-    from hpo.config import Locations, command, next_lines
+    from hpo.config import command, next_lines
     from hpo.reporting import comparison_tables, read_compared_study, warnings
     from hpo.study import existing_storage
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     storage = existing_storage(locations.storage)
     first, second = (
         read_compared_study(storage, name) for name in (options.study_a, options.study_b)

@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hpo.arguments import NEWEST, add_artifacts_argument, add_host_arguments, add_place_arguments
+from hpo.arguments import (
+    NEWEST,
+    add_artifacts_argument,
+    add_host_arguments,
+    add_place_arguments,
+    chosen_locations,
+)
 from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
 from recsys.cli import command_parser, run_command
 
@@ -62,19 +68,13 @@ def main(argv: Sequence[str]) -> int:
         HpoError: there is no storage, a port is taken, or a server ended by itself.
     """
     options = parser().parse_args(argv)
-    from hpo.config import Locations
     from hpo.dashboards import wait_until_ready
     from hpo.errors import HpoError
     from hpo.study import existing_storage, load_newest
     from hpo.tracking import dashboard_path
     from recsys.artifacts import public_uri
 
-    locations = Locations.resolve(
-        options.storage,
-        options.tracking_uri,
-        options.experiment_name,
-        artifacts=options.artifacts,
-    )
+    locations = chosen_locations(options)
     storage = existing_storage(locations.storage)
     study = load_newest(storage, options.study_name, print)
     stopping = threading.Event()

@@ -6,7 +6,12 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
+from hpo.arguments import (
+    add_gate_arguments,
+    add_moved_data_argument,
+    add_place_arguments,
+    chosen_locations,
+)
 from recsys.cli import command_parser, run_command
 
 if TYPE_CHECKING:
@@ -28,9 +33,8 @@ def main(argv: Sequence[str]) -> int:
         parser().error("--rollback goes with neither --force nor --dry-run")
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config import Locations
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     if options.rollback:
         return _run_rollback(locations)
     from hpo.promotion import Order

@@ -17,6 +17,7 @@ from hpo.arguments import (
     add_moved_data_argument,
     add_place_arguments,
     add_spreadsheet_argument,
+    chosen_locations,
 )
 from recsys.cli import command_parser, run_command
 from recsys.messages import count, to_stderr
@@ -34,15 +35,9 @@ def main(argv: Sequence[str]) -> int:
         PromotionError: the data differs from the study's.
     """
     options = parser().parse_args(argv)
-    from hpo.config import Locations
     from hpo.reporting import run_report
 
-    locations = Locations.resolve(
-        options.storage,
-        options.tracking_uri,
-        options.experiment_name,
-        artifacts=options.artifacts,
-    )
+    locations = chosen_locations(options)
     if options.csv or options.parquet:
         from hpo.reporting import check_files
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from hpo.arguments import add_gate_arguments, add_moved_data_argument, add_place_arguments
+from hpo.arguments import (
+    add_gate_arguments,
+    add_moved_data_argument,
+    add_place_arguments,
+    chosen_locations,
+)
 from recsys.cli import command_parser, run_command
 
 REFUSED = 1  # exit code if the gate refused
@@ -20,10 +25,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
-    from hpo.config import Locations
     from hpo.promotion import UnchangedData, promotion_summary, retrain_champion
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     found = retrain_champion(
         locations, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
     )

@@ -12,7 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.arguments import add_artifacts_argument, add_link_arguments, add_place_arguments
+from hpo.arguments import (
+    add_artifacts_argument,
+    add_link_arguments,
+    add_place_arguments,
+    chosen_locations,
+)
 from hpo.config import shipped_names
 from recsys.cli import (
     DATA_SETTINGS,
@@ -171,21 +176,14 @@ def main(argv: Sequence[str]) -> int:
     options = commands.parse_args(argv)
     if options.no_tracking and options.promote:
         commands.error("--promote writes into MLflow, --no-tracking does not: give one of them")
-    from hpo.config import Locations, load_study_config, shell_line, study_path
+    from hpo.config import load_study_config, shell_line, study_path
     from recsys.artifacts import check_tracking_uri
 
     options.study = study_path(options.study)
     config = load_study_config(options.study, _options_of_study(options), options.set)
     if options.print_config:
         return _print_config(options.study, config)
-    locations = Locations.resolve(
-        options.storage,
-        options.tracking_uri,
-        options.experiment_name,
-        dashboard_url=options.dashboard_url,
-        mlflow_url=options.mlflow_url,
-        artifacts=options.artifacts,
-    )
+    locations = chosen_locations(options)
     if not options.no_tracking:
         check_tracking_uri(locations.tracking_uri)
     from hpo.execution import (

@@ -17,6 +17,7 @@ from hpo.arguments import (
     add_artifacts_argument,
     add_link_arguments,
     add_place_arguments,
+    chosen_locations,
 )
 from hpo.errors import ArtifactStoreError, SettingsError, StudyError
 from recsys.cli import command_parser, run_command
@@ -65,19 +66,11 @@ def main(argv: Sequence[str]) -> int:
         TrackingError: MLflow does not answer.
     """
     options = parser().parse_args(argv)
-    from hpo.config import Locations
-    from hpo.study import existing_storage, load_named, load_newest, send_files
+    from hpo.study import existing_storage, load_newest, send_files
     from hpo.tracking import Mirror
     from recsys.artifacts import check_tracking_uri
 
-    locations = Locations.resolve(
-        options.storage,
-        options.tracking_uri,
-        options.experiment_name,
-        dashboard_url=options.dashboard_url,
-        mlflow_url=options.mlflow_url,
-        artifacts=options.artifacts,
-    )
+    locations = chosen_locations(options)
     check_tracking_uri(locations.tracking_uri)
     name = options.study_name
     if options.check:  # --check only reads, so it may take the newest study
@@ -90,8 +83,7 @@ def main(argv: Sequence[str]) -> int:
             return _print_differences(mirror, locations)
         if options.follow:
             _follow(mirror)
-        study = load_named(existing_storage(locations.storage), mirror.study_name)
-        if unsent := send_files(locations, study):
+        if unsent := send_files(locations, mirror.study):
             print(unsent, file=sys.stderr)
         report = mirror.sync()
     except (OSError, SettingsError) as error:

@@ -230,15 +230,30 @@ def load_study(
     """
     from hpo.study import existing_storage, load_named
 
-    store = None if artifacts is None else str(artifacts)
-    locations = Locations.resolve(storage_url(storage), tracking, experiment, artifacts=store)
+    locations = given_locations(storage, tracking, experiment, artifacts)
     return StudyResult(load_named(existing_storage(locations.storage), name).study_name, locations)
 
 
-def storage_url(storage: str | Path | None) -> str | None:
-    """Return the URL of a storage that may be given as a file; None for None."""
+def given_locations(
+    storage: str | Path | None,
+    tracking: str | None,
+    experiment: str | None,
+    artifacts: str | Path | None,
+) -> Locations:
+    """Return the locations that a call in Python gives, see `Locations.resolve`.
+
+    Args:
+        storage: URL or SQLite file of the Optuna storage.
+        tracking: URI of MLflow.
+        experiment: MLflow experiment.
+        artifacts: folder or URL of the artifact store.
+
+    Raises:
+        SettingsError: see `Locations.resolve`.
+    """
     from recsys.artifacts import sqlite_url
 
     if isinstance(storage, Path) or (storage and "://" not in storage):
-        return sqlite_url(Path(storage))
-    return storage
+        storage = sqlite_url(Path(storage))
+    store = None if artifacts is None else str(artifacts)
+    return Locations.resolve(storage, tracking, experiment, artifacts=store)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.api.study_result import StudyResult, storage_url
+from hpo.api.study_result import StudyResult, given_locations
 from hpo.config import Locations, Override, default_name, load_study_config, study_path, toml_text
 from hpo.errors import SettingsError
 from hpo.trainables import reference_to
@@ -92,8 +92,7 @@ def tune(
         KeyboardInterrupt: the study was interrupted, and is parked.
     """
     uri = tracking if isinstance(tracking, str) else None
-    store = None if artifacts is None else str(artifacts)
-    locations = Locations.resolve(storage_url(storage), uri, experiment, artifacts=store)
+    locations = given_locations(storage, uri, experiment, artifacts)
     source, in_memory = _source(data, locations)
     options = {
         "name": name, "data": {"source": source} if source else None, "objective": objective,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.arguments import ONLY, add_artifacts_argument, add_place_arguments
+from hpo.arguments import ONLY, add_artifacts_argument, add_place_arguments, chosen_locations
 from recsys.cli import command_parser
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def main(argv: Sequence[str]) -> int:
 
     from hpo.cli.overview import Overview, files_of
     from hpo.cli.ownership import sole_owner
-    from hpo.config import Locations
     from hpo.study import (
         Moved,
         StudyRecord,
@@ -57,12 +56,7 @@ def main(argv: Sequence[str]) -> int:
         translated_storage_errors,
     )
 
-    locations = Locations.resolve(
-        options.storage,
-        options.tracking_uri,
-        options.experiment_name,
-        artifacts=options.artifacts,
-    )
+    locations = chosen_locations(options)
     with translated_storage_errors():
         storage = existing_storage(locations.storage)
         study = load_named(storage, options.study_name, moved=True)

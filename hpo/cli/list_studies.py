@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import add_place_arguments
+from hpo.arguments import add_place_arguments, chosen_locations
 from recsys.cli import command_parser
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.cli.overview import Overview
-    from hpo.config import Locations, without_password
+    from hpo.config import without_password
     from hpo.study import existing_storage, hpo_studies, load_named, translated_storage_errors
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     with translated_storage_errors():
         storage = existing_storage(locations.storage)
         names = hpo_studies(storage)[::-1]

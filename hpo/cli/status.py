@@ -10,7 +10,7 @@ from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hpo.arguments import NEWEST, add_place_arguments
+from hpo.arguments import NEWEST, add_place_arguments, chosen_locations
 from recsys.cli import command_parser
 from recsys.messages import to_stderr
 
@@ -54,10 +54,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from rich.console import Console
 
-    from hpo.config import Locations
     from hpo.study import existing_storage, load_newest, translated_storage_errors
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with translated_storage_errors():
         study = load_newest(existing_storage(locations.storage), options.study_name, to_stderr)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.arguments import ONLY, add_place_arguments
+from hpo.arguments import ONLY, add_place_arguments, chosen_locations
 from recsys.cli import command_parser
 
 if TYPE_CHECKING:
@@ -42,10 +42,9 @@ def main(argv: Sequence[str]) -> int:
         StudyStopped: the storage failed.
     """
     options = parser().parse_args(argv)
-    from hpo.config import Locations
     from hpo.study import existing_storage, is_owned, load_named, translated_storage_errors
 
-    locations = Locations.resolve(options.storage, options.tracking_uri, options.experiment_name)
+    locations = chosen_locations(options)
     with translated_storage_errors():
         study = load_named(existing_storage(locations.storage), options.study_name)
         if is_owned(locations.storage, study.study_name) is False:

@@ -89,13 +89,9 @@ def prohibitive(stored: StudyRecord, now: StudyRecord) -> list[str]:
 
 
 def _with_whole_base(record: StudyRecord) -> StudyRecord:
-    """Return the record with the hyperparameters that the two-tower got since it was made.
-
-    Their defaults are what trainings did before. Of a model of the user's own that is not known.
-    """
-    if record.config.trainable is not None:
-        return record
-    return replace(record, config=record.config.with_whole_base())
+    """Return the record with the two-tower's newer hyperparameters, whose defaults do nothing."""
+    config = record.config
+    return record if config.trainable else replace(record, config=config.with_whole_base())
 
 
 def _setting_text(value: object) -> str:

@@ -39,6 +39,7 @@ from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from optuna import Study
 
 LOCK_SECONDS = 120.0  # the first sync of 1,000 trials takes 78
 
@@ -120,6 +121,11 @@ class Mirror:
         return StudyView(study.study_name, study._study_id, record, self._places.dashboard_url)
 
     @property
+    def study(self) -> Study:
+        """Return the study."""
+        return self._study
+
+    @property
     def study_name(self) -> str:
         """Return the name of the study."""
         return self._view.name
@@ -159,7 +165,8 @@ class Mirror:
                 if fresh and runs.created:
                     runs.read()  # a request repeated on the network may create two
             self._link(runs, trials, study_line(self._view.record, trials))
-            uploads = Uploads(self._client, self._contents(), look=fresh)
+            contents = KeptContents(self._places, self._view.record.uid)
+            uploads = Uploads(self._client, contents, look=fresh)
             with tracking_errors(self._places.tracking_uri):
                 uploads.bring_up(runs.held, with_files)
             self._runs = runs
@@ -196,9 +203,6 @@ class Mirror:
         skip this.
         """
         self._view = replace(self._view, kept=kept_files(self._study, self._view.record.uid))
-
-    def _contents(self) -> KeptContents:
-        return KeptContents(self._places, self._view.record.uid)
 
     def _open(self) -> Runs:
         self._client = Calls(self._connect(self._places.tracking_uri))

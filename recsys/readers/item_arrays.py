@@ -17,17 +17,35 @@ ITEM_ID = "item_id"
 _CURE = f"save it with numpy.savez('items.npz', {ITEM_ID}=ids, embedding=vectors)"
 
 
-def read_item_arrays(path: Path, problems: list[str]) -> pl.DataFrame | None:
-    """Read arrays of items.
+def with_item_arrays(
+    table: pl.DataFrame | None, path: Path, problems: list[str]
+) -> pl.DataFrame | None:
+    """Return the item table with the arrays of its items beside its columns.
 
     Args:
+        table: the item table; None if there is none.
         path: an .npz file with the array `item_id` (n,) and others, (n,) or (n, w).
         problems: list that receives a line for each problem found.
 
     Returns:
-        A frame with `item_id` (text, unique) as first column and a column for each other array, of
-        lists if the array has two axes. None, and at least one problem, if the file is unusable.
+        The table, with a column for each array, of lists if the array has two axes. As it was, and
+        at least one problem, if the file is unusable.
     """
+    arrays = _read(path, problems)
+    if arrays is None:
+        return table
+    if table is None:
+        return arrays
+    if twice := sorted(set(table.columns) & set(arrays.columns) - {ITEM_ID}):
+        problems.append(
+            f"{path}: {', '.join(twice)} is in the item table, too; give the arrays other names"
+        )
+        return table
+    return table.join(arrays, on=ITEM_ID, how="full", coalesce=True, maintain_order="left_right")
+
+
+def _read(path: Path, problems: list[str]) -> pl.DataFrame | None:
+    """Return the arrays as a frame with `item_id` (text, unique) first; None, and a problem."""
     arrays = _loaded(path, problems)
     if arrays is None:
         return None
@@ -60,24 +78,3 @@ def _loaded(path: Path, problems: list[str]) -> dict[str, np.ndarray] | None:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         problems.append(f"{path}: cannot be read ({error}); {_CURE}")
         return None
-
-
-def joined_arrays(
-    table: pl.DataFrame | None, arrays: pl.DataFrame, path: Path, problems: list[str]
-) -> pl.DataFrame:
-    """Return the item table with the arrays of its items beside its columns.
-
-    Args:
-        table: the item table; None if there is none.
-        arrays: see `read_item_arrays`.
-        path: file of the arrays.
-        problems: list that receives a line for each problem found.
-    """
-    if table is None:
-        return arrays
-    if twice := sorted(set(table.columns) & set(arrays.columns) - {ITEM_ID}):
-        problems.append(
-            f"{path}: {', '.join(twice)} is in the item table, too; give the arrays other names"
-        )
-        return table
-    return table.join(arrays, on=ITEM_ID, how="full", coalesce=True, maintain_order="left_right")

@@ -33,7 +33,7 @@ from recsys.messages import count, listed
 from recsys.readers.columns import AUTO, Columns
 from recsys.readers.discovery import Layout, SplitFiles, locate
 from recsys.readers.event_log import read_events
-from recsys.readers.item_arrays import joined_arrays, read_item_arrays
+from recsys.readers.item_arrays import with_item_arrays
 from recsys.readers.movielens import read_dat_tables, read_u_tables
 from recsys.readers.paths import extension_of
 from recsys.readers.side_tables import Side, read_side_table
@@ -72,11 +72,8 @@ def read_dataset(
     else:
         files = _events({TRAIN: layout.interactions}, asked, problems, layout.parts)
     user_table, item_table = _side_tables(layout, columns, problems)
-    if (
-        layout.item_arrays
-        and (arrays := read_item_arrays(layout.item_arrays, problems)) is not None
-    ):
-        item_table = joined_arrays(item_table, arrays, layout.item_arrays, problems)
+    if layout.item_arrays:
+        item_table = with_item_arrays(item_table, layout.item_arrays, problems)
     if problems:
         raise DataError(problems)
     ready_made: ReadyMade | None = None

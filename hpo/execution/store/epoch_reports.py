@@ -9,15 +9,13 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 
 from hpo.execution.running_trial import Assignment
-from hpo.execution.store.group_commit import GroupCommit
+from hpo.execution.store.group_commit import GroupCommit, Results
 from hpo.execution.store.owned_storage import EpochWrite, OwnedStorage
 from hpo.search import PruningRule
 from hpo.study import EPOCHS, epochs_to_columns
 
 FLUSH_SECONDS = 2.0  # highest age of a running trial's curves, in MLflow and after kill -9
 GROUP_SECONDS, MANY_TRIALS = 0.1, 32  # epochs wait for each other when many trials run
-
-Answers = list[bool | Exception]
 
 
 class EpochReports:
@@ -37,7 +35,7 @@ class EpochReports:
         self,
         storage: OwnedStorage,
         rule: PruningRule,
-        turn: Callable[[Callable[[], Sequence[bool | Exception]]], Sequence[bool | Exception]],
+        turn: Callable[[Callable[[], Results[bool]]], Results[bool]],
         n_running: Callable[[], int],
     ) -> None:
         self._storage, self._rule, self._n_running = storage, rule, n_running
@@ -58,11 +56,11 @@ class EpochReports:
         """Return for how long an epoch waits for those of other trials."""
         return GROUP_SECONDS if self._n_running() >= MANY_TRIALS else 0.0
 
-    def _store(self, assignments: Sequence[Assignment]) -> Answers:
+    def _store(self, assignments: Sequence[Assignment]) -> Results[bool]:
         """Store the newest epoch of each trial, then decide which of the trials are hopeless."""
         epochs = [_newest_epoch(assignment) for assignment in assignments]
         ended = self._storage.write_epochs(epochs)
-        answers: Answers = []
+        answers: list[bool | Exception] = []
         for assignment, epoch in zip(assignments, epochs, strict=True):
             try:
                 if epoch.trial_id in ended:

@@ -49,7 +49,7 @@ def for_one_writer(study: Study) -> tuple[Study, OwnedStorage]:
 
 @dataclass(frozen=True)
 class EpochWrite:
-    """What to store of one epoch of a running trial.
+    """One epoch of a running trial, as it is to be stored.
 
     Attributes:
         trial_id: Optuna's id of the trial.
@@ -150,8 +150,7 @@ class OwnedStorage(_CachedStorage):
                 session.execute(self._upsert_attributes, rows)
         for epoch in written:
             if trial := self._in_memory(epoch.trial_id):
-                values = {**trial.intermediate_values, epoch.step: epoch.value}
-                trial.intermediate_values = values
+                trial.intermediate_values = {**trial.intermediate_values, epoch.step: epoch.value}
                 trial.user_attrs = {**trial.user_attrs, **epoch.attributes}
         return set(ids) - open_ids
 

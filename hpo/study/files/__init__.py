@@ -1,1 +1,1 @@
-"""The files of studies in an artifact store that other machines reach."""
+"""The files of studies: beside the storage, and in an artifact store for other machines."""

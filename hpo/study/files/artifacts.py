@@ -20,7 +20,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from optuna import Study
 from optuna.exceptions import StorageInternalError
@@ -78,6 +78,22 @@ class KeptFile(NamedTuple):
         """
         place = hashlib.sha256(f"{trial}/{path.name}".encode()).hexdigest()[:16]
         return cls(path.name, f"{uid}-{place}", sha256(path), trial)
+
+    @classmethod
+    def from_attribute(cls, text: str, artifact_id: str) -> KeptFile | None:
+        """Return the artifact that an attribute names, without its trial.
+
+        Args:
+            text: value of the attribute.
+            artifact_id: id of the artifact, the end of the attribute's name.
+
+        Returns:
+            The artifact; None if the attribute is emptied, or the artifact is a user's own.
+        """
+        values = json.loads(text)
+        if values is None or "sha256" not in values:
+            return None
+        return cls(values["filename"], artifact_id, values["sha256"], None)
 
 
 def artifact_folder(storage: str) -> Path:
@@ -185,10 +201,9 @@ def _by_key(study: Study, uid: str) -> dict[str, KeptFile]:
     storage, found = study._storage, {}
     for key, text in storage.get_study_system_attrs(study._study_id).items():
         match = ours.fullmatch(key)
-        values: dict[str, Any] | None = json.loads(text) if match else None
-        if match and values is not None:
+        if match and (file := KeptFile.from_attribute(text, match[2])):
             trial = storage.get_trial_number_from_id(int(match[1])) if match[1] else None
-            found[key] = KeptFile(values["filename"], match[2], values["sha256"], trial)
+            found[key] = file._replace(trial=trial)
     return found
 
 

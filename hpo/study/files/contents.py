@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from functools import cached_property
@@ -94,7 +93,8 @@ class DashboardFiles(FileSystemArtifactStore):
         """Return the artifact of that id if a study of hpo has it."""
         for study in self._storage.get_all_studies():
             for key, text in study.system_attrs.items():
-                values = json.loads(text) if key.endswith(f":{artifact_id}") else None
-                if values and "sha256" in values:
-                    return KeptFile(values["filename"], artifact_id, values["sha256"], None)
+                if key.endswith(f":{artifact_id}"):
+                    file = KeptFile.from_attribute(text, artifact_id)
+                    if file is not None:
+                        return file
         return None

@@ -150,16 +150,17 @@ def _sent(store: ArtifactStore, locations: Locations, study: Study) -> list[str]
 def _wanted(locations: Locations, study: Study, record: StudyRecord) -> list[_Wanted]:
     """Return the artifacts of the study, and the snapshots of its parked trials."""
     kept, parked = artifact_folder(locations.storage), parking_place(locations.storage, record)
-    files = [file for files in kept_files(study, record.uid).values() for file in files]
-    waiting = _parked(study)
-    return [
-        *(_Wanted(StoredFile(file.name, file.sha256), kept / file.artifact_id) for file in files),
-        *(
-            _Wanted(StoredFile(snapshot_file(parked, number).name, digest), path)
-            for number, digest in _recorded(study).items()
-            if number in waiting and (path := snapshot_file(parked, number))
-        ),
+    wanted = [
+        _Wanted(StoredFile(file.name, file.sha256), kept / file.artifact_id)
+        for files in kept_files(study, record.uid).values()
+        for file in files
     ]
+    waiting = _parked(study)
+    for number, digest in _recorded(study).items():
+        if number in waiting:
+            path = snapshot_file(parked, number)
+            wanted.append(_Wanted(StoredFile(path.name, digest), path))
+    return wanted
 
 
 def _parked(study: Study) -> Collection[int]:

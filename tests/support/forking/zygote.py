@@ -63,7 +63,8 @@ class Request:
 
     Attributes:
         parent: id of the process that starts it.
-        pythonpath: of its environment.
+        environment: all its variables.
+        new_session: True starts a session of its own.
     """
 
     parent: int
@@ -173,6 +174,8 @@ def become(request: Request) -> None:
         torch.set_num_threads(int(threads))
     if not hasattr(sys.modules.get(request.module), "__path__"):  # of a package runs __main__
         sys.modules.pop(request.module, None)
+    # Polars has replaced the handler by one after which a wait for a lock goes on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     return None
 
