@@ -25,7 +25,8 @@ RUN := $(BIN)/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # One more than two cores: many tests wait for a process or a server.
-PARALLEL := --numprocesses 3 --dist loadfile
+# Files go out in order, those of tests/e2e first: they are the longest.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: compose-env gpu-check run install test test-fast test-lowest test-install check lint types faults docs docs-serve screenshots dist release-papers clean
 

@@ -1,4 +1,4 @@
-"""The study config adjusted to the data, with a line on each adjustment."""
+"""The study config adjusted to the data, with a line for people on each adjustment."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaul
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
 from recsys.data import Interactions
-from recsys.models import ineffective_parameters
+from recsys.messages import count
+from recsys.models import MAX_EASE_ITEMS, ineffective_parameters
 
 
 def adjust_to_data(
     config: StudyConfig, data: Interactions, stored: StudyRecord | None
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and clamp defaults into their ranges.
+
+    A new study is also told of a shipped study file that suits its data better.
 
     Args:
         config: a study config without problems, see `hpo.config.validation`.
@@ -23,7 +26,7 @@ def adjust_to_data(
             stay, and so does a default if neither it nor the range has changed.
 
     Returns:
-        The adjusted config, and a line on each adjustment.
+        The adjusted config, and lines for people.
 
     Raises:
         SettingsError: no parameter would be left to search.
@@ -34,7 +37,25 @@ def adjust_to_data(
         for name, value in clamped_defaults(config).items()
         if stored is None or not _is_stored(name, config, stored.config)
     }
-    return with_defaults(config, moved), [*lines, *clamped_lines(config, moved)]
+    lines += clamped_lines(config, moved)
+    if stored is None and (suited := _suited_study(config, data)):
+        lines.append(suited)
+    return with_defaults(config, moved), lines
+
+
+def _suited_study(config: StudyConfig, data: Interactions) -> str | None:
+    """Return a line that names the shipped study file made for such data; None for all others."""
+    if config.trainable is not None:
+        return None
+    told = {*config.base, *config.space}  # a study that sets these knows its kind of data
+    if config.split.method == "leave-one-out" and data.times is not None:
+        name, known, kind = "next_item", "reverse_weight", "asks for the next item"
+    elif data.times is None and data.n_items > MAX_EASE_ITEMS:
+        kind = f"has {count(data.n_items, 'item')} without times"
+        name, known = "sparse", "walk_alpha"
+    else:
+        return None
+    return None if known in told else f"this study {kind}: --study {name} is made for that"
 
 
 def _without_the_idle(

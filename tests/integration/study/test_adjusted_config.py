@@ -10,16 +10,20 @@ import pytest
 from optuna import Study
 
 from hpo.config.locations import Locations
+from hpo.config.shipped_studies import study_path
 from hpo.config.study_config import StudyConfig
 from hpo.config.toml_file import load_study_config
 from hpo.errors import SettingsError, StudyError
 from hpo.execution.launcher import launch, make_record
 from hpo.execution.request import Request
+from hpo.study.adjusted_config import adjust_to_data
 from hpo.study.data import load_data
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
-from tests.support.examples import conveyor
+from recsys.data.interactions import Interactions
+from recsys.models.neighbours import MAX_EASE_ITEMS
+from tests.support.examples import conveyor, conveyor_split
 from tests.support.real_study import write_csv
 
 BASE = {"dim": 8, "epochs": 2}
@@ -187,3 +191,40 @@ def test_a_study_of_nothing_with_an_effect_is_refused(tmp_path: Path) -> None:
     )
     assert caught.value.exit_code == 2
     assert not (tmp_path / "optuna.db").exists()
+
+
+def untimed(n_items: int = 30) -> Interactions:
+    """The conveyor without times, in a catalogue of that size."""
+    return replace(conveyor(), times=None, item_ids=[f"i{i}" for i in range(n_items)])
+
+
+NEXT_ITEM = {"split": {"method": "leave-one-out"}}
+MADE_FOR = "is made for that"
+
+
+@pytest.mark.parametrize(
+    ("sections", "data", "file"),
+    [
+        (NEXT_ITEM, conveyor(), ["next_item"]),
+        (NEXT_ITEM, untimed(), []),
+        ({}, conveyor(), []),
+        ({}, untimed(MAX_EASE_ITEMS + 1), ["sparse"]),
+        ({}, untimed(MAX_EASE_ITEMS), []),
+    ],
+)
+def test_a_new_study_is_told_of_the_file_for_its_kind_of_data(
+    tmp_path: Path, sections: dict[str, Any], data: Interactions, file: list[str]
+) -> None:
+    config = study_config(tmp_path / "shop.csv", **sections)
+    lines = adjust_to_data(config, data, None)[1]
+    assert [line.split()[-5] for line in lines if line.endswith(MADE_FOR)] == file
+    stored = make_record(config, "shop", conveyor_split())
+    assert not any(MADE_FOR in line for line in adjust_to_data(config, data, stored)[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("next_item", conveyor()), ("sparse", untimed(MAX_EASE_ITEMS + 1))]
+)
+def test_a_study_of_the_right_file_is_told_nothing(name: str, data: Interactions) -> None:
+    config = load_study_config(study_path(name), {})
+    assert not any(MADE_FOR in line for line in adjust_to_data(config, data, None)[1])
