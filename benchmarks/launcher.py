@@ -9,6 +9,7 @@ at most 2.5 ms of CPU for a report with its pruning decision, at 50 and at 500 f
 
 from __future__ import annotations
 
+import random
 import tempfile
 import time
 from collections.abc import Generator
@@ -35,11 +36,21 @@ MOST_MS, TRIALS, REPORTS = 2.5, 5.0, 200.0  # the lines
 
 
 class StubRunner:
-    """Epochs of a fixed length that cost no CPU."""
+    """Epochs that cost no CPU: of a fixed length, or of one drawn for each trial.
+
+    Args:
+        spread: epochs of a trial take EPOCH_SECONDS times a number in 1 - spread..1 + spread.
+
+    Attributes:
+        slept: seconds of all epochs so far.
+    """
 
     name, threads, device = "stub", 1, "cpu"
     processor = node = ""
     began: float | None = None  # its trials have no time limit
+
+    def __init__(self, spread: float = 0.0) -> None:
+        self._spread, self.slept = spread, 0.0
 
     def is_ready(self) -> bool:
         """Always."""
@@ -47,8 +58,10 @@ class StubRunner:
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         del snapshot
+        share = 1 + self._spread * random.Random(config.seed).uniform(-1, 1)
         for epoch in range(1, EPOCHS + 1):
-            time.sleep(EPOCH_SECONDS)
+            time.sleep(EPOCH_SECONDS * share)
+            self.slept += EPOCH_SECONDS * share
             yield result(config, epoch)
 
     def park(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial
 
 from hpo.config import Locations
+from hpo.errors import StudyError
 from hpo.study import (
     KeptContents,
     LockHeld,
@@ -115,9 +116,16 @@ class Mirror:
         self._runs: Runs | None = None
 
     def _look(self) -> StudyView:
-        """Reread the study; another launcher may have changed its settings."""
+        """Reread the study; another launcher may have changed its settings.
+
+        Raises:
+            StudyError: the study was deleted.
+        """
         study = self._study
-        record = StudyRecord.of(study)
+        try:
+            record = StudyRecord.of(study)
+        except KeyError as error:  # Optuna reads the attributes of a deleted study as none
+            raise StudyError("the study was deleted from its storage") from error
         return StudyView(study.study_name, study._study_id, record, self._places.dashboard_url)
 
     @property

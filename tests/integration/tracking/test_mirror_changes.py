@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.config.study_config import StudyConfig
+from hpo.errors import StudyError
 from hpo.study.lifecycle import open_study
 from hpo.study.records import PROMOTION_OF
 from hpo.tracking.mirror import Mirror
@@ -117,3 +119,19 @@ def test_promotions_follow_their_study_to_another_run(study: FakeStudy) -> None:
     new = mirror.sync().run_id
     assert new != old
     assert client.get_run(run.info.run_id).data.tags["mlflow.parentRunId"] == new
+
+
+def test_a_study_that_is_deleted_during_a_sync_is_a_sentence(
+    study: FakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(TrialState.COMPLETE)
+    mirror, read = Mirror(study.locations, None), optuna.Study.get_trials
+
+    def read_and_delete(*args: Any, **options: Any) -> list[FrozenTrial]:
+        trials = read(*args, **options)
+        optuna.delete_study(study_name=study.study.study_name, storage=study.study._storage)
+        return trials
+
+    monkeypatch.setattr(optuna.Study, "get_trials", read_and_delete)
+    with pytest.raises(StudyError, match="the study was deleted from its storage"):
+        mirror.sync()
