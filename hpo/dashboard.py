@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     from hpo.errors import HpoError
     from hpo.study import existing_storage, load_newest
     from hpo.tracking import dashboard_path
-    from recsys.artifacts import public_uri
+    from recsys.passwords import public_uri
 
     locations = chosen_locations(options)
     storage = existing_storage(locations.storage)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 
-# libpq's and MySQL's names of secrets in a URL's query: password, sslpassword, passwd, passphrase
-_QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNORECASE)
 SHOWN = 5  # places named per kind of problem, then "and N more"
 
 
@@ -50,8 +47,3 @@ def shorten(text: str, limit: int = 40) -> str:
 def to_stderr(line: str) -> None:
     """Print a line to stderr at once, since stdout may hold a table or JSON."""
     print(line, file=sys.stderr, flush=True)
-
-
-def without_query_passwords(text: str) -> str:
-    """Return the text with *** in the place of passwords in the queries of its URLs."""
-    return _QUERY.sub(r"\1***", text)

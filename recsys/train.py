@@ -152,9 +152,9 @@ class _Tracker:
             Training,
             load_lines,
             log_training,
-            public_uri,
             tracking_errors,
         )
+        from recsys.passwords import public_uri
 
         scorer = PairScorer.of(fit.model, parts.train)
         training = Training(config, results, times_ms, self._folder, scorer)

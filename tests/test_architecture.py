@@ -21,7 +21,7 @@ FACES = [
 ]
 # Bottom up: a package imports from floors below its own, and from itself.
 FLOORS = (
-    ("recsys.drafts", "recsys.errors", "recsys.invocation", "recsys.messages"),
+    ("recsys.drafts", "recsys.errors", "recsys.invocation", "recsys.messages", "recsys.passwords"),
     ("recsys.config", "recsys.data"),
     ("recsys.readers", "recsys.models"),
     ("recsys.datasets", "recsys.evaluation"),

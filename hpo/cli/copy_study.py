@@ -1,4 +1,4 @@
-"""The command `hpo copy-study`, which moves a study to another storage."""
+"""The command `hpo copy-study`, which copies a study and marks the original as moved."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def main(argv: Sequence[str]) -> int:
     import optuna
 
     from hpo.cli.moving import move_study, take_back
-    from hpo.config import Locations, command, without_password
+    from hpo.config import Locations, command
     from hpo.study import translated_storage_errors
+    from recsys.passwords import without_password
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports each study that it makes
     source = Locations.resolve(options.source, None)

@@ -39,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     from hpo.cli.overview import Overview
-    from hpo.config import without_password
     from hpo.study import existing_storage, hpo_studies, load_named, translated_storage_errors
+    from recsys.passwords import without_password
 
     locations = chosen_locations(options)
     with translated_storage_errors():

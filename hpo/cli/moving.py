@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 
 from hpo.cli.overview import files_of
 from hpo.cli.ownership import sole_owner
-from hpo.config import Locations, without_password
+from hpo.config import Locations
 from hpo.errors import SettingsError, StudyError
 from hpo.study import (
     MOVED,
@@ -34,6 +34,7 @@ from hpo.study import (
     open_storage,
 )
 from recsys.drafts import replacing
+from recsys.passwords import without_password
 
 COPIED_FROM = "hpo:copied-from"  # uid and URL, a system attribute of the new copy
 OF_A_TRIAL = re.compile(r"dashboard:(?:artifacts:)?(\d+):")  # beginning of an attribute's name

@@ -1,4 +1,4 @@
-"""The state of a study at a glance, read from its storage and its folder."""
+"""The facts about a study that `hpo list`, `hpo status` and `hpo delete` print."""
 
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+from .cross_checks import check_study as check_study, start_problems as start_problems
 from .error_text import toml_text as toml_text
 from .locations import (
     DASHBOARD_PORT as DASHBOARD_PORT,
@@ -11,7 +12,6 @@ from .next_commands import (
     next_lines as next_lines,
     powershell_quoted as powershell_quoted,
     shell_line as shell_line,
-    without_password as without_password,
 )
 from .notify import Event as Event, NotifyConfig as NotifyConfig
 from .override import Override as Override
@@ -40,4 +40,3 @@ from .toml_file import (
     dump_study_config as dump_study_config,
     load_study_config as load_study_config,
 )
-from .validation import check_study as check_study, start_problems as start_problems

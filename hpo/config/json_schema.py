@@ -11,8 +11,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import NullableSchema, WithDefaultSchema
 
+from hpo.config.cross_checks import searchable
 from hpo.config.study_config import StudyConfig
-from hpo.config.validation import searchable
 from recsys.config import TrainConfig
 
 

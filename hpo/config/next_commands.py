@@ -1,20 +1,16 @@
-"""Commands to print as next steps, quoted for the user's shell; callers add their purposes."""
+"""Commands to print as next steps, quoted for the user's shell and without passwords."""
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from itertools import chain
 
 from hpo.config.locations import Locations
 from recsys.invocation import command_words
-from recsys.messages import without_query_passwords
+from recsys.passwords import without_password
 
 COLUMNS = 80  # assumed width of a terminal
-
-
-HIDDEN = ":***@"  # SQLAlchemy's replacement of a password in a URL
 
 
 HIDDEN_HINT = "  # put the password of the database in the place of ***, or set HPO_STORAGE"
@@ -39,7 +35,6 @@ NO_STORAGE = ("serve", "recommend")  # commands that read only the registry
 OF_DATA = ("run", "promote", "report", "replay", "retrain")  # commands that take --data
 FILES = ("run", "report", "sync", "dashboard", "delete")  # commands that take --artifacts
 LINKS = ("run", "sync")  # commands that write links between the two user interfaces
-PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
 
 
 def command(
@@ -101,8 +96,3 @@ def shell_line(*words: str) -> str:
 def powershell_quoted(text: str) -> str:
     """Return the text quoted as one word for PowerShell."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def without_password(text: str) -> str:
-    """Return the text with *** in the place of passwords of a URL in it, in its query too."""
-    return PASSWORD.sub(rf"\1{HIDDEN}", without_query_passwords(text))

@@ -1,4 +1,7 @@
-"""Conversion between a trial's parameters and the hyperparameters of its training."""
+"""Parameters of trials: drawn by Optuna from a study's [space], and turned into hyperparameters.
+
+`parameter` defines a range of [space]; `recsys.config` has the values that are legal at all.
+"""
 
 from __future__ import annotations
 

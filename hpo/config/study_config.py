@@ -1,6 +1,6 @@
 """The definition of a study.
 
-Only hpo/config/toml_file.py reads study files. hpo/config/validation.py checks what spans several
+Only hpo/config/toml_file.py reads study files. hpo/config/cross_checks.py checks what spans several
 fields: base against space, conditions, warm starts.
 """
 

@@ -12,12 +12,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.cross_checks import StudyProblem, problems, unknown_parents
 from hpo.config.error_text import told_by_its_parts, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
 from hpo.config.study_config import MetricLimit, StudyConfig
-from hpo.config.validation import StudyProblem, problems, unknown_parents
 from hpo.errors import SettingsError
 
 NO_STUDIES = ("pyproject.toml",)

@@ -1,4 +1,4 @@
-"""The state of a running trial, and the end of a run."""
+"""A running trial with its results so far, and how the run of a scheduler ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduler of a study's trials: slots, exact number of trials, retries and clean stop."""
+"""The scheduler of trials: slots, their exact number, retries; parking on Ctrl-C or at a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run of an open study's trials, with workers, progress and the MLflow mirror."""
+"""The run of an open study: its runners, scheduler, progress and MLflow mirror put together."""
 
 from __future__ import annotations
 

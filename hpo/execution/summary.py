@@ -11,13 +11,14 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from hpo.config import Locations, SearchSpace, command, next_lines, without_password
+from hpo.config import Locations, SearchSpace, command, next_lines
 from hpo.execution.running_trial import Ended
 from hpo.search import broken_limits
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.errors import TrackingError
 from recsys.messages import count
+from recsys.passwords import without_password
 
 if TYPE_CHECKING:
     from hpo.reporting import Hint

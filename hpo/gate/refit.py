@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.gate.drift import Drift, with_value
+from hpo.gate.exam import Exam
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
 from hpo.gate.rules import CHAMPION, judge
 from hpo.gate.serving_cost import latency_ms, stored_mb
-from hpo.gate.test_comparison import Exam
 from hpo.registry import Recipe
 from hpo.study import Candidate
 from recsys.artifacts import checkpoint

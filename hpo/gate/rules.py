@@ -1,4 +1,7 @@
-"""Rules of the gate, applied to numbers per user: no model, no registry, no clock."""
+"""The verdict of the gate, from numbers per user: no model, no registry, no clock.
+
+A rival is beaten if the lower end of the 95% interval of the gain per user is high enough.
+"""
 
 from __future__ import annotations
 

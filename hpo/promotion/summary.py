@@ -12,8 +12,8 @@ from hpo.config import Locations, command, powershell_quoted, shell_line
 from hpo.gate import GateFindings, tables as lines
 from hpo.promotion.outcome import Promotion
 from hpo.registry import CHAMPION, MODEL
-from recsys.artifacts import public_uri
 from recsys.messages import count
+from recsys.passwords import public_uri
 
 PORT = 5001
 

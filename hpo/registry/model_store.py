@@ -28,11 +28,11 @@ from recsys.artifacts import (
     Checkpoint,
     load,
     open_client,
-    public_uri,
     sha256,
     tracking_errors,
 )
 from recsys.datasets import cache_folder
+from recsys.passwords import public_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

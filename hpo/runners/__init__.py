@@ -1,4 +1,4 @@
-"""Training of one configuration, in this process or in a worker process."""
+"""Training of one configuration, in this process, in a worker process or on a Ray cluster."""
 
 import lazy_loader as lazy
 

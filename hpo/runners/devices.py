@@ -1,4 +1,7 @@
-"""The number of workers of a study, the device of each, and the processor behind a device."""
+"""The number of workers of a study, the device of each, and the processor behind a device.
+
+With `device_slots = "auto"`, `hpo.search.card_memory` then decides how many workers share a card.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of configurations and of trials to stop: samplers, constraints, pruners."""
+"""The choice of configurations, of trials to stop, and of the number that share a card."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Parts of one stored study: storage, locks, records, artifacts, data, replay."""
+"""A stored study: its storage and locks, records, files and data, and the replay of its trials."""
 
 import lazy_loader as lazy
 

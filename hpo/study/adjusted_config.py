@@ -20,7 +20,7 @@ def adjust_to_data(
     A new study is also told of a shipped study file that suits its data better.
 
     Args:
-        config: a study config without problems, see `hpo.config.validation`.
+        config: a study config without problems, see `hpo.config.cross_checks`.
         data: the interactions of the study.
         stored: record of the existing study of that name, if there is one. Its parameters all
             stay, and so does a default if neither it nor the range has changed.

@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.config import without_password
 from hpo.errors import SettingsError, StudyError
 from hpo.study.server_lock import Hold, ServerHold
-from recsys.artifacts import public_uri, sqlite_file, sqlite_url, why_unreadable
+from recsys.artifacts import sqlite_file, sqlite_url, why_unreadable
+from recsys.passwords import public_uri, without_password
 
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 3600.0  # with a server that does not answer: a restart, a failover, maintenance

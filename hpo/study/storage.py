@@ -19,13 +19,14 @@ from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.config import Locations, command, shell_line, without_password
+from hpo.config import Locations, command, shell_line
 from hpo.errors import SettingsError, StorageUnreachable, StudyError, StudyStopped
 from hpo.study.locks import exclusive, opening, sqlite_path
 from hpo.study.records import StudyRecord
 from hpo.study.server_lock import connection_options
 from recsys.artifacts import read_only_sqlite_url, sqlite_url
 from recsys.drafts import new_database
+from recsys.passwords import without_password
 
 BUSY_SECONDS = 60
 # One kept connection, and three more while threads use the storage at the same time: a team shares

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpo.study import KeptContents
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_state import FILES, Held
+from hpo.tracking.run_marks import FILES, Held
 from hpo.tracking.runs import Calls
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_state import FILES, MARK, Mark, data_of, is_former
+from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.config import OUR_TAGS
 from hpo.study import PROMOTION_OF
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_state import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
+from hpo.tracking.run_marks import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

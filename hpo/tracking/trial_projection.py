@@ -1,4 +1,4 @@
-"""Projection of a trial to the content of its run in MLflow, as pure functions.
+"""State, params, metrics and tags of a trial's run in MLflow, projected by pure functions.
 
 Values and times come from the storage only. MLflow drops a repeated point only if its time is equal
 too, so a single "now" would make every further sync add points.

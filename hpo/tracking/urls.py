@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from hpo.config import MLFLOW_PORT, Locations
-from recsys.artifacts import is_server, public_uri
+from recsys.artifacts import is_server
+from recsys.passwords import public_uri
 
 WORKFLOW = "workflowType=machine_learning"  # else MLflow opens its GenAI pages, which hide trials
 

@@ -15,7 +15,6 @@ from .mlflow_client import (
     is_server as is_server,
     load_lines as load_lines,
     open_client as open_client,
-    public_uri as public_uri,
     sqlite_file as sqlite_file,
     tracking_errors as tracking_errors,
 )

@@ -21,7 +21,7 @@ from filelock import FileLock
 from recsys.artifacts.sqlite import read_only_sqlite_url, sqlite_url, why_unreadable
 from recsys.drafts import new_database
 from recsys.errors import TrackingError
-from recsys.messages import without_query_passwords
+from recsys.passwords import public_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -122,12 +122,6 @@ def artifact_root(tracking_uri: str) -> str | None:
     """Return the file: URI of artifacts beside an SQLite database; None if the server decides."""
     path = sqlite_file(tracking_uri)
     return (path.resolve().parent / "artifacts").as_uri() if path else None
-
-
-def public_uri(uri: str) -> str:
-    """Return the URI without user and passwords, fit for logs, tags and links."""
-    address = urlsplit(uri).netloc
-    return without_query_passwords(uri.replace(address, address.rpartition("@")[2], 1))
 
 
 def load_lines(tracking_uri: str, run_id: str) -> list[str]:

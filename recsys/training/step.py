@@ -17,7 +17,7 @@ from recsys.config import TrainConfig
 from recsys.data import Floats32, Ints64
 from recsys.models import ByItem, History, Pooling, pool_weights, to_device
 from recsys.training.losses import Targets
-from recsys.training.plan import Plan
+from recsys.training.step_plan import Plan
 
 # Numbers of the plans that go together: some 20 MB on the device.
 MOST = 1 << 18

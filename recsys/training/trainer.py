@@ -19,8 +19,8 @@ from recsys.training.epoch import AVERAGES_PER_EPOCH
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives
 from recsys.training.optimizer import TableAdam
-from recsys.training.plan import Planner
 from recsys.training.step import Step, groups
+from recsys.training.step_plan import Planner
 from recsys.training.windows import Windows
 
 # Update the table of users by row if it has more users than this many batches; in smaller tables

@@ -1,1 +1,1 @@
-"""The launcher's way to its storage: memory of its own writes, patience with outages."""
+"""The launcher's access to the Optuna storage: cache, epochs in groups, outages, stop requests."""

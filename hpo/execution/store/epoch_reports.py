@@ -1,4 +1,4 @@
-"""The epochs of running trials on their way to the storage, and the decision to go on."""
+"""The epochs of running trials: stored in groups, and followed by the decision to prune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optuna's cache of a storage, for the one process that writes a study's trials.
+"""Optuna's cached storage for the only process that writes a study, many epochs at a time.
 
 Optuna's own cache reads every unfinished trial again at each call, because any process may have
 written to it; a call then costs as much as there are running trials. The launcher holds the study's

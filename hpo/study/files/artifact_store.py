@@ -1,4 +1,4 @@
-"""A store of studies' files for all machines of a team: a folder, or a bucket through fsspec.
+"""The artifact store, a team's place for studies' files: a folder, or a bucket through fsspec.
 
 A file lies there as ROOT/UID/SHA256-NAME. So its name says what it holds, no file ever changes, and
 each is checked when it is read. It appears whole or not at all: an object is put as a whole, and a
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
-from hpo.config import without_password
 from hpo.errors import ArtifactStoreError, SettingsError
 from recsys.artifacts import sha256
 from recsys.drafts import replacing
+from recsys.passwords import without_password
 from recsys.readers import first_line
 
 FOLDERS = ("file", "local")

@@ -1,4 +1,4 @@
-"""A study's artifacts in Optuna's form: its report and the model of its best trial.
+"""A study's artifacts on this machine, in Optuna's form: its report and its best trial's model.
 
 An artifact is a file in one folder beside the storage, named by its id, and an attribute of the
 study. optuna-dashboard lists the attributes, `hpo.sync` copies the files into MLflow. Optuna adds

@@ -1,4 +1,4 @@
-"""The contents of a study's artifacts, on this machine or in its artifact store."""
+"""The contents of a study's artifacts: from this machine if they are there, else from the store."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Text tables as bytes and lines: opening, header, blank and ragged lines.
 
-polars reads the rows (tables.py). This module reads headers, and finds the faulty lines after
+polars reads the rows (table.py). This module reads headers, and finds the faulty lines after
 polars refused a file or a batch looked odd.
 """
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines, without_password
+from hpo.config.next_commands import command, next_lines
 from hpo.errors import SettingsError
 from hpo.study.locks import sqlite_path
-from recsys.artifacts.mlflow_client import public_uri
+from recsys.passwords import public_uri, without_password
 
 URL = "postgresql+psycopg://me:secret@db/team"
 

@@ -10,8 +10,8 @@ import torch
 
 from hpo.config.study_config import PromotionConfig
 from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
+from hpo.gate.exam import Exam
 from hpo.gate.rivals import Champion
-from hpo.gate.test_comparison import Exam
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout, split

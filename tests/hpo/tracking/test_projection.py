@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.config.study_config import StudyConfig
 from hpo.study.records import ATTEMPT, EPOCHS, OUTCOME, Attempt, Outcome, epochs_to_columns
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_state import Mark
+from hpo.tracking.run_marks import Mark
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import MAX_VALUE, StudyView, project_trial
 from recsys.config import TrainConfig

@@ -16,12 +16,12 @@ from hpo.config.locations import Locations
 from hpo.config.study_config import PromotionConfig
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
+from hpo.gate.exam import Exam
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race, Racer
 from hpo.gate.rules import judge
 from hpo.gate.serving_cost import ASKED, latency_ms, stored_mb
 from hpo.gate.tables import list_rows
-from hpo.gate.test_comparison import Exam
 from hpo.promotion.model_card import model_card
 from hpo.registry import versions as registry
 from hpo.registry.recipe import Recipe

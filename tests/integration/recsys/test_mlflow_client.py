@@ -17,11 +17,11 @@ from recsys.artifacts.mlflow_client import (
     experiment_id,
     is_server,
     open_client,
-    public_uri,
     sqlite_file,
     tracking_errors,
 )
 from recsys.errors import TrackingError
+from recsys.passwords import public_uri
 
 START = (
     "import sys; from recsys.artifacts.mlflow_client import open_client; open_client(sys.argv[1])"

@@ -243,7 +243,7 @@ def test_limited_metrics_are_measured() -> None:
 
 
 def test_own_models_have_no_limits_of_metrics() -> None:
-    from hpo.config.validation import check_study
+    from hpo.config.cross_checks import check_study
 
     config = study_config(constraints=LIMIT, trainable="tests.support.own_model:Popular")
     with pytest.raises(SettingsError, match=r"constraints\.coverage_at_10: limits two-towers"):

@@ -8,8 +8,8 @@ import torch
 from recsys.config import TrainConfig
 from recsys.training.capacity import Capacity, epoch_seconds, shown_seconds
 from recsys.training.negatives import NegativeSampler, n_negatives
-from recsys.training.plan import Planner
 from recsys.training.resources import Sizes, StepSizes
+from recsys.training.step_plan import Planner
 from recsys.training.windows import Windows
 from tests.support.examples import conveyor_split
 

@@ -1,4 +1,4 @@
-"""Comparison of a run in MLflow with the content that it should hold."""
+"""Marks in the tags of a run in MLflow, by which a sync knows how much of its content is there."""
 
 from __future__ import annotations
 
