@@ -38,11 +38,13 @@ MOST_MS, TRIALS, REPORTS = 2.5, 5.0, 200.0  # the lines
 class StubRunner:
     """Epochs that cost no CPU: of a fixed length, or of one drawn for each trial.
 
+    As a worker process, it goes on to the next epoch while the launcher stores the last one.
+
     Args:
         spread: epochs of a trial take EPOCH_SECONDS times a number in 1 - spread..1 + spread.
 
     Attributes:
-        slept: seconds of all epochs so far.
+        trained: when each training began, and the seconds of its epochs.
     """
 
     name, threads, device = "stub", 1, "cpu"
@@ -50,7 +52,8 @@ class StubRunner:
     began: float | None = None  # its trials have no time limit
 
     def __init__(self, spread: float = 0.0) -> None:
-        self._spread, self.slept = spread, 0.0
+        self._spread = spread
+        self.trained: list[tuple[float, float]] = []
 
     def is_ready(self) -> bool:
         """Always."""
@@ -58,10 +61,12 @@ class StubRunner:
 
     def epochs(self, config: TrainConfig, snapshot: Path | None = None) -> Generator[EpochResult]:
         del snapshot
-        share = 1 + self._spread * random.Random(config.seed).uniform(-1, 1)
+        seconds = EPOCH_SECONDS * (1 + self._spread * random.Random(config.seed).uniform(-1, 1))
+        began = time.perf_counter()
+        self.trained.append((began, 0.0))
         for epoch in range(1, EPOCHS + 1):
-            time.sleep(EPOCH_SECONDS * share)
-            self.slept += EPOCH_SECONDS * share
+            time.sleep(max(0.0, began + epoch * seconds - time.perf_counter()))
+            self.trained[-1:] = [(began, epoch * seconds)]
             yield result(config, epoch)
 
     def park(self) -> None:
