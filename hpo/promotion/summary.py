@@ -93,11 +93,21 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     if r.forced:
         told.append(f"forced: {r.forced}")
     if r.role != CHAMPION:
-        return [*told, "to make it the champion anyway: --force REASON"]
+        model, public = f"models:/{MODEL}/{r.version}", _without_login(locations)
+        trial = command("serve", locations=public, more={"--model": model})
+        return [
+            *told,
+            "to make it the champion anyway: the same command with --force REASON",
+            f"to try it first: {trial}",
+        ]
     if r.champion != r.version:
         told.append(f"the champion is version {r.champion} by now")
     name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
     return [*told, "", *_how_to_serve(locations, p.example_user, f"models:/{MODEL}{name}")]
+
+
+def _without_login(locations: Locations) -> Locations:
+    return replace(locations, tracking_uri=public_uri(locations.tracking_uri))
 
 
 def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
@@ -107,10 +117,10 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     )
     question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
     body = json.dumps(question).replace("'", r"\u0027")
-    uri = public_uri(locations.tracking_uri)
+    public = _without_login(locations)
+    uri = public.tracking_uri
     url = f"http://127.0.0.1:{PORT}/invocations"
     programs = str(Path(sys.executable).parent)
-    public = replace(locations, tracking_uri=uri)
     hidden = shutil.which("uvicorn") is None  # mlflow looks for uvicorn on the PATH
     return [
         "serve it:",

@@ -32,6 +32,7 @@ from recsys.artifacts import (
     tracking_errors,
 )
 from recsys.datasets import cache_folder
+from recsys.messages import count
 from recsys.passwords import public_uri
 
 if TYPE_CHECKING:
@@ -124,9 +125,19 @@ class ModelStore:
             except MlflowException as error:
                 if error.error_code not in _ABSENT:
                     raise
+            versions = self._client.search_model_versions(f"name = '{reference.name}'")
+        place = public_uri(self._uri)
+        if versions and reference.alias:
+            newest = max(int(version.version) for version in versions)
+            raise ModelRefused(
+                f"{reference}: MLflow at {place} has {count(len(versions), 'version')} of "
+                f"{reference.name}, and none of them is the {reference.alias}; give one by its "
+                f"number, --model models:/{reference.name}/{newest}, or make it the champion with "
+                f"{_promote(self._uri)} --force REASON"
+            )
         raise ModelRefused(
-            f"{reference}: not in MLflow at {public_uri(self._uri)}; promote a model with "
-            f"{_promote(self._uri)}, or give another --model or --tracking-uri"
+            f"{reference}: not in MLflow at {place}; promote a model with {_promote(self._uri)}, "
+            "or give another --model or --tracking-uri"
         )
 
     def load(self, version: ModelVersion) -> Checkpoint:

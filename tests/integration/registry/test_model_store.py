@@ -59,10 +59,19 @@ def test_other_references_are_refused(text: str) -> None:
         Reference.parse(text)
 
 
-@pytest.mark.parametrize("text", ["models:/two-tower@other", "models:/two-tower/7", "models:/x/1"])
+@pytest.mark.parametrize("text", ["models:/x@champion", "models:/two-tower/7", "models:/x/1"])
 def test_what_is_not_there(registered: Registered, text: str) -> None:
     with pytest.raises(ModelRefused, match=r"not in MLflow at .*hpo\.promote"):
         registered.store.resolve(Reference.parse(text))
+
+
+def test_a_registry_without_a_champion_names_the_newest_version(registered: Registered) -> None:
+    registered.add(another())
+    registered.client.delete_registered_model_alias("two-tower", "champion")
+    with pytest.raises(ModelRefused, match=r"2 versions .* none of them is the champion") as caught:
+        registered.store.resolve(CHAMPION)
+    assert "--model models:/two-tower/2" in str(caught.value)
+    assert "hpo.promote" in str(caught.value) and "--force" in str(caught.value)
 
 
 def test_no_store_is_made(tmp_path: Path) -> None:
