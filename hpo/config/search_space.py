@@ -31,13 +31,19 @@ class SearchSpace:
     def suggest(self, trial: Trial, seed: int) -> Hyperparameters:
         """Draw every active parameter in the order of the study file, but after its conditions.
 
+        A trial whose start an outage broke keeps the parameters that were stored, and the others
+        come out as they would have.
+
         Args:
             trial: the trial to draw for.
             seed: seed of this training.
         """
         drawn: dict[str, float] = {}
+        stored = () if self.is_complete(trial.params) else tuple(trial.params)
         for name, spec in self._parameters.items():
             if spec.is_active(drawn):
+                if name in stored:
+                    _repeat_draw(trial, name)
                 drawn[name] = _suggest(trial, name, spec, whole=self._is_integer(name))
         return self._base.replace(**drawn, seed=seed)
 
@@ -108,6 +114,15 @@ def clamped_lines(config: StudyConfig, values: Mapping[str, float]) -> list[str]
         f"{config.space[name]}"
         for name, value in values.items()
     ]
+
+
+def _repeat_draw(trial: Trial, name: str) -> None:
+    """Draw a stored parameter again, so that the sampler's random numbers go on behind it."""
+    distribution = trial.distributions[name]
+    if name in {*trial._fixed_params, *(trial.relative_params or ())} or distribution.single():
+        return  # nothing was drawn for it
+    frozen = trial._get_latest_trial()
+    trial.study.sampler.sample_independent(trial.study, frozen, name, distribution)
 
 
 def _suggest(trial: Trial, name: str, spec: Parameter, *, whole: bool) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -41,6 +43,31 @@ def test_queued_params_become_the_same_config() -> None:
     study = optuna.create_study()
     study.enqueue_trial(space.params(config.train_config))
     assert space.suggest(study.ask(), seed=0) == config.train_config
+
+
+@pytest.mark.parametrize("sampler", [{"name": "random"}, {"name": "tpe", "startup": 1}])
+@pytest.mark.parametrize("n_stored", range(len(SPACE)))
+def test_a_start_that_broke_off_while_drawing_draws_the_rest_as_it_would_have(
+    sampler: dict[str, Any], n_stored: int
+) -> None:
+    config = study_config(space=SPACE, sampler=sampler)
+    space, params = SearchSpace(config), []
+    for is_broken in (False, True):
+        study = optuna.create_study(sampler=make_sampler(config, 0))
+        for value in range(4):
+            space.suggest(study.ask(), 0)
+            study.tell(value, value)
+        study.sampler = make_sampler(config, 4)
+        trial = study.ask()
+        if is_broken:
+            for name in [*SPACE][:n_stored]:
+                value, kind = params[0][name], study.trials[0].distributions[name]
+                inner = kind.to_internal_repr(value)
+                study._storage.set_trial_param(trial._trial_id, name, inner, kind)
+            trial = optuna.Trial(study, trial._trial_id)
+        space.suggest(trial, 0)
+        params.append(study.trials[4].params)
+    assert params[0] == params[1]
 
 
 def test_seeds_of_neighbours_differ_and_do_not_depend_on_the_machine() -> None:
