@@ -66,7 +66,7 @@ class StubRunner:
         self.trained.append((began, 0.0))
         for epoch in range(1, EPOCHS + 1):
             time.sleep(max(0.0, began + epoch * seconds - time.perf_counter()))
-            self.trained[-1:] = [(began, epoch * seconds)]
+            self.trained[-1] = (began, epoch * seconds)
             yield result(config, epoch)
 
     def park(self) -> None:

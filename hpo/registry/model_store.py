@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from hpo.config import Locations, command, require_store
 from hpo.errors import HpoError, SettingsError
+from hpo.registry.versions import CHAMPION
 from recsys.artifacts import (
     META,
     Checkpoint,
@@ -125,13 +126,17 @@ class ModelStore:
             except MlflowException as error:
                 if error.error_code not in _ABSENT:
                     raise
-            versions = self._client.search_model_versions(f"name = '{reference.name}'")
+            versions = (
+                self._client.search_model_versions(f"name = '{reference.name}'")
+                if reference.alias == CHAMPION
+                else []
+            )
         place = public_uri(self._uri)
-        if versions and reference.alias:
+        if versions:
             newest = max(int(version.version) for version in versions)
             raise ModelRefused(
                 f"{reference}: MLflow at {place} has {count(len(versions), 'version')} of "
-                f"{reference.name}, and none of them is the {reference.alias}; give one by its "
+                f"{reference.name}, and none of them is the {CHAMPION}; give one by its "
                 f"number, --model models:/{reference.name}/{newest}, or make it the champion with "
                 f"{_promote(self._uri)} --force REASON"
             )

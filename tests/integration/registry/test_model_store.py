@@ -59,7 +59,9 @@ def test_other_references_are_refused(text: str) -> None:
         Reference.parse(text)
 
 
-@pytest.mark.parametrize("text", ["models:/x@champion", "models:/two-tower/7", "models:/x/1"])
+@pytest.mark.parametrize(
+    "text", ["models:/two-tower@other", "models:/x@champion", "models:/two-tower/7", "models:/x/1"]
+)
 def test_what_is_not_there(registered: Registered, text: str) -> None:
     with pytest.raises(ModelRefused, match=r"not in MLflow at .*hpo\.promote"):
         registered.store.resolve(Reference.parse(text))
