@@ -23,8 +23,8 @@ from hpo.config.study_config import StudyConfig
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment
 from hpo.execution.scheduler import Scheduler
-from hpo.study.lifecycle import new_uid, open_study
-from hpo.study.records import Outcome, StudyRecord
+from hpo.study.lifecycle import open_study
+from hpo.study.records import Outcome, StudyRecord, new_uid
 from hpo.study.storage import open_storage
 from recsys.config import TrainConfig
 from recsys.evaluation.metrics import Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hpo.config import DASHBOARD_PORT, MLFLOW_PORT
+from hpo.config import DASHBOARD_PORT, MLFLOW_PORT, checked_model_name
 
 if TYPE_CHECKING:
     from hpo.config import Locations
@@ -153,8 +153,13 @@ def add_host_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --dry-run and --force, for commands that register a model."""
+def add_gate_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --dry-run, --force and --model, for commands that register a model.
+
+    Args:
+        parser: parser of the command.
+        default: help text on the name without --model.
+    """
     parser.add_argument(
         "--dry-run", action="store_true", help="measure and judge, but write nothing into MLflow"
     )
@@ -164,6 +169,24 @@ def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REASON",
         help="make the model the champion even if the gate refuses it; a tag stores REASON",
     )
+    parser.add_argument(
+        "--model",
+        type=_model_name,
+        metavar="NAME",
+        help=f"name of the registered model; each has a champion of its own (default: {default})",
+    )
+
+
+def _model_name(text: str) -> str:
+    """Return the name of a registered model.
+
+    Raises:
+        argparse.ArgumentTypeError: MLflow or an address could not hold it.
+    """
+    try:
+        return checked_model_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def _reason(text: str) -> str:

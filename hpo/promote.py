@@ -36,10 +36,10 @@ def main(argv: Sequence[str]) -> int:
 
     locations = chosen_locations(options)
     if options.rollback:
-        return _run_rollback(locations)
+        return _run_rollback(locations, options.model)
     from hpo.promotion import Order
 
-    order = Order(options.candidates, options.seeds, options.dry_run, options.force)
+    order = Order(options.candidates, options.seeds, options.dry_run, options.force, options.model)
     return run_promotion(locations, options.study_name, data=options.data, order=order)
 
 
@@ -68,13 +68,14 @@ def run_promotion(
     return 0 if found.passed else REFUSED
 
 
-def _run_rollback(locations: Locations) -> int:
+def _run_rollback(locations: Locations, model: str | None) -> int:
+    from hpo.config import MODEL
     from hpo.promotion import roll_back
-    from hpo.registry import MODEL
 
-    before, now = roll_back(locations, _say)
+    model = model or MODEL
+    before, now = roll_back(locations, _say, model)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"
-    print(f"the champion of {MODEL} is version {now} again, {was}")
+    print(f"the champion of {model} is version {now} again, {was}")
     return 0
 
 
@@ -103,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"{what} (default: {default})",
         )
-    add_gate_arguments(result)
+    add_gate_arguments(result, "[promotion] model of the study, two-tower")
     result.add_argument(
         "--rollback", action="store_true", help="make the previous champion the champion again"
     )

@@ -25,11 +25,17 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.force and options.dry_run:
         parser().error("--force changes the registry, --dry-run does not: give one of them")
+    from hpo.config import MODEL
     from hpo.promotion import UnchangedData, promotion_summary, retrain_champion
 
     locations = chosen_locations(options)
     found = retrain_champion(
-        locations, data=options.data, dry_run=options.dry_run, force=options.force, say=_say
+        locations,
+        data=options.data,
+        dry_run=options.dry_run,
+        force=options.force,
+        model=options.model or MODEL,
+        say=_say,
     )
     if isinstance(found, UnchangedData):
         print(
@@ -51,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_place_arguments(result, study=False)
     add_moved_data_argument(result, "champion")
-    add_gate_arguments(result)
+    add_gate_arguments(result, "two-tower")
     return result
 
 

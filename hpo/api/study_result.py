@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config import Locations
+from hpo.config import MODEL, Locations, checked_model_name
 
 if TYPE_CHECKING:
     import optuna
@@ -137,6 +137,7 @@ class StudyResult:
         dry_run: bool = False,
         force: str | None = None,
         data: str | None = None,
+        model: str | None = None,
     ) -> Promotion:
         """Race, refit, measure and register the winner, as `python -m hpo.promote` does.
 
@@ -147,6 +148,7 @@ class StudyResult:
             force: reason to make the model the champion whatever the gate decides; None: the gate
                 decides.
             data: name or path of the study's data, if it has moved.
+            model: name of the registered model; None: the one in the study's [promotion].
 
         Returns:
             The findings and the decision: `passed`, `test`, `registered`.
@@ -167,7 +169,11 @@ class StudyResult:
                 f"candidates={candidates}, seeds={seeds}, force={force!r}: the numbers must be 1 "
                 "or more, and force a reason in words"
             )
-        order = Order(candidates, seeds, dry_run, force)
+        try:
+            checked_model_name(MODEL if model is None else model)
+        except ValueError as error:
+            raise SettingsError(f"model={model!r}: {error}") from None
+        order = Order(candidates, seeds, dry_run, force, model)
         found = promote_study(self.locations, self.name, data=data, order=order)
         print(promotion_summary(found, self.locations))
         return found

@@ -3,7 +3,9 @@ from .error_text import toml_text as toml_text
 from .locations import (
     DASHBOARD_PORT as DASHBOARD_PORT,
     MLFLOW_PORT as MLFLOW_PORT,
+    MODEL as MODEL,
     Locations as Locations,
+    checked_model_name as checked_model_name,
     has_store as has_store,
     require_store as require_store,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from recsys.artifacts import sqlite_file
 from recsys.invocation import command_text
 
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # the ports of hpo.dashboard
+MODEL = "two-tower"  # name of the registered model, unless the user gives another
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # fits models:/NAME@ALIAS
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,19 @@ class Locations:
     def usual_artifacts(cls) -> str | None:
         """Return the artifact store of commands without --artifacts: $HPO_ARTIFACTS, else none."""
         return os.environ.get("HPO_ARTIFACTS") or cls.artifacts
+
+
+def checked_model_name(text: str) -> str:
+    """Return the name of a registered model unchanged.
+
+    Raises:
+        ValueError: MLflow, or an address models:/NAME@ALIAS, could not hold it.
+    """
+    if not _MODEL_NAME.fullmatch(text):
+        raise ValueError(
+            "must be a name of at most 100 letters, digits, '.', '_' and '-', such as two-tower"
+        )
+    return text
 
 
 def has_store(tracking_uri: str) -> bool:

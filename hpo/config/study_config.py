@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.locations import MODEL, checked_model_name
 from hpo.config.notify import NotifyConfig
 from hpo.config.parameter import Parameter
 from hpo.errors import SettingsError
@@ -102,7 +103,7 @@ class SplitConfig(_Section):
 
 
 class PromotionConfig(_Section):
-    """The rules for a model to become the champion, see `hpo.gate.rules`."""
+    """The rules for a model to become the champion, see `hpo.gate.rules`, and its name."""
 
     min_gain: float = Field(0.002, ge=0, lt=1)
     """Least gain over the champion: the lower end of the 95% interval of the gain in the objective
@@ -118,6 +119,9 @@ class PromotionConfig(_Section):
     """Highest size of all files of the model, in millions of bytes; left out: no limit."""
     max_latency_ms: float | None = Field(None, gt=0)
     """Highest median time of one answer, in milliseconds; left out: no limit."""
+    model: Annotated[str, AfterValidator(checked_model_name)] = MODEL
+    """Name of the registered model in MLflow. Each name has a champion of its own, so give the
+    studies on other data another name."""
 
 
 class MetricsConfig(_Section):

@@ -29,7 +29,7 @@ from hpo.execution.session import OpenStudy, catch_up, run_trials, sent_at_end, 
 from hpo.execution.store.outages import Outages
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
-from hpo.reporting import edge_hints, is_reported, report_at_end
+from hpo.reporting import edge_hints, is_reported, report_at_end, report_folder
 from hpo.search import Constraints, fitted_to_cards, say_capacity
 from hpo.study import (
     ArtifactStore,
@@ -60,7 +60,7 @@ from recsys.cli import INTERRUPTED, sample_line
 from recsys.data import Holdout, Split
 from recsys.errors import TrackingError
 from recsys.evaluation import Evaluator, measured_names
-from recsys.messages import count
+from recsys.messages import count, nothing, to_stderr
 from recsys.models import Popularity, model_mb
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def report(
         console: console for messages.
     """
     if is_reported(request.locations, study):
+        folder = report_folder(request.locations, study.study_name)
+        console.print(f"the report of these trials is there already, in {folder}")
         return 0
     console.print("writing the report (Ctrl-C leaves it out, and loses no trial)")
     log = request.tracking and tracking is None  # an error means that MLflow is out of reach
@@ -195,7 +197,7 @@ def _on_engine(request: Request, speech: Speech) -> int:
 
 def _launch(request: Request, speech: Speech) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
-    data_name, split = load_data(request.config)
+    data_name, split = load_data(request.config, nothing if request.quiet else to_stderr)
     request = _fitted(request, split, speech)
     if request.config.trainable is None:  # nobody knows what another model takes
         say_capacity(request.config, request.devices[0], split.tuning.seen, speech.people.print)
@@ -337,6 +339,7 @@ def _conclude(
             data=_moved_to(request.config, record),
             page=page,
             edges=edge_hints(record.config, comparable(record, read_trials(study))),
+            reported=is_reported(request.locations, study),
         )
     )
     if is_news:

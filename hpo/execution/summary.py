@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hpo.reporting import Hint
 
 SHOWN_TRIALS = 5
+DEFAULTS = " (defaults)"  # mark of the trial that has them
 UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 
 
@@ -40,7 +41,7 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
     state = f"continues after {n_finished} of " if n_finished else ""
     return (
         f"data {record.data_name}: {count(counts['n_users'], 'user')}, "
-        f"{count(counts['n_items'], 'item')}; "
+        f"{count(counts['n_items'], 'item')}; split {record.config.split.method}: "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
         f"{count(counts['n_test'], 'test row')}\n{_features(record)}{_model(record)}"
         f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "
@@ -99,10 +100,11 @@ def trial_table(study: Study, record: StudyRecord, names: Sequence[str] = ()) ->
         result.add_column(heading_, justify="right", no_wrap=True)
     best, default = _shown_trials(study, record)
     for trial in best:
-        result.add_row(*_row(trial, names), style="bold" if trial is best[0] else None)
-    if default is not None:
+        mark = DEFAULTS if trial is default else ""
+        result.add_row(*_row(trial, names, mark), style="bold" if trial is best[0] else None)
+    if default is not None and default not in best:
         result.add_section()
-        result.add_row(*_row(default, names, " (defaults)"))
+        result.add_row(*_row(default, names, DEFAULTS))
     result.add_section()
     for baseline, metrics in record.baselines.items():
         result.add_row(baseline, f"{metrics[objective]:.4f}", *[""] * (2 + len(names)))
@@ -112,14 +114,14 @@ def trial_table(study: Study, record: StudyRecord, names: Sequence[str] = ()) ->
 def _shown_trials(
     study: Study, record: StudyRecord
 ) -> tuple[list[FrozenTrial], FrozenTrial | None]:
-    """Return the best trials, and the trial of the defaults unless it is one of them."""
+    """Return the best trials, and the trial of the defaults, which may be one of them."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     ranked = sorted(
         comparable(record, complete), key=lambda trial: (-_value_or_lowest(trial), trial.number)
     )
     best, space = ranked[:SHOWN_TRIALS], SearchSpace(record.config)
     default = next((trial for trial in ranked if space.is_default(trial.params)), None)
-    return best, None if default in best else default
+    return best, default
 
 
 def _parameters(study: Study, record: StudyRecord) -> Table:
@@ -128,7 +130,7 @@ def _parameters(study: Study, record: StudyRecord) -> Table:
     result.add_column(no_wrap=True)
     result.add_column()
     best, default = _shown_trials(study, record)
-    for trial in [*best, *([default] if default else [])]:
+    for trial in [*best, *([default] if default and default not in best else [])]:
         params = " ".join(f"{name}={value:.4g}" for name, value in trial.params.items())
         result.add_row(f"trial {trial.number}", params)
     return result
@@ -177,6 +179,7 @@ def ending(
     data: str = "",
     page: str | None = None,
     edges: Sequence[Hint] = (),
+    reported: bool = False,
 ) -> str:
     """Return the lines on the end of a run, its failures, and the exact next commands.
 
@@ -190,6 +193,7 @@ def ending(
         data: source of the data if it differs from the study's record; else "".
         page: address of the study's trials in the MLflow UI; None: unknown.
         edges: hints on ranges whose ends the best trials press against.
+        reported: True if the report of these trials is written already.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -211,7 +215,8 @@ def ending(
         nexts[wider] = "search on beyond these ends"
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:
-        purposes["report"] = "what the study found"
+        if not reported:
+            purposes["report"] = "what the study found"
         if StudyRecord.of(study).config.trainable is None:
             purposes["promote"] = "register the winner"
     nexts |= {

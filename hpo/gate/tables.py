@@ -11,7 +11,8 @@ from recsys.evaluation import EXPOSURES, Interval
 
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
-GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "low end >")
+GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "demand")
+DEMAND = "demand: the interval must lie above this number; yes: it does; -: not demanded"
 TEST = ("metric", "test", "95% interval")
 LISTS = ("top", "recall", "ndcg", "coverage", "novelty", "Gini")
 COVERED = "coverage_at_"
@@ -116,10 +117,10 @@ def gate_table(found: GateFindings) -> list[str]:
         found.comparisons, gate_rows(found), strict=True
     ):
         verdict = "no" if one.problem else "yes"
-        need = "no gate" if one.need is None else f"{one.need:g} {verdict}"
+        need = "-" if one.need is None else f"{one.need:g} {verdict}"
         short = name.replace("(version ", "(v")
         rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
-    return padded_table(GATE_SHORT, rows)
+    return [*padded_table(GATE_SHORT, rows), *([DEMAND] if rows else [])]
 
 
 def padded_table(heading: Row, rows: list[Row]) -> list[str]:

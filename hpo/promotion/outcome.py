@@ -22,12 +22,14 @@ class Order:
         dry_run: measure and judge, but write nothing into MLflow.
         force: reason to make the model the champion whatever the gate decides; None: the gate
             decides.
+        model: name of the registered model; None: the one in the study's [promotion].
     """
 
     candidates: int = 5
     seeds: int = 3
     dry_run: bool = False
     force: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Registered:
     """The place of a model in the registry.
 
     Attributes:
+        model: name of the registered model.
         version: version number, from 1.
         is_new: False if the same trial had been measured before.
         run_id: id of the run that holds the evidence.
@@ -46,6 +49,7 @@ class Registered:
         rolled_back: True if the version was the champion once and was rolled back by hand.
     """
 
+    model: str
     version: int
     is_new: bool
     run_id: str

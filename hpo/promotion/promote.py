@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpo.config import Locations, NotifyConfig, command, require_store
+from hpo.config import MODEL, Locations, NotifyConfig, command, require_store
 from hpo.gate import Occasion, Race, check_baselines, run_race
 from hpo.notices import Notice, deliver, stored_receivers
 from hpo.promotion.outcome import Order, Promotion, Registered
@@ -78,7 +78,8 @@ def promote_study(
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
         check_baselines(record.config.promotion, record.counts["n_items"])
-    promoter = Promoter(locations, order.force, say)
+    model = order.model or record.config.promotion.model
+    promoter = Promoter(locations, order.force, say, model)
     promotion = _Promotion(promoter, study, order, candidates, data)
     if order.dry_run:
         return promotion.run()
@@ -96,8 +97,8 @@ def _notice(
     """Return the message on a version."""
     name = study.study_name
     refused = f"; refused: {place.refused}" if place.refused else ""
-    what = f"trial {found.trial} of study {name} is {registry.MODEL} version {place.version}"
-    page = f"{mlflow_base(locations)}/#/models/{registry.MODEL}/versions/{place.version}"
+    what = f"trial {found.trial} of study {name} is {place.model} version {place.version}"
+    page = f"{mlflow_base(locations)}/#/models/{place.model}/versions/{place.version}"
     is_champion = place.role == registry.CHAMPION
     return Notice(
         event="promoted",
@@ -118,18 +119,26 @@ def _notice(
             "test": found.test,
         },
         links=study_links(study._study_id, locations, page),
-        next=command("serve", locations=locations)
+        next=command("serve", locations=locations, more=_serving(place.model))
         if is_champion
         else command("promote", name, locations, more={"--force": "REASON"}),
     )
 
 
-def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple[int, int]:
+def _serving(model: str) -> dict[str, str]:
+    """Return the option of hpo.serve that names the champion of a model, unless it is usual."""
+    return {} if model == MODEL else {"--model": f"models:/{model}@{registry.CHAMPION}"}
+
+
+def roll_back(
+    locations: Locations, say: Callable[[str], None] = print, model: str = MODEL
+) -> tuple[int, int]:
     """Make the previous champion the champion again, see `hpo.registry.versions.rollback`.
 
     Args:
         locations: addresses of the study's storage and of MLflow.
         say: called with one line if the registry lock is held by another process.
+        model: name of the registered model.
 
     Returns:
         Number of the version that was rolled back, and of the champion now; equal if a killed call
@@ -146,7 +155,7 @@ def roll_back(locations: Locations, say: Callable[[str], None] = print) -> tuple
         changing_registry(locations, say),
         tracking_errors(locations.tracking_uri),
     ):
-        return registry.rollback(client)
+        return registry.rollback(client, model)
 
 
 @dataclass(frozen=True, eq=False)

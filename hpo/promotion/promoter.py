@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.config import Locations, has_store
+from hpo.config import MODEL, Locations, has_store
 from hpo.errors import PromotionError, TrackingError
 from hpo.gate import Champion, Occasion, fetch_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
@@ -59,11 +59,13 @@ class Promoter:
         force: reason to make a model the champion whatever the gate decides; None: the gate
             decides.
         say: called with each line of progress.
+        model: name of the registered model.
     """
 
     locations: Locations
     force: str | None
     say: Callable[[str], None]
+    model: str = MODEL
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -83,7 +85,7 @@ class Promoter:
         """Return the oldest version that carries all these tags; None if there is none."""
         client = self.client
         with tracking_errors(self.locations.tracking_uri):
-            return registry.find_version(client, tags)
+            return registry.find_version(client, self.model, tags)
 
     def champion(self) -> Champion | None:
         """Return the version that has the champion alias now; None if no version has it.
@@ -99,11 +101,11 @@ class Promoter:
             return None
         client = self.client
         with tracking_errors(self.locations.tracking_uri):
-            number = registry.alias_holder(client, registry.CHAMPION)
+            number = registry.alias_holder(client, self.model, registry.CHAMPION)
         if number is None:
             return None
         try:
-            return fetch_champion(self.locations.tracking_uri, registry.MODEL, int(number))
+            return fetch_champion(self.locations.tracking_uri, self.model, int(number))
         except TrackingError as error:
             problem = f"the champion (version {number}) cannot be fetched: {error}"
             if self.force is None:
@@ -141,7 +143,8 @@ class Promoter:
                 user = split.interactions.user_ids[0]
                 return Promotion.of(recipe, final.findings, user, None)
             with tracking_errors(self.locations.tracking_uri):
-                version = make_version(self.client, self.locations, recipe, split, final, tags)
+                place = (self.client, self.locations, self.model)
+                version = make_version(*place, recipe, split, final, tags)
         return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:
@@ -170,9 +173,10 @@ class Promoter:
         with tracking_errors(self.locations.tracking_uri):
             now_ms = time.time_ns() // 1_000_000
             version, found = finish_version(self.client, version, self.force, now_ms)
-            champion = registry.alias_holder(self.client, registry.CHAMPION)
+            champion = registry.alias_holder(self.client, version.name, registry.CHAMPION)
         tags = version.tags
         registered = Registered(
+            model=version.name,
             version=int(version.version),
             is_new=is_new,
             run_id=version.run_id,

@@ -38,6 +38,7 @@ TEST = "test_"  # prefix of metric names in the version's run
 def make_version(
     client: MlflowClient,
     locations: Locations,
+    model: str,
     recipe: Recipe,
     split: Split,
     final: Refit,
@@ -51,6 +52,7 @@ def make_version(
     Args:
         client: client of MLflow.
         locations: addresses of the study and of its runs.
+        model: name of the registered model.
         recipe: the recipe that was refit.
         split: the split of the data.
         final: the refit with its findings.
@@ -80,7 +82,7 @@ def make_version(
         log_pair_scorer(client, experiment, run, PairScorer.of(final.model, split.interactions))
         save = partial(save_pyfunc, final.folder, split.interactions.user_ids[0])
         model_id = log_model(client, experiment, run, "recommender", save)
-        return registry.register(client, model_id, run, tags, card)
+        return registry.register(client, model, model_id, run, tags, card)
 
 
 def finish_version(
@@ -108,7 +110,7 @@ def finish_version(
     if missing := {name: value for name, value in figures.items() if name not in held}:
         log_metrics(client, version.run_id, missing, now_ms)
     registry.apply_outcome(client, version, force)
-    return client.get_model_version(registry.MODEL, version.version), found
+    return client.get_model_version(version.name, version.version), found
 
 
 def read_findings(client: MlflowClient, version: ModelVersion) -> GateFindings:

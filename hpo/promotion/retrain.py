@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hpo.config import Locations, require_store
+from hpo.config import MODEL, Locations, require_store
 from hpo.errors import PromotionError
 from hpo.gate import Occasion, check_baselines, measure_drift
 from hpo.promotion.outcome import Promotion
@@ -39,6 +39,7 @@ def retrain_champion(
     data: str | None = None,
     dry_run: bool = False,
     force: str | None = None,
+    model: str = MODEL,
     say: Callable[[str], None] = print,
 ) -> Promotion | UnchangedData:
     """Train the champion's recipe on today's data, measure it once, and register it.
@@ -50,6 +51,7 @@ def retrain_champion(
         dry_run: measure and judge, but write nothing into MLflow.
         force: reason to make the model the champion whatever the gate decides; None: the gate
             decides.
+        model: name of the registered model.
         say: called with each line of progress.
 
     Returns:
@@ -64,7 +66,7 @@ def retrain_champion(
         TrackingError: MLflow does not answer.
     """
     require_store(locations.tracking_uri)
-    promoter = Promoter(locations, force, say)
+    promoter = Promoter(locations, force, say, model)
     if dry_run:
         return _retrain(promoter, data, dry_run=True)
     with changing_registry(locations, say):
@@ -80,7 +82,7 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
     champion = promoter.champion()
     if champion is None:
         raise PromotionError(
-            f"{registry.MODEL} has no champion to retrain; promote a study first: hpo.promote"
+            f"{promoter.model} has no champion to retrain; promote a study first: hpo.promote"
         )
     which = f"the champion (version {champion.version})"
     if champion.stored is None:
@@ -116,6 +118,6 @@ def _today(stored: Checkpoint, which: str, data: str | None) -> tuple[Recipe, Sp
 
 def _finish(promoter: Promoter, recipe: Recipe, version: int) -> None:
     """Complete the champion's version if a kill of its retraining left it unfinished."""
-    found = promoter.client.get_model_version(registry.MODEL, str(version))
+    found = promoter.client.get_model_version(promoter.model, str(version))
     if registry.SETTLED not in found.tags:
         promoter.finish(recipe, found, is_new=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from hpo.config import Locations, command, powershell_quoted, shell_line
 from hpo.gate import GateFindings, tables as lines
 from hpo.promotion.outcome import Promotion
-from hpo.registry import CHAMPION, MODEL
+from hpo.registry import CHAMPION
 from recsys.messages import count
 from recsys.passwords import public_uri
 
@@ -81,19 +81,19 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
             + (" registers it" if p.passed else " and with --force REASON registers it anyway"),
         ]
     if r.rolled_back:
-        was = f"measured before, as {MODEL} version {r.version}, and rolled back since"
+        was = f"measured before, as {r.model} version {r.version}, and rolled back since"
         return [
             f"{which}, was {was}; the champion is version {r.champion}",
             "to make it the champion again: --force REASON",
         ]
     is_now = "is" if r.is_new else "was measured before, so nothing was trained: it is"
-    told = [f"{which}, {is_now} {MODEL} version {r.version}, {r.role} (run {r.run_id})"]
+    told = [f"{which}, {is_now} {r.model} version {r.version}, {r.role} (run {r.run_id})"]
     if r.refused:
         told.append(f"refused: {r.refused}")
     if r.forced:
         told.append(f"forced: {r.forced}")
     if r.role != CHAMPION:
-        model, public = f"models:/{MODEL}/{r.version}", _without_login(locations)
+        model, public = f"models:/{r.model}/{r.version}", _without_login(locations)
         trial = command("serve", locations=public, more={"--model": model})
         return [
             *told,
@@ -103,7 +103,7 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     if r.champion != r.version:
         told.append(f"the champion is version {r.champion} by now")
     name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
-    return [*told, "", *_how_to_serve(locations, p.example_user, f"models:/{MODEL}{name}")]
+    return [*told, "", *_how_to_serve(locations, p.example_user, f"models:/{r.model}{name}")]
 
 
 def _without_login(locations: Locations) -> Locations:

@@ -7,4 +7,4 @@ from .model_store import (
 )
 from .pyfunc import save_pyfunc as save_pyfunc
 from .recipe import Recipe as Recipe
-from .versions import CHAMPION as CHAMPION, MODEL as MODEL
+from .versions import CHAMPION as CHAMPION

@@ -119,6 +119,7 @@ class Recipe:
         return ", ".join(
             f"{name} {' '.join(value) if isinstance(value, tuple) else value}"
             for name, value in self.source.promotion
+            if name != "model"  # a place, not a rule
         )
 
     @property

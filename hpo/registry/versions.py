@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 from hpo.study import PROMOTION_OF
 
-MODEL = "two-tower"
 CHAMPION = "champion"
 CHALLENGER = "challenger"  # the newest version that did not pass
 PREVIOUS = "previous"
@@ -37,31 +36,36 @@ CUT = "\n\n(cut; the whole card is model_card.md of the run)"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
 
 
-def find_version(client: MlflowClient, tags: Mapping[str, str]) -> ModelVersion | None:
+def find_version(client: MlflowClient, model: str, tags: Mapping[str, str]) -> ModelVersion | None:
     """Return the oldest version that carries all these tags; None if there is none.
 
     Args:
         client: client of the registry.
+        model: name of the registered model.
         tags: value by name of tag.
     """
-    terms = [f"name = '{MODEL}'", *(_is(name, value) for name, value in tags.items())]
+    terms = [f"name = '{model}'", *(_is(name, value) for name, value in tags.items())]
     found = client.search_model_versions(" and ".join(terms))
     return min(found, key=lambda version: int(version.version), default=None)
 
 
 def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
-    """Return how many versions were measured on the test rows of a split.
+    """Return how many versions, of all registered models, were measured on a split's test rows.
 
     Args:
         client: client of the registry.
         split_fingerprint: fingerprint of the split.
     """
-    wanted = _is("hpo.split_fingerprint", split_fingerprint)
-    return len(client.search_model_versions(f"name = '{MODEL}' and {wanted}"))
+    return len(client.search_model_versions(_is("hpo.split_fingerprint", split_fingerprint)))
 
 
 def register(
-    client: MlflowClient, model_id: str, run_id: str, tags: Mapping[str, str], description: str
+    client: MlflowClient,
+    model: str,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    description: str,
 ) -> ModelVersion:
     """Register a logged model as a new version, together with its tags.
 
@@ -69,6 +73,7 @@ def register(
 
     Args:
         client: client of the registry.
+        model: name of the registered model, made if missing.
         model_id: id of the logged model.
         run_id: id of the run that logged the model.
         tags: value by name of tag.
@@ -81,7 +86,7 @@ def register(
 
     try:
         client.create_registered_model(
-            MODEL, description="Two-tower recommender, promoted by `python -m hpo.promote`."
+            model, description="Two-tower recommender, promoted by `python -m hpo.promote`."
         )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -91,7 +96,7 @@ def register(
     # Not models:/ID: MLflow would look it up at the global address instead of the client's.
     source = client.get_logged_model(model_id).artifact_location
     return client.create_model_version(
-        MODEL, source, run_id, dict(tags), description=description, model_id=model_id
+        model, source, run_id, dict(tags), description=description, model_id=model_id
     )
 
 
@@ -110,38 +115,38 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
         force: reason for making the version the champion whatever the gate says; None: the gate
             decides.
     """
-    number, tags = str(version.version), version.tags
-    champion = alias_holder(client, CHAMPION)
+    model, number, tags = version.name, str(version.version), version.tags
+    champion = alias_holder(client, model, CHAMPION)
     if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
         return
     force = force or tags.get(FORCED)  # an earlier call with this reason was killed
     if force:
-        client.set_model_version_tag(MODEL, number, FORCED, force)
+        client.set_model_version_tag(model, number, FORCED, force)
         role = CHAMPION
     elif REASON in tags:
         role = CHALLENGER
     elif champion in (number, tags.get(COMPARED)):
         role = CHAMPION
     else:
-        client.set_model_version_tag(MODEL, number, REASON, _overtaken(tags, champion))
+        client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
         role = CHALLENGER
     if role == CHAMPION:
-        _crown(client, number, champion)
+        _crown(client, model, number, champion)
     else:
-        client.set_registered_model_alias(MODEL, CHALLENGER, number)
+        client.set_registered_model_alias(model, CHALLENGER, number)
     if client.get_run(version.run_id).info.status != "FINISHED":
         client.set_terminated(version.run_id, "FINISHED")
-    client.set_model_version_tag(MODEL, number, SETTLED, role)
+    client.set_model_version_tag(model, number, SETTLED, role)
 
 
-def _crown(client: MlflowClient, number: str, champion: str | None) -> None:
+def _crown(client: MlflowClient, model: str, number: str, champion: str | None) -> None:
     if champion not in (None, number):
-        client.set_model_version_tag(MODEL, number, REPLACED, champion)
-        client.set_registered_model_alias(MODEL, PREVIOUS, champion)
+        client.set_model_version_tag(model, number, REPLACED, champion)
+        client.set_registered_model_alias(model, PREVIOUS, champion)
     if champion != number:
-        client.set_registered_model_alias(MODEL, CHAMPION, number)
-    if alias_holder(client, CHALLENGER) == number:
-        client.delete_registered_model_alias(MODEL, CHALLENGER)
+        client.set_registered_model_alias(model, CHAMPION, number)
+    if alias_holder(client, model, CHALLENGER) == number:
+        client.delete_registered_model_alias(model, CHALLENGER)
 
 
 def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
@@ -150,12 +155,16 @@ def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
     return f"it was compared with {was}, and {now} by now"
 
 
-def rollback(client: MlflowClient) -> tuple[int, int]:
+def rollback(client: MlflowClient, model: str) -> tuple[int, int]:
     """Make the previous champion the champion again.
 
     The version that this champion had replaced becomes `previous`, so rollbacks can be repeated. A
     rollback that was killed is completed by the next call. The caller holds the lock of the
     registry.
+
+    Args:
+        client: client of the registry.
+        model: name of the registered model.
 
     Returns:
         Number of the version that was taken back, and number of the champion now; both are equal if
@@ -164,24 +173,24 @@ def rollback(client: MlflowClient) -> tuple[int, int]:
     Raises:
         PromotionError: there is no previous champion.
     """
-    champion, previous = alias_holder(client, CHAMPION), alias_holder(client, PREVIOUS)
+    champion, previous = (alias_holder(client, model, alias) for alias in (CHAMPION, PREVIOUS))
     if champion is None or previous is None:
         raise PromotionError(
-            f"no version of {MODEL} has the alias {PREVIOUS!r}, so there is nothing to go back "
+            f"no version of {model} has the alias {PREVIOUS!r}, so there is nothing to go back "
             "to; set an alias by hand in MLflow, or promote another study"
         )
     if champion != previous:
-        client.set_model_version_tag(MODEL, champion, ROLLED_BACK, f"to version {previous}")
-        client.set_registered_model_alias(MODEL, CHAMPION, previous)
-    before = client.get_model_version(MODEL, previous).tags.get(REPLACED)
-    if before is None or not _exists(client, before):
-        client.delete_registered_model_alias(MODEL, PREVIOUS)
+        client.set_model_version_tag(model, champion, ROLLED_BACK, f"to version {previous}")
+        client.set_registered_model_alias(model, CHAMPION, previous)
+    before = client.get_model_version(model, previous).tags.get(REPLACED)
+    if before is None or not _exists(client, model, before):
+        client.delete_registered_model_alias(model, PREVIOUS)
     else:
-        client.set_registered_model_alias(MODEL, PREVIOUS, before)
+        client.set_registered_model_alias(model, PREVIOUS, before)
     return int(champion), int(previous)
 
 
-def _exists(client: MlflowClient, number: str) -> bool:
+def _exists(client: MlflowClient, model: str, number: str) -> bool:
     """Return True if the version exists.
 
     Raises:
@@ -190,7 +199,7 @@ def _exists(client: MlflowClient, number: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_model_version(MODEL, number)
+        client.get_model_version(model, number)
     except MlflowException as error:
         if error.error_code not in _ABSENT:
             raise
@@ -198,11 +207,12 @@ def _exists(client: MlflowClient, number: str) -> bool:
     return True
 
 
-def alias_holder(client: MlflowClient, alias: str) -> str | None:
+def alias_holder(client: MlflowClient, model: str, alias: str) -> str | None:
     """Return the number of the version that has an alias; None if no version has it.
 
     Args:
         client: client of the registry.
+        model: name of the registered model.
         alias: name of the alias.
 
     Raises:
@@ -211,7 +221,7 @@ def alias_holder(client: MlflowClient, alias: str) -> str | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(client.get_model_version_by_alias(MODEL, alias).version)
+        return str(client.get_model_version_by_alias(model, alias).version)
     except MlflowException as error:
         if error.error_code not in _ABSENT:
             raise

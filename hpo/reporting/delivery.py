@@ -64,6 +64,7 @@ def run_report(
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     if written.is_kept:
         print(bring_into_mlflow(locations, name))
+    print("\n".join(written.verdict))
     study = load_named(existing_storage(locations.storage), name)
     if unsent := send_files(locations, study):
         print(unsent)
@@ -113,10 +114,11 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
             locations, study_name, report_folder(locations, study_name), whole=whole
         )
         seconds = time.monotonic() - started
-        lines = [f"report: {written.page} ({seconds:.1f} s)", written.news]
+        said = f"report: {written.page} ({seconds:.1f} s)"
+        lines = [said, written.news]
         if log and written.is_kept:
             lines.append(bring_into_mlflow(locations, study_name))
-        return "\n".join(lines)
+        return "\n".join([*lines, *written.verdict])
     except RecsysError as error:
         return f"no report: {error}"
     except Exception as error:

@@ -103,6 +103,15 @@ class Headline:
     gains: Sequence[Gain]
     verdict: Sequence[str]
 
+    @property
+    def lines(self) -> list[str]:
+        """Return the objective of every model, and the verdict, as lines for a terminal."""
+        others = "".join(f", {gain.over} {gain.their_value:.4f}" for gain in self.gains)
+        return [
+            f"{self.objective} on validation: trial {self.trial} {self.score:.4f}{others}",
+            *self.verdict,
+        ]
+
 
 @dataclass(frozen=True)
 class Report:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from hpo.reporting.model_comparison import (
     compare_models,
     device_of,
 )
-from hpo.reporting.sections import Findings, build
+from hpo.reporting.sections import Findings, build, first_screen
 from hpo.search import broken_limits
 from hpo.study import (
     StudyRecord,
@@ -70,11 +70,13 @@ class Written:
         is_kept: True if the report is among the study's artifacts, from where it is copied into
             MLflow.
         news: one line on the stored report and the best trial's model.
+        verdict: lines that compare the best trial with the defaults and the baselines.
     """
 
     page: Path
     is_kept: bool
     news: str
+    verdict: Sequence[str]
 
 
 def write_report(
@@ -111,7 +113,8 @@ def write_report(
     findings = find_out(locations, study_name, data=data, whole=whole)
     files = report_files(findings)
     _write(folder, files)
-    return Written(folder / PAGE, *keep_report(locations, findings, files))
+    is_kept, news = keep_report(locations, findings, files)
+    return Written(folder / PAGE, is_kept, news, first_screen(findings).lines)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

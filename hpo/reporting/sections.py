@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hpo.reporting import tables
-from hpo.reporting.document import Picture, Report, Section
+from hpo.reporting.document import Headline, Picture, Report, Section
 from hpo.reporting.figures.models import segment_bars, values
 from hpo.reporting.figures.search import durations, history, learning_curves
 from hpo.reporting.figures.space import importance_bars, parallel_coordinates, slices
@@ -88,7 +88,6 @@ def build(findings: Findings) -> Report:
 
     Its figures look right only inside `hpo.reporting.figures.style.style()`.
     """
-    best = complete_best_first(findings.trials)[0]
     sections = [
         _next(findings),
         *_search(findings),
@@ -96,8 +95,14 @@ def build(findings: Findings) -> Report:
         *_models(findings),
         *_rest(findings),
     ]
-    head = tables.headline(findings.record, best, default_trial(findings.trials), findings.compared)
-    return Report(findings.study, _facts_line(findings), head, sections)
+    return Report(findings.study, _facts_line(findings), first_screen(findings), sections)
+
+
+def first_screen(findings: Findings) -> Headline:
+    """Return the report's first screen: the best trial against every other model."""
+    trials = findings.trials
+    best, default = complete_best_first(trials)[0], default_trial(trials)
+    return tables.headline(findings.record, best, default, findings.compared)
 
 
 def _facts_line(findings: Findings) -> str:

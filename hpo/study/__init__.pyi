@@ -30,7 +30,6 @@ from .lifecycle import (
     hpo_studies as hpo_studies,
     load_named as load_named,
     load_newest as load_newest,
-    new_uid as new_uid,
     open_study as open_study,
     store_infeasible as store_infeasible,
     stored_record as stored_record,
@@ -62,6 +61,7 @@ from .records import (
     epochs_to_columns as epochs_to_columns,
     first_start_ms as first_start_ms,
     milliseconds as milliseconds,
+    new_uid as new_uid,
 )
 from .replayer import (
     metric_tolerance as metric_tolerance,

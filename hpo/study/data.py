@@ -12,7 +12,7 @@ from hpo.study.records import StudyRecord
 from recsys.data import Split, split
 from recsys.datasets import NAMES, absolute_url, load_as_set
 from recsys.errors import naming
-from recsys.messages import to_stderr
+from recsys.messages import nothing, to_stderr
 from recsys.readers import matching_files
 
 
@@ -99,7 +99,7 @@ def load_split(record: StudyRecord, data: str | None) -> Split:
     """
     config = record.config
     config = config.model_copy(update={"data": with_source(config.data, data)})
-    _, split = load_data(config, lambda _: None)  # the notes were shown when the study was made
+    _, split = load_data(config, nothing)  # the notes were shown when the study was made
     if split.fingerprint != record.split_fingerprint:
         raise PromotionError(
             f"{config.data.source} is not the data that the study was made on (data and split "

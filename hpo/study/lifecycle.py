@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -36,7 +35,7 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
     """
     found = []
     if stored.split_fingerprint != now.split_fingerprint:
-        found.append(f"data or split: was {_size(stored)}, is {_size(now)}")
+        found.append(f"data or split: was {_size(stored)}, is {_size(now)}; {_origin(stored, now)}")
     data = _section_differences("data", stored, now)
     found += [text for name, text in data.items() if name in FILTERS]
     if stored.config.seed != now.config.seed:
@@ -44,6 +43,13 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
     space = _section_differences("space", stored, now)
     found += [text for name, text in space.items() if not _other_kind(name, stored, now)]
     return [*found, *_section_differences("constraints", stored, now).values()]
+
+
+def _origin(stored: StudyRecord, now: StudyRecord) -> str:
+    """Return the settings of data and split that differ, or that only the rows do."""
+    parts = [_section_differences(part, stored, now) for part in ("data", "split")]
+    told = [text for part in parts for name, text in part.items() if name not in FILTERS]
+    return ", ".join(told) or "the settings are the same, so the rows are others"
 
 
 def _section_differences(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:
@@ -363,11 +369,6 @@ def _changed(
         config=stored.config.model_copy(update=taken),
         changes=(*stored.changes, note),
     )
-
-
-def new_uid() -> str:
-    """Return a new random UUID for a study."""
-    return str(uuid.uuid4())
 
 
 def study_lines(storage: RDBStorage, names: Sequence[str]) -> list[str]:

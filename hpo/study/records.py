@@ -7,6 +7,7 @@ reports and promotion read it through this module.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -108,6 +109,11 @@ class StudyRecord:
         config = StudyConfig.model_validate(values["config"])
         lists = {name: tuple(values.get(name, ())) for name in ("changes", "infeasible")}
         return cls(**{**values, "config": config, **lists})
+
+
+def new_uid() -> str:
+    """Return a new random UUID for a study."""
+    return str(uuid.uuid4())
 
 
 def _limits(changes: Iterable[str]) -> bool:

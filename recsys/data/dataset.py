@@ -60,6 +60,7 @@ class Dataset:
         item_table: the same with `item_id`.
         ready_made: the part of each row in a ready-made split; None if the data has no such split.
         notes: lines for people about the reading: rows read and left out, columns not used.
+        columns: a line for people on the columns used and the range of times; "" if not known.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Dataset:
     item_table: pl.DataFrame | None = None
     ready_made: ReadyMade | None = None
     notes: tuple[str, ...] = ()
+    columns: str = ""
 
     @property
     def parts(self) -> Parts | None:

@@ -31,6 +31,7 @@ class Events:
         from_floats: id columns with whole numbers written as floats.
         remarks: phrases for people on the columns, such as low ratings that are not used.
         n_low: further rows left out because of a low or missing rating.
+        used: (role, column) of the columns that were used.
     """
 
     users: Ints32
@@ -44,6 +45,7 @@ class Events:
     from_floats: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     n_low: int = 0
+    used: tuple[tuple[str, str], ...] = ()
 
     def interactions(self, repeats: Repeats) -> Interactions:
         """Return these rows alone as Interactions.

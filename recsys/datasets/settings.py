@@ -81,7 +81,7 @@ def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None])
     Args:
         source: name of a data set, a path, an address, or the URL of a database.
         settings: columns, filters and features.
-        say: receives each note of the reader, for example on rows that it left out.
+        say: receives each line for people: the columns used, rows left out, a download's terms.
 
     Raises:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
@@ -99,9 +99,10 @@ def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None])
     filters = Filters(settings.min_rating, settings.min_user_rows or 1, settings.min_item_rows or 1)
     repeats = settings.repeats or "drop"
     dataset = load_dataset(
-        source, columns=columns, repeats=repeats, filters=filters, sql=settings.sql
+        source, columns=columns, repeats=repeats, filters=filters, sql=settings.sql, announce=say
     )
-    for note in dataset.notes:
-        say(note)
+    for line in (dataset.columns, *dataset.notes):
+        if line:
+            say(line)
     items, users = settings.item_features or (), settings.user_features or ()
     return with_features(dataset, items=items, users=users)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -42,12 +43,18 @@ FURTHER: dict[Role, tuple[str, ...]] = {
         "user_pseudo_id", "client_id", "buyer_id", "account_id", "subscriber_id", "profile_id",
         "person_id", "player_id", "household_id", "household_key", "customer_unique_id",
         "anonymous_id", "device_id", "session_id", "username", "comprador_id", "socio_id",
+        "kunde", "kunden_id", "kundennummer", "kunden_nr", "kundennr", "nutzer", "nutzer_id",
+        "benutzer", "benutzer_id", "client", "id_client", "utilisateur", "id_utilisateur",
+        "utente", "id_utente",
     ),
     "item": (
         "parent_asin", "news_id", "content_id", "title_id", "show_id", "film_id", "anime_id",
         "hotel_id", "restaurant_id", "place_id", "venue_id", "poi_id", "location_id", "post_id",
         "course_id", "app_id", "listing_id", "offer_id", "goods_id", "item_code", "product_code",
-        "pelicula_id", "libro_id", "cancion_id",
+        "pelicula_id", "libro_id", "cancion_id", "artikel", "artikel_id", "artikelnummer",
+        "artikel_nr", "artikelnr", "produkt", "produkt_id", "produktnummer", "article",
+        "id_article", "produit", "id_produit", "produto", "id_produto", "produto_id", "prodotto",
+        "id_prodotto",
     ),
 }  # fmt: skip
 
@@ -160,13 +167,20 @@ def find_column(
         cure = f"choose one with --{role}-col"
         problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}{advice}")
     elif not found and role in ("user", "item", "rating"):
-        cure = f"name it with --{role}-col"
+        cure = f"name it with --{role}-col, for instance --{role}-col {_example(role, names)}"
         if columns.header:
             cure += f", or rename it to one of {', '.join(SPELLINGS[role][:6])}"
         problems.append(
             f"{where}: no {role} column; columns found: {listed(names)}; {cure}{advice}"
         )
     return found[0] if len(found) == 1 else None
+
+
+def _example(role: Role, names: Sequence[str]) -> str:
+    """Return a column that no other role claims, quoted for a shell: the second for items."""
+    free = [name for name in names if not any(matching_columns(each, [name]) for each in SPELLINGS)]
+    usable = free or list(names)
+    return shlex.quote(usable[min(1 if role == "item" else 0, len(usable) - 1)])
 
 
 def matching_columns(role: Role, names: Sequence[str]) -> list[str]:

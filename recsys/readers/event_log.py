@@ -99,6 +99,8 @@ def _columns_of(
         if names["event"]:
             remarks.append(f"events: column {names['event']!r} holds words of events, with weights")
     chosen = [name for name in names.values() if name]
+    if names["time"] is None and columns.time is None:
+        remarks += _columns_like_times(table, chosen)
     if len(set(chosen)) < len(chosen):
         problems.append(
             f"{table.where}: one column would play two roles ({listed(chosen)}); "
@@ -122,6 +124,32 @@ def _finest_time(table: Table) -> str:
     ranked = [name for spelling in SPELLINGS["time"] for name in spelled([spelling], found)]
     finest = max(ranked, key=lambda name: _fineness(rows[name]))
     return f" (the finest is --time-col {shlex.quote(finest)})"
+
+
+def _columns_like_times(table: Table, chosen: list[str]) -> list[str]:
+    """Return a line on each column without a role whose cells all look like times since 2000."""
+    free = [name for name in table.own_names if name not in chosen]
+    try:
+        rows = table.parts[0].scan().select(free).head(_LOOKED_AT).collect()
+    except READ_ERRORS:
+        return []  # as in _finest_time
+    return [
+        f"times: column {name!r} looks like times; --time-col {shlex.quote(name)} uses them, so "
+        "that the newest rows are held out"
+        for name in free
+        if _are_times(rows[name])
+    ]
+
+
+def _are_times(cells: pl.Series) -> bool:
+    """Return True if all cells are times from 2000 to 2099, and not all the same."""
+    n_times, n_different = _fineness(cells)
+    if not len(cells) or n_times < len(cells) or n_different < 2:
+        return False
+    column = TimeColumn()
+    column.add(cells, 0)
+    years = column.microseconds().astype("datetime64[us]").astype("datetime64[Y]").astype(int)
+    return bool((years >= 30).all() and (years < 130).all())  # counted from 1970
 
 
 def _fineness(cells: pl.Series) -> tuple[int, int]:

@@ -82,7 +82,8 @@ def read_dataset(
     else:
         interactions = without_equal_times(files)[TRAIN].interactions(repeats)
     told = notes(files.values(), interactions, ready_made)
-    return Dataset(layout.name, interactions, user_table, item_table, ready_made, told)
+    used = _columns_line(files.values(), interactions)
+    return Dataset(layout.name, interactions, user_table, item_table, ready_made, told, used)
 
 
 def read_frame(
@@ -110,7 +111,8 @@ def read_frame(
     if problems or events is None:
         raise DataError(problems)
     interactions = without_equal_times({TRAIN: events})[TRAIN].interactions(repeats)
-    return Dataset(label, interactions, notes=notes([events], interactions, None))
+    told, used = notes([events], interactions, None), _columns_line([events], interactions)
+    return Dataset(label, interactions, notes=told, columns=used)
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,19 @@ def _side_tables(
         table = open_table(path, problems) if path else None
         frames.append(read_side_table(table, side, columns, problems) if table else None)
     return frames[0], frames[1]
+
+
+def _columns_line(files: Collection[Events], kept: Interactions) -> str:
+    """Return a line on the columns of each role, and the first and last day of the times."""
+    roles = dict.fromkeys(used for file in files for used in file.used)
+    told = ", ".join(f"{role} {name!r}" for role, name in roles)
+    if kept.times is None:
+        return f"columns: {told}"
+    first, last = (
+        np.datetime64(int(end), "us").astype("datetime64[D]")
+        for end in (kept.times.min(), kept.times.max())
+    )
+    return f"columns: {told}; times from {first} to {last}"
 
 
 _MANY_USERS = 0.05  # share of users; a few sessions logged in one second need no note

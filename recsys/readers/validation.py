@@ -83,9 +83,8 @@ def check_parts(
     rows = slice(None) if keep.all() else keep
     times = parts.time.microseconds()[rows] if parts.time_name else None
     kept_weights = None if weights is None else weights[rows]
-    used = {parts.time_name, *(column.name for column in parts.codes.values())}
-    used |= {parts.rating.name} if parts.rating else set()
-    unused = tuple(name for name in table.names if name not in used)
+    used = _columns_used(parts)
+    unused = tuple(name for name in table.names if name not in dict(used).values())
     return Events(
         users,
         items,
@@ -98,7 +97,18 @@ def check_parts(
         from_floats,
         parts.remarks,
         n_low,
+        used,
     )
+
+
+def _columns_used(parts: Parts) -> tuple[tuple[str, str], ...]:
+    """Return (role, column) of the columns read, users and items first."""
+    used: dict[str, str] = {role: column.name for role, column in parts.codes.items()}
+    if parts.time_name:
+        used["time"] = parts.time_name
+    if parts.rating:
+        used["rating"] = parts.rating.name
+    return tuple(used.items())
 
 
 def _leave_low_ratings_out(

@@ -45,7 +45,8 @@ def arguments(folder: Path, *extra: object, **study: object) -> list[object]:
 def test_run_again_and_more(tmp_path: Path) -> None:
     call = arguments(tmp_path, "--workers", 2, n_trials=4)
     code, out, err = run("hpo.run", *call, cwd=tmp_path)
-    assert (code, err) == (0, "")
+    columns = "columns: user 'user_id', item 'item_id', time 'timestamp'; times from 1970-01-01 to"
+    assert (code, err) == (0, f"{columns} 1970-01-01\n")
     assert "4 of 4 trials finished (4 complete)" in out
     assert "python -m hpo.promote --study-name tiny-interactions" in out
     assert "popularity" in out
@@ -78,6 +79,7 @@ def test_a_ready_made_split_and_a_sample_of_users(tmp_path: Path) -> None:
     assert code == 2
     assert "cannot be continued" in err
     assert "data or split" in err
+    assert "split.method: was 'given', is 'leave-one-out'" in err
 
 
 def test_two_runs_with_one_worker_are_the_same_study(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 from hpo.study.files.artifacts import replace_artifacts
-from hpo.study.lifecycle import new_uid, open_study
+from hpo.study.lifecycle import open_study
 from hpo.study.records import (
     ATTEMPT,
     EPOCHS,
@@ -22,6 +22,7 @@ from hpo.study.records import (
     Outcome,
     StudyRecord,
     epochs_to_columns,
+    new_uid,
 )
 from hpo.study.storage import open_storage
 from recsys.evaluation.metrics import Metrics

@@ -16,9 +16,10 @@ from urllib.request import url2pathname
 import numpy as np
 from mlflow import MlflowClient
 
+from hpo.config import MODEL
 from hpo.dashboards.host_guard import LOCAL_HOSTS
 from hpo.registry.model_store import ModelStore, Reference, manifest_tag
-from hpo.registry.versions import CHAMPION, MODEL
+from hpo.registry.versions import CHAMPION
 from hpo.serve import listen
 from hpo.serving.app import make_app, make_server
 from hpo.serving.live_model import LiveModel

@@ -163,3 +163,10 @@ def test_the_final_table_shows_every_hyperparameter(tmp_path: Path, file: str) -
                 shown = f"{name}={value:.4g}" if "trial 6  " in text else f"{value:.4g}"
                 assert shown in text.split(), (width, number, name)
         assert set(config.space) <= {word.partition("=")[0] for word in text.split()}
+
+
+def test_a_report_that_is_written_is_not_offered_again() -> None:
+    done = study((TrialState.COMPLETE, None))
+    text = ending(done, Ended("complete", 1), 1, Locations(), None, reported=True)
+    assert "hpo.report" not in text
+    assert "hpo.promote" in text

@@ -201,7 +201,7 @@ def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> No
     client = open_client(fresh_store(tmp_path))
     with open_run(client, experiment_id(client, "e"), "r", {}) as run:
         model = client.create_logged_model(experiment_id(client, "e"), "m", run)
-    registry.register(client, model.model_id, run, {}, long)
+    registry.register(client, "two-tower", model.model_id, run, {}, long)
     stored = client.get_model_version("two-tower", "1").description
     assert len(stored) == registry.MAX_DESCRIPTION < len(long)
     assert stored.endswith("(cut; the whole card is model_card.md of the run)")

@@ -455,9 +455,12 @@ def test_the_end_of_a_study_writes_its_report(
     monkeypatch.setattr("hpo.reporting.report.load_split", None)  # the data is there already
     folder = report_folder(real.locations, "shop")
     best = real.train("shop", 0).best_trial.number
-    said, news = report_at_end(real.locations, "shop", whole, log=False).splitlines()
+    said, news, *verdict = report_at_end(real.locations, "shop", whole, log=False).splitlines()
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
     assert news == f"stored with the study: this report and the model of trial {best}"
+    assert verdict[0].startswith(f"recall_at_10 on validation: trial {best} ")
+    assert ", item-kNN 1.0000, popularity 0.0000" in verdict[0]
+    assert verdict[1:]
     assert {path.name for path in folder.iterdir()} == set(FILES)
 
 

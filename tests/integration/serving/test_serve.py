@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import torch
 
+from hpo.config import MODEL
 from hpo.errors import SettingsError
 from hpo.promotion.promote import promote_study
-from hpo.registry.versions import MODEL
 from hpo.serve import listen
 from hpo.serving import batching
 from hpo.serving.schemas import MAX_BODY_BYTES

@@ -434,3 +434,13 @@ def test_real_data(folder, users, items, rows):
     assert (data.interactions.n_users, data.interactions.n_items) == (users, items)
     assert len(data.interactions) == rows
     assert data.item_table.columns[0] == "item_id"
+
+
+def test_the_columns_used_and_the_range_of_times_are_told(tmp_path):
+    rows = "a,x,2024-05-01\na,y,2024-05-03\nb,y,2024-04-30\n"
+    timed = read_dataset(write(tmp_path, "timed.csv", "Kunde,Artikel,fecha\n" + rows))
+    assert timed.columns == (
+        "columns: user 'Kunde', item 'Artikel', time 'fecha'; times from 2024-04-30 to 2024-05-03"
+    )
+    untimed = read_dataset(write(tmp_path, "untimed.csv", "user,item\na,x\nb,y\n"))
+    assert untimed.columns == "columns: user 'user', item 'item'"
