@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
     locations = chosen_locations(options)
     if options.rollback:
-        return _run_rollback(locations, options.model)
+        return _run_rollback(locations, options.study_name, options.model)
     from hpo.promotion import Order
 
     order = Order(options.candidates, options.seeds, options.dry_run, options.force, options.model)
@@ -68,11 +68,11 @@ def run_promotion(
     return 0 if found.passed else REFUSED
 
 
-def _run_rollback(locations: Locations, model: str | None) -> int:
+def _run_rollback(locations: Locations, study_name: str | None, model: str | None) -> int:
     from hpo.config import MODEL
-    from hpo.promotion import roll_back
+    from hpo.promotion import model_of, roll_back
 
-    model = model or MODEL
+    model = model or (model_of(locations, study_name) if study_name else MODEL)
     before, now = roll_back(locations, _say, model)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"
     print(f"the champion of {model} is version {now} again, {was}")
@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"{what} (default: {default})",
         )
-    add_gate_arguments(result, "[promotion] model of the study, two-tower")
+    add_gate_arguments(result, "the study's [promotion] model, else two-tower")
     result.add_argument(
         "--rollback", action="store_true", help="make the previous champion the champion again"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -151,16 +151,32 @@ def _launched(request: Request, in_memory: Path | None) -> StudyResult:
     from hpo.execution import launch
     from recsys.artifacts import check_tracking_uri
     from recsys.cli import INTERRUPTED
-    from recsys.datasets import naming_tables
+    from recsys.datasets import naming_tables, noting_arguments
 
     if request.tracking:
         check_tracking_uri(request.locations.tracking_uri)
-    with naming_tables(in_memory) if in_memory else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(noting_arguments(_tune_arguments))
+        if in_memory:
+            stack.enter_context(naming_tables(in_memory))
         code = launch(request)
     name = str(request.config.name)
     if code == INTERRUPTED:
         raise KeyboardInterrupt(f"study {name} is parked; the same call resumes it")
     return StudyResult(name, request.locations)
+
+
+def _tune_arguments(options: list[str]) -> str:
+    """Return a note with the settings of `tune` for options on data; "" without any.
+
+    Args:
+        options: names of options, without dashes.
+    """
+    from recsys.cli import DATA_SETTINGS
+
+    names = ["header" if name == "no-header" else name.replace("-", "_") for name in options]
+    keys = ", ".join(f'"data.{name}": ...' for name in names if name in DATA_SETTINGS)
+    return f"in hpo.tune: settings={{{keys}}}" if keys else ""
 
 
 def _source(

@@ -21,7 +21,7 @@ COMMANDS = {
     "promote": Subcommand("hpo.promote", "race the best trials, refit, test once, register"),
     "retrain": Subcommand("hpo.retrain", "train the champion's recipe on today's data"),
     "serve": Subcommand("hpo.serve", "answer over HTTP with the champion"),
-    "recommend": Subcommand("hpo.recommend", "write the top items of many users to a file"),
+    "recommend": Subcommand("hpo.recommend", "write or show the top items of users"),
     "copy-study": Subcommand("hpo.cli.copy_study", "move a study to another storage"),
     "delete": Subcommand("hpo.cli.delete", "delete a study with its files"),
 }

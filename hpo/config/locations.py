@@ -112,7 +112,8 @@ def checked_model_name(text: str) -> str:
     """
     if not _MODEL_NAME.fullmatch(text):
         raise ValueError(
-            "must be a name of at most 100 letters, digits, '.', '_' and '-', such as two-tower"
+            "must be a name such as two-tower: a letter or digit, then letters, digits, '.', '_' "
+            "or '-', at most 100 in all"
         )
     return text
 

@@ -144,6 +144,7 @@ def promote_winner(request: Request, name: str, speech: Speech) -> int:
             study=name,
             trial=found.trial,
             passed=found.passed,
+            model=place.model if place else None,
             version=place.version if place else None,
             role=place.role if place else None,
             refused=place.refused if place else None,
@@ -197,7 +198,8 @@ def _on_engine(request: Request, speech: Speech) -> int:
 
 def _launch(request: Request, speech: Speech) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
-    data_name, split = load_data(request.config, nothing if request.quiet else to_stderr)
+    say = nothing if request.quiet else to_stderr
+    data_name, split = load_data(request.config, say, announce=say)
     request = _fitted(request, split, speech)
     if request.config.trainable is None:  # nobody knows what another model takes
         say_capacity(request.config, request.devices[0], split.tuning.seen, speech.people.print)

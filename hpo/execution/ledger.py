@@ -23,11 +23,11 @@ from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import Known, is_final
 from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
+from hpo.execution.stopping.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.execution.store.epoch_reports import EpochReports
 from hpo.execution.store.limits import Limits
 from hpo.execution.store.outages import Turns, in_turn
 from hpo.execution.store.owned_storage import for_one_writer
-from hpo.execution.store.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.runners import processor_of
 from hpo.search import Measure, make_sampler, pruning_rule
 from hpo.study import (

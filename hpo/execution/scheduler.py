@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
@@ -19,52 +17,10 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import Progress
 from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.stopping.stop_signals import PARK_SECONDS, stop_signals
 from hpo.execution.store.outages import Outages, no_longer_ours
 from hpo.runners import Runner
 from hpo.study import Hold, Outcome, storage_failure, translated_storage_errors
-
-PARK_SECONDS = 5.0  # for parking after SIGTERM; containers are killed after ten
-
-
-class Parkable(Protocol):
-    """An object that can park its running trials."""
-
-    def park(self, reason: str, seconds: float = ...) -> None:
-        """Park the running trials, see `Scheduler.park`.
-
-        Args:
-            reason: reason to stop.
-            seconds: time until the trials are stopped at once.
-        """
-
-
-@contextmanager
-def stop_signals(study: Parkable) -> Iterator[None]:
-    """Park `study` on SIGINT and SIGTERM while the block runs; only in the main thread.
-
-    For commands only: in a notebook or another program the handlers are not ours to replace, and a
-    KeyboardInterrupt parks the study, see `Scheduler.run`.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        study.park("interrupted")
-
-    def terminate(*_: Any) -> None:
-        study.park("terminated", PARK_SECONDS)
-
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 # reasons to stop, weakest first
 STRENGTH = ("timeout", "requested", "interrupted", "terminated", "failed")
@@ -121,8 +77,8 @@ class Scheduler:
         trial_seconds: seconds of training after which a trial ends as bad; the start of a worker
             and the set-up do not count. None: no limit.
         hold: the study's lock, checked every few seconds and before each trial.
-        takes_signals: handle SIGINT and SIGTERM, see `stop_signals`; False: leave their handlers
-            alone.
+        takes_signals: handle SIGINT and SIGTERM, see `hpo.execution.stopping.stop_signals`;
+            False: leave their handlers alone.
     """
 
     def __init__(

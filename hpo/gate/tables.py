@@ -12,7 +12,7 @@ from recsys.evaluation import EXPOSURES, Interval
 RACE = ("trial", "in the study", "fresh seeds, mean", "winner's lead, 95% interval")
 GATE = ("rival", "users", "this model", "rival's", "gain, 95% interval", "must lie above")
 GATE_SHORT = ("rival", "users", "ours", "theirs", "gain, 95% interval", "demand")
-DEMAND = "demand: the interval must lie above this number; yes: it does; -: not demanded"
+DEMAND = "demand: the interval must lie above this number; yes: it does, no: it does not"
 TEST = ("metric", "test", "95% interval")
 LISTS = ("top", "recall", "ndcg", "coverage", "novelty", "Gini")
 COVERED = "coverage_at_"

@@ -3,7 +3,8 @@
 The best trials race with fresh seeds on validation; the winner is trained again on train +
 validation for twice its best epoch; then test is read, and the gate decides whether the model
 becomes the champion or a challenger. Promotion is restartable: after a kill, the same call
-completes it. Each trial gets exactly one version, and the decision on it is never made twice.
+completes it. Each trial gets exactly one version of each
+registered model, and the decision on it is never made twice.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ def _notice(
     what = f"trial {found.trial} of study {name} is {place.model} version {place.version}"
     page = f"{mlflow_base(locations)}/#/models/{place.model}/versions/{place.version}"
     is_champion = place.role == registry.CHAMPION
+    other = {} if place.model == record.config.promotion.model else {"--model": place.model}
     return Notice(
         event="promoted",
         study=name,
@@ -113,6 +115,7 @@ def _notice(
             "params": found.config.as_dict(),
         },
         version={
+            "model": place.model,
             "number": place.version,
             "role": place.role,
             "refused": place.refused,
@@ -121,13 +124,27 @@ def _notice(
         links=study_links(study._study_id, locations, page),
         next=command("serve", locations=locations, more=_serving(place.model))
         if is_champion
-        else command("promote", name, locations, more={"--force": "REASON"}),
+        else command("promote", name, locations, more={**other, "--force": "REASON"}),
     )
 
 
 def _serving(model: str) -> dict[str, str]:
     """Return the option of hpo.serve that names the champion of a model, unless it is usual."""
     return {} if model == MODEL else {"--model": f"models:/{model}@{registry.CHAMPION}"}
+
+
+def model_of(locations: Locations, study_name: str) -> str:
+    """Return the name of the registered model that a study's winners are promoted to.
+
+    Args:
+        locations: address of the study.
+        study_name: name of the study.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    study = load_named(existing_storage(locations.storage), study_name)
+    return StudyRecord.of(study).config.promotion.model
 
 
 def roll_back(

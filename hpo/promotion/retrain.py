@@ -82,7 +82,8 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
     champion = promoter.champion()
     if champion is None:
         raise PromotionError(
-            f"{promoter.model} has no champion to retrain; promote a study first: hpo.promote"
+            f"{promoter.model} has no champion to retrain; promote a study first: hpo.promote, "
+            "or name another model with --model"
         )
     which = f"the champion (version {champion.version})"
     if champion.stored is None:

@@ -66,13 +66,22 @@ def read_users(source: str, recommender: Recommender) -> Users:
     """
     if source == "all":
         return Users(np.arange(len(recommender.user_ids)), ())
-    ids = user_ids(source)
+    return find_users(user_ids(source), recommender)
+
+
+def find_users(ids: Sequence[str], recommender: Recommender) -> Users:
+    """Return users by their ids, each once; the known ones are in the order of the ids.
+
+    Args:
+        ids: ids of users.
+        recommender: the model.
+    """
     positions = [_position(recommender, user_id) for user_id in ids]
     # The file may contain both 12 and 12.0, which are one user.
     once = dict.fromkeys(position for position in positions if position is not None)
     known = np.array(list(once), np.int64)
     unknown = [each for each, position in zip(ids, positions, strict=True) if position is None]
-    return Users(known, tuple(unknown))
+    return Users(known, tuple(dict.fromkeys(unknown)))
 
 
 def _position(recommender: Recommender, user_id: str) -> int | None:
@@ -128,6 +137,21 @@ def write_top(
             getattr(table, WRITERS[suffix])(draft)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise HpoError(f"--out {path}: cannot be written ({error})") from None
+
+
+def top_table(recommender: Recommender, users: Users, k: int) -> pl.DataFrame:
+    """Return what `write_top` writes, as a table in memory, for a few users.
+
+    Args:
+        recommender: the model.
+        users: users to recommend to.
+        k: items per user.
+
+    Raises:
+        RequestError: `k` is out of range.
+    """
+    check_k(k)
+    return pl.concat(_tables(recommender, users, k, lambda _: None))
 
 
 def _tables(

@@ -1,18 +1,25 @@
-"""Files of user ids: text with one id a line, or CSV or Parquet with a column user_id."""
+"""Files of user ids: text with one id a line, or CSV or Parquet with a column of users.
+
+That column is user_id, or else the only one whose name the readers of interactions recognise.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from hpo.errors import SettingsError
 from recsys.messages import listed
-from recsys.readers import SEPARATOR_OF, SEPARATORS
+from recsys.readers import SEPARATOR_OF, SEPARATORS, matching_columns
 
 HEADER = "user_id"
-WANTED = "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id"
+WANTED = (
+    "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id or "
+    "another usual name of users"
+)
 
 
 def user_ids(source: str) -> list[str]:
@@ -45,32 +52,40 @@ class _UnusableError(Exception):
 
 
 def _parquet(path: Path) -> list[str]:
-    """Return the column user_id of a Parquet file.
+    """Return the column of users of a Parquet file.
 
     Raises:
         _UnusableError: there is no such column.
     """
     with path.open("rb"):  # polars would take the name for a pattern
         names = list(pl.read_parquet_schema(path))
-    if HEADER not in names:
-        raise _UnusableError(f"it has no column {HEADER}; columns found: {listed(names)}")
-    return pl.read_parquet(path, columns=[HEADER])[HEADER].cast(pl.String).to_list()
+    name = _column_of_users(names)
+    if name is None:
+        raise _UnusableError(f"no column or several may be the users': {listed(names)}")
+    return pl.read_parquet(path, columns=[name])[name].cast(pl.String).to_list()
+
+
+def _column_of_users(names: Sequence[str]) -> str | None:
+    """Return the column user_id, else the only one with a usual name of users, else None."""
+    found = [HEADER] if HEADER in names else matching_columns("user", names)
+    return found[0] if len(found) == 1 else None
 
 
 def _user_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, or the column user_id of a CSV file.
+    """Return the lines of a text file, or the column of users of a CSV file.
 
     Whole lines of a CSV file would be ids that no user has.
 
     Raises:
-        _UnusableError: the file is a table without a column user_id.
+        _UnusableError: the file is a table without a column of users.
     """
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     first = lines[0] if lines else ""
     mark = max(SEPARATORS, key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=mark), [])]
-    if len(names) > 1 and HEADER in names:
-        column = names.index(HEADER)
+    header = _column_of_users(names)
+    if len(names) > 1 and header is not None:
+        column = names.index(header)
         rows = csv.reader(lines[1:], delimiter=mark)
         return [row[column].strip() if len(row) > column else "" for row in rows]
     is_table = path.suffix.lower() in SEPARATOR_OF
@@ -78,4 +93,6 @@ def _user_lines(path: Path) -> list[str]:
         # The columns are not shown: without a header line they are personal data.
         raise _UnusableError(f"it has {len(names)} columns, and line 1 calls none {HEADER}")
     ids = [line.strip().strip('"' if is_table else "") for line in lines]
-    return ids[1:] if ids[:1] == [HEADER] else ids
+    # A line of a text file counts as a user, unless it is the one name that no user has.
+    has_header = header is not None if is_table else ids[:1] == [HEADER]
+    return ids[1:] if has_header else ids

@@ -65,12 +65,18 @@ def with_source(data: DataConfig, source: str | None) -> DataConfig:
     return data.model_copy(update={"source": source})
 
 
-def load_data(config: Origin, say: Callable[[str], None] = to_stderr) -> tuple[str, Split]:
+def load_data(
+    config: Origin,
+    say: Callable[[str], None] = to_stderr,
+    *,
+    announce: Callable[[str], None] = to_stderr,
+) -> tuple[str, Split]:
     """Load the data and split it.
 
     Args:
         config: the choice of data and split.
         say: called with each note of the reader, for example on rows that it left out.
+        announce: called with each line on a download or a ready-made split.
 
     Returns:
         The short name of the data, and the split.
@@ -80,7 +86,7 @@ def load_data(config: Origin, say: Callable[[str], None] = to_stderr) -> tuple[s
             rows to hold out.
     """
     data, rule = config.data, config.split
-    dataset = load_as_set(data.source, data, say)
+    dataset = load_as_set(data.source, data, say, announce)
     with naming(data.source):
         parts = split(dataset.interactions, **rule.model_dump(), given=dataset.parts)
     return dataset.name, parts

@@ -48,8 +48,8 @@ def acceptable(stored: StudyRecord, now: StudyRecord) -> list[str]:
 def _origin(stored: StudyRecord, now: StudyRecord) -> str:
     """Return the settings of data and split that differ, or that only the rows do."""
     parts = [_section_differences(part, stored, now) for part in ("data", "split")]
-    told = [text for part in parts for name, text in part.items() if name not in FILTERS]
-    return ", ".join(told) or "the settings are the same, so the rows are others"
+    told = [text for part in parts for text in part.values()]
+    return ", ".join(told) or "these settings are the same, so the rows are others"
 
 
 def _section_differences(part: str, stored: StudyRecord, now: StudyRecord) -> dict[str, str]:

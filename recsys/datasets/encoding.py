@@ -3,6 +3,7 @@
     kind        cells                                             codes
     category    Drama                                             one each
     list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
+    words       RED SPOTTY CUP, of ceramic (never guessed)        one for each word
     number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
     vector      lists of numbers of one length in Parquet         none: projected, see vectors.py
 
@@ -23,7 +24,7 @@ import polars as pl
 from recsys.data import Ints32
 from recsys.readers import NO_ID
 
-Kind = Literal["category", "list", "number", "vector"]
+Kind = Literal["category", "list", "words", "number", "vector"]
 
 BUCKETS = 20
 # Most different values of whole numbers that count as categories: stars, sizes, yes and no.
@@ -32,6 +33,7 @@ FEW = 20
 # rest.
 LIMIT = 20_000
 _SEPARATORS = ("|", ";", ",", " ")
+_WORD = r"[\p{L}\p{N}]{2,}"  # of two letters or digits at least: no initials, no apostrophe's s
 _COMMON = 0.1  # share of the filled cells that makes a bar a separator
 _NUMBERS = 0.95  # share of the filled cells; "unknown" among years leaves a column of numbers
 
@@ -144,6 +146,8 @@ def _typed_values(column: pl.Series, kind: Kind) -> pl.Series:
     if kind == "list" and column.dtype == pl.String:
         filled = column.drop_nulls()
         return column.str.split(_separator(filled) or _any_mark(filled))
+    if kind == "words" and column.dtype == pl.String:
+        return column.str.extract_all(_WORD)
     if isinstance(column.dtype, pl.Array):
         return column.arr.to_list()
     return column

@@ -32,7 +32,7 @@ def with_features(dataset: Dataset, *, items: Sequence[str], users: Sequence[str
     Args:
         dataset: the data set as read.
         items, users: column names, each perhaps with its kind: "year", "brand:category",
-            "genres:list", "price:number" (encoding.py).
+            "genres:list", "title:words", "price:number" (encoding.py).
 
     Raises:
         DataError: a table or a column is missing (existing columns are listed), a column is about
@@ -146,13 +146,22 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
     if kind == "number" and column.count() and not as_number(column).count():
         problems.append(f"{place}: none of its cells is a number; leave :number out")
         return None
+    if kind == "words" and column.dtype != pl.String:
+        problems.append(
+            f"{place}: is of type {column.dtype}, and words are in text; leave :words out"
+        )
+        return None
     kind = kind or guess_kind(column)
     coded = encode(column, kind)
     # Many people share a first name or a last name, but the whole cell identifies a person.
-    whole = encode(column, "category") if kind == "list" and is_prose(column) else coded
+    in_parts = kind == "words" or (kind == "list" and is_prose(column))
+    whole = encode(column, "category") if in_parts else coded
     if not coded.size or coded.unshared > _USELESS:
+        cure = "leave it out"
+        if kind != "words" and column.dtype == pl.String and encode(column, "words").size:
+            cure = f"take its words, with {column.name}:words, or {cure}"
         problems.append(
-            f"{place}: hardly any two {side}s share a value, so it teaches nothing; leave it out"
+            f"{place}: hardly any two {side}s share a value, so it teaches nothing; {cure}"
         )
     elif side == "user" and whole.unshared > _IDENTIFYING:
         problems.append(

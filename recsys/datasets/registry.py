@@ -19,6 +19,7 @@ from recsys.datasets.database import DATABASES, queried, without_login
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
+from recsys.datasets.python_words import load_dataset_arguments, noting_arguments
 from recsys.datasets.remote import fetched
 from recsys.errors import DataError, naming
 from recsys.messages import to_stderr
@@ -36,6 +37,7 @@ NAMES = ("demo", "ml-100k")
 _DATABASE_URLS = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
 
 
+@noting_arguments(load_dataset_arguments)
 def load_dataset(
     name_or_path: str | os.PathLike[str] | InMemory,
     *,

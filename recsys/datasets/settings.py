@@ -8,6 +8,7 @@ from typing import Protocol
 from recsys.data import Dataset, Filters, Repeats
 from recsys.datasets.features import with_features
 from recsys.datasets.registry import load_dataset
+from recsys.messages import to_stderr
 from recsys.readers import Columns
 
 
@@ -75,13 +76,19 @@ class DataSettings(Protocol):
         """Return the feature columns of the users' table."""
 
 
-def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None]) -> Dataset:
+def load_as_set(
+    source: str,
+    settings: DataSettings,
+    say: Callable[[str], None],
+    announce: Callable[[str], None] = to_stderr,
+) -> Dataset:
     """Load a data set with its features.
 
     Args:
         source: name of a data set, a path, an address, or the URL of a database.
         settings: columns, filters and features.
-        say: receives each line for people: the columns used, rows left out, a download's terms.
+        say: receives each line on the reading: the columns used, rows left out.
+        announce: receives each line on a download or a ready-made split.
 
     Raises:
         DataError: the data cannot be found, fetched or used, or features cannot be made of it.
@@ -99,7 +106,12 @@ def load_as_set(source: str, settings: DataSettings, say: Callable[[str], None])
     filters = Filters(settings.min_rating, settings.min_user_rows or 1, settings.min_item_rows or 1)
     repeats = settings.repeats or "drop"
     dataset = load_dataset(
-        source, columns=columns, repeats=repeats, filters=filters, sql=settings.sql, announce=say
+        source,
+        columns=columns,
+        repeats=repeats,
+        filters=filters,
+        sql=settings.sql,
+        announce=announce,
     )
     for line in (dataset.columns, *dataset.notes):
         if line:

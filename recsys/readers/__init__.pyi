@@ -1,4 +1,9 @@
-from .columns import AUTO as AUTO, EVENT_WEIGHTS as EVENT_WEIGHTS, Columns as Columns
+from .columns import (
+    AUTO as AUTO,
+    EVENT_WEIGHTS as EVENT_WEIGHTS,
+    Columns as Columns,
+    matching_columns as matching_columns,
+)
 from .ids import NO_ID as NO_ID, whole_number as whole_number
 from .movielens import first_line as first_line, item_table as item_table, user_table as user_table
 from .paths import (

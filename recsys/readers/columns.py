@@ -43,18 +43,28 @@ FURTHER: dict[Role, tuple[str, ...]] = {
         "user_pseudo_id", "client_id", "buyer_id", "account_id", "subscriber_id", "profile_id",
         "person_id", "player_id", "household_id", "household_key", "customer_unique_id",
         "anonymous_id", "device_id", "session_id", "username", "comprador_id", "socio_id",
-        "kunde", "kunden_id", "kundennummer", "kunden_nr", "kundennr", "nutzer", "nutzer_id",
-        "benutzer", "benutzer_id", "client", "id_client", "utilisateur", "id_utilisateur",
-        "utente", "id_utente",
     ),
     "item": (
         "parent_asin", "news_id", "content_id", "title_id", "show_id", "film_id", "anime_id",
         "hotel_id", "restaurant_id", "place_id", "venue_id", "poi_id", "location_id", "post_id",
         "course_id", "app_id", "listing_id", "offer_id", "goods_id", "item_code", "product_code",
-        "pelicula_id", "libro_id", "cancion_id", "artikel", "artikel_id", "artikelnummer",
-        "artikel_nr", "artikelnr", "produkt", "produkt_id", "produktnummer", "article",
-        "id_article", "produit", "id_produit", "produto", "id_produto", "produto_id", "prodotto",
-        "id_prodotto",
+        "pelicula_id", "libro_id", "cancion_id",
+    ),
+}  # fmt: skip
+
+# Looked for where none of the spellings of both lists occurs: some mean other things in English.
+ELSEWHERE: dict[Role, tuple[str, ...]] = {
+    "user": (
+        "kunde", "kunde_id", "kunden_id", "kundennummer", "kunden_nr", "nutzer", "nutzer_id",
+        "benutzer", "benutzer_id", "client", "id_client", "utilisateur", "utilisateur_id",
+        "id_utilisateur", "utente", "utente_id", "id_utente", "usuário", "usuário_id",
+        "id_usuário", "utilizador", "utilizador_id", "id_utilizador",
+    ),
+    "item": (
+        "artikel", "artikel_id", "artikelnummer", "artikel_nr", "produkt", "produkt_id",
+        "produktnummer", "article", "id_article", "produit", "produit_id", "id_produit",
+        "articolo", "articolo_id", "id_articolo", "prodotto", "prodotto_id", "id_prodotto",
+        "produto", "produto_id", "id_produto",
     ),
 }  # fmt: skip
 
@@ -167,7 +177,9 @@ def find_column(
         cure = f"choose one with --{role}-col"
         problems.append(f"{where}: {listed(found)} all look like the {role} column; {cure}{advice}")
     elif not found and role in ("user", "item", "rating"):
-        cure = f"name it with --{role}-col, for instance --{role}-col {_example(role, names)}"
+        cure = (
+            f"name it with --{role}-col, for instance --{role}-col {_example(role, names, columns)}"
+        )
         if columns.header:
             cure += f", or rename it to one of {', '.join(SPELLINGS[role][:6])}"
         problems.append(
@@ -176,11 +188,17 @@ def find_column(
     return found[0] if len(found) == 1 else None
 
 
-def _example(role: Role, names: Sequence[str]) -> str:
-    """Return a column that no other role claims, quoted for a shell: the second for items."""
-    free = [name for name in names if not any(matching_columns(each, [name]) for each in SPELLINGS)]
-    usable = free or list(names)
-    return shlex.quote(usable[min(1 if role == "item" else 0, len(usable) - 1)])
+def _example(role: Role, names: Sequence[str], columns: Columns) -> str:
+    """Return a column that no other role claims or is given, quoted for a shell.
+
+    It is the first one, but for items the second if the users' column is still to be named, too.
+    """
+    given = {columns.named(each) for each in SPELLINGS}
+    claimed = {name for each in SPELLINGS for name in matching_columns(each, names)}
+    usable = [name for name in names if name not in given | claimed] or list(names)
+    has_users = columns.user is not None or bool(matching_columns("user", names))
+    place = 1 if role == "item" and not has_users else 0
+    return shlex.quote(usable[min(place, len(usable) - 1)])
 
 
 def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
@@ -190,7 +208,8 @@ def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
         role: the role.
         names: all column names of the file.
     """
-    return spelled(SPELLINGS[role], names) or spelled(FURTHER.get(role, ()), names)
+    lists = (SPELLINGS[role], FURTHER.get(role, ()), ELSEWHERE.get(role, ()))
+    return next((found for known in lists if (found := spelled(known, names))), [])
 
 
 def spelled(spellings: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys.data import Events
+from recsys.data import Events, Ints64
 from recsys.messages import SHOWN, listed
 from recsys.readers.categorical import CodeColumn
 from recsys.readers.columns import (
@@ -134,34 +134,43 @@ def _columns_like_times(table: Table, chosen: list[str]) -> list[str]:
     except READ_ERRORS:
         return []  # as in _finest_time
     return [
-        f"times: column {name!r} looks like times; --time-col {shlex.quote(name)} uses them, so "
-        "that the newest rows are held out"
+        f"times: column {name!r} looks like times; --time-col {shlex.quote(name)} uses them"
         for name in free
-        if _are_times(rows[name])
+        if _are_recent_times(rows[name])
     ]
 
 
-def _are_times(cells: pl.Series) -> bool:
-    """Return True if all cells are times from 2000 to 2099, and not all the same."""
-    n_times, n_different = _fineness(cells)
-    if not len(cells) or n_times < len(cells) or n_different < 2:
+def _are_recent_times(cells: pl.Series) -> bool:
+    """Return True if all cells are times from 2000 to a year from now, and not all the same.
+
+    The limits leave out years of birth, prices, and most numbers of articles and orders.
+    """
+    n_times, times = _times_among(cells)
+    if not len(cells) or n_times < len(cells) or len(np.unique(times)) < 2:
         return False
-    column = TimeColumn()
-    column.add(cells, 0)
-    years = column.microseconds().astype("datetime64[us]").astype("datetime64[Y]").astype(int)
-    return bool((years >= 30).all() and (years < 130).all())  # counted from 1970
+    first, last = (
+        np.datetime64(end, "us").astype(np.int64)
+        for end in ("2000-01-01", np.datetime64("now") + np.timedelta64(365, "D"))
+    )
+    return bool(times.min() >= first and times.max() <= last)
 
 
 def _fineness(cells: pl.Series) -> tuple[int, int]:
     """Return the number of cells that are times, and the number of different times."""
+    n_times, times = _times_among(cells)
+    return n_times, len(np.unique(times))
+
+
+def _times_among(cells: pl.Series) -> tuple[int, Ints64]:
+    """Return the number of cells that are times, and the times in microseconds since 1970."""
     if not is_time_type(cells.dtype):
-        return 0, 0
+        return 0, np.empty(0, np.int64)
     if isinstance(cells.dtype, (pl.Categorical, pl.Enum)):
         cells = cells.cast(pl.String)
     column = TimeColumn()
     column.add(cells, 0)
     n_bad = len(column.missing) + len(column.unreadable)
-    return len(cells) - n_bad, len(np.unique(column.microseconds()))
+    return len(cells) - n_bad, column.microseconds()
 
 
 def _column_of_event_words(table: Table, columns: Columns, taken: set[str]) -> str | None:

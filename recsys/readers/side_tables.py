@@ -12,7 +12,15 @@ import polars as pl
 
 from recsys.data import Bools
 from recsys.messages import SHOWN, listed
-from recsys.readers.columns import FURTHER, SIDE_TABLE_ID, SPELLINGS, Columns, is_data, spelled
+from recsys.readers.columns import (
+    ELSEWHERE,
+    FURTHER,
+    SIDE_TABLE_ID,
+    SPELLINGS,
+    Columns,
+    is_data,
+    spelled,
+)
 from recsys.readers.event_log import id_type_problem, text_of
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.readers.tables.damage import explain
@@ -71,7 +79,7 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
     asked = columns.named(side)
     # Overrides are meant for the interactions; the side table need not have such a column.
     found = [asked] if asked in table.names else []
-    for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side]):
+    for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side], ELSEWHERE[side]):
         found = found or spelled(known, table.names)
     if len(found) == 1:
         return found[0]

@@ -1,1 +1,1 @@
-"""The launcher's access to the Optuna storage: cache, epochs in groups, outages, stop requests."""
+"""The launcher's access to the Optuna storage: cache, epochs in groups, outages."""

@@ -17,7 +17,7 @@ from hpo.cli import delete, list_studies, status, stop
 from hpo.cli.overview import Overview, size_text
 from hpo.errors import SettingsError, StudyError
 from hpo.execution.ledger import Ledger
-from hpo.execution.store.stop_request import sign_on
+from hpo.execution.stopping.stop_request import sign_on
 from hpo.reporting.folders import report_folder
 from hpo.study.locks import exclusive, is_owned
 from hpo.study.storage import parking_place

@@ -11,8 +11,8 @@ from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment, Ended
 from hpo.execution.scheduler import Scheduler
-from hpo.execution.store import stop_request
-from hpo.execution.store.stop_request import ask_to_stop, last_launcher
+from hpo.execution.stopping import stop_request
+from hpo.execution.stopping.stop_request import ask_to_stop, last_launcher
 from tests.support.mlflow_server import eventually
 from tests.support.scripted import MemoryProgress, ScriptedRunner, make_study, study_config
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,14 +60,40 @@ def test_a_name_that_no_address_can_hold_is_refused(
 ) -> None:
     with pytest.raises(SystemExit):
         promote_main([f"--model={name}"])
-    assert "must be a name of at most 100 letters" in capsys.readouterr().err
+    assert "must be a name such as two-tower" in capsys.readouterr().err
     file = tmp_path / "study.toml"
     file.write_text(f"[promotion]\nmodel = '{name}'\n")
-    with pytest.raises(SettingsError, match=r"promotion\.model: must be a name of at most 100"):
+    with pytest.raises(SettingsError, match=r"promotion\.model: must be a name such as two-tower"):
         load_study_config(file, {})
 
 
-def test_the_order_wins_over_the_study(real: RealStudy) -> None:
+@pytest.mark.slow
+def test_the_order_wins_over_the_study_and_the_message_keeps_it(
+    real: RealStudy, tmp_path: Path
+) -> None:
+    told = tmp_path / "told.json"
+    tell = {
+        "command": [
+            sys.executable,
+            "-c",
+            f"import shutil, sys; shutil.copyfileobj(sys.stdin, open({str(told)!r}, 'w'))",
+        ]
+    }
+    real.train("books", n_trials=1, promotion={**RULES, "model": "books"}, notify=tell)
+    found = promote_study(real.locations, "books", order=Order(1, 1, model="other")).registered
+    assert found is not None
+    assert (found.model, found.role) == ("other", "champion")
+    message = json.loads(told.read_text())
+    assert message["version"]["model"] == "other"
+    assert message["next"].endswith("--model models:/other@champion")
+
+
+def test_a_rollback_is_of_the_studys_model(
+    real: RealStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
     real.train("books", n_trials=1, promotion={"model": "books"})
-    order = Order(1, 1, dry_run=True, model="other")
-    assert promote_study(real.locations, "books", order=order).registered is None
+    place = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
+    with pytest.raises(PromotionError, match=r"^no version of books has the alias"):
+        promote_main(["--rollback", "--study-name", "books", *place])
+    with pytest.raises(PromotionError, match=r"^no version of two-tower has the alias"):
+        promote_main(["--rollback", *place])

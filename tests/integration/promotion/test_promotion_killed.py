@@ -16,7 +16,8 @@ import pytest
 from mlflow import MlflowClient
 
 from hpo.config.locations import Locations
-from hpo.promotion import promoter, registration as versions
+from hpo.gate import Refit
+from hpo.promotion import promote, promoter, registration as versions
 from hpo.promotion.outcome import Order
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.registry import versions as registry
@@ -74,6 +75,33 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
     return study
 
 
+@pytest.fixture
+def trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further races and refits of a test return what the first gave: they would give it again."""
+    kept: dict[str, Any] = {}
+    race, refit = promote.run_race, promoter.refit_model
+
+    def same_race(*args: Any) -> Any:
+        if "race" not in kept:
+            kept["race"] = race(*args)
+        return kept["race"]
+
+    def same_refit(*args: Any) -> Refit:
+        folder: Path = args[4]
+        if "refit" not in kept:
+            final = refit(*args)
+            kept["refit"] = final, {path.name: path.read_bytes() for path in folder.iterdir()}
+            return final
+        final, files = kept["refit"]
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return replace(final, folder=folder)
+
+    monkeypatch.setattr(promote, "run_race", same_race)
+    monkeypatch.setattr(promoter, "refit_model", same_refit)
+
+
 def copy_of(locations: Locations, name: str) -> Locations:
     """The same study, and a registry that is still as it was."""
     path = Path(locations.tracking_uri.removeprefix("sqlite:///"))
@@ -125,6 +153,7 @@ def check(locations: Locations, wanted: dict[str, int]) -> None:
         ({"must_beat": ["champion"], "min_gain": 0.9}, {"champion": 1, "challenger": 2}),
     ],
 )
+@pytest.mark.usefixtures("trained_once")
 def test_killed_after_any_call_and_run_again(
     real: RealStudy, monkeypatch: pytest.MonkeyPatch, rules: Any, wanted: dict[str, int]
 ) -> None:

@@ -84,6 +84,52 @@ def test_users_of_a_file(command: list[str], tmp_path: Path, kind: str) -> None:
     assert pl.read_csv(out).rows() == expected(users, 2)
 
 
+@pytest.mark.parametrize("head", ["Kunde", "customer_id", "user"])
+def test_a_usual_name_of_the_column_is_no_user(
+    command: list[str], tmp_path: Path, head: str
+) -> None:
+    out = tmp_path / "top.csv"
+    tables = {"alone.csv": f"{head}\nu5\n", "two.csv": f"age,{head}\n40,u5\n"}
+    for name, text in tables.items():
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        assert main([*command[:2], "--out", str(out), "--users", str(path), "--k", "2"]) == 0
+        assert pl.read_csv(out).rows() == expected(["u5"], 2)
+
+
+def test_the_items_of_one_user_are_shown(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [*command[:2], "--user", "u5", "--user", "nobody", "--k", "2"]
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "top 2 of models:/two-tower@champion (version 1)" in out
+    rows = [line.split() for line in out.splitlines() if " u5 " in line or " nobody " in line]
+    wanted = expected(["u5", "nobody"], 2)
+    assert [(row[1], row[5], row[9]) for row in rows] == [
+        (user, item, source) for user, _, item, _, source in wanted
+    ]
+    assert main([*call, "--out", str(tmp_path / "few.csv")]) == 0
+    assert pl.read_csv(tmp_path / "few.csv").rows() == wanted
+    with pytest.raises(SystemExit):
+        main([*command[:2], "--users", "all"])
+    assert "--users needs --out FILE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*call, "--spreadsheet-safe"])
+    assert "--spreadsheet-safe needs --out FILE.csv" in capsys.readouterr().err
+
+
+def test_ids_are_shown_whole_and_as_they_are(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = f":book:[bold]{'x' * 150}"
+    assert main([*command[:2], "--user", long, "--user", long, "--k", "1"]) == 0
+    cells = [
+        line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line
+    ]
+    assert "".join(cells) == long
+
+
 def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Path) -> None:
     history = trained().parts.interactions
     numbers = ["12.0", *map(str, range(2, history.n_users + 1))]
@@ -101,6 +147,7 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
         (["--users", "all", "--k", "0"], "--k=0: must be an integer"),
         (["--users", "all", "--out", "top.xls"], r"must end in \.parquet or \.csv"),
         (["--users", "all", "--out", "no/top.csv"], "the folder no does not exist"),
+        (["--users", ""], "--users : cannot be read"),
         (["--users", "missing"], "--users missing: there is no such file; give `all`"),
         (["--users", "."], r"--users \.: cannot be read \(Is a directory\); give"),
         (["--users", "two.csv"], "it has 2 columns, and line 1 calls none user_id"),
@@ -108,7 +155,7 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
         (["--users", "empty"], "--users empty: contains no user id"),
         (
             ["--users", "other.parquet"],
-            r"no column user_id; columns found: 'person'\); give [^\n]*$",
+            r"no column or several may be the users': 'person'\); give [^\n]*$",
         ),
         (["--users", "all", "--model", "two-tower"], "must be models:/NAME@ALIAS"),
     ],

@@ -86,6 +86,7 @@ def test_all_mistakes_at_once_with_what_there_is() -> None:
         "shop: item feature 'genre': no such column; there are: 'title', 'genres', 'tags'" in text
     )
     assert "'title': hardly any two items share a value, so it teaches nothing" in text
+    assert "take its words, with title:words, or leave it out" in text
     assert "'item_id': is the id" in text
     assert "'nombre': names people, so it is never used" in text
     assert "'zone' is named twice" in text
@@ -115,7 +116,7 @@ def test_persons_are_refused_and_never_shown(
 
 
 @pytest.mark.parametrize("pattern", ["{} {}", "{1}, {0}"])
-@pytest.mark.parametrize("kind", ["", ":list", ":category"])
+@pytest.mark.parametrize("kind", ["", ":list", ":words", ":category"])
 def test_names_made_of_common_parts_are_still_names(pattern: str, kind: str) -> None:
     cells = [pattern.format(first, last) for first in "ABCDE" for last in "STUVWXYZ"]
     ids = [f"u{number}" for number in range(len(cells))]

@@ -49,6 +49,21 @@ def test_lists_however_they_are_written(cells: list[object]) -> None:
     assert bags(pl.Series("c", cells), "list") == [[0, 1], [0, 1], [0], [0, 1], []]
 
 
+def test_words_of_a_text() -> None:
+    cells = [
+        "RED Spotty-Cup, of tea",
+        "cup (red)",
+        "Größe 12",
+        "größe 12 x",
+        "it's",
+        "a x",
+        None,
+        "",
+    ]
+    assert bags(pl.Series("c", cells), "words") == [[1, 3], [1, 3], [0, 2], [0, 2], [], [], [], []]
+    assert encode(pl.Series("c", cells), "words").size == 4
+
+
 def test_kinds_are_guessed() -> None:
     genres = [f"{a}{mark}{b}" for mark in ("|",) for a in "abcdef" for b in "uvwxyz"]
     for mark in ("|", ";", ", ", " "):

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from recsys.data import Filters
 from recsys.datasets.frames import write_tables
 from recsys.datasets.registry import load_dataset
 from recsys.errors import DataError
@@ -97,3 +98,13 @@ def test_the_same_tables_have_the_same_folder(tmp_path: Path) -> None:
     other = write_tables(tmp_path, {**LOG, "timestamp": [1, 2, 3, 4, 5, 6]})
     assert first == again != other
     assert [path.name for path in first.iterdir()] == ["interactions.parquet"]
+
+
+def test_an_error_notes_the_arguments_for_the_options_that_it_names() -> None:
+    with pytest.raises(DataError) as caught:
+        load_dataset({"wer": [1, 2], "was": [1, 2]})
+    (note,) = caught.value.__notes__
+    assert note == "in recsys.load_dataset: columns=recsys.Columns(user='...', item='...')"
+    with pytest.raises(DataError) as caught:
+        load_dataset({"user": [1, 1], "item": [1, 2], "rating": [1, 2]}, filters=Filters(9.0))
+    assert "filters=recsys.Filters(min_rating=...)" in caught.value.__notes__[0]
