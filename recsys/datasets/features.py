@@ -158,7 +158,8 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
     whole = encode(column, "category") if in_parts else coded
     if not coded.size or coded.unshared > _USELESS:
         cure = "leave it out"
-        if kind != "words" and column.dtype == pl.String and encode(column, "words").size:
+        is_text = side == "item" and column.dtype == pl.String and kind != "words"
+        if is_text and encode(column, "words").size:
             cure = f"take its words, with {column.name}:words, or {cure}"
         problems.append(
             f"{place}: hardly any two {side}s share a value, so it teaches nothing; {cure}"

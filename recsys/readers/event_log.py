@@ -148,10 +148,8 @@ def _are_recent_times(cells: pl.Series) -> bool:
     n_times, times = _times_among(cells)
     if not len(cells) or n_times < len(cells) or len(np.unique(times)) < 2:
         return False
-    first, last = (
-        np.datetime64(end, "us").astype(np.int64)
-        for end in ("2000-01-01", np.datetime64("now") + np.timedelta64(365, "D"))
-    )
+    first = np.datetime64("2000-01-01", "us").astype(np.int64)
+    last = (np.datetime64("now", "us") + np.timedelta64(365, "D")).astype(np.int64)
     return bool(times.min() >= first and times.max() <= last)
 
 

@@ -29,7 +29,7 @@ USERS = pl.DataFrame(
 ITEMS = pl.DataFrame(
     {
         "item_id": ["x", "z", "y"],
-        "title": ["Axe", "Zip", "Yo-yo"],
+        "title": ["Big axe", "Zip", "Big yo-yo"],
         "genres": ["Drama|War", "Drama", None],
         "tags": [["new", "red"], ["red"], []],
     }
