@@ -217,7 +217,9 @@ def _launch(request: Request, speech: Speech) -> int:
             ended, synced = Ended("complete", n_before), catch_up(request, name)
         else:
             record, people = opened.record, speech.people
-            people.print(summary.heading(record, n_trials, n_before, request.locations))
+            timed = split.interactions.times is not None
+            head = (record, n_trials, n_before, request.locations)
+            people.print(summary.heading(*head, timed=timed))
             if split.is_sampled:
                 objective = record.config.objective
                 popular = record.baselines["popularity"][objective]

@@ -28,7 +28,9 @@ DEFAULTS = " (defaults)"  # mark of the trial that has them
 UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 
 
-def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Locations) -> str:
+def heading(
+    record: StudyRecord, n_trials: int, n_finished: int, locations: Locations, *, timed: bool = True
+) -> str:
     """Return the lines on data, features, the study's progress and its accepted changes.
 
     Args:
@@ -36,12 +38,15 @@ def heading(record: StudyRecord, n_trials: int, n_finished: int, locations: Loca
         n_trials: number of trials asked for.
         n_finished: number of finished trials.
         locations: the addresses of the study and its mirror.
+        timed: False if the data has no times, and the split is random whatever its method.
     """
-    counts = record.counts
+    counts, method = record.counts, str(record.config.split.method)
+    if not timed and method != "given":
+        method = f"{method}, at random (no times)"
     state = f"continues after {n_finished} of " if n_finished else ""
     return (
         f"data {record.data_name}: {count(counts['n_users'], 'user')}, "
-        f"{count(counts['n_items'], 'item')}; split {record.config.split.method}: "
+        f"{count(counts['n_items'], 'item')}; split {method}: "
         f"{counts['n_train']:,} train, {counts['n_validation']:,} validation and "
         f"{count(counts['n_test'], 'test row')}\n{_features(record)}{_model(record)}"
         f"study {record.config.name}: {state}{count(n_trials, 'trial')}, in "

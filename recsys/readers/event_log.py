@@ -127,7 +127,7 @@ def _finest_time(table: Table) -> str:
 
 
 def _columns_like_times(table: Table, chosen: list[str]) -> list[str]:
-    """Return a line on each column without a role whose cells all look like times since 2000."""
+    """Return a line on each column without a role whose cells all look like recent times."""
     free = [name for name in table.own_names if name not in chosen]
     try:
         rows = table.parts[0].scan().select(free).head(_LOOKED_AT).collect()
@@ -141,14 +141,14 @@ def _columns_like_times(table: Table, chosen: list[str]) -> list[str]:
 
 
 def _are_recent_times(cells: pl.Series) -> bool:
-    """Return True if all cells are times from 2000 to a year from now, and not all the same.
+    """Return True if all cells are times from 1995 to a year from now, and not all the same.
 
     The limits leave out years of birth, prices, and most numbers of articles and orders.
     """
     n_times, times = _times_among(cells)
     if not len(cells) or n_times < len(cells) or len(np.unique(times)) < 2:
         return False
-    first = np.datetime64("2000-01-01", "us").astype(np.int64)
+    first = np.datetime64("1995-01-01", "us").astype(np.int64)
     last = (np.datetime64("now", "us") + np.timedelta64(365, "D")).astype(np.int64)
     return bool(times.min() >= first and times.max() <= last)
 

@@ -15,7 +15,7 @@ from hpo.config.locations import Locations
 from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.config.toml_file import load_study_config
 from hpo.execution.running_trial import Ended
-from hpo.execution.summary import ending, result_tables
+from hpo.execution.summary import ending, heading, result_tables
 from hpo.promotion.model_card import _as_code
 from hpo.promotion.summary import _how_to_serve
 from hpo.reporting.insights import Hint
@@ -163,6 +163,13 @@ def test_the_final_table_shows_every_hyperparameter(tmp_path: Path, file: str) -
                 shown = f"{name}={value:.4g}" if "trial 6  " in text else f"{value:.4g}"
                 assert shown in text.split(), (width, number, name)
         assert set(config.space) <= {word.partition("=")[0] for word in text.split()}
+
+
+def test_the_heading_says_how_rows_are_held_out() -> None:
+    record = study_record(study_config(split={"method": "temporal"}))
+    assert "; split temporal: " in heading(record, 1, 0, Locations())
+    untimed = heading(record, 1, 0, Locations(), timed=False)
+    assert "; split temporal, at random (no times): " in untimed
 
 
 def test_a_report_that_is_written_is_not_offered_again() -> None:
