@@ -98,12 +98,12 @@ def result(config: TrainConfig, epoch: int) -> EpochResult:
     return EpochResult(epoch, 1 / epoch, metrics, EPOCH_SECONDS)
 
 
-def new_ledger(folder: Path, pruner: str, url: str | None = None) -> Ledger:
+def new_ledger(folder: Path, pruner: str, url: str | None = None, sampler: str = "tpe") -> Ledger:
     """Of an empty study with this pruner, which decides from the first epoch on."""
     options = {} if pruner == "none" else {"warmup": 1}
     config = StudyConfig.model_validate({
         "name": "stub", "n_trials": 10_000, "base": {"epochs": EPOCHS},
-        "pruner": {"name": pruner, **options},
+        "pruner": {"name": pruner, **options}, "sampler": {"name": sampler},
         "space": {"dim": {"low": 8, "high": 512, "log": True},
                   "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
     })  # fmt: skip

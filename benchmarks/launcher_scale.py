@@ -1,12 +1,14 @@
 """Measure the launcher's CPU time by its number of workers, with workers that only pretend.
 
     python -m benchmarks.launcher_scale WORKERS EPOCH_SECONDS TRIALS [STORAGE_URL] [--spread SHARE]
+        [--sampler NAME]
 
 A real study (SQLite in a temporary folder by default), the real ledger and scheduler, the default
 pruner, 30 epochs a trial. CPU time is that of this process, over all its threads. Equal epochs have
 all trials end at the same time, and their workers wait in a row for suggestions; with `--spread
 0.5` a trial's epochs take between 0.5 and 1.5 times EPOCH_SECONDS, as trainings differ. Ideal is
-the wall time of the same trainings without a launcher's delays.
+the wall time of the same trainings without a launcher's delays. `--sampler random` leaves the
+suggestions out of the CPU time.
 """
 
 from __future__ import annotations
@@ -47,11 +49,14 @@ def main() -> None:
     parser.add_argument("trials", type=int)
     parser.add_argument("storage", nargs="?")
     parser.add_argument("--spread", type=float, default=0.0)
+    parser.add_argument("--sampler", default="tpe")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     launcher.EPOCH_SECONDS = options.epoch_seconds
     with tempfile.TemporaryDirectory() as folder:
-        ledger = launcher.new_ledger(Path(folder), PrunerConfig().name, options.storage)
+        ledger = launcher.new_ledger(
+            Path(folder), PrunerConfig().name, options.storage, options.sampler
+        )
         runners = [launcher.StubRunner(options.spread) for _ in range(options.workers)]
         cpu, wall = time.process_time(), time.perf_counter()
         Scheduler(ledger, runners, launcher.Silent(), options.trials).run()
