@@ -213,7 +213,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT_MODEL,
         metavar="URI",
-        help="models:/NAME@ALIAS or models:/NAME/VERSION (default: %(default)s)",
+        help="NAME for its champion, models:/NAME@ALIAS or models:/NAME/VERSION "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--tracking-uri",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hpo.arguments import add_model_arguments, add_spreadsheet_argument
 from recsys.cli import command_parser, run_command
-from recsys.messages import count
+from recsys.messages import count, to_stderr
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         help="output file, .parquet or .csv; required with --users",
     )
     result.add_argument(
-        "--k", type=int, default=10, help="number of items per user (default: %(default)s)"
+        "-k", "--k", type=int, default=10, help="number of items per user (default: %(default)s)"
     )
     add_spreadsheet_argument(result)
     add_model_arguments(result)
@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.users is not None and not options.out:
         parser().error("--users needs --out FILE; to show the items of one user, give --user ID")
+    if options.user is not None and not all(user.strip() for user in options.user):
+        parser().error("--user is empty; give an id")
     if options.spreadsheet_safe and not options.out:
         parser().error("--spreadsheet-safe needs --out FILE.csv")
     from hpo.config import Locations
@@ -95,6 +97,11 @@ def main(argv: Sequence[str]) -> int:
         users = read_users(options.users, recommender)
     else:
         users = find_users(options.user, recommender)
+    if not len(users.known):
+        to_stderr(
+            f"warning: {reference} (version {version.version}) knows none of these "
+            f"{count(len(users), 'user')}, so all get popular items; is it the right --model?"
+        )
     which = f"top {options.k} of {reference} (version {version.version})"
     if options.out:
         print(_written(options, recommender, users, which))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.config import Locations
+from hpo.config import MODEL, Locations
 
 if TYPE_CHECKING:
     from recsys.retrieval import Recommender
 
-CHAMPION_MODEL = "models:/two-tower@champion"
 
-
-def load_champion(tracking: str | None = None, *, model: str = CHAMPION_MODEL) -> Recommender:
+def load_champion(model: str = MODEL, *, tracking: str | None = None) -> Recommender:
     """Return the recommender of the champion, whose files are verified as for `hpo.serve`.
 
     Args:
+        model: name of the registered model; or models:/NAME@ALIAS or models:/NAME/VERSION for
+            another version than its champion.
         tracking: URI of MLflow; None: $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db.
-        model: another model, as models:/NAME@ALIAS or models:/NAME/VERSION.
 
     Raises:
-        SettingsError: `model` has neither form.
+        SettingsError: `model` has none of these forms.
         NoStoreError: the MLflow database is missing.
         ModelRefused: there is no such model, or its files are not the registered ones.
         CheckpointError: the model's files cannot be read.

@@ -166,17 +166,26 @@ def _launched(request: Request, in_memory: Path | None) -> StudyResult:
     return StudyResult(name, request.locations)
 
 
-def _tune_arguments(options: list[str]) -> str:
-    """Return a note with the settings of `tune` for options on data; "" without any.
+# Options of hpo.run by the arguments of `tune`.
+ARGUMENTS = {"study-name": "name='...'", "accept-changes": "accept_changes=True"}
+
+
+def _tune_arguments(named: Mapping[str, str]) -> str:
+    """Return a note with the arguments of `tune` for options of hpo.run; "" without any.
 
     Args:
-        options: names of options, without dashes.
+        named: the options that a message names, each with a value in Python or "...".
     """
     from recsys.cli import DATA_SETTINGS
 
-    names = ["header" if name == "no-header" else name.replace("-", "_") for name in options]
-    keys = ", ".join(f'"data.{name}": ...' for name in names if name in DATA_SETTINGS)
-    return f"in hpo.tune: settings={{{keys}}}" if keys else ""
+    values = {
+        "header" if name == "no-header" else name.replace("-", "_"): value
+        for name, value in named.items()
+    }
+    keys = [f'"data.{name}": {value}' for name, value in values.items() if name in DATA_SETTINGS]
+    parts = [f"settings={{{', '.join(keys)}}}"] if keys else []
+    parts += [text for name, text in ARGUMENTS.items() if name in named]
+    return f"in hpo.tune: {', or '.join(parts)}" if parts else ""
 
 
 def _source(

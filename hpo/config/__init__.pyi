@@ -7,6 +7,7 @@ from .locations import (
     Locations as Locations,
     checked_model_name as checked_model_name,
     has_store as has_store,
+    is_model_name as is_model_name,
     require_store as require_store,
 )
 from .next_commands import (

@@ -104,13 +104,18 @@ class Locations:
         return os.environ.get("HPO_ARTIFACTS") or cls.artifacts
 
 
+def is_model_name(text: str) -> bool:
+    """Return True if a registered model can have this name."""
+    return _MODEL_NAME.fullmatch(text) is not None
+
+
 def checked_model_name(text: str) -> str:
     """Return the name of a registered model unchanged.
 
     Raises:
         ValueError: MLflow, or an address models:/NAME@ALIAS, could not hold it.
     """
-    if not _MODEL_NAME.fullmatch(text):
+    if not is_model_name(text):
         raise ValueError(
             "must be a name such as two-tower: a letter or digit, then letters, digits, '.', '_' "
             "or '-', at most 100 in all"

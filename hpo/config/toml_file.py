@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import shlex
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
@@ -185,7 +186,10 @@ def _as_problem(error: Any) -> StudyProblem:
     """Return one of `ValidationError.errors()` as a problem."""
     place = error["loc"]
     if error["type"] == "extra_forbidden":
-        return StudyProblem(place, f"unknown key; known: {', '.join(_section(place).model_fields)}")
+        known = list(_section(place).model_fields)
+        near = difflib.get_close_matches(str(place[-1]), known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return StudyProblem(place, f"unknown key{hint}; known: {', '.join(known)}")
     value = error.get("input")
     shown = f" (given: {toml_text(value)})" if isinstance(value, str | int | float) else ""
     return StudyProblem(place, words_for(error), shown)

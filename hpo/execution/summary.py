@@ -16,6 +16,7 @@ from hpo.execution.running_trial import Ended
 from hpo.search import broken_limits
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
+from recsys.artifacts import is_server
 from recsys.errors import TrackingError
 from recsys.messages import count
 from recsys.passwords import without_password
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hpo.reporting import Hint
 
 SHOWN_TRIALS = 5
+PROMOTING = "test the winner once, and register it"
 DEFAULTS = " (defaults)"  # mark of the trial that has them
 UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 
@@ -42,7 +44,8 @@ def heading(
     """
     counts, method = record.counts, str(record.config.split.method)
     if not timed and method != "given":
-        method = f"{method}, at random (no times)"
+        method = "leave-one-out at random" if method == "leave-one-out" else "at random"
+        method += " (no times)"
     state = f"continues after {n_finished} of " if n_finished else ""
     return (
         f"data {record.data_name}: {count(counts['n_users'], 'user')}, "
@@ -211,7 +214,8 @@ def ending(
         sync = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {sync}"]
     if page:
-        lines.append(f"its trials in MLflow, the best first: {page}")
+        when = "" if is_server(locations.tracking_uri) else ", while hpo.dashboard runs"
+        lines.append(f"its trials in MLflow, the best first{when}: {page}")
     lines += [hint.text for hint in edges]
     nexts = {} if ended.reason == "complete" else {again: "go on"}
     if options := [hint.option for hint in edges if hint.option]:
@@ -223,7 +227,7 @@ def ending(
         if not reported:
             purposes["report"] = "what the study found"
         if StudyRecord.of(study).config.trainable is None:
-            purposes["promote"] = "register the winner"
+            purposes["promote"] = PROMOTING
     nexts |= {
         command(name, study.study_name, locations, data=data): text
         for name, text in purposes.items()

@@ -20,6 +20,7 @@ from hpo.promotion.outcome import Order, Promotion, Registered
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
 from hpo.study import (
+    FINISHED,
     Candidate,
     StudyRecord,
     default_candidate,
@@ -32,6 +33,7 @@ from hpo.tracking import mlflow_base, study_links
 from recsys.artifacts import tracking_errors
 from recsys.cli import default_device
 from recsys.data import Split
+from recsys.messages import count
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -79,6 +81,10 @@ def promote_study(
     candidates = top_candidates(study, order.candidates)
     if order.force is None:
         check_baselines(record.config.promotion, record.counts["n_items"])
+    n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+    if n_finished < record.config.n_trials:
+        asked = count(record.config.n_trials, "trial")
+        say(f"study {study.study_name} has finished {n_finished} of {asked} so far")
     model = order.model or record.config.promotion.model
     promoter = Promoter(locations, order.force, say, model)
     promotion = _Promotion(promoter, study, order, candidates, data)

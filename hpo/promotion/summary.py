@@ -117,6 +117,8 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     )
     question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
     body = json.dumps(question).replace("'", r"\u0027")
+    own_body = json.dumps({"user_id": user, "k": 10}).replace("'", r"\u0027")
+    whole = {"--users": "all", "--out": "top.csv", "--model": model}
     public = _without_login(locations)
     uri = public.tracking_uri
     url = f"http://127.0.0.1:{PORT}/invocations"
@@ -125,6 +127,9 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     return [
         "serve it:",
         f"  {command('serve', locations=public, more={'--model': model})}",
+        f"  curl http://127.0.0.1:8000/recommend -d '{own_body}'",
+        "or write everybody's items to a file:",
+        f"  {command('recommend', locations=public, more=whole)}",
         "or with MLflow's own server, in a POSIX shell:",
         *([f'  export PATH={shell_line(programs)}:"$PATH"'] if hidden else []),
         f"  export MLFLOW_TRACKING_URI={shell_line(uri)}",

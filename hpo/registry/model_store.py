@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hpo.config import Locations, command, require_store
+from hpo.config import MODEL, Locations, command, is_model_name, require_store
 from hpo.errors import HpoError, SettingsError
 from hpo.registry.versions import CHAMPION
 from recsys.artifacts import (
@@ -68,16 +68,18 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse models:/NAME@ALIAS or models:/NAME/VERSION.
+        """Parse models:/NAME@ALIAS, models:/NAME/VERSION, or NAME, which means its champion.
 
         Raises:
-            SettingsError: the text has neither form.
+            SettingsError: the text has none of these forms.
         """
+        if is_model_name(text):
+            return cls(text, CHAMPION, None)
         found = REFERENCE.fullmatch(text)
         if found is None:
             raise SettingsError(
-                f"--model {text!r}: must be models:/NAME@ALIAS or models:/NAME/VERSION, "
-                "for instance models:/two-tower@champion"
+                f"model {text!r}: must be a name such as two-tower, models:/NAME@ALIAS or "
+                "models:/NAME/VERSION, for instance models:/two-tower@champion"
             )
         return cls(**found.groupdict())
 
@@ -85,9 +87,10 @@ class Reference:
         return f"models:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.number}")
 
 
-def _promote(tracking_uri: str) -> str:
-    """Return the command that puts a model there."""
-    return command("promote", locations=Locations(tracking_uri=tracking_uri))
+def _promote(tracking_uri: str, model: str) -> str:
+    """Return the command that puts a model of this name there."""
+    more = {} if model == MODEL else {"--model": model}
+    return command("promote", locations=Locations(tracking_uri=tracking_uri), more=more)
 
 
 class ModelStore:
@@ -137,13 +140,19 @@ class ModelStore:
             raise ModelRefused(
                 f"{reference}: MLflow at {place} has {count(len(versions), 'version')} of "
                 f"{reference.name}, and none of them is the {CHAMPION}; give one by its "
-                f"number, --model models:/{reference.name}/{newest}, or make it the champion with "
-                f"{_promote(self._uri)} --force REASON"
+                f"number, --model models:/{reference.name}/{newest}, or make one the champion with "
+                f"{_promote(self._uri, reference.name)} --study-name STUDY --force REASON"
             )
         raise ModelRefused(
-            f"{reference}: not in MLflow at {place}; promote a model with {_promote(self._uri)}, "
-            "or give another --model or --tracking-uri"
+            f"{reference}: not in MLflow at {place}, which has {self._names()}; promote a model "
+            f"with {_promote(self._uri, reference.name)}, or give another --model or --tracking-uri"
         )
+
+    def _names(self) -> str:
+        """Return the names of the registered models in words."""
+        with tracking_errors(self._uri):
+            names = [model.name for model in self._client.search_registered_models()]
+        return f"the models {', '.join(names)}" if names else "no model"
 
     def load(self, version: ModelVersion) -> Checkpoint:
         """Load the model of a version from files that are exactly the registered ones.

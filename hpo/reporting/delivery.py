@@ -70,7 +70,7 @@ def run_report(
         print(unsent)
     if StudyRecord.of(study).config.trainable is None:
         promote = command("promote", name, locations, data=data or "")
-        print("\n".join(next_lines({promote: "register the winner"})))
+        print("\n".join(next_lines({promote: "test the winner once, and register it"})))
     return ArtifactStoreError.exit_code if unsent else 0
 
 

@@ -10,7 +10,6 @@ from .data import (
     load_split as load_split,
     with_source as with_source,
 )
-from .environment import environment_facts as environment_facts
 from .files.artifact_store import ArtifactStore as ArtifactStore
 from .files.artifacts import (
     REPORT as REPORT,
@@ -40,6 +39,12 @@ from .locks import (
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
     is_owned as is_owned,
+)
+from .machine import (
+    environment_facts as environment_facts,
+    resource_usage as resource_usage,
+    system_metrics as system_metrics,
+    training_metrics as training_metrics,
 )
 from .records import (
     ATTEMPT as ATTEMPT,
@@ -88,10 +93,5 @@ from .trial_rows import (
     complete_best_first as complete_best_first,
     default_trial as default_trial,
     read_trials as read_trials,
-)
-from .usage import (
-    resource_usage as resource_usage,
-    system_metrics as system_metrics,
-    training_metrics as training_metrics,
 )
 from .warm_starts import with_best_of as with_best_of

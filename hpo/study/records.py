@@ -204,7 +204,7 @@ class Outcome:
         traceback: traceback of an error; "" if there is none.
         same_as: number of the earlier trial with the same config, if its result was copied instead
             of training again; else None.
-        usage: CPU time and memory by name, see `hpo.study.usage`; empty if nothing was trained.
+        usage: CPU time and memory by name, see `hpo.study.machine`; empty if nothing was trained.
         order: number of trials that ended before this one. With several workers the order of ends
             is part of the result: the same seed and the same order give the same suggestions.
     """

@@ -18,7 +18,7 @@ from hpo.config import SearchSpace
 from hpo.errors import StudyError
 from hpo.runners import processor_of
 from hpo.study.data import load_split
-from hpo.study.environment import environment_facts
+from hpo.study.machine import environment_facts
 from hpo.study.records import Attempt, StudyRecord, epochs_of
 from hpo.trainables import new_training
 from recsys.artifacts import origin, save

@@ -69,7 +69,9 @@ def open_client(tracking_uri: str) -> MlflowClient:
         path = sqlite_file(tracking_uri)
         made = path is not None and not path.exists() and _make_database(path)
         reading = read_only_sqlite_url(path) if path else None
-        client = MlflowClient(tracking_uri=reading or tracking_uri)
+        # MLflow keeps the store of each URI: a relative one would stay the first folder's.
+        absolute = sqlite_url(path.absolute()) if path and not path.is_absolute() else None
+        client = MlflowClient(tracking_uri=reading or absolute or tracking_uri)
         if made:  # close connections that this process may still have to a file deleted since
             client._tracking_client.store._dispose_engine()
         return client

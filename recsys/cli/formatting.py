@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from recsys.cli.arguments import DATA_SETTINGS
 from recsys.errors import ConfigError
@@ -21,6 +22,19 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")  # torch knows more, such as meta, which
 DEFAULT_TRACKING_URI = "sqlite:///studies/mlflow.db"
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the option that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message on stderr without the usage, and exit with code 2."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        hint = ""
+        if unknown != message:
+            near = difflib.get_close_matches(unknown.split()[0], self._option_string_actions, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+        self.exit(2, f"{self.prog}: error: {message}{hint}; {self.prog} --help shows all options\n")
+
+
 def command_parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
     """Return a parser of a command whose help ends with an example.
 
@@ -32,7 +46,7 @@ def command_parser(module: str, description: str, example: str) -> argparse.Argu
         example: options and arguments of a sample call.
     """
     program = command_text(module)
-    return argparse.ArgumentParser(
+    return _CommandParser(
         prog=program,
         description=description,
         epilog=f"example:\n  {program} {example}",

@@ -82,6 +82,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         rows = self.interactions
+        timed = "" if rows.times is not None else ", no times"
         return (
-            f"Dataset({self.name!r}, {rows.n_users} users, {rows.n_items} items, {len(rows)} rows)"
+            f"Dataset({self.name!r}, {rows.n_users} users, {rows.n_items} items, {len(rows)} rows"
+            f"{timed})"
         )

@@ -7,58 +7,60 @@ error in a traceback or a notebook, and by no command.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from recsys.errors import DataError
+from recsys.errors import Problems
 
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+_EXAMPLE = re.compile(r"for instance --([a-z]+(?:-[a-z]+)*) ('[^']*'|[^\s,;)]+)")
 _FIELDS = {
-    "user-col": "user='...'",
-    "item-col": "item='...'",
-    "time-col": "time='...'",
-    "event-col": "event='...'",
-    "rating-col": "rating='...'",
-    "no-header": "header=False",
-    "time-format": "time_format='...'",
-    "event-weights": "event_weights=(('word', 1.0),)",
+    "user-col": "user",
+    "item-col": "item",
+    "time-col": "time",
+    "event-col": "event",
+    "rating-col": "rating",
+    "time-format": "time_format",
+    "event-weights": "event_weights",
 }
-_FILTERS = {
-    "min-rating": "min_rating=...",
-    "min-user-rows": "min_user_rows=...",
-    "min-item-rows": "min_item_rows=...",
-}
+_FILTERS = ("min-rating", "min-user-rows", "min-item-rows")
+
+Named = Mapping[str, str]
+"""The options that a message names, without dashes, each with a value in Python or "..."."""
 
 
 @contextmanager
-def noting_arguments(describe: Callable[[list[str]], str]) -> Iterator[None]:
-    """Add a note to a DataError of the block that names options, in the place of earlier notes.
+def noting_arguments(describe: Callable[[Named], str]) -> Iterator[None]:
+    """Add a note to an error of the block that names options, in the place of earlier notes.
 
     Args:
-        describe: returns the note for the names of options, without dashes, in the order of the
-            message; "" for no note.
+        describe: returns the note for the options that the message names; "" for no note.
 
     Raises:
-        DataError: the error of the block.
+        Problems: the error of the block.
     """
     try:
         yield
-    except DataError as error:
-        note = describe(list(dict.fromkeys(_OPTION.findall(str(error)))))
-        if note:
+    except Problems as error:
+        named = dict.fromkeys(_OPTION.findall(str(error)), "...")
+        for name, value in _EXAMPLE.findall(str(error)):
+            bare = value.strip("'")
+            named[name] = bare if bare.replace(".", "").isdigit() else repr(bare)
+        if note := describe(named):
             error.__notes__ = [note]
         raise
 
 
-def load_dataset_arguments(options: list[str]) -> str:
+def load_dataset_arguments(named: Named) -> str:
     """Return the note with the arguments of `recsys.load_dataset`; "" without any.
 
     Args:
-        options: names of options, without dashes.
+        named: the options that the message names.
     """
-    fields = ", ".join(_FIELDS[name] for name in options if name in _FIELDS)
-    filters = ", ".join(_FILTERS[name] for name in options if name in _FILTERS)
-    parts = [f"columns=recsys.Columns({fields})"] if fields else []
-    parts += [f"filters=recsys.Filters({filters})"] if filters else []
-    parts += ["repeats='keep'"] if "repeats" in options else []
+    fields = [f"{_FIELDS[name]}={value}" for name, value in named.items() if name in _FIELDS]
+    fields += ["header=False"] if "no-header" in named else []
+    filters = [f"{name.replace('-', '_')}={named[name]}" for name in _FILTERS if name in named]
+    parts = [f"columns=recsys.Columns({', '.join(fields)})"] if fields else []
+    parts += [f"filters=recsys.Filters({', '.join(filters)})"] if filters else []
+    parts += ["repeats='keep'"] if "repeats" in named else []
     return f"in recsys.load_dataset: {', '.join(parts)}" if parts else ""

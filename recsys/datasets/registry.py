@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pooch
 
@@ -43,7 +43,7 @@ def load_dataset(
     *,
     users: InMemory | None = None,
     items: InMemory | None = None,
-    columns: Columns = AUTO,
+    columns: Columns | Mapping[str, Any] = AUTO,
     repeats: Repeats = "drop",
     filters: Filters = NO_FILTERS,
     sql: str | None = None,
@@ -57,7 +57,7 @@ def load_dataset(
             pandas, a dict of columns, or (users, items) or (users, items, times).
         users: table of users, only beside a table of interactions.
         items: table of items, only beside a table of interactions.
-        columns: overrides for a path; named data has none.
+        columns: overrides, as Columns or as a dict such as {"user": "buyer"}; named data has none.
         repeats: "drop" keeps the earliest row of each (user, item), "keep" keeps all.
         filters: the lowest rating, and the fewest rows of users and items.
         sql: query of the interactions in a database.
@@ -70,6 +70,7 @@ def load_dataset(
     """
     if repeats not in get_args(Repeats):
         raise DataError(f"repeats={repeats!r}: must be 'drop' or 'keep'")
+    columns = _as_columns(columns)
     if not isinstance(name_or_path, str | os.PathLike):
         with tempfile.TemporaryDirectory(prefix="recsys-") as temporary:
             folder = write_tables(Path(temporary), name_or_path, users=users, items=items)
@@ -100,6 +101,20 @@ def load_dataset(
     if dataset.ready_made:
         announce(dataset.ready_made.describe(dataset.interactions))
     return dataset
+
+
+def _as_columns(columns: Columns | Mapping[str, Any]) -> Columns:
+    """Return overrides of columns as Columns.
+
+    Raises:
+        DataError: there is no role of such a name.
+    """
+    if isinstance(columns, Columns):
+        return columns
+    roles = [field.name for field in fields(Columns)]
+    if wrong := [name for name in columns if name not in roles]:
+        raise DataError(f"columns: no such role: {', '.join(wrong)}; roles are {', '.join(roles)}")
+    return Columns(**columns)
 
 
 def _found(

@@ -64,7 +64,8 @@ ELSEWHERE: dict[Role, tuple[str, ...]] = {
         "artikel", "artikel_id", "artikelnummer", "artikel_nr", "produkt", "produkt_id",
         "produktnummer", "article", "id_article", "produit", "produit_id", "id_produit",
         "articolo", "articolo_id", "id_articolo", "prodotto", "prodotto_id", "id_prodotto",
-        "produto", "produto_id", "id_produto",
+        "produto", "produto_id", "id_produto", "articulo", "artículo", "pelicula", "película",
+        "libro", "cancion", "canción",
     ),
 }  # fmt: skip
 

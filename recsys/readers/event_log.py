@@ -134,7 +134,8 @@ def _columns_like_times(table: Table, chosen: list[str]) -> list[str]:
     except READ_ERRORS:
         return []  # as in _finest_time
     return [
-        f"times: column {name!r} looks like times; --time-col {shlex.quote(name)} uses them"
+        f"times: column {name!r} looks like times; --time-col {shlex.quote(name)} uses them (in a "
+        "new study)"
         for name in free
         if _are_recent_times(rows[name])
     ]

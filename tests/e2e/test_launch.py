@@ -205,7 +205,7 @@ def test_other_data_under_the_same_name_is_refused(tmp_path: Path) -> None:
     code, _, err = run("hpo.run", *call, cwd=tmp_path)
     assert code == 2
     assert "cannot be continued" in err
-    assert "--study-name NEW" in err
+    assert "--study-name tiny-interactions-2" in err
 
 
 @pytest.mark.parametrize(

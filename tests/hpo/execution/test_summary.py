@@ -116,7 +116,11 @@ def test_no_password_is_in_a_command_to_paste() -> None:
 def test_the_end_of_a_study_links_to_its_trials() -> None:
     done, page = study((TrialState.COMPLETE, None)), "http://127.0.0.1:5000/#/experiments/1/runs?x"
     lines = ending(done, Ended("complete", 1), 1, Locations(), None, page=page).splitlines()
-    assert lines[1:3] == [f"its trials in MLflow, the best first: {page}", "next:"]
+    when = "while hpo.dashboard runs"
+    assert lines[1:3] == [f"its trials in MLflow, the best first, {when}: {page}", "next:"]
+    server = Locations(tracking_uri="http://mlflow:5000")
+    text = ending(done, Ended("complete", 1), 1, server, None, page=page)
+    assert f"its trials in MLflow, the best first: {page}\n" in text
 
 
 def test_the_lines_that_serve_a_model_can_be_pasted() -> None:
@@ -169,7 +173,7 @@ def test_the_heading_says_how_rows_are_held_out() -> None:
     record = study_record(study_config(split={"method": "temporal"}))
     assert "; split temporal: " in heading(record, 1, 0, Locations())
     untimed = heading(record, 1, 0, Locations(), timed=False)
-    assert "; split temporal, at random (no times): " in untimed
+    assert "; split at random (no times): " in untimed
 
 
 def test_a_report_that_is_written_is_not_offered_again() -> None:

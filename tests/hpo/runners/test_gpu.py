@@ -18,7 +18,7 @@ from hpo.reporting.model_comparison import device_of
 from hpo.runners import devices, worker
 from hpo.runners.base import TrainingSetup
 from hpo.runners.process import ProcessRunner
-from hpo.study import environment as surroundings
+from hpo.study.machine import environment_facts
 from hpo.study.records import Attempt
 from hpo.study.trial_rows import TrialRow
 from recsys.cli.formatting import default_device, device_from
@@ -109,7 +109,7 @@ def test_the_record_of_the_machine_needs_no_card_that_works(
 ) -> None:
     cuda.broken = broken
     devices.processor_of.cache_clear()
-    assert surroundings.environment_facts()["gpu"].startswith(kind)
+    assert environment_facts()["gpu"].startswith(kind)
     devices.processor_of.cache_clear()
 
 

@@ -51,8 +51,8 @@ def test_query_columns_and_filters_of_a_study_are_obeyed(tmp_path: Path) -> None
     rows = split.interactions
     assert name == "shop"
     assert min(rows.users.tolist().count(user) for user in range(rows.n_users)) >= 10
-    assert "96 rows with a low rating or none left out" in told[0]
-    assert told[1].startswith("filter: --min-user-rows 10 --min-item-rows 5 left out")
+    assert "96 rows with a low rating or none left out" in told[1]
+    assert told[2].startswith("filter: --min-user-rows 10 --min-item-rows 5 left out")
     _, whole = load_data(config(source=url, sql=SQL, user_col="buyer"), told.append)
     assert whole.fingerprint != split.fingerprint
 

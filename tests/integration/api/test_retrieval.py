@@ -67,9 +67,9 @@ def test_a_study_by_recall_at_100(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert max(best) == result.best_value
 
     if promotion.passed:
-        champion = hpo.load_champion(tracking)
+        champion = hpo.load_champion(tracking=tracking)
     else:
-        champion = hpo.load_champion(tracking, model="models:/two-tower/1")
+        champion = hpo.load_champion("models:/two-tower/1", tracking=tracking)
     answer = champion.recommend("u0001", k=100)
     assert len(answer.items) == len(set(answer.items)) == 100
 

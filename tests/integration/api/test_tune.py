@@ -129,7 +129,7 @@ def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
         tune(tmp_path, data=load_dataset(shop(tmp_path)))
     with pytest.raises(DataError, match="^data: no user column") as unread:
         tune(tmp_path, data={"who": [1, 2], "item_id": [1, 2]})
-    assert unread.value.__notes__ == ['in hpo.tune: settings={"data.user_col": ...}']
+    assert unread.value.__notes__ == ["in hpo.tune: settings={\"data.user_col\": 'who'}"]
 
 
 def test_a_quiet_study_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

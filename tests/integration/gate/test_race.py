@@ -73,6 +73,13 @@ def test_no_luck_is_none_and_among_equals_the_study_decides() -> None:
     assert "with 1 fresh seed: none of its lead was luck" in luck_line(found)
 
 
+def test_a_candidate_without_rivals_had_no_lead() -> None:
+    found = decide(candidates(0.3), [users(0.25)])
+    assert luck_line(found) == (
+        "trial 10, the only candidate, had 0.3000 in the study and has 0.2500 with 3 fresh seeds"
+    )
+
+
 def test_who_diverges_is_out() -> None:
     found = decide(candidates(0.3, 0.2), [[], users(0.1)])
     assert (found.winner, found.luck) == (11, None)

@@ -15,6 +15,7 @@ from hpo.errors import NoStoreError, SettingsError
 from hpo.registry.model_store import ModelRefused, ModelStore, Reference
 from recsys.artifacts.checkpoint import stored_files
 from recsys.errors import TrackingError
+from tests.support.mlflow_store import fresh_store
 from tests.support.registered import Registered, another
 from tests.support.trained import trained
 
@@ -52,10 +53,10 @@ def test_a_version_comes_back_bit_for_bit(registered: Registered, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "two-tower", "models:/two-tower", "models:/a/0", "models:/a/b/1", "runs:/1/model"]
+    "text", ["", "two:tower", "models:/two-tower", "models:/a/0", "models:/a/b/1", "runs:/1/model"]
 )
 def test_other_references_are_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="must be models:/NAME@ALIAS or models:/NAME/VERSION"):
+    with pytest.raises(SettingsError, match="models:/NAME@ALIAS or models:/NAME/VERSION"):
         Reference.parse(text)
 
 
@@ -179,3 +180,34 @@ def test_models_of_long_ago_leave_the_cache(registered: Registered) -> None:
     (cache / "today").mkdir()
     kept = registered.store.fetch(registered.store.resolve(CHAMPION))
     assert {path.name for path in cache.iterdir()} == {kept.name, "today", "5", "4", "3"}
+
+
+def test_a_name_means_its_champion() -> None:
+    assert Reference.parse("two-tower") == CHAMPION
+    assert str(Reference.parse("films")) == "models:/films@champion"
+
+
+def test_what_is_there_is_named_when_a_model_is_not(registered: Registered) -> None:
+    store = ModelStore(registered.uri)
+    with pytest.raises(ModelRefused, match=r"which has the models two-tower; .* --model films"):
+        store.resolve(Reference.parse("films"))
+
+
+def test_a_relative_address_means_the_folder_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself would go on with the store of the folder in which it was opened first."""
+    for name in ("full", "bare"):
+        (tmp_path / name).mkdir()
+    Registered(tmp_path / "full").add()
+    fresh_store(tmp_path / "bare")
+    found = {name: next((tmp_path / name).glob("*.db")) for name in ("full", "bare")}
+    assert found["full"].name == found["bare"].name
+    uri = f"sqlite:///{found['full'].name}"
+    for name in ("full", "bare", "full"):
+        monkeypatch.chdir(tmp_path / name)
+        if name == "full":
+            assert ModelStore(uri).resolve(CHAMPION).version in (1, "1")
+        else:
+            with pytest.raises(ModelRefused, match="which has no model"):
+                ModelStore(uri).resolve(CHAMPION)

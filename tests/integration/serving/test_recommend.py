@@ -102,7 +102,8 @@ def test_the_items_of_one_user_are_shown(
 ) -> None:
     call = [*command[:2], "--user", "u5", "--user", "nobody", "--k", "2"]
     assert main(call) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert not err
     assert "top 2 of models:/two-tower@champion (version 1)" in out
     rows = [line.split() for line in out.splitlines() if " u5 " in line or " nobody " in line]
     wanted = expected(["u5", "nobody"], 2)
@@ -111,6 +112,11 @@ def test_the_items_of_one_user_are_shown(
     ]
     assert main([*call, "--out", str(tmp_path / "few.csv")]) == 0
     assert pl.read_csv(tmp_path / "few.csv").rows() == wanted
+    assert main([*command[:2], "--user", "nobody", "-k", "1"]) == 0
+    assert "knows none of these 1 user, so all get popular items" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command[:2], "--user", " "])
+    assert "--user is empty; give an id" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*command[:2], "--users", "all"])
     assert "--users needs --out FILE" in capsys.readouterr().err
@@ -157,7 +163,7 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
             ["--users", "other.parquet"],
             r"no column or several may be the users': 'person'\); give [^\n]*$",
         ),
-        (["--users", "all", "--model", "two-tower"], "must be models:/NAME@ALIAS"),
+        (["--users", "all", "--model", "two:tower"], "such as two-tower, models:/NAME@ALIAS or"),
     ],
 )
 def test_wrong_options(

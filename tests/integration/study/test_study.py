@@ -111,7 +111,7 @@ def test_everything_that_differs_is_told_at_once(tmp_path: Path) -> None:
         "data-2",
         "seed: was 0, is 1",
         "space.lr: was { low = 0.001, high = 0.1, log = true }, is absent",
-        "--study-name NEW",
+        "--study-name s-2",
     ):
         assert part in message
 

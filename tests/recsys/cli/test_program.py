@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.cli.formatting import command_parser
 from recsys.cli.program import Subcommand, run_program
 
 COMMANDS = {
@@ -72,3 +73,26 @@ def test_anything_else_is_wrong_usage(
 ) -> None:
     assert exit_code(monkeypatch, *words) == 2
     assert f"recsys: error: {message}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--epoch", "2"], "unrecognized arguments: --epoch 2; did you mean --epochs?; x y --help"),
+        (["--zzz"], "unrecognized arguments: --zzz; x y --help"),
+        (["--epochs", "vier"], "argument --epochs: invalid int value: 'vier'; x y --help"),
+    ],
+)
+def test_an_error_is_one_line_with_the_option_that_was_meant(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = command_parser("recsys.train", "Train.", "--epochs 3")
+    parser.prog = "x y"
+    parser.add_argument("--epochs", type=int)
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(words)
+    err = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert err.count("\n") == 1
+    assert hint in err
+    assert err.endswith("--help shows all options\n")

@@ -104,7 +104,16 @@ def test_an_error_notes_the_arguments_for_the_options_that_it_names() -> None:
     with pytest.raises(DataError) as caught:
         load_dataset({"wer": [1, 2], "was": [1, 2]})
     (note,) = caught.value.__notes__
-    assert note == "in recsys.load_dataset: columns=recsys.Columns(user='...', item='...')"
+    assert note == "in recsys.load_dataset: columns=recsys.Columns(user='wer', item='was')"
     with pytest.raises(DataError) as caught:
         load_dataset({"user": [1, 1], "item": [1, 2], "rating": [1, 2]}, filters=Filters(9.0))
-    assert "filters=recsys.Filters(min_rating=...)" in caught.value.__notes__[0]
+    assert "filters=recsys.Filters(min_rating=" in caught.value.__notes__[0]
+
+
+def test_columns_may_be_a_dict() -> None:
+    data = {"wer": [1, 2], "was": [1, 2]}
+    found = load_dataset(data, columns={"user": "wer", "item": "was"})
+    assert found.columns == "columns: user 'wer', item 'was'"
+    assert repr(found).endswith("2 rows, no times)")
+    with pytest.raises(DataError, match="no such role: who; roles are user, item, time"):
+        load_dataset(data, columns={"who": "wer"})

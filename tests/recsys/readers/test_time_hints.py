@@ -32,7 +32,10 @@ def test_a_column_that_looks_like_times(
 ) -> None:
     file = tmp_path / "shop.csv"
     file.write_text("\n".join(["user,item,Kauf Datum", f"a,x,{cells[0]}", f"b,y,{cells[1]}", ""]))
-    told = "times: column 'Kauf Datum' looks like times; --time-col 'Kauf Datum' uses them"
+    told = (
+        "times: column 'Kauf Datum' looks like times; --time-col 'Kauf Datum' uses them (in a new "
+        "study)"
+    )
     assert (told in read_dataset(file).notes) == is_time
 
 
@@ -45,7 +48,7 @@ def test_a_column_of_any_type(tmp_path: Path, dtype: pl.DataType) -> None:
     pl.DataFrame(
         {"user": ["a", "b"], "item": ["x", "y"], "bought": bought, **others}
     ).write_parquet(file)
-    told = "times: column 'bought' looks like times; --time-col bought uses them"
+    told = "times: column 'bought' looks like times; --time-col bought uses them (in a new study)"
     assert [note for note in read_dataset(file).notes if note.startswith("times: ")] == [told]
 
 
