@@ -344,6 +344,7 @@ def _conclude(
             page=page,
             edges=edge_hints(record.config, comparable(record, read_trials(study))),
             reported=is_reported(request.locations, study),
+            timed=split.interactions.times is not None,
         )
     )
     if is_news:

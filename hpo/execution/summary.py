@@ -188,6 +188,7 @@ def ending(
     page: str | None = None,
     edges: Sequence[Hint] = (),
     reported: bool = False,
+    timed: bool = True,
 ) -> str:
     """Return the lines on the end of a run, its failures, and the exact next commands.
 
@@ -202,6 +203,7 @@ def ending(
         page: address of the study's trials in the MLflow UI; None: unknown.
         edges: hints on ranges whose ends the best trials press against.
         reported: True if the report of these trials is written already.
+        timed: False if the data has no times, so that rows were held out at random.
     """
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -213,6 +215,8 @@ def ending(
     if tracking:
         sync = command("sync", study.study_name, locations)
         lines += [f"MLflow is incomplete: {tracking}", f"  {sync}"]
+    if not timed:
+        lines.append("held out at random: no column of times was used, see above")
     if page:
         when = "" if is_server(locations.tracking_uri) else ", while hpo.dashboard runs"
         lines.append(f"its trials in MLflow, the best first{when}: {page}")

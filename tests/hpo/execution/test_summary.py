@@ -181,3 +181,9 @@ def test_a_report_that_is_written_is_not_offered_again() -> None:
     text = ending(done, Ended("complete", 1), 1, Locations(), None, reported=True)
     assert "hpo.report" not in text
     assert "hpo.promote" in text
+
+
+def test_the_end_says_again_that_rows_were_held_out_at_random() -> None:
+    done, told = study((TrialState.COMPLETE, None)), "held out at random: no column of times"
+    assert told not in ending(done, Ended("complete", 1), 1, Locations(), None)
+    assert told in ending(done, Ended("complete", 1), 1, Locations(), None, timed=False)
