@@ -185,7 +185,8 @@ def test_what_reading_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     flags = ["--data", str(tmp_path / "log.csv"), "--artifacts", str(tmp_path / "a"), *TINY]
     assert train.main(flags) == 0
     out, err = capsys.readouterr()
-    first, second = err.splitlines()
+    columns, first, second = err.splitlines()
+    assert columns == "columns: user 'user_id', item 'item_id'"
     assert first.startswith("read: 400 rows; ")
     assert first.endswith("columns not used: 'when_it_was', 'note'")
     assert second.startswith("no times: no column is recognised")
