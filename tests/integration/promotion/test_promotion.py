@@ -213,7 +213,8 @@ def ask(port: int, question: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_printed_request_is_valid(real: RealStudy, capsys: pytest.CaptureFixture[str]) -> None:
     real.train("shop", n_trials=1)
     assert run_promotion(real.locations, "shop") == 0
-    bodies = re.findall(r"'(\{.*\})'", capsys.readouterr().out)
-    assert len(bodies) == 2
-    for body in bodies:
+    own, *mlflows = re.findall(r"'(\{.*\})'", capsys.readouterr().out)
+    assert json.loads(own) == {"user_id": "u0", "k": 10}
+    assert len(mlflows) == 2
+    for body in mlflows:
         assert json.loads(body)["dataframe_records"] == [{"user_id": "u0"}]

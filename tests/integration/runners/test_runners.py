@@ -51,7 +51,7 @@ ENGINES: dict[str, Callable[[Holdout, Path], Runner]] = {
 
 def on_ray(data: Path) -> RayRunner:
     """A runner with a worker on the cluster of the fixture `ray_nodes`."""
-    cluster = RayCluster(RayNeed(), 60.0, print)
+    cluster = RayCluster(RayNeed(), 300.0, print)
     cluster.put(load_holdout(data), (METRIC, ()), threads=1)
     return RayRunner(cluster)
 
