@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hpo.config import DASHBOARD_PORT, MLFLOW_PORT, checked_model_name
+from hpo.config import DASHBOARD_PORT, MLFLOW_PORT, MODEL, checked_model_name
 
 if TYPE_CHECKING:
     from hpo.config import Locations
@@ -204,7 +204,7 @@ def _reason(text: str) -> str:
     return reason
 
 
-DEFAULT_MODEL = "models:/two-tower@champion"
+DEFAULT_MODEL = f"models:/{MODEL}@champion"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

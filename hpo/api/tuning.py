@@ -166,7 +166,7 @@ def _launched(request: Request, in_memory: Path | None) -> StudyResult:
     return StudyResult(name, request.locations)
 
 
-# Options of hpo.run by the arguments of `tune`.
+# Arguments of `tune` by the options of hpo.run.
 ARGUMENTS = {"study-name": "name='...'", "accept-changes": "accept_changes=True"}
 
 

@@ -11,6 +11,7 @@ from .locations import (
     require_store as require_store,
 )
 from .next_commands import (
+    PROMOTING as PROMOTING,
     command as command,
     next_lines as next_lines,
     powershell_quoted as powershell_quoted,

@@ -15,6 +15,8 @@ COLUMNS = 80  # assumed width of a terminal
 
 HIDDEN_HINT = "  # put the password of the database in the place of ***, or set HPO_STORAGE"
 
+PROMOTING = "test the winner once, and register it"  # purpose of hpo.promote
+
 
 def next_lines(nexts: Mapping[str, str]) -> list[str]:
     """Return commands to paste with their purposes, side by side if a terminal is wide enough.

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from hpo.config import Locations, SearchSpace, command, next_lines
+from hpo.config import PROMOTING, Locations, SearchSpace, command, next_lines
 from hpo.execution.running_trial import Ended
 from hpo.search import broken_limits
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hpo.reporting import Hint
 
 SHOWN_TRIALS = 5
-PROMOTING = "test the winner once, and register it"
 DEFAULTS = " (defaults)"  # mark of the trial that has them
 UNLIMITED = 10_000  # characters, to measure how wide a table would like to be
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpo.config import Locations, command, powershell_quoted, shell_line
 from hpo.gate import GateFindings, tables as lines
@@ -110,14 +112,18 @@ def _without_login(locations: Locations) -> Locations:
     return replace(locations, tracking_uri=public_uri(locations.tracking_uri))
 
 
+def _quotable(question: Mapping[str, Any]) -> str:
+    """Return a question as JSON that can stand between single quotes in any shell."""
+    return json.dumps(question).replace("'", r"\u0027")
+
+
 def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     serve = shell_line(
         *("mlflow", "models", "serve", "-m", model, "--env-manager", "local"),
         *("--host", "127.0.0.1", "--port", str(PORT)),
     )
-    question = {"dataframe_records": [{"user_id": user}], "params": {"k": 10}}
-    body = json.dumps(question).replace("'", r"\u0027")
-    own_body = json.dumps({"user_id": user, "k": 10}).replace("'", r"\u0027")
+    own_body = _quotable({"user_id": user, "k": 10})
+    body = _quotable({"dataframe_records": [{"user_id": user}], "params": {"k": 10}})
     whole = {"--users": "all", "--out": "top.csv", "--model": model}
     public = _without_login(locations)
     uri = public.tracking_uri

@@ -56,7 +56,7 @@ def run_report(
             written.
         PromotionError: the data differs from the study's.
     """
-    from hpo.config import command, next_lines
+    from hpo.config import PROMOTING, command, next_lines
     from hpo.tracking import bring_into_mlflow
 
     name = load_newest(existing_storage(locations.storage), study_name, say).study_name
@@ -70,7 +70,7 @@ def run_report(
         print(unsent)
     if StudyRecord.of(study).config.trainable is None:
         promote = command("promote", name, locations, data=data or "")
-        print("\n".join(next_lines({promote: "test the winner once, and register it"})))
+        print("\n".join(next_lines({promote: PROMOTING})))
     return ArtifactStoreError.exit_code if unsent else 0
 
 
