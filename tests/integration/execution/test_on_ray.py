@@ -82,16 +82,20 @@ def assert_exact(trials: list[FrozenTrial], n_trials: int, cause: str) -> Frozen
     return lost
 
 
-def test_the_data_is_put_once_and_not_once_a_trial(
+def test_the_data_is_sent_once_to_each_node_and_not_once_a_trial(
     two_nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ray
+    from ray.experimental import get_object_locations
 
     put, data = ray.put, []
     monkeypatch.setattr(ray, "put", lambda value: data.append(put(value)) or data[-1])
-    trials = tune(tmp_path, n_trials=4)
-    assert len(data) == 1
-    assert {node_of(trial) for trial in trials} <= set(two_nodes.ids)
+    trials = tune(tmp_path, n_trials=8, epochs=150)
+    (prepared,) = data
+    here = ray.get_runtime_context().get_node_id()
+    copies = get_object_locations(data)[prepared]["node_ids"]
+    assert sorted(copies) == sorted([here, *two_nodes.ids]), "one in each object store"
+    assert {node_of(trial) for trial in trials} == set(two_nodes.ids)
     (processor,) = {attempt_of(trial).processor for trial in trials}
     assert processor == processor_of("cpu"), "that of the node, which is this machine's"
 

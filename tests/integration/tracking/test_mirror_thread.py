@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.pool import Pool
 
 from hpo.config.locations import Locations
+from hpo.study.locks import exclusive
 from hpo.tracking.background import MirrorThread
 from hpo.tracking.mirror import Mirror, SyncReport
 from recsys.errors import TrackingError
 from tests.support.fake_study import FakeStudy, locations
 from tests.support.mirrored import all_states, assert_mirrored, mirror, study
-from tests.support.mlflow_server import (
-    TrackingServer,
-    eventually,
-)
+from tests.support.mlflow_server import TrackingServer, eventually
 
 __all__ = ["mirror", "study"]
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
@@ -104,3 +108,45 @@ def test_a_storage_that_fails_under_the_thread_is_a_sentence(
     assert isinstance(result, TrackingError)
     assert "the study's storage failed: [Errno 28] No space left on device" in str(result)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_sync_waits_for_another_one_that_ends(study: FakeStudy, mirror: Mirror) -> None:
+    study.run(COMPLETE)
+    waiting = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(study.locations.storage, study.study.study_name, role="sync"):
+            report = pool.submit(lambda: (waiting.set(), mirror.sync())[1])
+            waiting.wait()
+            with pytest.raises(TimeoutError):
+                report.result(0.3)
+        assert report.result(60).created == 2, "the trial's run and the study's"
+
+
+@pytest.fixture
+def connections() -> Iterator[set[int]]:
+    """The open connections to a study's database that were opened since."""
+    found: set[int] = set()
+
+    def opened(connection: sqlite3.Connection, _: object) -> None:
+        (row,) = connection.execute("PRAGMA database_list").fetchall()
+        if Path(row[2]).name == "optuna.db":
+            found.add(id(connection))
+
+    def closed(connection: sqlite3.Connection, _: object) -> None:
+        found.discard(id(connection))
+
+    sqlalchemy.event.listen(Pool, "connect", opened)
+    sqlalchemy.event.listen(Pool, "close", closed)
+    yield found
+    sqlalchemy.event.remove(Pool, "connect", opened)
+    sqlalchemy.event.remove(Pool, "close", closed)
+
+
+def test_a_closed_mirror_leaves_no_connection_open(study: FakeStudy, connections: set[int]) -> None:
+    study.run(COMPLETE)
+    connections.clear()
+    mirror = Mirror(study.locations, None)
+    mirror.sync()
+    assert connections
+    mirror.close()
+    assert not connections

@@ -1,0 +1,120 @@
+"""The end of a study whose storage fails, and of a slot that never got a place to train."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from optuna.exceptions import StorageInternalError
+
+from hpo.errors import StudyStopped
+from hpo.execution import scheduler as scheduler_module
+from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.scheduler import Scheduler
+from tests.support.scripted import (
+    MemoryProgress,
+    ScriptedRunner,
+    make_ledger,
+    make_study,
+    saturating,
+    study_config,
+)
+
+AWAY = StorageInternalError("An exception is raised during the commit.")
+
+
+def states(folder: Path) -> Counter[str]:
+    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
+
+
+def fail_in_trial_1(assignment: Assignment) -> None:
+    if assignment.number == 1:
+        raise AWAY
+
+
+def stop_in_trial_1(ledger: Ledger) -> None:
+    config = study_config()
+    scheduler = Scheduler(
+        ledger, [ScriptedRunner(saturating)], MemoryProgress(fail_in_trial_1), config.n_trials
+    )
+    with pytest.raises(StudyStopped, match="storage failed: .*same command again"):
+        scheduler.run()
+
+
+def answer_after(ledger: Ledger, n_failures: float, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ledger's storage fails so often while trials are settled; the list has the calls."""
+    real, calls = ledger.fail_running, [0]
+
+    def fail_running(*, owned: bool) -> None:
+        calls[0] += 1
+        if calls[0] <= n_failures:
+            raise AWAY
+        real(owned=owned)
+
+    monkeypatch.setattr(ledger, "fail_running", fail_running)
+    return calls
+
+
+def test_a_storage_that_answers_a_moment_later_keeps_no_running_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "SETTLE_POLL_SECONDS", 0.01)
+    ledger = make_ledger(tmp_path, study_config())
+    calls = answer_after(ledger, 3, monkeypatch)
+    stop_in_trial_1(ledger)
+    assert calls == [4]
+    assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1)
+
+
+def test_a_storage_that_stays_away_leaves_its_trial_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler_module, "SETTLE_POLL_SECONDS", 0.01)
+    config = study_config()
+    ledger = make_ledger(tmp_path, config)
+    answer_after(ledger, float("inf"), monkeypatch)
+    stop_in_trial_1(ledger)
+    assert states(tmp_path) == Counter(COMPLETE=1, RUNNING=1)
+    again = make_ledger(tmp_path, config)
+    again.recover()
+    runners = [ScriptedRunner(saturating)]
+    ended = Scheduler(again, runners, MemoryProgress(), config.n_trials).run()
+    assert ended == Ended("complete", 6)
+    assert "RUNNING" not in states(tmp_path)
+
+
+def test_a_bug_while_trials_are_settled_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = make_ledger(tmp_path, study_config())
+
+    def stumble(*, owned: bool) -> None:
+        raise KeyError(f"owned={owned}")
+
+    monkeypatch.setattr(ledger, "fail_running", stumble)
+    scheduler = Scheduler(
+        ledger, [ScriptedRunner(saturating)], MemoryProgress(fail_in_trial_1), n_trials=6
+    )
+    with pytest.raises(KeyError, match="owned=True"):
+        scheduler.run()
+
+
+def test_a_slot_that_never_gets_a_place_ends_with_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "POLL_SECONDS", 0.01)
+
+    class Waiting(ScriptedRunner):
+        def is_ready(self) -> bool:
+            return False
+
+    config = study_config()
+    waiting = Waiting(saturating)
+    runners = [waiting, ScriptedRunner(saturating)]
+    ledger = make_ledger(tmp_path, config)
+    ended = Scheduler(ledger, runners, MemoryProgress(), config.n_trials).run()
+    assert ended == Ended("complete", 6)
+    assert states(tmp_path) == Counter(COMPLETE=6)
