@@ -118,3 +118,21 @@ def test_a_slot_that_never_gets_a_place_ends_with_the_study(
     ended = Scheduler(ledger, runners, MemoryProgress(), config.n_trials).run()
     assert ended == Ended("complete", 6)
     assert states(tmp_path) == Counter(COMPLETE=6)
+
+
+def test_a_slot_that_gets_its_place_late_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "POLL_SECONDS", 0.01)
+
+    class Late(ScriptedRunner):
+        asked = 0
+
+        def is_ready(self) -> bool:
+            self.asked += 1
+            return self.asked > 3
+
+    config = study_config()
+    ledger = make_ledger(tmp_path, config)
+    ended = Scheduler(ledger, [Late(saturating)], MemoryProgress(), config.n_trials).run()
+    assert ended == Ended("complete", 6)
