@@ -62,7 +62,7 @@ class StudyStopped(HpoError):
 
 
 class StorageUnreachable(StudyStopped):
-    """A storage that does not answer, which may pass.
+    """A storage that does not answer, maybe only for a while.
 
     Args:
         reason: the database driver's sentence.
@@ -70,7 +70,7 @@ class StorageUnreachable(StudyStopped):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the study's storage failed: {reason}; mend that, then run the same command again"
+            f"the study's storage failed: {reason}; fix that, then run the same command again"
         )
         self.reason = reason
 

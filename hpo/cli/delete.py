@@ -115,6 +115,6 @@ def _remove(place: Path) -> None:
             place.unlink(missing_ok=True)
     except OSError as error:
         raise StudyError(
-            f"{place}: cannot be removed: {error.strerror}; the study is kept, mend that and "
+            f"{place}: cannot be removed: {error.strerror}; the study is kept, fix that and "
             "delete it again"
         ) from error

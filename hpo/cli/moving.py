@@ -189,7 +189,7 @@ def _copy_files(old: Study, record: StudyRecord, source: str, target: str) -> in
         except OSError as error:
             raise StudyError(
                 f"{path}: cannot be copied to {goal}: {error.strerror}; the study is left as it "
-                "was, mend that and move it again"
+                "was, fix that and move it again"
             ) from error
     return len(files)
 

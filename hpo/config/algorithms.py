@@ -1,4 +1,7 @@
-"""Choice and options of the sampler, which suggests configs, and of the pruner of a study."""
+"""Choice and options of the sampler, which suggests configs, and of the pruner of a study.
+
+`hpo.search` builds what is chosen here: in `samplers.py` and `pruners.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Policy for failures: recovery of lost trials, retries, and limits that stop a study."""
+"""Policy for failures: recovery of lost trials, retries, and limits that stop a study.
+
+A runner raises, `objective.py` names the cause, `Ledger.fail` asks here whether the config is at
+fault (PRUNED) or not (FAIL), and the scheduler has `Retries` queue what was lost.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +188,7 @@ class Retries:
         return Attempt.of(trial) or Attempt(1, trial.number, seed, 0, "")
 
     def requeue(self) -> None:
-        """Queue a new attempt at each config if the last one failed through no fault of its own.
+        """Queue a new attempt at each config whose last attempt was lost by no fault of the config.
 
         The storage alone decides the new attempts, so a kill between failure and queueing loses
         none, and a second call queues none twice.

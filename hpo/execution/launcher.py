@@ -212,7 +212,7 @@ def _launch(request: Request, speech: Speech) -> int:
             )
             if not opened.ledger.n_comparable():
                 speech.people.print(
-                    "none of them compares with the data of today: raise --n-trials to try some"
+                    "none of them can be compared on today's data; raise --n-trials for new ones"
                 )
             ended, synced = Ended("complete", n_before), catch_up(request, name)
         else:
@@ -286,7 +286,8 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
             ledger = Ledger(study, record.config, parked, measures)
             ledger.sign_on()
             if died := ledger.recover():
-                people.print(f"found {died} running when a launcher died; running them again")
+                lost = count(died, "trial")
+                people.print(f"a launcher died and left {lost} running; trying again")
             fetch_snapshots(locations, study, record, people.print)
             return study, record, ledger
 
@@ -331,7 +332,7 @@ def _conclude(
     stays = ended.reason != "requested"  # someone wants the machine back
     if code == 0 and request.report and stays:
         code = report(request, study, split, tracking, people)
-    unsent = sent_at_end(request.locations, study, record, people.print)
+    code_of_files = sent_at_end(request.locations, study, record, people.print)
     people.print(
         summary.ending(
             study,
@@ -352,7 +353,7 @@ def _conclude(
         tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
     if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)
-    return code or (tracking.exit_code if tracking else unsent)
+    return code or (tracking.exit_code if tracking else code_of_files)  # 3: incomplete outside
 
 
 def _moved_to(config: StudyConfig, record: StudyRecord) -> str:

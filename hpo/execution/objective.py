@@ -153,7 +153,7 @@ class Objective:
             return assignment.outcome("time-limit", limit)
         match error:
             case WorkerDied():
-                lost = isinstance(error, NodeLost)  # no fault of the trial, which uses no retry up
+                lost = isinstance(error, NodeLost)  # not the trial's fault, so it costs no retry
                 return assignment.outcome("interrupted" if lost else "worker-died", str(error))
             case DivergedError():
                 return assignment.outcome("diverged", str(error))

@@ -28,7 +28,7 @@ GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 LOCK_SECONDS = 5.0  # interval of checks of the lock
 REQUEST_SECONDS = 2.0  # interval of checks for `hpo stop`
 SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # time for a server to restart
-FOR_EVER = Hold()
+NEVER_LOST = Hold()
 POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where a wait cannot be interrupted
 
 
@@ -63,9 +63,9 @@ class Scheduler:
 
     A trial starts only while finished + running < n_trials, so the number is exact despite any
     failures. The time limit and the first Ctrl-C or SIGTERM park the running trials after their
-    epoch: they become WAITING and resume there when the study is continued. A second signal, or a
-    few seconds after SIGTERM, stops the trials at once: they become FAIL ("interrupted") and start
-    again when the study is continued.
+    epoch: they become WAITING and resume there when the study is continued. A second signal stops
+    the trials at once, and so does the launcher some seconds after SIGTERM: they become FAIL
+    ("interrupted") and start again when the study is continued.
 
     Args:
         ledger: the study's ledger.
@@ -89,7 +89,7 @@ class Scheduler:
         n_trials: int,
         timeout: float | None = None,
         trial_seconds: float | None = None,
-        hold: Hold = FOR_EVER,
+        hold: Hold = NEVER_LOST,
         *,
         takes_signals: bool = True,
     ) -> None:

@@ -64,12 +64,12 @@ class Exam:
     lists: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._evaluator = self._asking(self.split.final)
+        self._evaluator = self._evaluator_of(self.split.final)
         self._scorer = TowerScorer(self.model, self.split.final.seen)
         self.found: UserMetrics = self._evaluator.evaluate(self._scorer)
         self.lists[OURS] = self.found.mean().as_dict()
 
-    def _asking(self, holdout: Holdout) -> Evaluator:
+    def _evaluator_of(self, holdout: Holdout) -> Evaluator:
         """Return the evaluator of all metrics, of the study's cut-offs and of exposure."""
         return Evaluator.with_exposure(holdout, self.device, self.objective, self.cutoffs)
 
@@ -108,7 +108,7 @@ class Exam:
             self.notes.append(self.obstacle)
             return
         champion.stored.model.to(self.device)
-        evaluator = self._asking(ground.holdout)
+        evaluator = self._evaluator_of(ground.holdout)
         ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device))
         theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground))
         self._compare(CHAMPION, ours, theirs, what)

@@ -1,4 +1,4 @@
-"""The choice of configurations, of trials to stop, and of the number that share a card."""
+"""The next configuration to try, the trials to stop, and how many workers share a GPU."""
 
 import lazy_loader as lazy
 

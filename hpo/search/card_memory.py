@@ -18,8 +18,9 @@ from recsys.training import Capacity, MemoryNeed, Sizes, free_memory, memory_nee
 
 GB = 1e9
 CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
-MAX_SLOTS = 4  # small kernels of more workers wait for each other; five gave 1.4 times one's trials
-DECISIVE = (
+# Small kernels of more workers wait for each other: five finished 1.4 times as many trials as one.
+MAX_SLOTS = 4
+MEMORY_PARAMETERS = (
     *("dim", "batch_size", "cuts", "window", "negatives", "user_weight"),
     *("neighbour_weight", "neighbours"),
 )
@@ -122,7 +123,7 @@ def _corners(config: StudyConfig) -> Iterator[TrainConfig]:
     """Yield the configs with the ends of all ranges that decide about memory."""
     base = config.train_config
     values = base.as_dict()
-    searched = [name for name in DECISIVE if name in config.space]
+    searched = [name for name in MEMORY_PARAMETERS if name in config.space]
     ends = [_ends(config, name, values[name]) for name in searched]
     for chosen in itertools.product(*ends):
         yield TrainConfig.of(base.replace(**dict(zip(searched, chosen, strict=True))))
@@ -133,7 +134,7 @@ def _ends(config: StudyConfig, name: str, default: float) -> set[float]:
     parameter = config.space[name]
     numbers = parameter.choices or (parameter.low, parameter.high)
     values = [config.typed(name, number) for number in numbers if number is not None]
-    found = {min(values), max(values)} | ({0} & set(values))  # 0 turns things off, or all on
+    found = {min(values), max(values)} | ({0} & set(values))  # 0: off, or the whole catalogue
     if parameter.when or not found:
         found.add(default)
     if name == "negatives":  # a middle number of draws may take less than the whole catalogue

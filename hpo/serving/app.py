@@ -35,7 +35,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "bad input, with the reason"}
 }
 STOP_SECONDS = 10  # time to finish current requests when the server stops
-PATIENCE = 16  # times MAX_BODY_BYTES: so much is read and dropped, so that clients see the 413
+DRAINED = 16  # times MAX_BODY_BYTES: as much is read and dropped, so that clients see the 413
 
 
 class LeanRoute(APIRoute):
@@ -195,7 +195,7 @@ async def _read(receive: Receive) -> bytes | None:
         size += len(piece)
         if size <= MAX_BODY_BYTES:
             pieces.append(piece)
-        elif size > PATIENCE * MAX_BODY_BYTES:
+        elif size > DRAINED * MAX_BODY_BYTES:
             return None
         more = message.get("more_body", False)
     return b"".join(pieces) if size <= MAX_BODY_BYTES else None

@@ -1,4 +1,4 @@
-"""A lock of PostgreSQL that outlives its connection, as long as nobody else takes it."""
+"""A lock in PostgreSQL, taken again after a lost connection unless somebody else had it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def connection_options(url: str) -> dict[str, Any]:
 
 
 class Hold:
-    """A held lock that cannot be lost."""
+    """A lock that this process holds and never loses; a `ServerHold` may be lost."""
 
     def problem(self) -> str | None:
         """Return the reason why another process may have the lock now; None: it is still held."""

@@ -242,17 +242,17 @@ def _connect(url: str) -> RDBStorage:
     path = sqlite_path(url)
     if path is None:
         storage = _storage(url, connect_args=connection_options(url), **SERVER_POOL)
-        event.listen(storage.engine, "handle_error", _say_gone)
+        event.listen(storage.engine, "handle_error", _raise_if_unreachable)
         return storage
     storage = _storage(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(storage.engine, "connect", _set_pragmas)
-    event.listen(storage.engine, "handle_error", partial(_say_damage, path))
+    event.listen(storage.engine, "handle_error", partial(_raise_if_damaged, path))
     storage.engine.dispose()  # close the constructor's connection, which lacks the pragmas
     return storage
 
 
-def _say_damage(path: Path, context: Any) -> None:
-    """Name a damaged SQLite file; Optuna would report it as data that is too long.
+def _raise_if_damaged(path: Path, context: Any) -> None:
+    """Name a damaged SQLite file, which Optuna would report as data that is too long.
 
     Raises:
         StudyError: SQLite reports a damaged file.
@@ -265,8 +265,8 @@ def _say_damage(path: Path, context: Any) -> None:
         ) from context.original_exception
 
 
-def _say_gone(context: Any) -> None:
-    """Name a lost server; Optuna would report it as invalid data.
+def _raise_if_unreachable(context: Any) -> None:
+    """Name a lost server, which Optuna would report as invalid data.
 
     A server that has become read-only was the primary before a failover: its connection is given
     up, so that the next one may reach the new primary.

@@ -30,7 +30,7 @@ from recsys.evaluation import MetricName
 
 STATUS = {
     TrialState.COMPLETE: "FINISHED",
-    TrialState.PRUNED: "KILLED",
+    TrialState.PRUNED: "KILLED",  # ended early on purpose; MLflow has no better word
     TrialState.FAIL: "FAILED",
     TrialState.RUNNING: "RUNNING",
     TrialState.WAITING: "SCHEDULED",  # parked; a trial that never started has no run
@@ -112,8 +112,8 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     """Return the whole config of a trial; {} while the trial still draws its params.
 
-    Hyperparameters that are newer than the study are left out: with them, its older runs would hold
-    something else, and be replaced.
+    Hyperparameters that a newer version has added since the study began are left out. MLflow can
+    change no param, so with them the runs of earlier trials would have to be replaced.
     """
     attempt = Attempt.of(trial)
     if attempt is None or not view.space.is_complete(trial.params):

@@ -1,6 +1,7 @@
 """The common frame of all commands: error messages and exit codes.
 
-Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 tracking incomplete, 130 interrupted.
+Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 MLflow or the artifact store incomplete or out
+of reach, 130 interrupted, 143 terminated. An expected error has its code in `exit_code`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exact top items and ranks of score rows, without a full sort.
+"""Exact top items and ranks of score rows, without a full sort. In ranks, ties count against.
 
 The k largest scores of a row lie in the k blocks with the largest maxima, so only those blocks
 are read a second time.

@@ -1,4 +1,8 @@
-"""The arithmetic of the two towers over tables of weights, whole or in part."""
+"""The arithmetic of the two towers over tables of weights, whole or in part.
+
+An encoder is changed or added here, and its tables in `two_tower.py`. A study of another model than
+the two-tower has `trainable`, see docs/own_model.md.
+"""
 
 from __future__ import annotations
 

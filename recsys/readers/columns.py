@@ -36,8 +36,8 @@ SPELLINGS: dict[Role, tuple[str, ...]] = {
     "rating": ("rating", "ratings", "stars", "overall", "puntuacion", "calificacion"),
 }  # fmt: skip
 
-# Looked for where none of the spellings above occurs. Times and events have no such names: data
-# without a recognised one is readable, and would become other data.
+# Looked for where none of the spellings above occurs. Time and event have no further names: files
+# without such a column can be read today, and a new name would change what they contain.
 FURTHER: dict[Role, tuple[str, ...]] = {
     "user": (
         "user_pseudo_id", "client_id", "buyer_id", "account_id", "subscriber_id", "profile_id",
@@ -53,7 +53,7 @@ FURTHER: dict[Role, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Looked for where none of the spellings of both lists occurs: some mean other things in English.
-ELSEWHERE: dict[Role, tuple[str, ...]] = {
+OTHER_LANGUAGES: dict[Role, tuple[str, ...]] = {
     "user": (
         "kunde", "kunde_id", "kunden_id", "kundennummer", "kunden_nr", "nutzer", "nutzer_id",
         "benutzer", "benutzer_id", "client", "id_client", "utilisateur", "utilisateur_id",
@@ -209,7 +209,7 @@ def matching_columns(role: Role, names: Sequence[str]) -> list[str]:
         role: the role.
         names: all column names of the file.
     """
-    lists = (SPELLINGS[role], FURTHER.get(role, ()), ELSEWHERE.get(role, ()))
+    lists = (SPELLINGS[role], FURTHER.get(role, ()), OTHER_LANGUAGES.get(role, ()))
     return next((found for known in lists if (found := spelled(known, names))), [])
 
 

@@ -13,8 +13,8 @@ import polars as pl
 from recsys.data import Bools
 from recsys.messages import SHOWN, listed
 from recsys.readers.columns import (
-    ELSEWHERE,
     FURTHER,
+    OTHER_LANGUAGES,
     SIDE_TABLE_ID,
     SPELLINGS,
     Columns,
@@ -79,7 +79,7 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
     asked = columns.named(side)
     # Overrides are meant for the interactions; the side table need not have such a column.
     found = [asked] if asked in table.names else []
-    for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side], ELSEWHERE[side]):
+    for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side], OTHER_LANGUAGES[side]):
         found = found or spelled(known, table.names)
     if len(found) == 1:
         return found[0]

@@ -28,9 +28,9 @@ class Question:
         user_id: id of a user in the model's history; unknown users get popular items.
         history: item ids, oldest first; items that the model does not know are left out.
         times: times of the items of `history`, in any unit; they decide the order.
-        exclude: item ids that must not be answered.
+        exclude: item ids that must not be returned.
         k: items wanted, 1..MAX_K.
-        only: the item ids that may be answered; None: all items.
+        only: the item ids that may be returned; None: all items.
 
     Raises:
         RequestError: both or neither of user_id and history, times that do not fit, a bad k, or a

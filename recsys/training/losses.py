@@ -1,4 +1,7 @@
-"""Losses over the catalogue as pure functions of tensors."""
+"""Losses over the catalogue as pure functions of tensors.
+
+The trainer has one loss, `softmax_loss`; studies/LOG.md has what was tried instead.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Snapshots of an interrupted training in one safetensors file, to be resumed without a trace.
+"""Snapshots of an interrupted training, each in one safetensors file.
+
+A training resumed from its snapshot gives the same numbers as one that nothing interrupted.
 
 A snapshot is no model to serve (see `recsys.artifacts.checkpoint` for those): it also holds the
 optimizer's moments and the state of the random generator.
@@ -50,7 +52,7 @@ def save_snapshot(
         with replacing(path) as draft:
             save_file(tensors, draft, metadata={KEY: facts})
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: the training cannot be put aside ({error})") from error
+        raise CheckpointError(f"{path}: the training cannot be parked ({error})") from error
 
 
 def check_snapshot(path: Path, config: TrainConfig) -> None:

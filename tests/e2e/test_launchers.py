@@ -14,6 +14,7 @@ import sqlalchemy
 from hpo.study.lifecycle import load_named
 from hpo.study.records import Outcome
 from hpo.study.storage import existing_storage
+from recsys.messages import count
 from tests.support.commands import (
     finish,
     in_mid_training,
@@ -89,7 +90,7 @@ def test_a_launcher_killed_in_mid_study_is_followed_by_an_exact_one(
 
     code, out, err = run("hpo.run", *call, cwd=tmp_path)
     assert code == 0, err
-    assert f"found {n_lost} running when a launcher died" in out
+    assert f"a launcher died and left {count(n_lost, 'trial')} running" in out
     assert states(empty_postgresql) == Counter(COMPLETE=4, FAIL=n_lost)
     failed = [t for t in study_at(empty_postgresql).trials if t.state.name == "FAIL"]
     assert [o.cause for t in failed if (o := Outcome.of(t))] == ["launcher-died"] * n_lost

@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 
 class Outages:
-    """A way to call the storage that waits while it is out of reach.
+    """Calls of the storage that are repeated until it is back in reach.
 
-    A call goes on only once the study's lock is known to be held.
+    The engine's listener in `hpo.study.storage` raises StorageUnreachable for a lost server. A
+    repeated call is made only while the study's lock is known to be held.
 
     Args:
         hold: the study's lock.
@@ -108,7 +109,7 @@ class Turns:
             return self.outages.call(work, self._after_outage) if self.outages else work()
 
     def _after_outage(self) -> None:
-        """Mend what a broken call has left."""
+        """Repair what a broken call has left."""
 
 
 P = ParamSpec("P")

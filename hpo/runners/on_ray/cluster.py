@@ -116,7 +116,7 @@ def joined_ray(address: str) -> Iterator[None]:
 
 
 def _silence_ray() -> None:
-    """Keep raylets' messages off stdout, which carries the events of --json; causes have them."""
+    """Keep raylets' messages, which errors repeat, off stdout, where --json prints its events."""
     from ray._private import worker
 
     worker.print_to_stdstream = lambda *_args, **_kwargs: None
@@ -158,7 +158,7 @@ class RayCluster:
         self._told: set[object] = set()
         self._last_placed = time.monotonic()
         self._left_out: dict[str, str] = {}
-        self._order: tuple[Any, ...] = ()
+        self._prepare_arguments: tuple[Any, ...] = ()
 
     def open(self) -> None:
         """Wait for a first place, so that a study never begins without one.
@@ -215,13 +215,13 @@ class RayCluster:
         """
         import ray
 
-        self._order = (ray.put(holdout), metrics, self.need.device, threads)
+        self._prepare_arguments = (ray.put(holdout), metrics, self.need.device, threads)
 
     def hire(self) -> RayWorker:
         """Ask for a worker; its place and data come when they come."""
         with self._lock:
             worker, self._spare = self._spare or self._new_worker(), None
-        worker.prepare(*self._order)
+        worker.prepare(*self._prepare_arguments)
         return worker
 
     def _new_worker(self) -> RayWorker:
@@ -272,8 +272,8 @@ class RayCluster:
                 self._placed.discard(slot)
                 self._last_placed = time.monotonic()
 
-    def wait_on(self, slot: object, since: float) -> None:
-        """Say, or stop the study, if a slot waits for long.
+    def check_wait(self, slot: object, since: float) -> None:
+        """Report a slot that has waited too long for a place; stop the study if no slot has one.
 
         Args:
             slot: a slot without a place.

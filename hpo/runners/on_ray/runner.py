@@ -63,7 +63,7 @@ class RayRunner:
             self.node, self.processor = worker.place, worker.processor
             self._cluster.placed(self)
             return True
-        self._cluster.wait_on(self, worker.asked)
+        self._cluster.check_wait(self, worker.asked)
         return False
 
     def _prepared(self, worker: RayWorker) -> bool:
@@ -194,5 +194,5 @@ def _keep(snapshot: Path, content: bytes) -> None:
             draft.write_bytes(content)
     except OSError as error:
         raise TrainingFailed(
-            f"{snapshot}: the training cannot be put aside ({error})", traceback.format_exc()
+            f"{snapshot}: the training cannot be parked ({error})", traceback.format_exc()
         ) from error

@@ -111,7 +111,7 @@ class RayWorker:
             done, _ = ray.wait([question], timeout=wait_seconds)
             return ray.get(done[0]) if done else None
         except ray.exceptions.RayError as error:
-            raise self._loss(error) from error
+            raise self._translated(error) from error
 
     def start(
         self, task: int, config: Mapping[str, Any], snapshot: bytes | None, *, parks: bool
@@ -137,7 +137,7 @@ class RayWorker:
                 return {"alive": True, "cpu": self._cpu_seconds()}
             message: dict[str, Any] = ray.get(next(self._stream))
         except ray.exceptions.RayError as error:
-            raise self._loss(error) from error
+            raise self._translated(error) from error
         except StopIteration:
             raise WorkerDied("the training broke off without a last message") from None
         return message
@@ -175,8 +175,8 @@ class RayWorker:
         if ray.is_initialized():
             ray.kill(self._actor)
 
-    def _loss(self, error: Exception) -> Exception:
-        """Return what an error of Ray means for the trial; the actor is lost, so kill the rest."""
+    def _translated(self, error: Exception) -> Exception:
+        """Return hpo's exception for an error of Ray; kill the actor unless its task failed."""
         import ray
 
         try:

@@ -55,7 +55,7 @@ def test_another_launcher_ends_the_wait() -> None:
 
 def test_the_wait_ends_when_it_is_given_up_or_the_patience_is_over() -> None:
     told: list[str] = []
-    with pytest.raises(StorageUnreachable, match="storage failed: the server restarts; mend that"):
+    with pytest.raises(StorageUnreachable, match="storage failed: the server restarts; fix that"):
         Outages(Hold(), told.append, gives_up=lambda: True).call(failing(1))
     assert told == []
     with pytest.raises(StorageUnreachable):

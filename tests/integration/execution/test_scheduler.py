@@ -429,4 +429,4 @@ def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
     outcome = Outcome.of(trials[1])
     assert outcome is not None
     assert outcome.cause == "interrupted"
-    assert "cannot be put aside" in outcome.message
+    assert "cannot be parked" in outcome.message

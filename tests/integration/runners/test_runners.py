@@ -168,7 +168,7 @@ class TestEveryRunner:
         epochs = runner.epochs(LONG, tmp_path / "parked" / "trial-0.safetensors")
         next(epochs)
         runner.park()
-        with pytest.raises(TrainingFailed, match="cannot be put aside") as caught:
+        with pytest.raises(TrainingFailed, match="cannot be parked") as caught:
             list(epochs)
         assert "Traceback" in caught.value.traceback
         assert serves(runner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from sqlalchemy.pool import Pool
 from hpo.config.locations import Locations
 from hpo.study.locks import exclusive
 from hpo.tracking.background import MirrorThread
-from hpo.tracking.mirror import Mirror, SyncReport
+from hpo.tracking.mirror import Mirror, SyncReport, uncollected
 from recsys.errors import TrackingError
 from tests.support.fake_study import FakeStudy, locations
 from tests.support.mirrored import all_states, assert_mirrored, mirror, study
@@ -150,3 +151,13 @@ def test_a_closed_mirror_leaves_no_connection_open(study: FakeStudy, connections
     assert connections
     mirror.close()
     assert not connections
+
+
+def test_a_pause_of_garbage_collection_ends_as_it_began() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled(), "the inner pause leaves the outer one"
+    assert gc.isenabled()

@@ -112,5 +112,5 @@ def test_a_disk_that_does_not_take_it_says_so(tmp_path: Path) -> None:
     fit = Fit(holdout(), SMALL, CPU)
     next(iter(fit))
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match="cannot be put aside"):
+    with pytest.raises(CheckpointError, match="cannot be parked"):
         fit.save(tmp_path / "file" / "parked")
