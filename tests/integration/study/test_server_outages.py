@@ -197,9 +197,12 @@ def test_a_server_that_is_read_only_for_a_while_is_waited_for(
             send(READ_ONLY.format(value))
             send("SELECT pg_reload_conf()")
 
+        def becomes_read_only() -> bool:
+            set_read_only("on")  # again and again: one signal went unheard for a minute
+            return is_read_only()
+
         def disturb() -> None:
-            set_read_only("on")
-            eventually(is_read_only)  # the server takes its time to read its settings
+            eventually(becomes_read_only, pause_seconds=0.2)
             threading.Timer(4.0, set_read_only, ["off"]).start()  # long for a busy machine
 
         _, progress = run_study(postgresql_url, "failover", disturb)
