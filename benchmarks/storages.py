@@ -1,6 +1,7 @@
 """Cost of an epoch's report in Optuna's storages, beside the launcher's own way to write to one.
 
     python -m benchmarks.storages [--running 16 256] [--finished 500] [--reports 256]
+        [--ways owned journal]
 
 A report is a value and an attribute of a running trial, then all trials for the pruner. Finished
 trials have 30 epochs. Milliseconds a report, the median of three rounds: CPU of this process over
@@ -33,6 +34,7 @@ from hpo.execution.store.owned_storage import EpochWrite, for_one_writer
 from hpo.study.storage import open_storage
 from tests.support.mlflow_server import free_port
 
+WAYS = ("rdb", "journal", "grpc-rdb", "grpc-journal", "owned", "owned-groups")
 EPOCHS, ROUNDS = 30, 3
 ATTRIBUTE = "epochs"
 
@@ -149,11 +151,11 @@ def main() -> None:
     parser.add_argument("--running", type=int, nargs="+", default=[16, 256])
     parser.add_argument("--finished", type=int, default=500)
     parser.add_argument("--reports", type=int, default=256)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    names = ("rdb", "journal", "grpc-rdb", "grpc-journal", "owned", "owned-groups")
     for running in options.running:
-        for name in names:
+        for name in options.ways:
             rounds = [
                 measure(name, running, options.finished, options.reports) for _ in range(ROUNDS)
             ]
