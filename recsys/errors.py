@@ -4,6 +4,7 @@ RecsysError
 ├── DataError        the given interactions cannot be used (exit code 2)
 ├── ConfigError      a hyperparameter is out of its range (exit code 2)
 ├── DivergedError    the training loss is NaN or infinite
+├── ScoreError       an item that is asked for has no finite score
 ├── CheckpointError  a stored model is missing, damaged or of another version
 └── TrackingError    MLflow cannot be reached, or its content is not as expected (exit code 3)
 
@@ -61,6 +62,21 @@ def naming(source: str) -> Iterator[None]:
 
 class ConfigError(Problems):
     """One or more hyperparameters out of range."""
+
+
+class ScoreError(RecsysError):
+    """An item that is asked for without a finite score, so that it has no rank.
+
+    Attributes:
+        is_nan: True if the score is NaN, as after a training that diverged; False if it is -inf.
+    """
+
+    def __init__(self, n_items: int, *, is_nan: bool) -> None:
+        self.is_nan = is_nan
+        super().__init__(
+            f"{n_items:,} of the items asked for have no finite score, the first one "
+            f"{'NaN' if is_nan else '-inf'}; give every item of the catalogue a finite score"
+        )
 
 
 class CheckpointError(RecsysError):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 # libpq's and MySQL's names of secrets in a URL's query: password, sslpassword, passwd, passphrase
 _QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNORECASE)
-_LOGIN = re.compile(r"(://[^:/@\s]*):\S*@")
+_LOGIN = re.compile(r"(://[^:/\s]*):\S*@")  # a user may have an @ too, as on Azure
 
 
 def without_password(text: str) -> str:

@@ -32,6 +32,7 @@ from hpo.study import (
     folder_of_storage,
     load_named,
     open_storage,
+    sqlite_path,
 )
 from recsys.drafts import replacing
 from recsys.passwords import without_password
@@ -68,7 +69,7 @@ def move_study(source: str, target: str, name: str | None) -> MovedStudy:
             another study of that name, or a file cannot be copied.
         SettingsError: a storage cannot be opened, or both are the same.
     """
-    if source == target:
+    if _place(source) == _place(target):
         raise SettingsError(
             f"--from and --to are the same storage, {without_password(source)}; give two"
         )
@@ -91,6 +92,12 @@ def move_study(source: str, target: str, name: str | None) -> MovedStudy:
         old._storage.set_study_system_attr(old._study_id, MOVED, asdict(mark))
         new.set_user_attr(STUDY, old.user_attrs[STUDY])
     return MovedStudy(name, n_trials, n_files)
+
+
+def _place(url: str) -> str:
+    """Return a storage's address in one spelling."""
+    path = sqlite_path(url)
+    return str(path.resolve()) if path else url
 
 
 def take_back(source: str, name: str | None) -> str:
@@ -172,17 +179,18 @@ def _copy_files(old: Study, record: StudyRecord, source: str, target: str) -> in
     Raises:
         StudyError: a file cannot be read or written.
     """
-    here, there = (folder_of_storage(url).resolve() for url in (source, target))
-    if here == there:
+    here, there = (folder_of_storage(url) for url in (source, target))
+    if here.resolve() == there.resolve():
         return 0
-    places = [place.resolve() for place in files_of(record, old.study_name, Locations(source))]
+    places = files_of(record, old.study_name, Locations(source))
     files = {path for place in places for path in _files_in(place)}
-    kept = artifact_folder(source).resolve()
+    kept = artifact_folder(source)
     attrs = [_system_attrs(old), *(t.system_attrs for t in old.get_trials(deepcopy=False))]
     ids = [match[1] for each in attrs for key in each if (match := ARTIFACT.fullmatch(key))]
     files |= {kept / name for name in ids if (kept / name).is_file()}
     for path in sorted(files):
-        goal = there / path.relative_to(here)
+        # a folder in it may be a link to elsewhere, so paths stay as they are
+        goal = there / path.relative_to(here if path.is_relative_to(here) else here.resolve())
         try:
             with replacing(goal) as draft:
                 shutil.copy2(path, draft)  # with its time, which tells if a report is current

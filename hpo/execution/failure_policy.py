@@ -199,7 +199,7 @@ class Retries:
         for trials in attempts.values():
             last = trials[-1]
             attempt = self.attempt_of(last)
-            params = last.system_attrs.get("fixed_params") or last.params
+            params = {**last.system_attrs.get("fixed_params", {}), **last.params}
             lost = last.state == TrialState.FAIL and _cause(last) in RETRIED
             complete = self._space.is_complete(params)  # False if killed while drawing parameters
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)

@@ -303,6 +303,14 @@ class Ledger(Turns):
         return state, self._finish(assignment, state, outcome)
 
     @in_turn
+    def end_from_outside(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
+        """Return state and outcome, which is not stored, of a trial that another process ended."""
+        state = self._study.get_trials(deepcopy=False)[assignment.number].state
+        if state is TrialState.FAIL:
+            return state, assignment.outcome("interrupted", "ended from outside")
+        return state, assignment.outcome()
+
+    @in_turn
     def park(self, assignment: Assignment) -> None:
         """Put a trial back into the queue; the next `start` resumes it."""
         self._epochs.flush(assignment)

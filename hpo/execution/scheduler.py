@@ -124,8 +124,7 @@ class Scheduler:
         )
         slots = [_Slot(self._slot, objective, runner) for runner in self._runners]
         with stop_signals(self) if self._takes_signals else nullcontext():
-            while not self._attended(slots, deadline):
-                self.park("interrupted")
+            self._wait_for(slots, deadline)
         self._check_lock()
         if self._error is not None:
             self._error = self._cause(self._error)
@@ -168,6 +167,19 @@ class Scheduler:
                 if time.monotonic() > deadline:
                     return  # run() raises the failure; the next run recovers the trials
             time.sleep(SETTLE_POLL_SECONDS)
+
+    def _wait_for(self, slots: Sequence[_Slot], deadline: float) -> None:
+        """Wait until all slots have ended, whatever happens: the lock is released afterwards."""
+        while True:
+            try:
+                if self._attended(slots, deadline):
+                    return
+                self.park("interrupted")
+            except KeyboardInterrupt:  # a second one, in the middle of parking
+                self.abort("interrupted")
+            except Exception as error:
+                self._error = self._error or error  # raised again by run()
+                self.abort("failed")
 
     def _attended(self, slots: Sequence[_Slot], deadline: float) -> bool:
         """Wait until all slots have ended, and act on the clock; return False if interrupted."""
@@ -272,6 +284,7 @@ class Scheduler:
             state, outcome = objective(assignment, runner)
         except UpdateFinishedTrialError:
             self._progress.note(f"trial {assignment.number} was ended from outside; going on")
+            self._progress.ended(assignment, *self._ledger.end_from_outside(assignment))
             return
         finally:
             del self._live[runner]

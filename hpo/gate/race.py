@@ -19,7 +19,7 @@ from hpo.search import broken_limits, derive_seed
 from hpo.study import Candidate
 from recsys.config import TrainConfig
 from recsys.data import Holdout
-from recsys.errors import DivergedError
+from recsys.errors import DivergedError, ScoreError
 from recsys.evaluation import (
     Evaluator,
     Floats,
@@ -143,17 +143,8 @@ def decide(candidates: Sequence[Candidate], found: Sequence[Sequence[UserMetrics
     ]
     first = int(np.argmax(means))
     best = users[first]
-    if broken[first]:
-        raise PromotionError(
-            f"no candidate keeps the [constraints] with fresh seeds (trial "
-            f"{candidates[first].trial}: {broken[first]}); run more trials, race more of them with "
-            "--candidates, or loosen the limits with --accept-changes"
-        )
-    if best is None:
-        raise PromotionError(
-            f"{_everybody(len(candidates))} with fresh seeds; search lower learning "
-            "rates, or race more of them with --candidates"
-        )
+    if best is None or not np.isfinite(means[first]):
+        raise PromotionError(_no_winner(candidates, broken))
     racers = [
         Racer(
             candidate.trial,
@@ -176,8 +167,21 @@ def _mean_metrics(found: Sequence[UserMetrics]) -> dict[str, float]:
     return {name: float(np.mean([each[name] for each in seeds])) for name in (seeds or [{}])[0]}
 
 
-def _everybody(n: int) -> str:
-    return "the only candidate diverges" if n == 1 else f"all {n:,} candidates diverge"
+def _no_winner(candidates: Sequence[Candidate], broken: Sequence[str]) -> str:
+    """Return the reason why no candidate can win: a limit that one breaks, or all diverge."""
+    for candidate, why in zip(candidates, broken, strict=True):
+        if why:
+            return (
+                f"no candidate keeps the [constraints] with fresh seeds (trial {candidate.trial}: "
+                f"{why}); run more trials, race more of them with --candidates, or loosen the "
+                "limits with --accept-changes"
+            )
+    n = len(candidates)
+    everybody = "the only candidate diverges" if n == 1 else f"all {n:,} candidates diverge"
+    return (
+        f"{everybody} with fresh seeds; search lower learning rates, or race more of them with "
+        "--candidates"
+    )
 
 
 def fresh_seeds(study_seed: int, n: int) -> list[int]:
@@ -204,10 +208,9 @@ def _race_metrics(
         config = TrainConfig.of(candidate.config).replace(seed=seed)
         try:
             model = train(holdout.seen, config, candidate.epochs, device)
-        except DivergedError:
+            found.append(evaluator.evaluate(TowerScorer(model, holdout.seen)))
+        except (DivergedError, ScoreError):
             return []
-        scorer = TowerScorer(model, holdout.seen)
-        found.append(evaluator.evaluate(scorer))
     return found
 
 

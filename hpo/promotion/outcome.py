@@ -6,9 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from hpo.errors import SettingsError
 from hpo.gate import GateFindings
 from hpo.registry import CHAMPION, Recipe
 from recsys.config import TrainConfig
+
+
+def check_dry_run(*, dry_run: bool, force: str | None) -> None:
+    """Refuse to force a champion in a dry run, which writes nothing.
+
+    Args:
+        dry_run: True if nothing may be written.
+        force: the reason to force a champion; None: the gate decides.
+
+    Raises:
+        SettingsError: both are given.
+    """
+    if dry_run and force is not None:
+        raise SettingsError("force changes the registry, a dry run does not: give one of them")
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,14 @@ class Order:
     dry_run: bool = False
     force: str | None = None
     model: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the settings go together.
+
+        Raises:
+            SettingsError: both `force` and `dry_run` are given.
+        """
+        check_dry_run(dry_run=self.dry_run, force=self.force)
 
 
 @dataclass(frozen=True)

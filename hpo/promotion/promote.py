@@ -226,7 +226,8 @@ class _Promotion:
         return race, next(one for one in self.candidates if one.trial == race.winner)
 
     def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
-        found = self.promoter.finish(Recipe.of_candidate(winner), version, is_new=False)
+        recipe, is_dry = Recipe.of_candidate(winner), self.order.dry_run
+        found = self.promoter.finish(recipe, version, is_new=False, read_only=is_dry)
         return replace(found, validation=winner.validation)
 
 

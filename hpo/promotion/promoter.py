@@ -15,7 +15,7 @@ from hpo.config import MODEL, Locations, has_store
 from hpo.errors import PromotionError, TrackingError
 from hpo.gate import Champion, Occasion, fetch_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
-from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version
+from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version, read_findings
 from hpo.registry import Recipe, versions as registry
 from hpo.study import exclusive_registry
 from recsys.artifacts import open_client, tracking_errors
@@ -155,13 +155,16 @@ class Promoter:
         with tracking_errors(self.locations.tracking_uri):
             return registry.count_measured(client, split.fingerprint)
 
-    def finish(self, recipe: Recipe, version: ModelVersion, *, is_new: bool) -> Promotion:
+    def finish(
+        self, recipe: Recipe, version: ModelVersion, *, is_new: bool, read_only: bool = False
+    ) -> Promotion:
         """Give a version the alias that its gate has earned, unless it has been given one.
 
         Args:
             recipe: the recipe of the version.
             version: a version that `make_version` has registered.
             is_new: True if this call has measured the model.
+            read_only: True: write nothing; the version must have been finished before.
 
         Returns:
             The findings of the version's gate, and its place in the registry.
@@ -171,8 +174,11 @@ class Promoter:
             TrackingError: MLflow does not answer.
         """
         with tracking_errors(self.locations.tracking_uri):
-            now_ms = time.time_ns() // 1_000_000
-            version, found = finish_version(self.client, version, self.force, now_ms)
+            if read_only:
+                found = read_findings(self.client, version)
+            else:
+                now_ms = time.time_ns() // 1_000_000
+                version, found = finish_version(self.client, version, self.force, now_ms)
             champion = registry.alias_holder(self.client, version.name, registry.CHAMPION)
         tags = version.tags
         registered = Registered(

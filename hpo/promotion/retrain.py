@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hpo.config import MODEL, Locations, require_store
 from hpo.errors import PromotionError
 from hpo.gate import Occasion, check_baselines, measure_drift
-from hpo.promotion.outcome import Promotion
+from hpo.promotion.outcome import Promotion, check_dry_run
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
 from hpo.study import load_data, with_source
@@ -61,10 +61,12 @@ def retrain_champion(
         NoStoreError: the MLflow database is missing.
         PromotionError: there is no champion, or its files or its recipe cannot be read.
         DataError: the data cannot be read.
-        SettingsError: the gate asks for a baseline that cannot be measured, and `force` is None.
+        SettingsError: the gate asks for a baseline that cannot be measured, and `force` is None; or
+            both `force` and `dry_run` are given.
         DivergedError: the training diverges.
         TrackingError: MLflow does not answer.
     """
+    check_dry_run(dry_run=dry_run, force=force)
     require_store(locations.tracking_uri)
     promoter = Promoter(locations, force, say, model)
     if dry_run:

@@ -105,9 +105,10 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
 
     A version that passed becomes the champion, but only in place of the champion that it was
     compared with. If another version is the champion by now, the comparison says nothing about that
-    one, and the version becomes the challenger. Aliases that changed after the first call are left
-    alone. The version's run is FINISHED afterwards, even if the process that registered the version
-    was killed. The caller holds the lock of the registry.
+    one, and the version becomes the challenger. A version that was rolled back gets no alias again.
+    Aliases that changed after the first call are left alone. The version's run is FINISHED
+    afterwards, even if the process that registered the version was killed. The caller holds the
+    lock of the registry.
 
     Args:
         client: client of the registry.
@@ -119,8 +120,12 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
     champion = alias_holder(client, model, CHAMPION)
     if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
         return
+    # taken back before the call that made it champion had ended: that decision stays
+    is_taken_back = ROLLED_BACK in tags and not force
     force = force or tags.get(FORCED)  # an earlier call with this reason was killed
-    if force:
+    if is_taken_back:
+        role = CHAMPION
+    elif force:
         client.set_model_version_tag(model, number, FORCED, force)
         role = CHAMPION
     elif REASON in tags:
@@ -130,9 +135,9 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
     else:
         client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
         role = CHALLENGER
-    if role == CHAMPION:
+    if role == CHAMPION and not is_taken_back:
         _crown(client, model, number, champion)
-    else:
+    elif role == CHALLENGER:
         client.set_registered_model_alias(model, CHALLENGER, number)
     if client.get_run(version.run_id).info.status != "FINISHED":
         client.set_terminated(version.run_id, "FINISHED")

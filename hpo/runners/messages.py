@@ -103,6 +103,7 @@ class EpochStream:
         while "end" not in (message := receive()):
             if "began" in message:
                 self.began = time.monotonic()
+                self._seconds.clear()  # another configuration may take a hundred times as long
                 continue
             result = epoch_of(message)
             self._seconds.append(result.seconds)

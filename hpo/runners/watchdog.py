@@ -3,28 +3,46 @@
 A worker without any heartbeat counts as dead, see `WorkerProcess.receive`. A worker with
 heartbeats may still hang, since a thread of its own sends them. Two rules detect that:
 
-- No epoch for 20 times the median, and at least a minute. The rule needs epochs to compare with,
-  and a training that has begun: reading the data and setting up may take much longer than an
-  epoch.
-- Hardly any CPU time in a minute, from the first moment on. A first epoch may honestly take
-  hours, but it computes; a worker that waits for a lock or a lost mount does not.
+- No epoch for 20 times the median of the training's epochs, and at least a minute. The rule needs
+  three epochs to compare with; those of another configuration say nothing.
+- Hardly any CPU time in a minute, from the first moment on, child processes included. A first epoch
+  may honestly take hours, but it computes; a worker that waits for a lock or a lost mount does not.
 
-Neither rule detects a worker's first training that spins, in an endless loop or at a GPU that
+Neither rule detects a training that spins in its first epochs, in an endless loop or at a GPU that
 does not answer: only `trial_seconds` ends it.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
 
 STALL_SECONDS = 60.0
 STALL_FACTOR = 20  # a worker whose epoch takes this many times the median is stalled
 MIN_EPOCHS = 3
 USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1% of that
+
+
+def family_cpu_seconds() -> float:
+    """Return the CPU time of this process and of its descendants, in seconds.
+
+    A model may compute in processes of its own.
+    """
+    own = os.times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            used = child.cpu_times()
+            total += used.user + used.system
+            total += getattr(used, "children_user", 0.0) + getattr(used, "children_system", 0.0)
+    return total
 
 
 class Patience:
@@ -46,13 +64,14 @@ class Patience:
         """Return the reason to stop waiting; None: go on.
 
         Args:
-            cpu_seconds: CPU time of the worker since it started, from its heartbeat.
+            cpu_seconds: CPU time of the worker since it started, see `family_cpu_seconds`.
         """
         now = time.monotonic()
         if now > self._deadline:
             return f"no epoch for {STALL_FACTOR} times the usual"
         if self._cpu is None or cpu_seconds - self._cpu >= IDLE_CPU_SECONDS:
             self._cpu, self._moved = cpu_seconds, now
+        self._cpu = min(self._cpu, cpu_seconds)  # a child that ended may take its time with it
         if now - self._moved > STALL_SECONDS:
             return f"less than {IDLE_CPU_SECONDS} s of CPU time in {STALL_SECONDS:.0f} s"
         return None

@@ -20,7 +20,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +27,7 @@ import torch
 
 from hpo.runners.base import TrainingSetup
 from hpo.runners.messages import Wish, training_messages
+from hpo.runners.watchdog import family_cpu_seconds
 from recsys.data import load_holdout
 
 ALIVE_SECONDS = 5.0
@@ -68,7 +68,7 @@ class Channel:
     def _beat(self) -> None:
         """Send a heartbeat every ALIVE_SECONDS."""
         while not threading.Event().wait(ALIVE_SECONDS):
-            self.send(alive=True, cpu=time.process_time())
+            self.send(alive=True, cpu=family_cpu_seconds())
 
     def send(self, **message: Any) -> None:
         """Write one message, from any thread."""

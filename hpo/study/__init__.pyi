@@ -39,6 +39,7 @@ from .locks import (
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
     is_owned as is_owned,
+    sqlite_path as sqlite_path,
 )
 from .machine import (
     environment_facts as environment_facts,

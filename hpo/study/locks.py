@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import SettingsError, StudyError
+from hpo.errors import SettingsError, StorageUnreachable, StudyError
 from hpo.study.server_lock import Hold, ServerHold
 from recsys.artifacts import sqlite_file, sqlite_url, why_unreadable
 from recsys.passwords import public_uri, without_password
@@ -289,9 +289,15 @@ class FileHold(Hold):
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode number of a file; None if there is no such file."""
+    """Return device and inode number of a file; None if there is no such file.
+
+    Raises:
+        StorageUnreachable: its folder does not answer, as on a network that is away.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageUnreachable(f"{path}: {error.strerror}") from error
     return found.st_dev, found.st_ino

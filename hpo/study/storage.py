@@ -103,13 +103,23 @@ def working_folder(url: str, uid: str) -> Iterator[Path]:
     Args:
         url: URL of the storage.
         uid: uid of the study.
+
+    Raises:
+        SettingsError: the folder cannot be made.
     """
     path = sqlite_path(url)
     place = str(path.resolve()) if path else url
-    key = hashlib.sha256(f"{place}:{uid}".encode()).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else ""  # nobody can remove another's folder
+    key = hashlib.sha256(f"{place}:{uid}:{user}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"hpo-{key}"
     shutil.rmtree(folder, ignore_errors=True)  # Windows: ending workers may still hold a file
-    folder.mkdir(mode=0o700, exist_ok=os.name == "nt")  # refuse a folder that another user made
+    try:
+        folder.mkdir(mode=0o700, exist_ok=os.name == "nt")  # refuse a folder that another user made
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: cannot be made ({error.strerror}); remove it, or name another folder for "
+            "temporary files in $TMPDIR"
+        ) from error
     try:
         yield folder
     finally:

@@ -18,7 +18,7 @@ from hpo.errors import TrainingFailed
 from hpo.trainables.loading import load_trainable
 from recsys.config import Hyperparameters, TrainConfig
 from recsys.data import Holdout
-from recsys.errors import CheckpointError, DivergedError
+from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import MetricName, measured_names
 from recsys.training import EpochResult, Fit, check_snapshot, peak_resident_mb
 
@@ -90,13 +90,14 @@ class TrainableFit:
         Raises:
             DivergedError: the loss or the objective is not finite.
             TypeError: the model yields something else than epochs.
-            ValueError: an epoch has a wrong number or lacks the objective, or there is none.
+            ValueError: an epoch has a wrong number, lacks the objective, or has another metric that
+                is not finite; or there is no epoch.
         """
         found = iter(self._epochs)
         try:
             for epoch in range(1, self._config.epochs + 1):
                 start, cpu_start = time.perf_counter(), time.process_time()
-                result = next(found, ENDED)
+                result = self._next(found, epoch)
                 if result is ENDED and epoch == 1:
                     raise ValueError(f"{self._reference}.epochs ended without an epoch")
                 if result is ENDED:
@@ -111,6 +112,15 @@ class TrainableFit:
         finally:
             if hasattr(found, "close"):  # a generator's own `finally` runs now, not some time later
                 found.close()
+
+    def _next(self, found: Iterator[object], epoch: int) -> object:
+        """Return what the model yields next; `ENDED` if it yields nothing more."""
+        try:
+            return next(found, ENDED)
+        except ScoreError as error:
+            if error.is_nan:
+                raise DivergedError(epoch, 0, math.nan) from error
+            raise
 
     def _checked(self, epoch: int, result: object) -> EpochResult:
         """Return the next epoch; refuse anything else, see `__iter__`."""
@@ -133,6 +143,11 @@ class TrainableFit:
         for value in (result.train_loss, values[self._objective]):
             if not math.isfinite(value):
                 raise DivergedError(epoch, 0, value)
+        if others := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise ValueError(
+                f"{self._reference}.epochs measured {', '.join(others)} as "
+                f"{values[others[0]]}; give 0.0 for what you do not measure"
+            )
         return result
 
     def save(self, path: Path) -> None:

@@ -170,7 +170,8 @@ class Interactions:
     def fingerprint(self) -> str:
         """Return 16 hex digits that identify the data.
 
-        They change with any row, time, weight, id or feature, but not with the order of the source.
+        They change with any row, time, weight, id, feature or vector, but not with the order of the
+        source.
         """
         digest = hashlib.sha256()
         for column in (self.users, self.items, self.times, self.weights):
@@ -182,6 +183,9 @@ class Interactions:
             if features is not None:
                 digest.update(f"{side} {features.columns} {features.sizes}".encode())
                 digest.update(features.offsets.tobytes() + features.codes.tobytes())
+                if features.vectors is not None:
+                    digest.update(f"{features.vector_columns} {features.widths}".encode())
+                    digest.update(np.ascontiguousarray(features.vectors).tobytes())
         return digest.hexdigest()[:16]
 
 

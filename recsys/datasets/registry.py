@@ -211,7 +211,8 @@ def load_ml_100k(
     raw = read_dataset(folder, AUTO, repeats, min_rating)
     if raw.user_table is None or raw.item_table is None:
         raise DataError(f"{folder}: ml-100k.user or ml-100k.item is gone; delete the folder")
-    return Dataset("ml-100k", raw.interactions, *normalised(raw.user_table, raw.item_table))
+    users, items = normalised(raw.user_table, raw.item_table)
+    return replace(raw, name="ml-100k", user_table=users, item_table=items)
 
 
 def cache_folder() -> Path:

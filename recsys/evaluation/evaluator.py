@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from recsys.data import Holdout, Interactions, Ints64, spans
+from recsys.errors import ScoreError
 from recsys.evaluation.exposure import exposure, owners, shown_cutoffs
 from recsys.evaluation.metric_names import (
     STANDARD,
@@ -199,6 +200,7 @@ class Evaluator:
 
         Raises:
             AssertionError: an item is both in a user's history and among the user's relevant items.
+            ScoreError: a relevant item has no finite score.
         """
         found, best, lists = [], [], []
         for start in range(0, len(self._users), self._chunk):
@@ -215,7 +217,7 @@ class Evaluator:
         )
         ranking, highest = ranking.astype(np.int64), highest.astype(np.int64)
         if not ranking.all():
-            raise AssertionError("an item is in a user's history and in the question")
+            raise self._without_rank(scorer, np.flatnonzero(ranking == 0))
         whose = np.repeat(np.arange(len(self._users)), self._counts)
         metrics = user_metrics(self._users, ranking, whose, highest, self._names)
         if self._owners is None:
@@ -223,6 +225,15 @@ class Evaluator:
         (items,) = shown
         whole = exposure(items, self._owners, self._n_owners, self._shown)
         return dataclasses.replace(metrics, shown=whole)
+
+    def _without_rank(self, scorer: Scorer, pairs: Ints64) -> Exception:
+        """Return the error for relevant items without a rank, by their positions."""
+        users, items = np.repeat(self._users, self._counts)[pairs], self._relevant[pairs]
+        seen = self._seen.users.astype(np.int64) * self._n_items + self._seen.items
+        if self._mask and np.isin(users * self._n_items + items, seen).any():
+            return AssertionError("an item is in a user's history and in the question")
+        score = scorer.scores(from_dlpack(users[:1].copy()))[0, int(items[0])]
+        return ScoreError(len(pairs), is_nan=bool(score.isnan()))
 
     def _chunk_ranks(self, scorer: Scorer, rows: slice) -> Ranks:
         """Return the ranks of relevant items and the best items for rows of `users`."""

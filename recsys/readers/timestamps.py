@@ -253,14 +253,13 @@ class TimeColumn:
         self._parts.clear()
         if not self._numeric:
             return self.dates.settle(whole.astype(np.int64, copy=False))
-        largest, factor = _unit(whole)
+        days = self._days(whole)
+        if days is not None:
+            return days
+        _, factor = _unit(whole)
         if whole.dtype.kind == "f":
             return np.rint(whole.astype(np.float64) * factor).astype(np.int64)
         whole = whole.astype(np.int64, copy=False)
-        if len(whole) and whole.min() >= _FIRST_DAY and largest <= _LAST_DAY:
-            days = parse_date(pl.Series(whole).cast(pl.String), "%Y%m%d")
-            if not days.has_nulls():
-                return days.to_numpy()
         # Whole numbers, because floats hold today's microseconds exactly, but not nanoseconds.
         return whole * int(factor) if factor >= 1 else whole // 1000
 
@@ -289,6 +288,23 @@ class TimeColumn:
             if len(rows):
                 found.append((_NAMES[coarser], rows))
         return _NAMES[factor], found
+
+    def _days(self, whole: npt.NDArray[Any]) -> Ints64 | None:
+        """Return the times if every number is a day such as 20241025; else None."""
+        is_read = np.ones(len(whole), bool)
+        is_read[self.missing] = is_read[self.unreadable] = False
+        numbers = whole if is_read.all() else whole[is_read]
+        if not len(numbers) or numbers.min() < _FIRST_DAY or numbers.max() > _LAST_DAY:
+            return None
+        days = numbers.astype(np.int64)
+        if not np.array_equal(days, numbers):
+            return None
+        parsed = parse_date(pl.Series(days).cast(pl.String), "%Y%m%d")
+        if parsed.has_nulls():
+            return None
+        found = np.zeros(len(whole), np.int64)
+        found[is_read] = parsed.to_numpy()
+        return found
 
     def _whole(self) -> npt.NDArray[Any]:
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)

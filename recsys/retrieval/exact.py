@@ -88,6 +88,7 @@ class Catalogue:
         vector = self._vectors[:, item]
         norms = torch.linalg.vector_norm(self._vectors, dim=0).clamp_min(torch.finfo().tiny)
         cosines = (vector @ self._vectors / (norms * norms[item])).unsqueeze(0)
+        cosines.nan_to_num_(0.0)  # of two items without a vector
         cosines.view(-1).index_fill_(0, self._there(hidden), -torch.inf)
         values, items = top_items(cosines, k)
         return values[0], items[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from recsys.config import TrainConfig
 from recsys.data import Holdout, Interactions
-from recsys.errors import CheckpointError
+from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
 from recsys.models import TwoTower
 from recsys.training.epoch import EpochResult
@@ -70,7 +71,10 @@ class Fit:
             loss = self._trainer.train_epoch()
             trained = time.perf_counter()
             scorer = TowerScorer(self._trainer.model, self._seen)
-            metrics = self._evaluator.evaluate(scorer).mean()
+            try:
+                metrics = self._evaluator.evaluate(scorer).mean()
+            except ScoreError as error:  # weights that the last steps made NaN
+                raise DivergedError(self._trainer.epoch, 0, math.nan) from error
             now = time.perf_counter()
             result = EpochResult(
                 self._trainer.epoch,

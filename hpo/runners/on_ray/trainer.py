@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -138,5 +137,7 @@ class RayTrainer:
         (self._stopped if wish == "stop" else self._parking).add(task)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of this process, as a sign of life."""
-        return time.process_time()
+        """Return the CPU time of this process and its descendants, as a sign of life."""
+        from hpo.runners.watchdog import family_cpu_seconds
+
+        return family_cpu_seconds()

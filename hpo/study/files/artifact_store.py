@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from hpo.errors import ArtifactStoreError, SettingsError
 from recsys.artifacts import sha256
@@ -40,6 +41,14 @@ class StoredFile(NamedTuple):
         return f"{self.sha256}-{self.name}"
 
 
+def _folder(url: str) -> Path | None:
+    """Return the folder at an address; None for a bucket."""
+    if "://" not in url:
+        return Path(url).expanduser().resolve()
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path)).resolve() if parts.scheme in FOLDERS else None
+
+
 class ArtifactStore:
     """A folder or bucket with the files of studies.
 
@@ -54,14 +63,18 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str) -> None:
+        from fsspec import filesystem
         from fsspec.core import url_to_fs
 
         self.url = url
-        is_folder = "://" not in url
-        place = Path(url).expanduser().resolve().as_uri() if is_folder else url
+        folder = _folder(url)
+        self._is_folder = folder is not None
         fresh = {"skip_instance_cache": True, "use_listings_cache": False}
         try:
-            self._system, self._root = url_to_fs(place, **fresh)
+            if folder is None:
+                self._system, self._root = url_to_fs(url, **fresh)
+            else:  # not by its URL, whose %20 fsspec would take for the name of a folder
+                self._system, self._root = filesystem("file", **fresh), folder.as_posix()
         except ImportError as error:
             raise SettingsError(
                 f"--artifacts {url}: {error}; drivers come with: pip install 'two-tower-hpo[cloud]'"
@@ -71,7 +84,6 @@ class ArtifactStore:
                 f"--artifacts {url}: {_told(error)}; give a folder, s3://BUCKET/PREFIX, "
                 "gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
             ) from None
-        self._is_folder = is_folder or urlsplit(url).scheme in FOLDERS
 
     @classmethod
     def at(cls, url: str | None) -> Self | None:

@@ -51,6 +51,9 @@ def test_next_commands_leave_out_the_storage_of_the_environment(
             "--storage 'postgresql://db/t?password=***'",
         ),
         ("postgresql://db/t?passfile=~/.pgpass", "postgresql://db/t?passfile=~/.pgpass"),
+        ("postgresql://me@srv:hush@srv.db/t", "postgresql://me@srv:***@srv.db/t"),
+        ("postgresql://me@db:5432/t", "postgresql://me@db:5432/t"),
+        ("'postgresql://me:hu sh@db/t'", "'postgresql://me:hu sh@db/t'"),
     ],
 )
 def test_a_password_in_a_query_is_hidden(given: str, shown: str) -> None:

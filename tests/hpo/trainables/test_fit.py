@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hpo.trainables.fit import TrainableFit, new_training, trained_scorer
-from recsys.errors import ConfigError, DivergedError
+from recsys.errors import ConfigError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator
 from recsys.training import EpochResult
 from tests.support.examples import conveyor_split
@@ -60,6 +60,11 @@ def test_metrics_and_device_are_given_to_those_who_ask() -> None:
             lambda found: [replace(found[0], train_loss=math.nan)],
             DivergedError,
             "diverged: loss or objective is nan at epoch 1$",
+        ),
+        (
+            lambda found: [replace(found[0], metrics=replace(found[0].metrics, mrr=math.nan))],
+            ValueError,
+            "measured mrr as nan; give 0.0 for what you do not measure",
         ),
     ],
 )
@@ -113,3 +118,23 @@ def test_a_scorer_may_answer_in_numpy() -> None:
     *_, last = new_training(f"{HERE}:Scored", HOLDOUT, {"epochs": 2}, CPU, ("mrr", ()))
     assert Evaluator(HOLDOUT).evaluate(scorer).mean() == last.metrics
     assert trained_scorer(f"{HERE}:Popular", HOLDOUT, config, 2, CPU) is None
+
+
+@pytest.mark.parametrize(("score", "error"), [(math.nan, DivergedError), (-math.inf, ScoreError)])
+def test_scores_that_are_nan_mean_a_training_that_diverged(
+    score: float, error: type[Exception]
+) -> None:
+    class Broken:
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(users), HOLDOUT.seen.n_items), score)
+
+    class Model(Popular):
+        def epochs(self, holdout: Any, config: Any) -> Iterator[Any]:
+            del config
+            yield EpochResult(1, 0.0, Evaluator(holdout).evaluate(Broken()).mean())
+
+    training = TrainableFit(
+        "my:Model", Model(), HOLDOUT, PopularConfig(epochs=1), CPU, ("recall_at_10", ())
+    )
+    with pytest.raises(error):
+        list(training)

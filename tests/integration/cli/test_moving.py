@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ from hpo.cli import copy_study, delete, moving
 from hpo.cli.moving import move_study, take_back
 from hpo.cli.overview import Overview
 from hpo.errors import SettingsError, StudyError
-from hpo.study.files.artifacts import kept_files
+from hpo.study.files.artifacts import artifact_folder, kept_files
 from hpo.study.lifecycle import load_named, open_study
-from hpo.study.locks import exclusive
+from hpo.study.locks import exclusive, sqlite_path
 from hpo.study.records import EPOCHS, Moved
 from hpo.study.storage import existing_storage, open_storage
 from hpo.tracking.dashboard_notes import link_line, write_link_lines
@@ -219,3 +221,39 @@ def test_the_old_copy_is_deleted_without_files_of_the_new_one(
         TrialState.COMPLETE,
         TrialState.WAITING,
     }
+
+
+def test_a_folder_of_the_study_may_be_a_link(fake: FakeStudy, tmp_path: Path) -> None:
+    kept = artifact_folder(fake.locations.storage)
+    elsewhere = kept.rename(tmp_path / "big disk")
+    kept.symlink_to(elsewhere, target_is_directory=True)
+    target = new_sqlite(tmp_path)
+    moved = move_study(fake.locations.storage, target, fake.study.study_name)
+    assert moved.n_files == 4
+    there = {path.name for path in artifact_folder(target).iterdir()}
+    assert there == {path.name for path in elsewhere.iterdir()}
+
+
+def test_one_storage_in_two_spellings_is_one(
+    fake: FakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sqlite_path(fake.locations.storage)
+    assert path is not None
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(SettingsError, match="--from and --to are the same storage"):
+        move_study(fake.locations.storage, "sqlite:///optuna.db", fake.study.study_name)
+
+
+def test_who_only_looks_does_not_own_the_study(fake: FakeStudy, tmp_path: Path) -> None:
+    source, name = fake.locations.storage, fake.study.study_name
+    looked, release = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with exclusive(source, name):
+            looked.set()
+            release.wait(0.5)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(look)
+        looked.wait()
+        assert move_study(source, new_sqlite(tmp_path), name).name == name

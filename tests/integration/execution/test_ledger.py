@@ -93,6 +93,20 @@ def test_a_worker_that_died_is_tried_again_with_the_same_seed(opened: tuple[Ledg
     assert len(trials(folder)) == 3, "three deaths are enough"
 
 
+def test_a_config_that_was_queued_in_part_is_tried_again_whole(
+    opened: tuple[Ledger, Path],
+) -> None:
+    ledger, _ = opened
+    ledger.start("scripted", 1)  # the default configuration
+    ledger.study.enqueue_trial({"dim": 11})
+    first = ledger.start("scripted", 1)
+    assert first.config.dim == 11
+    ledger.fail(first, first.outcome("worker-died", "gone"))
+    ledger.requeue()
+    again = ledger.start("scripted", 1)
+    assert (again.config, again.attempt.number) == (first.config, 2)
+
+
 def test_interruptions_never_use_a_config_up(opened: tuple[Ledger, Path]) -> None:
     ledger, _ = opened
     first = ledger.start("scripted", 1)

@@ -334,6 +334,8 @@ def test_a_trial_ended_from_outside_is_passed_over(tmp_path: Path) -> None:
     progress = MemoryProgress(fail_from_outside)
     assert run(tmp_path, config, saturating, progress=progress).n_finished == 6
     assert progress.notes == ["trial 1 was ended from outside; going on"]
+    ends = {number: (state, outcome.message) for number, state, outcome in progress.ends}
+    assert ends[1] == (TrialState.FAIL, "ended from outside")
 
 
 @pytest.mark.parametrize("slots", [1, 2])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment, Ended
 from hpo.execution.scheduler import Scheduler
+from recsys.config import TrainConfig
 from tests.support.scripted import (
     MemoryProgress,
     ScriptedRunner,
@@ -136,3 +140,46 @@ def test_a_slot_that_gets_its_place_late_trains(
     ledger = make_ledger(tmp_path, config)
     ended = Scheduler(ledger, [Late(saturating)], MemoryProgress(), config.n_trials).run()
     assert ended == Ended("complete", 6)
+
+
+class Clumsy(Scheduler):
+    """A scheduler whose look at the clock fails as told, once."""
+
+    fails: BaseException | None = None
+
+    def _look_at_clock(self, deadline: float) -> None:
+        error, self.fails = self.fails, None
+        if error is not None:
+            raise error
+        super()._look_at_clock(deadline)
+
+    def park(self, reason: str, seconds: float = math.inf) -> None:
+        if reason == "interrupted":
+            raise KeyboardInterrupt
+        super().park(reason, seconds)
+
+
+def slow(config: TrainConfig) -> Iterator[float]:
+    del config
+    for epoch in range(1, 1001):
+        time.sleep(0.01)
+        yield epoch / 1000
+
+
+@pytest.mark.parametrize("error", [OSError("stale handle"), KeyboardInterrupt()])
+def test_whatever_happens_to_the_main_thread_all_slots_end_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Since the lock of the study is released then."""
+    monkeypatch.setattr(scheduler_module, "POLL_SECONDS", 0.01)
+    runners = [ScriptedRunner(slow) for _ in range(2)]
+    ledger = make_ledger(tmp_path, study_config())
+    scheduler = Clumsy(ledger, runners, MemoryProgress(), 6, takes_signals=False)
+    scheduler.fails = error
+    if isinstance(error, KeyboardInterrupt):  # and a second one in the middle of parking
+        assert scheduler.run().reason == "interrupted"
+    else:
+        with pytest.raises(OSError, match="stale handle"):
+            scheduler.run()
+    assert all(runner.killed and runner.began is None for runner in runners)
+    assert "RUNNING" not in states(tmp_path)

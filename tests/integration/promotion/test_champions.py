@@ -19,6 +19,7 @@ from hpo.promote import main as promote_main, run_promotion
 from hpo.promotion.outcome import Order
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.promotion.registration import read_findings
+from hpo.promotion.retrain import retrain_champion
 from hpo.study.locks import exclusive_registry
 from recsys.artifacts.mlflow_client import open_client
 from recsys.models import baselines
@@ -161,6 +162,44 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     locations = dataclasses.replace(real.locations, tracking_uri=f"sqlite:///{absent.as_posix()}")
     assert promote_study(locations, "shop", order=Order(1, 1, dry_run=True)).registered is None
     assert not absent.exists()
+
+
+def test_a_dry_run_of_what_is_registered_writes_nothing(
+    real: RealStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"], "max_model_mb": 0.001})
+    first = promote_study(real.locations, "shop", order=QUICK)
+    for write in ("log_batch", "log_metric", "set_model_version_tag", "set_registered_model_alias"):
+        monkeypatch.delattr(MlflowClient, write)
+    again = promote_study(real.locations, "shop", order=dataclasses.replace(QUICK, dry_run=True))
+    assert again.findings == first.findings
+    assert again.registered is not None
+    assert (again.registered.is_new, again.registered.role) == (False, "challenger")
+    with pytest.raises(SettingsError, match="force changes the registry, a dry run does not"):
+        dataclasses.replace(QUICK, dry_run=True, force="just looking")
+    with pytest.raises(SettingsError, match="force changes the registry, a dry run does not"):
+        retrain_champion(real.locations, dry_run=True, force="just looking")
+
+
+def test_a_version_that_was_taken_back_before_it_was_settled_stays_back(
+    real: RealStudy, tmp_path: Path
+) -> None:
+    """A promotion that was killed right after it had set the alias."""
+    registry = Registry(tmp_path, real.locations.tracking_uri)
+    registry.add(**{"hpo.settled": "champion"})
+    real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
+    found = promote_study(real.locations, "shop", order=QUICK).registered
+    assert found is not None and found.role == "champion"
+    client = registry.client
+    client.delete_model_version_tag("two-tower", "2", "hpo.settled")
+    assert roll_back(real.locations) == (2, 1)
+    again = promote_study(real.locations, "shop", order=QUICK).registered
+    assert again is not None
+    assert (again.version, again.champion, again.rolled_back) == (2, 1, True)
+    assert holders(client) == {"champion": 1}
+    forced = promote_study(real.locations, "shop", order=dataclasses.replace(QUICK, force="yes"))
+    assert forced.registered is not None
+    assert forced.registered.champion == 2
 
 
 def test_it_is_said_how_often_the_test_rows_were_looked_at(

@@ -99,6 +99,7 @@ def test_official_source_is_fetched_once_after_its_terms(tmp_path, server, archi
     assert said == [TERMS, f"fetching ml-100k from {source.url}"]
     again = load_ml_100k(tmp_path / "cache", "drop", said.append, source)
     assert (len(asked), len(said)) == (1, 2)
+    assert data.columns == read_dataset(tmp_path / "cache" / "ml-100k").columns
     assert again.interactions.fingerprint == data.interactions.fingerprint
     kept = sorted(path.name for path in (tmp_path / "cache" / "ml-100k").iterdir())
     assert kept == ["ml-100k.inter", "ml-100k.item", "ml-100k.user"]

@@ -126,3 +126,22 @@ def test_a_stopped_worker_is_silent(
     assert not worker.is_running()
     monkeypatch.undo()  # a new worker imports for longer than that
     assert len(list(runner.epochs(CONFIG))) == 4
+
+
+@pytest.mark.usefixtures("short")
+def test_another_configuration_may_take_far_longer(runner_with: MakeRunner) -> None:
+    runner = runner_with(epoch="self.model.config.dim == 16 and spin(2.5)")
+    assert len(list(runner.epochs(CONFIG))) == 4
+    worker = runner.pid
+    assert len(list(runner.epochs(CONFIG.replace(dim=16, epochs=2)))) == 2
+    assert runner.pid == worker
+
+
+@pytest.mark.usefixtures("short")
+def test_a_model_may_compute_in_processes_of_its_own(runner_with: MakeRunner) -> None:
+    work = "import time; end = time.monotonic() + 4.5\nwhile time.monotonic() < end: pass"
+    run = (
+        f"__import__('subprocess').run([__import__('sys').executable, '-c', {work!r}], check=True)"
+    )
+    runner = runner_with(epoch=f"once and once.pop() and {run}")
+    assert len(list(runner.epochs(CONFIG))) == 4

@@ -170,3 +170,14 @@ def test_addresses_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
         ArtifactStore("nosuch://bucket")
     with pytest.raises(SettingsError, match="pip install 'two-tower-hpo.cloud.'"):
         ArtifactStore("oci://bucket")  # a driver that no extra and no test brings
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+def test_a_folder_may_have_any_name(tmp_path: Path, as_url: bool) -> None:
+    place = tmp_path / "Team Drive" / "señal 50%"
+    study = study_with(tmp_path / "one", place.as_uri() if as_url else str(place))
+    park(study, b"snapshot")
+    record_snapshots(study.locations, study.study, study.record)
+    send_files(study.locations, study.study)
+    assert [path.name for path in place.iterdir()] == [study.record.uid]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Team Drive", "one"]

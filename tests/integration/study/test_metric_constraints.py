@@ -220,6 +220,8 @@ def test_who_breaks_a_limit_with_fresh_seeds_loses_the_race() -> None:
     assert race_rows(found)[0][-1] == "coverage_at_10 0.1 < 0.5"
     with pytest.raises(PromotionError, match=r"no candidate keeps the \[constraints\]"):
         decide(racing, [users(0.3, 1, coverage=0.1), users(0.2, 1, coverage=0.2)])
+    with pytest.raises(PromotionError, match=rf"constraints.*trial {racing[1].trial}: coverage"):
+        decide(racing, [[], users(0.2, 1, coverage=0.2)])
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,16 @@ def test_tables_of_another_optuna(tmp_path: Path, version: str, cure: str) -> No
         assert cure in str(caught.value)
         assert "\n" not in str(caught.value)
         assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_working_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no folder").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no folder"))
+    with (
+        pytest.raises(SettingsError, match=r"cannot be made \(Not a directory\); .*TMPDIR"),
+        working_folder(f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}", "uid"),
+    ):
+        pass

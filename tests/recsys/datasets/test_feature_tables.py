@@ -164,3 +164,14 @@ def test_what_stands_in_files(tmp_path: Path) -> None:
     assert rows.item_features.sizes == (1, 1)
     said = with_features(data, items=("kind:of:category",), users=()).interactions
     assert said.item_features is not None
+
+
+def test_vectors_are_part_of_the_fingerprint() -> None:
+    def fingerprint(*vectors: list[float]) -> str:
+        items = ITEMS.with_columns(look=pl.Series(list(vectors), dtype=pl.List(pl.Float64)))
+        found = with_features(dataset(items=items), items=("look:vector",), users=())
+        return found.interactions.fingerprint
+
+    one = fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
+    assert one == fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
+    assert one != fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.6])

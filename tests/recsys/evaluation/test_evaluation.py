@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout, split
+from recsys.errors import ScoreError
 from recsys.evaluation.evaluator import Evaluator, Histories, TowerScorer, encode_users
 from recsys.evaluation.metrics import UserMetrics, half_width
 from recsys.evaluation.ranking import ranks
@@ -166,3 +167,13 @@ def test_order_of_users_and_names_of_items_change_nothing() -> None:
     renamed[:, shift] = scores
     one, two = evaluate(scores, holdout).mean(), evaluate(renamed, Holdout(**moved)).mean()
     assert one.as_dict() == pytest.approx(two.as_dict())
+
+
+@pytest.mark.parametrize(("score", "is_nan"), [(torch.nan, True), (-torch.inf, False)])
+def test_an_item_without_a_finite_score_has_no_rank(score: float, is_nan: bool) -> None:
+    holdout = split(random_log(np.random.default_rng(0))).tuning
+    scores = scores_for(holdout, 0, 10)
+    scores[holdout.relevant.users[3], holdout.relevant.items[3]] = score
+    with pytest.raises(ScoreError, match="1 of the items asked for have no finite score") as error:
+        evaluate(scores, holdout)
+    assert error.value.is_nan == is_nan

@@ -100,3 +100,24 @@ def test_names_of_other_languages_come_last(
     n = head.count(",") + 1
     file.write_text("\n".join([head, ",".join("abcd"[:n]), ",".join("efgh"[:n]), ""]))
     assert read_dataset(file).columns == f"columns: user {user!r}, item {item!r}"
+
+
+@pytest.mark.parametrize("blank", ["", "\n"])
+@pytest.mark.parametrize("day", ["{}", "{}.0"])
+def test_days_without_hyphens_are_days_whatever_else_the_file_has(
+    tmp_path: Path, day: str, blank: str
+) -> None:
+    file = tmp_path / "shop.csv"
+    lines = [f"{user},{day.format(20241025 + n)}" for n, user in enumerate(("a,x", "b,y"))]
+    file.write_text("\n".join(["user,item,date", *lines, blank]))
+    times = read_dataset(file).interactions.times
+    assert times is not None
+    assert times.tolist() == [1_729_814_400_000_000, 1_729_900_800_000_000]
+
+
+def test_seconds_of_1970_stay_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "shop.csv"
+    file.write_text("user,item,time\na,x,20241025.5\nb,y,20241026\n")
+    times = read_dataset(file).interactions.times
+    assert times is not None
+    assert times.tolist() == [20_241_025_500_000, 20_241_026_000_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -96,3 +97,14 @@ def test_similar_items_have_the_highest_cosine() -> None:
     assert [item for item, _ in recommender.similar_items(104, only=last).items] == last
     with pytest.raises(RequestError, match="item '9' is not among the 30 items of the model"):
         recommender.similar_items(9)
+
+
+def test_items_without_a_vector_are_like_nothing() -> None:
+    model = copy.deepcopy(trained().model)
+    with torch.no_grad():
+        model.items[[3, 4, 5]] = 0.0
+    recommender = Recommender(model, trained().history)
+    asked = str(trained().history.item_ids[3])
+    answer = recommender.similar_items(asked, k=recommender.n_items - 1)
+    assert len(answer.items) == recommender.n_items - 1
+    assert all(score == 0.0 for _, score in answer.items)
