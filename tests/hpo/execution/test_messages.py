@@ -14,9 +14,11 @@ from optuna.trial import TrialState, create_trial
 from hpo.config.locations import Locations
 from hpo.execution.summary import heading
 from hpo.gate.drift import _share
-from hpo.gate.race import _everybody
+from hpo.gate.race import _no_winner
+from hpo.study import Candidate
 from hpo.tracking.study_projection import study_line
 from recsys.cli.formatting import counts_line, sample_line
+from recsys.config import TrainConfig
 from recsys.data.splitting import Split
 from recsys.retrieval.index import IndexFacts
 from recsys.retrieval.requests import Question, RequestError
@@ -57,7 +59,7 @@ def messages(n: int) -> list[str]:
         str(IndexFacts(n, n, 0.99, n)),
         str(error.value).partition(";")[0],
         _share("user", n, n),
-        _everybody(n),
+        _no_winner([Candidate(record, "s", 0, TrainConfig(), 2, 0.5, {})] * n, [""] * n),
     ]
 
 
