@@ -144,14 +144,19 @@ def _print_differences(mirror: Mirror, locations: Locations) -> int:
 
 def _follow(mirror: Mirror) -> None:
     """Sync again and again until the study is complete; report each outage and wait for its end."""
+    from hpo.study import is_lost, storage_failure
+
     problem = ""
     while True:
         try:
             report = mirror.sync(fresh=False)
-        except TrackingError as error:
-            if str(error) != problem:
-                print(f"{error}; trying again", file=sys.stderr)
-            problem = str(error)
+        except Exception as error:
+            told = str(error) if isinstance(error, TrackingError) else storage_failure(error)
+            if told is None or is_lost(error):
+                raise
+            if told != problem:
+                print(f"{told}; trying again", file=sys.stderr)
+            problem = told
         else:
             problem = ""
             if report.created or report.updated or report.uploaded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     _save(args.artifacts, fit, dataset.name, parts)
     if tracker is not None:
         tracker.log(fit, config, results, times_ms, parts)
-    again = " ".join(["--artifacts", str(args.artifacts), *data_flags(args)])
+    again = " ".join(["--artifacts", shlex.quote(str(args.artifacts)), *data_flags(args)])
     print(f"next        {command_text('recsys.evaluate')} {again}")
     return 0
 

@@ -51,6 +51,7 @@ def ray_pods() -> Iterator[dict[str, Any]]:
     cluster = RAY_JOB["spec"]["rayClusterSpec"]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         yield group["template"]
+    yield RAY_JOB["spec"]["submitterPodTemplate"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
@@ -157,9 +158,22 @@ def test_services_and_policies_find_their_pods() -> None:
         "dashboard",
         "serve",
     }
-    head, *workers = ray_pods()
+    head, *others = ray_pods()
     assert head["metadata"]["labels"] == {"database": "yes", "tracking": "yes"}
-    assert not any("env" in each["spec"]["containers"][0] for each in workers)
+    assert not any("env" in each["spec"]["containers"][0] for each in others)
+    assert others[-1]["metadata"]["labels"] == {"ray-submitter": "yes"}
+
+
+def test_the_pods_of_the_ray_job_may_run_in_the_namespace() -> None:
+    """Which takes no pod that is not `restricted`."""
+    for template in ray_pods():
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        (running,) = spec["containers"]
+        assert running["securityContext"]["allowPrivilegeEscalation"] is False
+        assert running["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert running["workingDir"] == "/tmp", "the image's own folder cannot be written"
 
 
 def test_nothing_is_open_that_no_policy_opens() -> None:

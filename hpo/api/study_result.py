@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -262,4 +262,16 @@ def given_locations(
     if isinstance(storage, Path) or (storage and "://" not in storage):
         storage = sqlite_url(Path(storage))
     store = None if artifacts is None else str(artifacts)
-    return Locations.resolve(storage, tracking, experiment, artifacts=store)
+    found = Locations.resolve(storage, tracking, experiment, artifacts=store)
+    # a program may change its folder, and the result of a study stays that of this one
+    return replace(
+        found, storage=_absolute(found.storage), tracking_uri=_absolute(found.tracking_uri)
+    )
+
+
+def _absolute(uri: str) -> str:
+    """Return the URI of an SQLite file with its whole path; others as they are."""
+    from recsys.artifacts import sqlite_file, sqlite_url
+
+    file = sqlite_file(uri)
+    return uri if file is None else sqlite_url(file.resolve())

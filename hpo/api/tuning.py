@@ -122,7 +122,7 @@ def _request(
     device: str,
 ) -> Request:
     """Return the request of a program, which takes no signals and writes no report."""
-    from hpo.execution import Request
+    from hpo.execution import SAME_CALL, Request
 
     return Request(
         config=config,
@@ -133,7 +133,7 @@ def _request(
         tracking=True,
         report=False,
         promote=False,
-        again="the same call of hpo.tune",
+        again=SAME_CALL,
         takes_signals=False,
     )
 

@@ -14,6 +14,8 @@ from recsys.config import Hyperparameters
 
 if TYPE_CHECKING:
     from optuna import Trial
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 
 class SearchSpace:
@@ -63,6 +65,19 @@ class SearchSpace:
             if spec.is_active(chosen):
                 chosen[name] = values[name]
         return chosen
+
+    def changed(self, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return today's distributions of the params whose ranges have changed and still hold them.
+
+        Args:
+            trial: a trial of the study.
+        """
+        found = {}
+        for name in trial.params.keys() & self._parameters.keys():
+            now = _distribution(self._parameters[name], whole=self._is_integer(name))
+            if now != trial.distributions[name] and _holds(now, trial.params[name]):
+                found[name] = now
+        return found
 
     def is_default(self, params: Mapping[str, float]) -> bool:
         """Return True if a trial with these params has the default configuration."""
@@ -123,6 +138,28 @@ def _repeat_draw(trial: Trial, name: str) -> None:
         return  # nothing was drawn for it
     frozen = trial._get_latest_trial()
     trial.study.sampler.sample_independent(trial.study, frozen, name, distribution)
+
+
+def _distribution(spec: Parameter, *, whole: bool) -> BaseDistribution:
+    """Return the distribution with which `_suggest` draws a parameter."""
+    from optuna import distributions
+
+    if spec.choices is not None:
+        choices = [int(choice) if whole else choice for choice in spec.choices]
+        return distributions.CategoricalDistribution(choices)
+    assert spec.low is not None and spec.high is not None
+    if whole:
+        low, high, step = int(spec.low), int(spec.high), int(spec.step or 1)
+        return distributions.IntDistribution(low, high, log=spec.log, step=step)
+    return distributions.FloatDistribution(spec.low, spec.high, log=spec.log, step=spec.step)
+
+
+def _holds(distribution: BaseDistribution, value: float) -> bool:
+    """Return True if a value could be drawn from a distribution."""
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # no choice of a categorical one
+        return False
 
 
 def _suggest(trial: Trial, name: str, spec: Parameter, *, whole: bool) -> float:

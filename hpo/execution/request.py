@@ -76,6 +76,9 @@ class _Output(io.TextIOBase):
             print(f"the output broke ({error.strerror}); the study goes on", file=sys.stderr)
 
 
+SAME_CALL = "the same call of hpo.tune"  # what to do again after a call from Python
+
+
 @dataclass(frozen=True)
 class Request:
     """The request of one call of hpo.run.

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo.config import PROMOTING, Locations, SearchSpace, command, next_lines
+from hpo.execution.request import SAME_CALL
 from hpo.execution.running_trial import Ended
 from hpo.search import broken_limits
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
@@ -221,7 +222,8 @@ def ending(
         lines.append(f"its trials in MLflow, the best first{when}: {page}")
     lines += [hint.text for hint in edges]
     nexts = {} if ended.reason == "complete" else {again: "go on"}
-    if options := [hint.option for hint in edges if hint.option]:
+    options = [hint.option for hint in edges if hint.option]
+    if options and again != SAME_CALL:  # which takes `settings` instead of options
         more = n_trials + -(-n_trials // 2)
         wider = f"{again} {' '.join(options)} --accept-changes --n-trials {more}"
         nexts[wider] = "search on beyond these ends"

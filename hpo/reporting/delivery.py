@@ -12,9 +12,10 @@ from optuna import Study
 from hpo.config import Locations
 from hpo.errors import ArtifactStoreError
 from hpo.reporting.folders import report_folder
-from hpo.reporting.report import PAGE, write_report
+from hpo.reporting.report import PAGE, edition, write_report
 from hpo.study import (
     StudyRecord,
+    best_complete,
     comparable,
     complete_best_first,
     default_trial,
@@ -75,16 +76,22 @@ def run_report(
 
 
 def is_reported(locations: Locations, study: Study) -> bool:
-    """Return True if the report was written after the last trial of the study ended.
+    """Return True if the report was written after the last trial ended, and has today's winner.
 
     Args:
         locations: address of the study.
         study: the study.
     """
     page = report_folder(locations, study.study_name) / PAGE
-    ends = [trial.datetime_complete for trial in study.get_trials(deepcopy=False)]
+    trials = study.get_trials(deepcopy=False)
+    ends = [trial.datetime_complete for trial in trials]
     last = max((end.timestamp() for end in ends if end), default=float("inf"))
-    return page.exists() and page.stat().st_mtime >= last
+    if not page.exists() or page.stat().st_mtime < last:
+        return False
+    record = StudyRecord.of(study)
+    best = best_complete(comparable(record, trials))
+    last_line = edition(record, None if best is None else best.number)
+    return page.read_text(encoding="utf-8").rstrip().endswith(last_line)
 
 
 def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:

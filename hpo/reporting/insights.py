@@ -171,7 +171,8 @@ def _pressed(name: str, config: StudyConfig, best: Sequence[TrialRow]) -> Hint |
     for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:
             who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
-            shown = _rounded(wider, whole=model.is_integer(name))
+            legal = legal_low if end == "low" else legal_high
+            shown = _rounded(wider, legal, whole=model.is_integer(name))
             what = "best epochs" if name == "epochs" else "values"
             return Hint(
                 name,
@@ -213,5 +214,8 @@ def _wider(parameter: Parameter) -> tuple[float, float]:
     return low - (high - low) / 2, high + (high - low) / 2
 
 
-def _rounded(value: float, *, whole: bool) -> str:
-    return f"{max(1, round(value))}" if whole else f"{value:.3g}"
+def _rounded(value: float, bound: float, *, whole: bool) -> str:
+    """Return a value in few digits, or in all of them where it is the legal bound itself."""
+    if whole:
+        return f"{max(1, round(value))}"
+    return f"{value:.12g}" if value == bound else f"{value:.3g}"

@@ -6,7 +6,9 @@ without other users' future, models learn from the oldest rows of both and are a
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -229,6 +231,19 @@ def _without_the_future(
     return compare_elsewhere(holdout, device, record, best)
 
 
+def edition(record: StudyRecord, best: int | None) -> str:
+    """Return the last line of a report's page, which differs if the report would differ.
+
+    It does so if other trials may win now, or if settings of the study were changed.
+
+    Args:
+        record: record of the study.
+        best: number of the best trial; None if there is none.
+    """
+    facts = [best, list(record.infeasible), len(record.changes)]
+    return f"<!-- edition {hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]} -->"
+
+
 def report_files(findings: Findings) -> dict[str, bytes]:
     """Return the report's files by name: the page, the summary and every picture."""
     with style():
@@ -237,7 +252,9 @@ def report_files(findings: Findings) -> dict[str, bytes]:
         for picture in report.pictures:
             picture.figure.savefig(buffer := io.BytesIO(), format="png")
             images[picture.name] = buffer.getvalue()
-    texts = {PAGE: render_html(report, images), SUMMARY: render_markdown(report)}
+    best = complete_best_first(findings.trials)[0].number
+    page = f"{render_html(report, images)}{edition(findings.record, best)}\n"
+    texts = {PAGE: page, SUMMARY: render_markdown(report)}
     return {f"{name}.png": image for name, image in images.items()} | {
         name: text.encode() for name, text in texts.items()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from optuna.storages import RDBStorage
 from rich.table import Table
@@ -185,7 +185,8 @@ def _popularity(record: StudyRecord) -> str:
 def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
     """Return the parameters that either study searches, and all others that differ."""
     rows: list[tuple[str, str, str]] = []
-    for name in first.record.config.train_config.as_dict():
+    defaults = (side.record.config.train_config.as_dict() for side in (first, second))
+    for name in dict.fromkeys(chain(*defaults)):
         a, b = (_setting_of(side, name) for side in (first, second))
         searched = any(name in side.record.config.space for side in (first, second))
         if name != "seed" and (searched or a != b):
@@ -195,8 +196,11 @@ def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
 
 
 def _setting_of(side: Side, name: str) -> str:
+    defaults = side.record.config.train_config.as_dict()
+    if name not in defaults:
+        return "-"  # another model
     if name not in side.record.config.space:
-        return f"{getattr(side.record.config.train_config, name):.4g} (fixed)"
+        return f"{defaults[name]:.4g} (fixed)"
     return "none" if side.best is None else side.best.shown(name)
 
 

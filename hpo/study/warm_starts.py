@@ -28,12 +28,19 @@ def with_best_of(other: Study, config: StudyConfig, say: Callable[[str], None]) 
         say: called with a line on each configuration left out, and on the number taken.
 
     Raises:
-        StudyError: no trial of `other` is complete, or `other` is the same study.
+        StudyError: no trial of `other` is complete, it is the same study, or one of another model.
     """
     if other.study_name == config.name:
         raise StudyError(
             f"--warm-start-from {config.name}: is this study itself, which has its own trials "
             "already; name another study, or leave the option out"
+        )
+    theirs = StudyRecord.of(other).config.trainable
+    if theirs != config.trainable:
+        one, two = (name or "the two-tower" for name in (theirs, config.trainable))
+        raise StudyError(
+            f"--warm-start-from {other.study_name}: tunes another model, {one}, not {two}; name a "
+            "study of the same model, or leave the option out"
         )
     known, is_complete = _so_far(other, config)
     if is_complete:

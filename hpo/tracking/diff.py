@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former
+from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former, obsolete_tags
 from hpo.tracking.runs import Calls, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial
@@ -119,6 +119,8 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     for name, there, here in pairs:
         if there != here:
             yield f"{name} is {_shortened(there)} in MLflow, {_shortened(here)} in the storage"
+    for name in obsolete_tags(data.tags, content):
+        yield f"tag {name} is {_shortened(data.tags[name])} in MLflow, and no more in the storage"
     for path in lost_files(client, info.run_id, content):
         yield f"file {path} is missing in MLflow"
     for name, wanted_points in sorted(_points(content).items()):

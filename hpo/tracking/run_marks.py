@@ -11,6 +11,7 @@ from hpo.tracking.run_content import Content, DataInput
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
+OURS = "hpo."  # only we write tags with such names, see `OUR_TAGS`
 MARK = "hpo.synced"
 FILES = "hpo.files"  # digest of a run's artifacts; a tag of its own, since they come last
 
@@ -52,6 +53,17 @@ class Mark(NamedTuple):
         if self.rows > len(content.rows) or (self.params and not content.params):
             return False
         return self.digest == content.digest(self.rows, params=self.params)
+
+
+def obsolete_tags(tags: Mapping[str, str], content: Content) -> list[str]:
+    """Return the names of our tags of a run that its content has no more, in order.
+
+    Args:
+        tags: all tags of the run.
+        content: content that the run is to hold.
+    """
+    ours = {name for name in tags if name.startswith(OURS)} - {MARK, FILES}
+    return sorted(ours - content.tags.keys())
 
 
 def is_former(mark: Mark | None, content: Content) -> bool:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from hpo.config import OUR_TAGS
 from hpo.study import PROMOTION_OF
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_marks import FILES, MARK, Held, Mark, data_of, dataset_input, is_former
+from hpo.tracking.run_marks import (
+    FILES,
+    MARK,
+    Held,
+    Mark,
+    data_of,
+    dataset_input,
+    is_former,
+    obsolete_tags,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -150,8 +159,11 @@ class Runs:
         if held and held.mark != mark and is_former(held.mark, content):
             content = content.as_before()
             mark = Mark.of(content)
-        if held and held.mark == mark and held.tags is not None:
-            if any(held.tags.get(name) != text for name, text in content.tags.items()):
+        obsolete: list[str] = []
+        if held and held.tags is not None:
+            obsolete = obsolete_tags(held.tags, content)
+            differs = any(held.tags.get(name) != text for name, text in content.tags.items())
+            if held.mark == mark and (differs or obsolete):
                 held.mark = mark._replace(tags="changed by hand")  # so they are written again
             held.tags = None
         data = content.data.digest if content.data else None
@@ -162,6 +174,8 @@ class Runs:
             self._client.log_inputs(held.run_id, [dataset_input(content.data)])
             held.data = data
         if held.mark != mark:
+            for name in [] if held.is_new else obsolete:
+                self._client.delete_tag(held.run_id, name)
             self._log(content, held, mark)
             held.mark = mark
         if not held.has_status(content):

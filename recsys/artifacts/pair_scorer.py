@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recsys.data import Interactions
 from recsys.evaluation import Histories, encode_users
 from recsys.models import TwoTower
+
+PART = 65_536  # users whose histories are gathered at once
 
 
 class PairScorer(nn.Module):
@@ -75,8 +76,13 @@ def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
         items, nearness, rows, weights = none.int(), none, asking.long(), asking
     else:
         items, nearness = model.neighbours.items, model.neighbours.nearness
-        everybody = torch.from_numpy(np.arange(history.n_users)).to(items.device)
-        owner, asked, weight = model.asking(Histories(model, history).of(everybody))
+        histories, everybody = Histories(model, history), torch.arange(history.n_users)
+        parts = [
+            (users[0] + owner, asked, weight)
+            for users in everybody.to(items.device).split(PART)
+            for owner, asked, weight in (model.asking(histories.of(users)),)
+        ]
+        owner, asked, weight = (torch.cat(column) for column in zip(*parts, strict=True))
         heard = nearness[asked, 0] > 0  # nearness descends, so other items have no neighbours
         owner, asked, weight = owner[heard], asked[heard], weight[heard]
         counts = torch.bincount(owner, minlength=history.n_users)

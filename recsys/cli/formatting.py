@@ -126,7 +126,7 @@ def data_flags(args: argparse.Namespace) -> list[str]:
         elif isinstance(value, tuple):
             given += [flag, ",".join(value)]
         elif value is not None:
-            given += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            given += [flag, f"{value:.17g}" if isinstance(value, float) else str(value)]
     return [shlex.quote(word) for word in given]
 
 

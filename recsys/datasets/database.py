@@ -42,7 +42,7 @@ def queried(url: str, sql: str) -> pl.DataFrame:
             "sqlite:///FILE, and install its driver (pip install 'psycopg[binary]')"
         ) from None
     try:
-        frame = pl.read_database(sql, engine)
+        frame = pl.read_database(sql, engine, infer_schema_length=None)  # by all rows
     except (SQLAlchemyError, pl.exceptions.PolarsError) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; check --data and --sql with the database's own client"

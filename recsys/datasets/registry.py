@@ -72,6 +72,8 @@ def load_dataset(
         raise DataError(f"repeats={repeats!r}: must be 'drop' or 'keep'")
     columns = _as_columns(columns)
     if not isinstance(name_or_path, str | os.PathLike):
+        if sql is not None:
+            raise DataError("sql goes with the URL of a database, not with a table in memory")
         with tempfile.TemporaryDirectory(prefix="recsys-") as temporary:
             folder = write_tables(Path(temporary), name_or_path, users=users, items=items)
             with naming_tables(folder):

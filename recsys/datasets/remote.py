@@ -120,6 +120,6 @@ def _by_fsspec(url: str, local: Path) -> None:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url)
-    system.get(path, str(local), recursive=not PurePosixPath(path).suffix)
+    system.get(path, str(local), recursive=system.isdir(path))  # events.parquet/ is one, too
     if not local.exists():
         raise FileNotFoundError("there is no such file or folder")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from recsys.errors import DataError
 from recsys.messages import listed
 
 Role = Literal["user", "item", "time", "event", "rating"]
@@ -103,8 +105,8 @@ class Columns:
         rating: column of ratings (--rating-col), used with a lowest rating only.
         header: False if the first line of text files is data (--no-header).
         time_format: format of strptime for texts of times (--time-format).
-        event_weights: (word, weight) of words that are unknown or weigh otherwise
-            (--event-weights).
+        event_weights: weights of words that are unknown or weigh otherwise (--event-weights), as
+            a dict or as pairs.
     """
 
     user: str | None = None
@@ -114,7 +116,19 @@ class Columns:
     rating: str | None = None
     header: bool = True
     time_format: str | None = None
-    event_weights: tuple[tuple[str, float], ...] = ()
+    event_weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
+
+    def __post_init__(self) -> None:
+        """Check the weights of events, and hold them as pairs.
+
+        Raises:
+            DataError: a weight is negative or not finite.
+        """
+        given = self.event_weights
+        pairs = tuple(given.items() if isinstance(given, Mapping) else given)
+        object.__setattr__(self, "event_weights", pairs)
+        if bad := [word for word, weight in pairs if not 0 <= weight < math.inf]:
+            raise DataError(f"event_weights: {', '.join(bad)}: must be a finite number from 0 on")
 
     def named(self, role: Role) -> str | None:
         """Return the override for a role, or None."""
@@ -131,7 +145,7 @@ class Columns:
 
         Case does not matter, and blanks and hyphens count as underscores.
         """
-        own = {_plain_word(known): weight for known, weight in self.event_weights}
+        own = {_plain_word(known): weight for known, weight in dict(self.event_weights).items()}
         return own.get(_plain_word(word), EVENT_WEIGHTS.get(_plain_word(word)))
 
 

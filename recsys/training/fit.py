@@ -14,7 +14,7 @@ from recsys.config import TrainConfig
 from recsys.data import Holdout, Interactions
 from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
-from recsys.models import TwoTower
+from recsys.models import TwoTower, new_model
 from recsys.training.epoch import EpochResult
 from recsys.training.resources import peak_gpu_mb, peak_resident_mb, useful_threads
 from recsys.training.snapshot import load_snapshot, save_snapshot
@@ -67,6 +67,7 @@ class Fit:
     def __iter__(self) -> Iterator[EpochResult]:
         yield from self._results.copy()
         while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
+            self._check_whole()
             start, cpu_start = time.perf_counter(), time.process_time()
             loss = self._trainer.train_epoch()
             trained = time.perf_counter()
@@ -93,6 +94,18 @@ class Fit:
                 self._best_weights = {name: value.detach().clone() for name, value in weights}
             yield result
 
+    def _check_whole(self) -> None:
+        """Refuse to go on from the middle of an epoch.
+
+        Raises:
+            CheckpointError: an interrupt has come between two epochs' ends.
+        """
+        if self._trainer.epoch != len(self._results):
+            raise CheckpointError(
+                f"the training was interrupted within epoch {self._trainer.epoch}; make a new Fit, "
+                "and resume a snapshot of an earlier epoch if there is one"
+            )
+
     def _value(self, result: EpochResult) -> float:
         return result.metrics.value(self._objective)
 
@@ -107,6 +120,7 @@ class Fit:
         Raises:
             CheckpointError: the file cannot be written, or no epoch has been trained.
         """
+        self._check_whole()
         best = {f"best.{name}": value for name, value in self._best_weights.items()}
         save_snapshot(path, self._config, self._results, self._trainer.state() | best)
 
@@ -129,9 +143,12 @@ class Fit:
 
     @property
     def model(self) -> TwoTower:
-        """Return the model with the weights of the best epoch so far."""
-        self._trainer.model.load_state_dict(self._best_weights, strict=False)
-        return self._trainer.model
+        """Return a model of its own with the weights of the best epoch so far."""
+        trained = self._trainer.model
+        found = new_model(self._seen, self._config, self._device)
+        found.load_state_dict(trained.state_dict() | self._best_weights)
+        found.neighbours = trained.neighbours  # no training changes them
+        return found
 
 
 def train(

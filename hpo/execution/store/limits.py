@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from optuna import Study
 from optuna.trial import TrialState
 
-from hpo.config import StudyConfig
+from hpo.config import SearchSpace, StudyConfig
 from hpo.execution.running_trial import Assignment
 from hpo.execution.store.owned_storage import OwnedStorage
 from hpo.search import Constraints, Measure, broken_limits, metric_excess
@@ -29,13 +29,15 @@ class Limits:
     def __init__(self, study: Study, config: StudyConfig, measures: Mapping[str, Measure]) -> None:
         self._study, self._config = study, config
         self._constraints = Constraints(config, measures)
+        self._space = SearchSpace(config)
         self.record = StudyRecord.of(study)
 
     def tell_samplers(self) -> None:
-        """Let samplers read every finished trial's excess over today's limits, not yesterday's."""
+        """Let samplers read every finished trial by today's ranges and limits, not yesterday's."""
         storage = self._study._storage
         assert isinstance(storage, OwnedStorage), "the study of another writer"
         for trial in self._study.get_trials(deepcopy=False, states=FINISHED):
+            storage.replace_distributions(trial._trial_id, self._space.changed(trial))
             if Outcome.of(trial) is None:
                 continue  # ended from outside, perhaps without parameters
             excess = self._constraints.all_excess(trial, best_metrics(trial))

@@ -182,6 +182,20 @@ class OwnedStorage(_CachedStorage):
             now = {f"{CONSTRAINT}{name}": value for name, value in excess.items()}
             trial.system_attrs = {**others, **now}
 
+    def replace_distributions(
+        self, trial_id: int, distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Set distributions that this process reads of a finished trial, as of today's space.
+
+        Some samplers take the ranges to search from earlier trials.
+
+        Args:
+            trial_id: Optuna's id of the trial.
+            distributions: by name of the parameter; each must hold the trial's value.
+        """
+        if trial := self._in_memory(trial_id):
+            trial.distributions = {**trial.distributions, **distributions}
+
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command, next_lines
 from hpo.errors import SettingsError
+from hpo.reporting.folders import folder_name
 from hpo.study.locks import sqlite_path
 from recsys.passwords import public_uri, without_password
 
@@ -102,3 +105,9 @@ def test_an_artifact_store_with_a_login_is_refused_without_showing_it(url: str) 
 def test_an_artifact_store_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(SettingsError, match="a web address cannot be written; give a folder"):
         Locations.resolve(None, None, artifacts="https://shop.example/store")
+
+
+@pytest.mark.parametrize("name", ["s" * 300, "é" * 150, "日本" * 100])
+def test_a_long_name_is_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    (tmp_path / folder_name(name)).mkdir()
+    assert folder_name(name) != folder_name(f"{name}x")

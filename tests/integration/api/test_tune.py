@@ -135,3 +135,12 @@ def test_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
 def test_a_quiet_study_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tune(tmp_path, n_trials=1, verbose=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_result_stays_that_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = hpo.tune("demo", 1, "smoke", tracking=False, verbose=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(result.trials) == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []

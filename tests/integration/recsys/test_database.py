@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import sqlalchemy
 
 from recsys.datasets import load_dataset
@@ -15,6 +19,17 @@ INSERT INTO orders
 SELECT md5((n % 40)::text)::uuid, (7 * n + n / 40) % 60, to_timestamp(1500000000 + n)
 FROM generate_series(0, 479) n
 """
+
+
+def test_the_type_of_a_column_is_that_of_all_its_rows(tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE sales (user_id, item_id, coupon)")
+        rows = [(f"u{n}", f"i{n % 7}", None if n < 150 else f"half{n}") for n in range(300)]
+        connection.executemany("INSERT INTO sales VALUES (?, ?, ?)", rows)
+        connection.commit()
+    found = load_dataset(f"sqlite:///{file.as_posix()}", sql="SELECT * FROM sales")
+    assert len(found.interactions) == 300
 
 
 def test_uuids_numerics_and_times_with_zones(postgresql_url: str) -> None:

@@ -127,3 +127,12 @@ def test_importances_find_what_decides(tmp_path: Path, n_trials: int, known: boo
         assert found == pytest.approx(shown_by_optuna_dashboard(ledger._study))
     else:
         assert found == {}
+
+
+def test_a_legal_bound_is_told_whole() -> None:
+    config = study_config(space={"average": {"low": 0.9, "high": 0.999}})
+    best = [trial(0, 0.9, average=0.9985), trial(1, 0.8, average=0.9989), trial(2, 0.7)]
+    others = [trial(10 + i, i / 1000, average=0.95) for i in range(12)]
+    (hint,) = hints(config, [*best[:2], trial(2, 0.7, average=0.9988), *others], {}, {})
+    assert hint.text.endswith("Try high = 0.9999.")
+    assert hint.option == "--set 'space.average={ low = 0.9, high = 0.9999 }'"

@@ -14,7 +14,13 @@ from hpo.study.records import Outcome, StudyRecord
 from hpo.study.storage import open_storage
 from tests.support.examples import conveyor
 from tests.support.real_study import RealStudy, write_csv
-from tests.support.scripted import ScriptedRunner, make_study, study_config
+from tests.support.scripted import (
+    ScriptedRunner,
+    epoch_result,
+    make_ledger,
+    make_study,
+    study_config,
+)
 
 
 @pytest.fixture
@@ -120,3 +126,18 @@ def test_names_that_do_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["small", "small", "--storage", storage, "--study-name", "small"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --study-name" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("wide")
+def test_other_models_are_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"trainable": "tests.support.own_model:Popular", "base": {"epochs": 2}}
+    noise = {"noise": {"low": 0.0, "high": 0.5}}
+    for config in (study_config(name="one"), study_config(name="two", **own, space=noise)):
+        ledger = make_ledger(tmp_path, config)
+        assignment = ledger.start("scripted", 1)
+        ledger.report(assignment, epoch_result(1, 0.1))
+        ledger.complete(assignment)
+    assert main(["one", "two", "--storage", f"sqlite:///{tmp_path.as_posix()}/optuna.db"]) == 0
+    out = capsys.readouterr().out
+    assert row(out, "noise")[0] == "-"
+    assert row(out, "dim")[1] == "-"

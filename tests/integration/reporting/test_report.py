@@ -21,6 +21,7 @@ from hpo.config.next_commands import command
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.report import main
+from hpo.reporting import is_reported
 from hpo.reporting.delivery import report_at_end
 from hpo.reporting.document import with_bounds
 from hpo.reporting.figures.search import durations, history, learning_curves
@@ -34,10 +35,11 @@ from hpo.reporting.report import (
     write_report,
 )
 from hpo.reporting.sections import Findings
+from hpo.study import store_infeasible
 from hpo.study.data import load_split
 from hpo.study.files.artifacts import artifact_folder, kept_files
 from hpo.study.locks import exclusive
-from hpo.study.records import Outcome, StudyRecord
+from hpo.study.records import STUDY, Outcome, StudyRecord
 from hpo.study.trial_rows import best_so_far, read_trials
 from hpo.tracking.background import bring_into_mlflow
 from hpo.tracking.mirror import Mirror
@@ -462,6 +464,12 @@ def test_the_end_of_a_study_writes_its_report(
     assert ", item-kNN 1.0000, popularity 0.0000" in verdict[0]
     assert verdict[1:]
     assert {path.name for path in folder.iterdir()} == set(FILES)
+    study = real.train("shop", 0)
+    assert is_reported(real.locations, study)
+    record = StudyRecord.of(study)
+    store_infeasible(study, record, (best,))  # as a limit that is set later does
+    assert not is_reported(real.locations, study), "it names a trial that cannot win"
+    study.set_user_attr(STUDY, record.to_json())
 
 
 def test_a_report_that_fails_costs_the_study_nothing(

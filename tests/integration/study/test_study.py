@@ -231,6 +231,41 @@ def test_workers_that_start_at_once_get_different_suggestions(sampler: str) -> N
     assert len(set(drawn)) == 8
 
 
+CONDITIONAL = {"window_share": {"low": 0.1, "high": 0.9, "when": {"cuts": {"low": 2}}},
+               "cuts": {"choices": [1, 2]}}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    ("sampler", "further"),
+    [*((name, {}) for name in SAMPLERS), ("tpe", CONDITIONAL)],
+)
+def test_a_range_that_was_widened_is_searched(
+    tmp_path: Path, sampler: str, further: dict[str, Any]
+) -> None:
+    def config(high: float) -> StudyConfig:
+        options = {} if sampler in ("qmc", "random") else {"startup": 2}
+        space = {"mix": {"low": 0.0, "high": high}, "epochs": {"low": 2, "high": 8}, **further}
+        return study_config(space=space, sampler={"name": sampler, **options})
+
+    storage = open_storage(url(tmp_path))
+    study, _ = open_study(storage, "s", study_record(config(0.1)))
+    run_trials(Ledger(study, config(0.1)), 6)
+    study, _ = open_study(storage, "s", study_record(config(1.0)), accept_changes=True)
+    run_trials(Ledger(study, config(1.0)), 12)
+    drawn = [trial.params["mix"] for trial in study.trials[6:]]
+    assert max(drawn) > 0.2
+
+
+def run_trials(ledger: Ledger, n_trials: int) -> None:
+    """Finish trials whose value grows with `mix`."""
+    for _ in range(n_trials):
+        assignment = ledger.start("scripted", 1)
+        if not assignment.violation:
+            ledger.report(assignment, epoch_result(1, assignment.config.mix / 10))
+        ledger.complete(assignment)
+
+
 def test_changes_are_accepted_on_request_and_noted(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     open_study(storage, "s", study_record(study_config()))
@@ -379,6 +414,9 @@ def test_the_best_of_another_study_are_tried_where_they_fit(tmp_path: Path) -> N
     assert said[-1] == f"warm starts: {len(fitting)} of the best 5 trials of small"
     with pytest.raises(StudyError, match="no complete trial"):
         with_best_of(make_study(tmp_path, study_config(name="empty")), narrow, said.append)
+    alien = narrow.model_copy(update={"trainable": "als:Als"})
+    with pytest.raises(StudyError, match="tunes another model, the two-tower, not als:Als"):
+        with_best_of(other, alien, said.append)
     with pytest.raises(StudyError, match="--warm-start-from small: is this study itself"):
         with_best_of(other, config, said.append)
 

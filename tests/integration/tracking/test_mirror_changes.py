@@ -69,6 +69,24 @@ def test_another_pruner_and_more_trials_change_tags_only(study: FakeStudy) -> No
         assert mirror.check() == []
 
 
+def test_tags_that_no_longer_hold_are_taken_away(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    go_on(study, timeout=600.0)
+    first = Mirror(study.locations, None)
+    first.sync()
+    write_on(study, parent(study).run_id)
+    assert parent(study).tags["hpo.timeout"] == "600.0"
+    config = study.record.config.model_copy(update={"timeout": None})
+    open_study(study.storage, study.study.study_name, replace(study.record, config=config))
+    assert "tag hpo.timeout is '600.0' in MLflow, and no more" in "\n".join(first.check())
+    assert first.sync().updated == 1
+    assert "hpo.timeout" not in parent(study).tags
+    assert parent(study).tags["owner"] == "ann"
+    assert first.check() == []
+    assert first.sync().updated == 0
+    first.close()
+
+
 def test_other_ranges_make_another_run_which_keeps_what_people_wrote(study: FakeStudy) -> None:
     study.run(TrialState.COMPLETE)
     follower = Mirror(study.locations, None)

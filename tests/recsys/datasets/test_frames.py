@@ -117,3 +117,19 @@ def test_columns_may_be_a_dict() -> None:
     assert repr(found).endswith("2 rows, no times)")
     with pytest.raises(DataError, match="no such role: who; roles are user, item, time"):
         load_dataset(data, columns={"who": "wer"})
+
+
+def test_weights_of_events_may_be_a_dict() -> None:
+    rows = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "event": ["pv", "view"]})
+    columns = {"event_weights": {"pv": 3}}
+    weights = load_dataset(rows, columns=columns).interactions.weights
+    assert weights is not None
+    assert sorted(weights.tolist()) == [1.0, 3.0]
+    with pytest.raises(DataError, match="event_weights: pv: must be a finite number from 0 on"):
+        load_dataset(rows, columns={"event_weights": {"pv": -1}})
+
+
+def test_a_query_is_no_part_of_a_table() -> None:
+    rows = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    with pytest.raises(DataError, match="sql goes with the URL of a database"):
+        load_dataset(rows, sql="SELECT 1")

@@ -187,8 +187,11 @@ def test_files_and_folders_of_a_store_of_objects() -> None:
     for number in range(2):
         part = lines[0] + "".join(lines[1 + 240 * number : 241 + 240 * number])
         store.pipe_file(f"/bucket/events/part-{number}.csv", part.encode())
+        store.pipe_file(f"/bucket/events.csv/part-{number}.csv", part.encode())  # as Spark does
     file, folder = load("memory://bucket/log.csv"), load("memory://bucket/events/")
+    dotted = load("memory://bucket/events.csv/")
     assert (file.name, folder.name) == ("log", "events")
+    assert dotted.interactions.fingerprint == folder.interactions.fingerprint
     assert file.interactions.fingerprint == folder.interactions.fingerprint
     assert "memory://bucket/none.csv: cannot be fetched" in problem_of("memory://bucket/none.csv")
     assert "nosuch://bucket/x.csv: " in problem_of("nosuch://bucket/x.csv")

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from recsys.config import TrainConfig
 from recsys.data.splitting import Holdout, split
 from recsys.errors import CheckpointError
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.fit import Fit
 from recsys.training.snapshot import KEY
 from tests.support.examples import random_log
@@ -114,3 +115,35 @@ def test_a_disk_that_does_not_take_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="cannot be parked"):
         fit.save(tmp_path / "file" / "parked")
+
+
+def test_a_look_at_the_model_changes_nothing() -> None:
+    data = holdout()
+    alone, watched = Fit(data, SMALL, CPU), Fit(data, SMALL, CPU)
+    whole, seen = list(alone), []
+    seen += [(result, watched.best, watched.model) for result in watched]
+    assert [(r.train_loss, r.metrics) for r, _, _ in seen] == [
+        (r.train_loss, r.metrics) for r in whole
+    ]
+    for _, best, model in seen:  # each model is as it was when it was taken
+        assert best is not None
+        metrics = Evaluator(data, CPU).evaluate(TowerScorer(model, data.seen)).mean()
+        assert metrics.recall_at_10 == best.metrics.recall_at_10
+
+
+def test_a_training_interrupted_within_an_epoch_goes_on_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = Fit(holdout(), SMALL, CPU)
+    next(iter(fit))
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "evaluate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(fit)
+    for act in (lambda: list(fit), lambda: fit.save(tmp_path / "snapshot")):
+        with pytest.raises(CheckpointError, match="was interrupted within epoch 2; make a new Fit"):
+            act()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
