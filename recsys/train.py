@@ -35,6 +35,7 @@ from recsys.invocation import command_text
 
 if TYPE_CHECKING:
     from recsys.data import Split
+    from recsys.models import TwoTower
     from recsys.training import EpochResult, Fit
 
 EXPERIMENT = "two-tower-baseline"
@@ -71,11 +72,12 @@ def main(argv: Sequence[str]) -> int:
     torch.set_num_threads(threads)
     fit = Fit(parts.tuning, config, device)
     results, times_ms = _train(fit, config)
-    for line in cold_lines(fit.model, parts.tuning, device):
+    model = fit.model
+    _save(args.artifacts, fit, model, dataset.name, parts)
+    for line in cold_lines(model, parts.tuning, device):
         print(line)
-    _save(args.artifacts, fit, dataset.name, parts)
     if tracker is not None:
-        tracker.log(fit, config, results, times_ms, parts)
+        tracker.log(model, config, results, times_ms, parts)
     again = " ".join(["--artifacts", shlex.quote(str(args.artifacts)), *data_flags(args)])
     print(f"next        {command_text('recsys.evaluate')} {again}")
     return 0
@@ -109,7 +111,7 @@ def _train(fit: Fit, config: TrainConfig) -> tuple[list[EpochResult], list[int]]
     return results, times_ms
 
 
-def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
+def _save(folder: Path, fit: Fit, model: TwoTower, data_name: str, parts: Split) -> None:
     """Store the best epoch as a model in `folder`, and print its metrics."""
     from recsys.artifacts import origin, save
 
@@ -120,7 +122,7 @@ def _save(folder: Path, fit: Fit, data_name: str, parts: Split) -> None:
         "best_epoch": fit.best.epoch,
         "validation": fit.best.metrics.as_dict(),
     }
-    save(folder, fit.model, parts.train, about)
+    save(folder, model, parts.train, about)
     print(f"best        epoch {fit.best.epoch}: {metrics_line(fit.best.metrics)}")
     if parts.is_sampled:
         print(f"            {sample_line(parts, fit.best.metrics.recall_at_10)}")
@@ -141,7 +143,7 @@ class _Tracker:
 
     def log(
         self,
-        fit: Fit,
+        model: TwoTower,
         config: TrainConfig,
         results: Sequence[EpochResult],
         times_ms: Sequence[int],
@@ -157,7 +159,7 @@ class _Tracker:
         )
         from recsys.passwords import public_uri
 
-        scorer = PairScorer.of(fit.model, parts.train)
+        scorer = PairScorer.of(model, parts.train)
         training = Training(config, results, times_ms, self._folder, scorer)
         tags = {"hpo.kind": "baseline", "hpo.data_fingerprint": parts.interactions.fingerprint}
         with tracking_errors(self._uri):

@@ -264,14 +264,24 @@ def given_locations(
     store = None if artifacts is None else str(artifacts)
     found = Locations.resolve(storage, tracking, experiment, artifacts=store)
     # a program may change its folder, and the result of a study stays that of this one
-    return replace(
-        found, storage=_absolute(found.storage), tracking_uri=_absolute(found.tracking_uri)
-    )
+    folder = found.artifacts
+    if folder is not None and "://" not in folder:
+        folder = str(Path(folder).expanduser().absolute())
+    storage, tracking = _absolute(found.storage), _absolute(found.tracking_uri)
+    return replace(found, storage=storage, tracking_uri=tracking, artifacts=folder)
 
 
 def _absolute(uri: str) -> str:
-    """Return the URI of an SQLite file with its whole path; others as they are."""
-    from recsys.artifacts import sqlite_file, sqlite_url
+    """Return the URI of an SQLite file with its whole path, links in it as they are.
 
-    file = sqlite_file(uri)
-    return uri if file is None else sqlite_url(file.resolve())
+    The lock of a study lies beside its file by the path that was given.
+    """
+    from sqlalchemy.engine import make_url
+
+    if not uri.startswith("sqlite"):
+        return uri
+    url = make_url(uri)
+    if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
+        return uri
+    path = Path(str(url.database)).absolute().as_posix()
+    return url.set(database=path).render_as_string(hide_password=False)

@@ -158,6 +158,11 @@ def _check_artifacts(url: str) -> None:
             f"{parts.scheme}://BUCKET/PREFIX alone, and the login as the store's client takes it "
             "from the environment, for instance AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    if parts.scheme in ("file", "local") and parts.netloc not in ("", "localhost"):
+        raise SettingsError(
+            f"--artifacts {url}: names the machine {parts.netloc!r}; give a folder of this one, as "
+            "a path or as file:///PATH"
+        )
     if parts.scheme in ("http", "https"):
         raise SettingsError(
             f"--artifacts {url}: a web address cannot be written; give a folder, "

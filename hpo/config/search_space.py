@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hpo.config.parameter import Parameter, in_order
@@ -72,12 +73,21 @@ class SearchSpace:
         Args:
             trial: a trial of the study.
         """
-        found = {}
-        for name in trial.params.keys() & self._parameters.keys():
-            now = _distribution(self._parameters[name], whole=self._is_integer(name))
-            if now != trial.distributions[name] and _holds(now, trial.params[name]):
-                found[name] = now
-        return found
+        return {
+            name: now
+            for name, now in self._distributions.items()
+            if name in trial.params
+            and now != trial.distributions[name]
+            and _holds(now, trial.params[name])
+        }
+
+    @cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        """Return today's distribution of each parameter."""
+        return {
+            name: _distribution(spec, whole=self._is_integer(name))
+            for name, spec in self._parameters.items()
+        }
 
     def is_default(self, params: Mapping[str, float]) -> bool:
         """Return True if a trial with these params has the default configuration."""

@@ -96,7 +96,7 @@ class SplitConfig(_Section):
     """Method of holding out rows; left out: the data's own split if it has one, else temporal."""
     fraction: float = Field(0.2, gt=0, lt=1)
     """Part of the rows held out for test, then part of the rest held out for validation."""
-    seed: int = Field(0, ge=0)
+    seed: int = 0
     """Seed of random methods, and of the sample of validation users."""
     eval_users: int = Field(EVAL_USERS, ge=1)
     """Highest number of users in validation; of more users a random sample is taken."""

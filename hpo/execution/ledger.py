@@ -377,7 +377,9 @@ class Ledger(Turns):
         self._limits.judge(assignment, metrics, state)
         outcome = replace(outcome, order=n_ended(self._study))
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
-        self._remember(self._study.tell(assignment.trial, value, state=state))
+        told = self._study.tell(assignment.trial, value, state=state)
+        self._limits.tell_ranges(told)  # it may have been parked under other ranges
+        self._remember(told)
         self._asked.discard(assignment.number)
         if assignment.snapshot:
             with suppress(OSError):  # most were never parked; tidy() removes the rest

@@ -185,10 +185,10 @@ class Scheduler:
         """Wait until all slots have ended, and act on the clock; return False if interrupted."""
         try:
             for slot in slots:
-                if slot.ident is None:  # not started before an interrupt
+                if slot.ident is None and self._error is None:  # not started before an interrupt
                     slot.start()
             for slot in slots:
-                while not slot.ended.wait(POLL_SECONDS):
+                while slot.ident is not None and not slot.ended.wait(POLL_SECONDS):
                     self._look_at_clock(deadline)
         except KeyboardInterrupt:
             return False

@@ -120,6 +120,8 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
     champion = alias_holder(client, model, CHAMPION)
     if SETTLED in tags and (not force or (tags[SETTLED] == CHAMPION and champion == number)):
         return
+    if force and ROLLED_BACK in tags:  # so that the tag is always newer than FORCED
+        client.delete_model_version_tag(model, number, ROLLED_BACK)
     # taken back before the call that made it champion had ended: that decision stays
     is_taken_back = ROLLED_BACK in tags and not force
     force = force or tags.get(FORCED)  # an earlier call with this reason was killed

@@ -12,7 +12,7 @@ from optuna import Study
 from hpo.config import Locations
 from hpo.errors import ArtifactStoreError
 from hpo.reporting.folders import report_folder
-from hpo.reporting.report import PAGE, edition, write_report
+from hpo.reporting.report import EDITION, PAGE, edition, write_report
 from hpo.study import (
     StudyRecord,
     best_complete,
@@ -76,7 +76,7 @@ def run_report(
 
 
 def is_reported(locations: Locations, study: Study) -> bool:
-    """Return True if the report was written after the last trial ended, and has today's winner.
+    """Return True if the report was written after the last trial, under today's settings.
 
     Args:
         locations: address of the study.
@@ -91,7 +91,10 @@ def is_reported(locations: Locations, study: Study) -> bool:
     record = StudyRecord.of(study)
     best = best_complete(comparable(record, trials))
     last_line = edition(record, None if best is None else best.number)
-    return page.read_text(encoding="utf-8").rstrip().endswith(last_line)
+    text = page.read_text(encoding="utf-8").rstrip()
+    if EDITION not in text:  # of an older version
+        return not (record.infeasible or record.changes)
+    return text.endswith(last_line)
 
 
 def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:

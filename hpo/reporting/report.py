@@ -63,6 +63,9 @@ FILES = (
 )  # the page last, since readers open the page
 
 
+EDITION = "<!-- edition"  # beginning of the last line of a page
+
+
 @dataclass(frozen=True)
 class Written:
     """A written report.
@@ -241,7 +244,7 @@ def edition(record: StudyRecord, best: int | None) -> str:
         best: number of the best trial; None if there is none.
     """
     facts = [best, list(record.infeasible), len(record.changes)]
-    return f"<!-- edition {hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]} -->"
+    return f"{EDITION} {hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]} -->"
 
 
 def report_files(findings: Findings) -> dict[str, bytes]:

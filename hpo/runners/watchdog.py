@@ -30,19 +30,33 @@ USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1% of that
 
 
-def family_cpu_seconds() -> float:
-    """Return the CPU time of this process and of its descendants, in seconds.
+class FamilyClock:
+    """The CPU time of this process and its descendants, as a sign of life.
 
-    A model may compute in processes of its own.
+    A model may compute in processes of its own. Looking for them does not count: on a machine of
+    thousands of processes it alone would pass for life.
     """
-    own = os.times()
-    total = own.user + own.system + own.children_user + own.children_system
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it has just ended
-            used = child.cpu_times()
-            total += used.user + used.system
-            total += getattr(used, "children_user", 0.0) + getattr(used, "children_system", 0.0)
-    return total
+
+    def __init__(self) -> None:
+        self._looking = 0.0  # CPU seconds of all looks so far
+
+    def seconds(self) -> float:
+        """Return the CPU time since the process started, in seconds; call it from one thread."""
+        own, began = os.times(), time.thread_time()
+        total = own.user + own.system + own.children_user + own.children_system - self._looking
+        with suppress(psutil.Error, OSError):  # processes that may not be looked at
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):  # it has just ended
+                    total += _cpu_seconds(child)
+        self._looking += time.thread_time() - began
+        return total
+
+
+def _cpu_seconds(child: psutil.Process) -> float:
+    """Return the CPU time of a child and of its children that have ended."""
+    used = child.cpu_times()
+    ended = getattr(used, "children_user", 0.0) + getattr(used, "children_system", 0.0)
+    return float(used.user + used.system + ended)
 
 
 class Patience:
@@ -64,7 +78,7 @@ class Patience:
         """Return the reason to stop waiting; None: go on.
 
         Args:
-            cpu_seconds: CPU time of the worker since it started, see `family_cpu_seconds`.
+            cpu_seconds: CPU time of the worker since it started, see `FamilyClock`.
         """
         now = time.monotonic()
         if now > self._deadline:

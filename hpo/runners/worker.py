@@ -27,7 +27,7 @@ import torch
 
 from hpo.runners.base import TrainingSetup
 from hpo.runners.messages import Wish, training_messages
-from hpo.runners.watchdog import family_cpu_seconds
+from hpo.runners.watchdog import FamilyClock
 from recsys.data import load_holdout
 
 ALIVE_SECONDS = 5.0
@@ -67,8 +67,9 @@ class Channel:
 
     def _beat(self) -> None:
         """Send a heartbeat every ALIVE_SECONDS."""
+        clock = FamilyClock()
         while not threading.Event().wait(ALIVE_SECONDS):
-            self.send(alive=True, cpu=family_cpu_seconds())
+            self.send(alive=True, cpu=clock.seconds())
 
     def send(self, **message: Any) -> None:
         """Write one message, from any thread."""

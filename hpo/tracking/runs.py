@@ -175,13 +175,23 @@ class Runs:
             held.data = data
         if held.mark != mark:
             for name in [] if held.is_new else obsolete:
-                self._client.delete_tag(held.run_id, name)
+                self._take_away(held.run_id, name)
             self._log(content, held, mark)
             held.mark = mark
         if not held.has_status(content):
             self._set_status(content, held)
         self.updated += not held.is_new
         held.is_new = False
+
+    def _take_away(self, run_id: str, tag: str) -> None:
+        """Delete a tag that may be gone already."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_tag(run_id, tag)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
 
     def _log(self, content: Content, held: Held, mark: Mark) -> None:
         """Write metrics, params and tags in as few requests as MLflow's limits allow.

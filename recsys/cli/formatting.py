@@ -122,12 +122,21 @@ def data_flags(args: argparse.Namespace) -> list[str]:
         if name == "header" and value is False:
             given.append("--no-header")
         elif isinstance(value, dict):
-            given += [flag, ",".join(f"{word}={weight:g}" for word, weight in value.items())]
+            given += [
+                flag,
+                ",".join(f"{word}={number_text(weight)}" for word, weight in value.items()),
+            ]
         elif isinstance(value, tuple):
             given += [flag, ",".join(value)]
         elif value is not None:
-            given += [flag, f"{value:.17g}" if isinstance(value, float) else str(value)]
+            given += [flag, number_text(value) if isinstance(value, float) else str(value)]
     return [shlex.quote(word) for word in given]
+
+
+def number_text(value: float) -> str:
+    """Return a number as it would be typed, in as many digits as it needs."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def counts_line(split: Split) -> str:

@@ -185,7 +185,7 @@ class Interactions:
                 digest.update(features.offsets.tobytes() + features.codes.tobytes())
                 if features.vectors is not None:
                     digest.update(f"{features.vector_columns} {features.widths}".encode())
-                    digest.update(np.ascontiguousarray(features.vectors).tobytes())
+                    digest.update(np.ascontiguousarray(features.vectors).reshape(-1).data)
         return digest.hexdigest()[:16]
 
 

@@ -43,7 +43,7 @@ def by_user(interactions: Interactions, method: Method, seed: int) -> Ints64 | N
     """
     if method != "random" and interactions.times is not None:
         return None
-    noise = np.random.default_rng(seed).random(len(interactions))
+    noise = _generator(seed).random(len(interactions))
     return lexsorted(interactions.users, noise)
 
 
@@ -318,7 +318,7 @@ def _sampled(relevant: Interactions, n_users: int, seed: int) -> Interactions:
     if len(users) <= n_users:
         return relevant
     chosen = np.zeros(relevant.n_users, np.bool_)
-    chosen[np.random.default_rng(seed).choice(users, n_users, replace=False)] = True
+    chosen[_generator(seed).choice(users, n_users, replace=False)] = True
     return relevant.take(chosen[relevant.users])
 
 
@@ -348,3 +348,14 @@ def _check_parts(result: Split) -> None:
             "most one row in train, so there is no next item to learn. Give more interactions, or "
             "another split."
         )
+
+
+def _generator(seed: int) -> np.random.Generator:
+    """Return the generator of random draws.
+
+    Raises:
+        DataError: the seed is negative.
+    """
+    if seed < 0:
+        raise DataError(f"the split's seed is {seed}; give 0 or more")
+    return np.random.default_rng(seed)

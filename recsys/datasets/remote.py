@@ -32,7 +32,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
     Problems raised in the block name the address instead of that path.
 
     Args:
-        url: the address; one without an extension is a folder.
+        url: the address of a file or a folder.
         announce: receives a line for people before the fetching.
 
     Raises:

@@ -229,11 +229,13 @@ class Evaluator:
     def _without_rank(self, scorer: Scorer, pairs: Ints64) -> Exception:
         """Return the error for relevant items without a rank, by their positions."""
         users, items = np.repeat(self._users, self._counts)[pairs], self._relevant[pairs]
+        score = scorer.scores(from_dlpack(users[:1].copy()))[0, int(items[0])]
+        if bool(score.isnan()):
+            return ScoreError(len(pairs), is_nan=True)
         seen = self._seen.users.astype(np.int64) * self._n_items + self._seen.items
         if self._mask and np.isin(users * self._n_items + items, seen).any():
             return AssertionError("an item is in a user's history and in the question")
-        score = scorer.scores(from_dlpack(users[:1].copy()))[0, int(items[0])]
-        return ScoreError(len(pairs), is_nan=bool(score.isnan()))
+        return ScoreError(len(pairs), is_nan=False)
 
     def _chunk_ranks(self, scorer: Scorer, rows: slice) -> Ranks:
         """Return the ranks of relevant items and the best items for rows of `users`."""

@@ -66,6 +66,7 @@ class Fit:
 
     def __iter__(self) -> Iterator[EpochResult]:
         yield from self._results.copy()
+        self._check_whole()
         while self._trainer.epoch < self._config.epochs and not self._patience_is_over():
             self._check_whole()
             start, cpu_start = time.perf_counter(), time.process_time()
@@ -147,7 +148,6 @@ class Fit:
         trained = self._trainer.model
         found = new_model(self._seen, self._config, self._device)
         found.load_state_dict(trained.state_dict() | self._best_weights)
-        found.neighbours = trained.neighbours  # no training changes them
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optuna import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.config import SearchSpace, StudyConfig
 from hpo.execution.running_trial import Assignment
@@ -37,12 +37,22 @@ class Limits:
         storage = self._study._storage
         assert isinstance(storage, OwnedStorage), "the study of another writer"
         for trial in self._study.get_trials(deepcopy=False, states=FINISHED):
-            storage.replace_distributions(trial._trial_id, self._space.changed(trial))
+            self.tell_ranges(trial)
             if Outcome.of(trial) is None:
                 continue  # ended from outside, perhaps without parameters
             excess = self._constraints.all_excess(trial, best_metrics(trial))
             if excess != trial.constraints:
                 storage.replace_constraints(trial._trial_id, excess)
+
+    def tell_ranges(self, trial: FrozenTrial) -> None:
+        """Let samplers read a trial by today's ranges.
+
+        Args:
+            trial: a trial as the storage has it.
+        """
+        storage = self._study._storage
+        assert isinstance(storage, OwnedStorage), "the study of another writer"
+        storage.replace_distributions(trial._trial_id, self._space.changed(trial))
 
     def check(self, assignment: Assignment) -> None:
         """Store by how much a trial's config exceeds limits; a `violation` forbids its training."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.runners.base import TrainingSetup
+    from hpo.runners.watchdog import FamilyClock
     from recsys.data import Holdout
     from recsys.evaluation import MetricName
 
@@ -58,6 +59,7 @@ class RayTrainer:
         self._stopped: set[int] = set()
         self._parking: set[int] = set()
         self._setup: TrainingSetup | None = None
+        self._clock: FamilyClock | None = None
 
     def place(self) -> dict[str, Any]:
         """Return where this actor lives, with which versions, and if the model is there."""
@@ -138,6 +140,7 @@ class RayTrainer:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of this process and its descendants, as a sign of life."""
-        from hpo.runners.watchdog import family_cpu_seconds
+        from hpo.runners.watchdog import FamilyClock
 
-        return family_cpu_seconds()
+        self._clock = self._clock or FamilyClock()
+        return self._clock.seconds()

@@ -139,7 +139,10 @@ def test_a_quiet_study_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_a_result_stays_that_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "optuna.db").symlink_to(tmp_path / "big disk.db")
     result = hpo.tune("demo", 1, "smoke", tracking=False, verbose=False)
+    assert (tmp_path / "studies" / ".locks").exists(), "the lock is where the command has it"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(result.trials) == 1

@@ -199,7 +199,7 @@ def test_a_version_that_was_taken_back_before_it_was_settled_stays_back(
     assert holders(client) == {"champion": 1}
     forced = promote_study(real.locations, "shop", order=dataclasses.replace(QUICK, force="yes"))
     assert forced.registered is not None
-    assert forced.registered.champion == 2
+    assert (forced.registered.champion, forced.registered.rolled_back) == (2, False)
 
 
 def test_it_is_said_how_often_the_test_rows_were_looked_at(

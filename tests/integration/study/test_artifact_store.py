@@ -11,6 +11,7 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 
+from hpo.config import Locations
 from hpo.errors import ArtifactStoreError, SettingsError
 from hpo.study.files.artifact_store import ArtifactStore
 from hpo.study.files.artifacts import artifact_folder, kept_files
@@ -170,6 +171,11 @@ def test_addresses_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
         ArtifactStore("nosuch://bucket")
     with pytest.raises(SettingsError, match="pip install 'two-tower-hpo.cloud.'"):
         ArtifactStore("oci://bucket")  # a driver that no extra and no test brings
+
+
+def test_a_folder_of_another_machine_is_refused() -> None:
+    with pytest.raises(SettingsError, match="names the machine 'shared'; give a folder of this"):
+        Locations.resolve(None, None, artifacts="file://shared/store")
 
 
 @pytest.mark.parametrize("as_url", [False, True])
