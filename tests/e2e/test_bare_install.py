@@ -69,7 +69,7 @@ def served(program: Path, empty: Path) -> Iterator[str]:
     """Address of `hpo serve`, after a study, its report and its promotion."""
     out = call(program, empty, "run", "--n-trials", "5", "--data", "demo")
     assert "5 of 5 trials finished" in out
-    assert "  hpo promote --study-name two_tower-demo" in out
+    assert "\nhpo promote --study-name two_tower-demo" in out
     page = re.search(r"\S+report\.html", call(program, empty, "report"))
     assert page is not None
     assert "<html" in (empty / page[0]).read_text(encoding="utf-8")
