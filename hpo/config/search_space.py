@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.config.parameter import Parameter, in_order
 from hpo.config.study_config import StudyConfig
@@ -47,7 +47,7 @@ class SearchSpace:
             if spec.is_active(drawn):
                 if name in stored:
                     _repeat_draw(trial, name)
-                drawn[name] = _suggest(trial, name, spec, whole=self._is_integer(name))
+                drawn[name] = _suggest(trial, name, self._distributions[name])
         return self._base.replace(**drawn, seed=seed)
 
     def config(self, params: Mapping[str, float], seed: int) -> Hyperparameters:
@@ -151,7 +151,7 @@ def _repeat_draw(trial: Trial, name: str) -> None:
 
 
 def _distribution(spec: Parameter, *, whole: bool) -> BaseDistribution:
-    """Return the distribution with which `_suggest` draws a parameter."""
+    """Return the distribution of a parameter, `whole` for integers."""
     from optuna import distributions
 
     if spec.choices is not None:
@@ -172,14 +172,16 @@ def _holds(distribution: BaseDistribution, value: float) -> bool:
         return False
 
 
-def _suggest(trial: Trial, name: str, spec: Parameter, *, whole: bool) -> float:
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> float:
     """Draw one parameter."""
-    if spec.choices is not None:
-        choices = [int(choice) if whole else choice for choice in spec.choices]
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        choices: Any = distribution.choices  # numbers, as the study file has them
         chosen: float = trial.suggest_categorical(name, choices)
         return chosen
-    assert spec.low is not None and spec.high is not None
-    if whole:
-        step = int(spec.step or 1)
-        return trial.suggest_int(name, int(spec.low), int(spec.high), step=step, log=spec.log)
-    return trial.suggest_float(name, spec.low, spec.high, step=spec.step, log=spec.log)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high, step, log = (getattr(distribution, key) for key in ("low", "high", "step", "log"))
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, low, high, step=step, log=log)
+    return trial.suggest_float(name, low, high, step=step, log=log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ def make_study(folder: Path, config: StudyConfig) -> optuna.Study:
 
 def make_ledger(folder: Path, config: StudyConfig) -> Ledger:
     return Ledger(make_study(folder, config), config)
+
+
+def states(folder: Path) -> Counter[str]:
+    """The states of the trials of the small study in a folder."""
+    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
 
 
 def epoch_result(epoch: int, value: float) -> EpochResult:

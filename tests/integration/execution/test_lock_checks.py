@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.support.scripted import (
     make_ledger,
     make_study,
     saturating,
+    states,
     study_config,
 )
 
@@ -44,10 +44,6 @@ def run(folder: Path, hold: Hold, progress: MemoryProgress) -> Ended:
     runners = [ScriptedRunner(saturating) for _ in range(2)]
     ledger = make_ledger(folder, config)
     return Scheduler(ledger, runners, progress, config.n_trials, hold=hold).run()
-
-
-def states(folder: Path) -> Counter[str]:
-    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
 
 
 def test_the_clock_s_check_does_not_wait_for_a_storage_that_is_away(

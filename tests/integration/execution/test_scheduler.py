@@ -34,6 +34,7 @@ from tests.support.scripted import (
     make_ledger,
     make_study,
     saturating,
+    states,
     study_config,
 )
 
@@ -55,10 +56,6 @@ def run(
         config.trial_seconds,
     )
     return scheduler.run()
-
-
-def states(folder: Path) -> Counter[str]:
-    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 5, 9])

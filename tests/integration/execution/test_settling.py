@@ -21,16 +21,12 @@ from tests.support.scripted import (
     MemoryProgress,
     ScriptedRunner,
     make_ledger,
-    make_study,
     saturating,
+    states,
     study_config,
 )
 
 AWAY = StorageInternalError("An exception is raised during the commit.")
-
-
-def states(folder: Path) -> Counter[str]:
-    return Counter(trial.state.name for trial in make_study(folder, study_config()).trials)
 
 
 def fail_in_trial_1(assignment: Assignment) -> None:
