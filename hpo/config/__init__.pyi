@@ -2,6 +2,7 @@ from .cross_checks import check_study as check_study, start_problems as start_pr
 from .error_text import toml_text as toml_text
 from .locations import (
     DASHBOARD_PORT as DASHBOARD_PORT,
+    FOLDERS as FOLDERS,
     MLFLOW_PORT as MLFLOW_PORT,
     MODEL as MODEL,
     Locations as Locations,

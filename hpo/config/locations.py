@@ -16,6 +16,8 @@ DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # the ports of hpo.dashboard
 MODEL = "two-tower"  # name of the registered model, unless the user gives another
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # fits models:/NAME@ALIAS
 
+FOLDERS = ("file", "local")  # schemes of addresses of folders
+
 
 @dataclass(frozen=True)
 class Locations:
@@ -158,7 +160,7 @@ def _check_artifacts(url: str) -> None:
             f"{parts.scheme}://BUCKET/PREFIX alone, and the login as the store's client takes it "
             "from the environment, for instance AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-    if parts.scheme in ("file", "local") and parts.netloc not in ("", "localhost"):
+    if parts.scheme in FOLDERS and parts.netloc not in ("", "localhost"):
         raise SettingsError(
             f"--artifacts {url}: names the machine {parts.netloc!r}; give a folder of this one, as "
             "a path or as file:///PATH"

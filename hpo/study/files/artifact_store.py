@@ -14,13 +14,13 @@ from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from hpo.config import FOLDERS
 from hpo.errors import ArtifactStoreError, SettingsError
 from recsys.artifacts import sha256
 from recsys.drafts import replacing
 from recsys.passwords import without_password
 from recsys.readers import first_line
 
-FOLDERS = ("file", "local")
 T = TypeVar("T")
 
 
