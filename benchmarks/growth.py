@@ -28,12 +28,12 @@ import numpy as np
 import polars as pl
 import torch
 
+from recsys.capacity import Capacity, Processor
 from recsys.config import TrainConfig
 from recsys.data.holdout_file import load_holdout, save_holdout
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.readers.reader import read_dataset
-from recsys.training.capacity import Capacity
 from recsys.training.resources import Sizes
 from recsys.training.trainer import Trainer
 
@@ -134,7 +134,7 @@ def show(n: int, role: str, found: dict[str, Any]) -> float:
 def planned(n: int, found: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Return the figures of recsys.plan beside the measured ones."""
     sizes = Sizes(n // PER_USER, N_ITEMS, n)
-    plan = Capacity.of(sizes, CONFIG, torch.device("cpu"), THREADS)
+    plan = Capacity.of(sizes, CONFIG, torch.device("cpu"), THREADS, Processor.here())
     launcher, worker = found["launcher"], found["worker"]
     seconds = worker["seconds"]
     for name, said, measured, unit in (

@@ -1,15 +1,16 @@
-"""The slopes of recsys/training/capacity.py: CPU seconds of epochs and evaluations of many sizes.
+"""The slopes of recsys/capacity/seconds.py: CPU seconds of epochs and evaluations of many sizes.
 
     python -m benchmarks.slopes
 
-Drawn logs with power-law items; each case trains two or three epochs on two threads and keeps the
-cheapest. The slopes are the non-negative least squares of relative errors over all cases, and each
-case is printed beside what they predict. Copy the slopes into capacity.py.
+Drawn logs with power-law items; each case trains three epochs on two threads and keeps the
+median. The slopes are the non-negative least squares of relative errors over all cases, and each
+case is printed beside what they predict. Copy the slopes and the processor's speed into seconds.py.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -20,16 +21,16 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
+from recsys.capacity.processor import Processor
+from recsys.capacity.seconds import EPOCH, Seconds, epoch_work
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.training.capacity import SLOPES, amounts
 from recsys.training.resources import Sizes
 from recsys.training.trainer import Trainer
 
 THREADS = 2
-NAMES = ("PER_FLOP", "PER_LOGIT", "PER_GATHERED", "PER_NUMBER", "PER_STREAMED", "PER_STEP")
 
 
 class Case(NamedTuple):
@@ -74,17 +75,17 @@ def log(case: Case) -> Interactions:
 
 
 def cost(work: Callable[[], object], times: int = 1) -> float:
-    """The fewest CPU seconds of some calls."""
+    """The median CPU seconds of some calls."""
     found = []
     for _ in range(times):
         start = time.process_time()
         work()
         found.append(time.process_time() - start)
-    return min(found)
+    return statistics.median(found)
 
 
 def measured(case: Case) -> tuple[tuple[float, ...], float, tuple[float, ...], float]:
-    """Amounts and CPU seconds of an epoch, scores and products and seconds of its evaluation."""
+    """Amounts and CPU seconds of an epoch, products and scores and seconds of its evaluation."""
     holdout = split(log(case)).tuning
     config = TrainConfig(dim=case.dim, batch_size=case.batch_size)
     trainer = Trainer(holdout.seen, config, torch.device("cpu"))
@@ -93,34 +94,49 @@ def measured(case: Case) -> tuple[tuple[float, ...], float, tuple[float, ...], f
     evaluation = cost(lambda: evaluator.evaluate(TowerScorer(trainer.model, holdout.seen)))
     users = len(evaluator.users)
     scores = float(users * case.items)
-    asked = (scores, 2 * scores * case.dim, float(users))
-    return amounts(Sizes.of(holdout.seen), config), epoch, asked, evaluation
+    asked = (2 * scores * case.dim, scores, float(users))
+    return epoch_work(Sizes.of(holdout.seen), config), epoch, asked, evaluation
 
 
-def fitted(rows: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
-    """Slopes in nanoseconds of which no case is far off."""
-    wanted = np.asarray(seconds)
-    found, _ = nnls(np.asarray(rows) / wanted[:, None], np.ones(len(wanted)))
-    return [float(slope * 1e9) for slope in found]
+def fitted(rows: list[tuple[float, ...]], seconds: list[float], flop: float) -> list[float]:
+    """Slopes in nanoseconds of which no case is far off; the first one is given.
+
+    Operations and logits grow together, so their slopes cannot be told apart by cases alone.
+    """
+    wanted, work = np.asarray(seconds), np.asarray(rows)
+    rest = 1 - work[:, 0] * flop / 1e9 / wanted
+    found, _ = nnls(work[:, 1:] / wanted[:, None], rest)
+    return [flop, *(float(slope * 1e9) for slope in found)]
 
 
 def lines() -> Iterator[str]:
-    """Measure all cases; yield them, and then the slopes."""
+    """Measure all cases; yield them, and then the slopes and the processor that they are of."""
+    here = Processor.here()
     found = []
     for case in CASES:
         found.append(measured(case))
         yield f"{case}: epoch {found[-1][1]:.3f}, evaluation {found[-1][3]:.3f} CPU s"
     handled, epochs, scored, evaluations = (list(each) for each in zip(*found, strict=True))
-    slopes = fitted(handled, epochs)
-    for name, slope, used in zip(NAMES, slopes, SLOPES, strict=True):
-        yield f"{name} = {slope:.4g}  (in use: {used:g})"
-    asked = ", ".join(f"{slope:.4g}" for slope in fitted(scored, evaluations))
-    yield f"PER_SCORE, PER_SCORE_FLOP, PER_ASKED = {asked}"
-    for case, each, seconds in zip(CASES, handled, epochs, strict=True):
-        wanted, in_use = (np.dot(each, which) / 1e9 for which in (slopes, SLOPES))
+    slopes = Processor(*fitted(handled, epochs, here.flop))
+    asked = fitted(scored, evaluations, here.flop)
+    yield f"MEASURED_ON = {shown(here)}"
+    yield f"EPOCH = {shown(slopes)}; in use: {shown(EPOCH)}"
+    yield f"PER_SCORE_FLOP, PER_SCORE, PER_ASKED = {', '.join(f'{slope:.4g}' for slope in asked)}"
+    for case, (work, epoch, scores, evaluation) in zip(CASES, found, strict=True):
+        fits = (np.dot(work, slopes) / 1e9 / epoch, np.dot(scores, asked) / 1e9 / evaluation)
+        sizes = Sizes(case.users, case.items, case.users * case.per_user, case.timed)
+        config = TrainConfig(dim=case.dim, batch_size=case.batch_size)
+        plan = Seconds.of(sizes, config, here)
         yield (
-            f"{case}: fitted {wanted / seconds:.2f}, in use {in_use / seconds:.2f} of the measured"
+            f"{case}: fitted epoch {fits[0]:.2f}, evaluation {fits[1]:.2f} of the measured; "
+            f"in use {plan.epoch / epoch:.2f}, {plan.evaluation / evaluation:.2f}"
         )
+
+
+def shown(processor: Processor) -> str:
+    """Four digits of each number."""
+    numbers = processor._asdict().items()
+    return f"Processor({', '.join(f'{name}={number:.4g}' for name, number in numbers)})"
 
 
 def main() -> None:

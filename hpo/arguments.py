@@ -18,13 +18,18 @@ NEWEST = "the newest"  # as in `hpo.study.lifecycle.load_newest`, for reading
 
 
 def add_place_arguments(
-    parser: argparse.ArgumentParser, *, study: bool = True, default: str = ONLY
+    parser: argparse.ArgumentParser,
+    *,
+    study: bool = True,
+    storage: bool = True,
+    default: str = ONLY,
 ) -> None:
     """Add --storage, --tracking-uri, --experiment-name and --study-name; see `chosen_locations`.
 
     Args:
         parser: parser of the command.
         study: True if the command is about one study.
+        storage: True if the command reads one storage.
         default: help text on the study that is taken without --study-name.
     """
     if study:
@@ -33,12 +38,14 @@ def add_place_arguments(
             metavar="NAME",
             help=f"name of the study (default: {default})",
         )
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="URL of the Optuna storage (default: $HPO_STORAGE, else sqlite:///studies/optuna.db); "
-        "the variable keeps a password out of the list of processes",
-    )
+    if storage:
+        parser.add_argument(
+            "--storage",
+            metavar="URL",
+            help="URL of the Optuna storage (default: $HPO_STORAGE, else "
+            "sqlite:///studies/optuna.db); the variable keeps a password out of the list of "
+            "processes",
+        )
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",

@@ -65,17 +65,19 @@ class ConfigError(Problems):
 
 
 class ScoreError(RecsysError):
-    """An item that is asked for without a finite score, so that it has no rank.
+    """Scores without a rank: NaN, or -inf of an item that is asked for.
 
     Attributes:
-        is_nan: True if the score is NaN, as after a training that diverged; False if it is -inf.
+        is_nan: True if users' scores include NaN, as after a training that diverged; False if items
+            that are asked for score -inf.
     """
 
-    def __init__(self, n_items: int, *, is_nan: bool) -> None:
+    def __init__(self, n: int, *, is_nan: bool) -> None:
         self.is_nan = is_nan
+        what = "users have scores" if is_nan else "items that are asked for have the score"
         super().__init__(
-            f"{n_items:,} of the items asked for have no finite score, the first one "
-            f"{'NaN' if is_nan else '-inf'}; give every item of the catalogue a finite score"
+            f"{n:,} {what} {'NaN' if is_nan else '-inf'}; give every item of the catalogue a "
+            "finite score"
         )
 
 
@@ -94,8 +96,7 @@ class DivergedError(RecsysError):
 
     Attributes:
         epoch: epoch of the failure, counted from 1.
-        step: optimizer step within that epoch, counted from 1; 0: the whole epoch, of a model that
-            is not the two-tower.
+        step: optimizer step within that epoch, counted from 1; 0: the whole epoch.
         loss: the loss of that step.
     """
 

@@ -6,23 +6,36 @@ pasted and completed. `public_uri` drops both: a link or tag needs neither.
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import urlsplit
 
 # libpq's and MySQL's names of secrets in a URL's query: password, sslpassword, passwd, passphrase
 _QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNORECASE)
-_LOGIN = re.compile(r"(://[^:/\s]*):\S*@")  # a user may have an @ too, as on Azure
+# A user may have an @ too, as on Azure, and a password a slash: up to the last @.
+_LOGIN = re.compile(r"(://[^:/\s]*):(\S*)@")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def without_password(text: str) -> str:
-    """Return the text with *** in the place of passwords of URLs in it, in their queries too."""
-    return _LOGIN.sub(r"\1:***@", _without_query_passwords(text))
+    """Return the text with *** in the place of passwords of URLs in it, in their queries too.
+
+    The name of an environment variable that is set stays: it stands for a password and is none.
+    """
+    return _LOGIN.sub(_masked, _without_query_passwords(text))
 
 
 def public_uri(uri: str) -> str:
     """Return the URI without user and passwords, fit for logs, tags and links."""
+    uri = _LOGIN.sub("://", uri)
     address = urlsplit(uri).netloc
     return _without_query_passwords(uri.replace(address, address.rpartition("@")[2], 1))
+
+
+def _masked(login: re.Match[str]) -> str:
+    name = _VARIABLE.fullmatch(login[2])
+    is_name = name is not None and (name[1] or name[2]) in os.environ
+    return login[0] if is_name else f"{login[1]}:***@"
 
 
 def _without_query_passwords(text: str) -> str:

@@ -1,6 +1,7 @@
 """Command that says what a training takes: python -m recsys.plan --users N --items N ...
 
-It needs no data: memory and seconds are reckoned from sizes, by slopes that were measured.
+It needs no data: memory and seconds are reckoned from sizes. The slopes of the seconds
+were measured once; a quarter of a second tells the speed of this machine, which scales them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from recsys.errors import ConfigError
 from recsys.messages import count
 
 if TYPE_CHECKING:
-    from recsys.training import Capacity, Sizes
+    from recsys.capacity import Capacity
+    from recsys.training import Sizes
 
 GB = 1e9
 # Users, items and interactions of the table in docs/capacity.md.
@@ -52,22 +54,26 @@ def main(argv: Sequence[str]) -> int:
     from recsys.training import Sizes
 
     sizes = Sizes(args.users, args.items, args.interactions, not args.untimed)
-    found = _capacity(sizes, config, args.device, args.threads or os.cpu_count() or 1)
+    found = _capacity(sizes, config, args.device, args.threads or os.cpu_count() or 1, here=True)
     print(json.dumps(found.as_dict(), indent=2) if args.json else _text(found))
     return 0
 
 
-def _capacity(sizes: Sizes, config: TrainConfig, device: str, threads: int) -> Capacity:
+def _capacity(
+    sizes: Sizes, config: TrainConfig, device: str, threads: int, *, here: bool = False
+) -> Capacity:
+    """Return the needs on this machine's processor, or on the one of the slopes."""
     import torch
 
-    from recsys.training import Capacity
+    from recsys.capacity import MEASURED_ON, Capacity, Processor
 
-    return Capacity.of(sizes, config, torch.device(device), threads)
+    processor = Processor.here() if here else MEASURED_ON
+    return Capacity.of(sizes, config, torch.device(device), threads, processor)
 
 
 def _text(found: Capacity) -> str:
     """Return all numbers as aligned lines."""
-    from recsys.training import shown_seconds
+    from recsys.capacity import shown_seconds
 
     need, verdict = found.need, found.verdict
     place = "the machine" if found.device == "cpu" else "the card"
@@ -96,7 +102,8 @@ def _text(found: Capacity) -> str:
 
 def typical_table() -> str:
     """Return the table of docs/capacity.md: typical sizes at the default hyperparameters."""
-    from recsys.training import Sizes, shown_seconds
+    from recsys.capacity import shown_seconds
+    from recsys.training import Sizes
 
     heads = ["interactions", "users", "items", "launcher", "worker", "serving", "read once, CPU"]
     heads += ["epoch + evaluation, CPU", "the same, idle threads", "needed"]

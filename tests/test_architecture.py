@@ -26,7 +26,7 @@ FLOORS = (
     ("recsys.readers", "recsys.models"),
     ("recsys.datasets", "recsys.evaluation"),
     ("recsys.cli", "recsys.retrieval", "recsys.training"),
-    ("recsys.artifacts",),
+    ("recsys.artifacts", "recsys.capacity"),
     ("recsys.train", "recsys.evaluate", "recsys.plan"),
     ("hpo.errors",),
     ("hpo.trainables",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from hpo.arguments import ONLY
+from hpo.arguments import add_place_arguments
 from recsys.cli import command_parser
 
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let a study go on in --from that was moved away; only if it is lost where it went",
     )
-    result.add_argument("--study-name", metavar="NAME", help=f"name of the study (default: {ONLY})")
+    add_place_arguments(result, storage=False)
     return result
 
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports each study that it makes
     source = Locations.resolve(options.source, None)
-    target = Locations.resolve(options.target, None)
+    target = Locations.resolve(options.target, options.tracking_uri, options.experiment_name)
     with translated_storage_errors():
         if options.undo:
             name = take_back(source.storage, options.study_name)

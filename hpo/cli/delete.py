@@ -97,7 +97,11 @@ def _confirmed(overview: Overview) -> bool:
     if not sys.stdin.isatty():
         raise SettingsError(f"{what} is deleted for good: give --yes to do so without a question")
     print(f"{what} is deleted for good, and nothing can bring it back.")
-    return input("Enter its name to delete it: ").strip() == overview.name
+    try:
+        return input("Enter its name to delete it: ").strip() == overview.name
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def _remove(place: Path) -> None:

@@ -22,9 +22,10 @@ from hpo.study import (
     artifact_folder,
     best_complete,
     comparable,
+    end_ms,
     epochs_of,
+    first_start_ms,
     is_owned,
-    milliseconds,
     parking_place,
 )
 from recsys.messages import count
@@ -114,7 +115,7 @@ def _state(study: Study, locations: Locations, complete: bool, states: Counter[s
 
 def _last_ms(trial: FrozenTrial) -> int:
     """Return the last moment of a trial that the storage has, in ms since 1970; 0: none."""
-    seen = [milliseconds(at) for at in (trial.datetime_start, trial.datetime_complete) if at]
+    seen = [moment for moment in (first_start_ms(trial), end_ms(trial)) if moment]
     return max([*seen, *map(int, epochs_of(trial).get("time_ms", [])[-1:])], default=0)
 
 

@@ -14,6 +14,7 @@ from .locations import (
 from .next_commands import (
     PROMOTING as PROMOTING,
     command as command,
+    hidden_hint as hidden_hint,
     next_lines as next_lines,
     powershell_quoted as powershell_quoted,
     shell_line as shell_line,

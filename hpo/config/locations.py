@@ -83,12 +83,11 @@ class Locations:
             )
         store = artifacts or cls.usual_artifacts()
         _check_artifacts(store or "")
-        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
         return cls(
             storage or cls.usual_storage(),
-            uri or cls.tracking_uri,
+            tracking_uri or cls.usual_tracking(),
             experiment or cls.experiment,
             (dashboard or cls.dashboard_url).rstrip("/"),
             mlflow.rstrip("/") if mlflow else None,
@@ -99,6 +98,11 @@ class Locations:
     def usual_storage(cls) -> str:
         """Return the storage of commands without --storage: $HPO_STORAGE, else the default."""
         return os.environ.get("HPO_STORAGE") or cls.storage
+
+    @classmethod
+    def usual_tracking(cls) -> str:
+        """Return MLflow's URI without --tracking-uri: $MLFLOW_TRACKING_URI, else the default."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or cls.tracking_uri
 
     @classmethod
     def usual_artifacts(cls) -> str | None:

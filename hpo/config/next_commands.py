@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from hpo.config.locations import Locations
@@ -13,7 +15,8 @@ from recsys.passwords import without_password
 COLUMNS = 80  # assumed width of a terminal
 
 
-HIDDEN_HINT = "  # put the password of the database in the place of ***, or set HPO_STORAGE"
+HIDDEN_HINT = "  # put the password in the place of ***, or set {} and leave the option out"
+VARIABLES = {"--storage": "HPO_STORAGE", "--tracking-uri": "MLFLOW_TRACKING_URI"}
 
 PROMOTING = "test the winner once, and register it"  # purpose of hpo.promote
 
@@ -29,8 +32,18 @@ def next_lines(nexts: Mapping[str, str]) -> list[str]:
         lines = [f"  {line:{width}}  {purpose}" for line, purpose in nexts.items()]
     else:
         lines = [f"  # {purpose}\n{line}" for line, purpose in nexts.items()]
-    hidden = [HIDDEN_HINT] if any("***" in line for line in nexts) else []
-    return ["next:", *hidden, *lines]
+    return ["next:", *hidden_hint(nexts), *lines]
+
+
+def hidden_hint(lines: Iterable[str]) -> list[str]:
+    """Return a line on what to put in the place of hidden passwords; no line if there are none.
+
+    Args:
+        lines: commands to paste.
+    """
+    hidden = [line for line in lines if "***" in line]
+    named = [name for option, name in VARIABLES.items() if any(option in line for line in hidden)]
+    return [HIDDEN_HINT.format(" and ".join(named) or "the variable")] if hidden else []
 
 
 NO_STORAGE = ("serve", "recommend")  # commands that read only the registry
@@ -58,7 +71,11 @@ def command(
         data: source of the data if it differs from the study's record; else "".
         more: further options with their values, always included.
     """
-    default = Locations(Locations.usual_storage(), artifacts=Locations.usual_artifacts())
+    default = Locations(
+        Locations.usual_storage(),
+        Locations.usual_tracking(),
+        artifacts=Locations.usual_artifacts(),
+    )
     locations = locations or default
     options = {"--tracking-uri": (locations.tracking_uri, default.tracking_uri)}
     if name not in NO_STORAGE:
@@ -86,13 +103,21 @@ def command(
 def shell_line(*words: str) -> str:
     """Return the words as one line to paste, quoted for the shell and without passwords.
 
-    Words are quoted where needed with single quotes, which POSIX shells and PowerShell both take
-    literally.
+    The shell is PowerShell on Windows, where even a comma has a meaning, and a POSIX shell
+    elsewhere.
 
     Args:
         words: the command and its arguments.
     """
-    return shlex.join(without_password(word) for word in words)
+    public = [without_password(word) for word in words]
+    if os.name == "nt":
+        return " ".join(
+            word if _PLAIN.fullmatch(word) else powershell_quoted(word) for word in public
+        )
+    return shlex.join(public)
+
+
+_PLAIN = re.compile(r"[\w./:\\-][\w./:=\\-]*", re.ASCII)  # PowerShell takes it as it is
 
 
 def powershell_quoted(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from socketserver import ThreadingMixIn
 from typing import Protocol
@@ -69,12 +69,13 @@ def wait_until_ready(server: Server, stopped: Callable[[float], bool]) -> bool:
     Raises:
         HpoError: the server ended, or did not answer in time.
     """
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # $http_proxy set or not
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if problem := server.problem():
             raise HpoError(problem)
         try:
-            with urllib.request.urlopen(server.address + server.health, timeout=5):  # noqa: S310
+            with direct.open(server.address + server.health, timeout=5):
                 return True
         except OSError:
             pass
@@ -113,7 +114,7 @@ class DashboardServer:
             self._server = make_server(host, port, app, _ThreadingServer, _QuietHandler)
         except (OSError, OverflowError) as error:
             raise _port_error(host, port, option, error) from None
-        self.address = local_address(host, port)
+        self.address = local_address(host, self._server.server_port)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -149,7 +150,7 @@ class MlflowServer:
     def __init__(
         self, tracking_uri: str, host: str, port: int, hosts: Sequence[str], option: str
     ) -> None:
-        _check_free(host, port, option)
+        port = _free_port(host, port, option)
         self.address = local_address(host, port)
         command = [
             sys.executable,
@@ -161,8 +162,10 @@ class MlflowServer:
             "1",
         ]
         command += ["--host", host, "--port", str(port), "--uvicorn-opts", UVICORN_OPTIONS]
-        # MLflow's own list has patterns such as 10.*, which 10.evil.example matches, too
-        command += ["--allowed-hosts", ",".join(f"{name}:{port}" for name in hosts)]
+        # The guard of mlflow_protocol.py refuses foreign hosts and origins, whatever their ports.
+        # MLflow compares with the port, though a tunnel or proxy may have another one; and by
+        # itself it refuses the requests of its own page under a name that is not localhost.
+        command += ["--allowed-hosts", "*", "--cors-allowed-origins", ",".join(_origins(hosts))]
         env = {**_environment(tracking_uri), HOSTS_VARIABLE: ",".join(hosts)}
         self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
 
@@ -205,12 +208,27 @@ def _environment(tracking_uri: str) -> dict[str, str]:
     return {**os.environ, **mine}
 
 
-def _check_free(host: str, port: int, option: str) -> None:
+def _origins(names: Sequence[str]) -> Iterator[str]:
+    """Yield the origins of the MLflow UI's pages under these names, as patterns of fnmatch."""
+    for name in names:
+        literal = name.replace("[", "[[]")
+        for scheme in ("http", "https"):
+            yield f"{scheme}://{name}"
+            yield f"{scheme}://{literal}:*"
+
+
+def _free_port(host: str, port: int, option: str) -> int:
+    """Return the port, or a free one in the place of 0.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
     with closing(socket.socket()) as probe:
         if REUSE_ADDRESS:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+            return int(probe.getsockname()[1])
         except (OSError, OverflowError) as error:
             raise _port_error(host, port, option, error) from None
 

@@ -66,6 +66,11 @@ def n_ended(study: Study) -> int:
     return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
+def as_next(outcome: Outcome, study: Study) -> Outcome:
+    """Return the outcome of the trial that ends now, with its moment and its place in the order."""
+    return replace(outcome, order=n_ended(study), ended_ms=time.time_ns() // 1_000_000)
+
+
 def _outdated(parked: FrozenTrial, space: SearchSpace, record: StudyRecord) -> str | None:
     """Return why a parked trial cannot go on after accepted changes of the study; None: it can.
 
@@ -81,7 +86,7 @@ def _outdated(parked: FrozenTrial, space: SearchSpace, record: StudyRecord) -> s
 
 def _give_up(study: Study, trial: FrozenTrial, outcome: Outcome) -> None:
     """Mark a trial as FAIL with its outcome."""
-    outcome = replace(outcome, order=n_ended(study))
+    outcome = as_next(outcome, study)
     study._storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome.as_dict())
     study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 

@@ -97,7 +97,7 @@ def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:
 
 
 def report(
-    request: Request, study: Study, split: Split, tracking: TrackingError | None, console: Console
+    request: Request, study: Study, split: Split, data: str, console: Console, *, log: bool
 ) -> int:
     """Write the report unless there is one of all these trials already; return the exit code.
 
@@ -105,21 +105,22 @@ def report(
         request: the call of hpo.run.
         study: the study.
         split: the study's data.
-        tracking: error of the MLflow mirror; None if MLflow is complete.
+        data: source of the data if it differs from the study's record; else "".
         console: console for messages.
+        log: copy the report into MLflow, too.
     """
     if is_reported(request.locations, study):
         folder = report_folder(request.locations, study.study_name)
         console.print(f"the report of these trials is there already, in {folder}")
         return 0
     console.print("writing the report (Ctrl-C leaves it out, and loses no trial)")
-    log = request.tracking and tracking is None  # an error means that MLflow is out of reach
     try:
-        console.print(report_at_end(request.locations, study.study_name, split, log=log))
+        text, code = report_at_end(request.locations, study.study_name, split, log=log, data=data)
+        console.print(text)
     except KeyboardInterrupt:
         console.print("no report: interrupted")
         return INTERRUPTED
-    return 0
+    return code
 
 
 def promote_winner(request: Request, name: str, speech: Speech) -> int:
@@ -319,7 +320,7 @@ def _conclude(
     study, record, people = opened.study, opened.record, speech.people
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
-    n_trials = opened.config.n_trials
+    n_trials, data = opened.config.n_trials, _moved_to(request.config, record)
     for table in summary.result_tables(study, record, people):
         people.print(table)
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
@@ -331,7 +332,8 @@ def _conclude(
     code = EXIT_CODES[ended.reason]
     stays = ended.reason != "requested"  # someone wants the machine back
     if code == 0 and request.report and stays:
-        code = report(request, study, split, tracking, people)
+        log = request.tracking and tracking is None  # an error means that MLflow is out of reach
+        code = report(request, study, split, data, people, log=log)
     code_of_files = sent_at_end(request.locations, study, record, people.print)
     people.print(
         summary.ending(
@@ -341,7 +343,7 @@ def _conclude(
             request.locations,
             tracking,
             again=request.again,
-            data=_moved_to(request.config, record),
+            data=data,
             page=page,
             edges=edge_hints(record.config, comparable(record, read_trials(study))),
             reported=is_reported(request.locations, study),
@@ -349,7 +351,6 @@ def _conclude(
         )
     )
     if is_news:
-        data = _moved_to(request.config, record)
         tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
     if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)

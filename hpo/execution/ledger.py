@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import Known, is_final
-from hpo.execution.failure_policy import Retries, fail_running, n_ended, recover
+from hpo.execution.failure_policy import Retries, as_next, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stopping.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.execution.store.epoch_reports import EpochReports
@@ -99,9 +99,11 @@ class Ledger(Turns):
             return
         if is_final(trial, outcome, self._config.pruner.name):
             self._known.add(self._space.config(trial.params, seed=0), trial)
+        if trial.number in self._limits.record.infeasible:
+            self._rule.discard(trial.number)
+            return
         values = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
-        out = trial.number in self._limits.record.infeasible  # it must not prune those that may win
-        self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE and not out)
+        self._rule.add(trial.number, values, trial.state is TrialState.COMPLETE)
 
     @in_turn
     def n_finished(self) -> int:
@@ -346,7 +348,7 @@ class Ledger(Turns):
         for epoch, value in same.intermediate_values.items():
             assignment.trial.report(value, epoch)
         self._limits.judge(assignment, best_metrics(same), same.state)
-        outcome = replace(outcome, order=n_ended(self._study))
+        outcome = as_next(outcome, self._study)
         assignment.trial.set_user_attr(ATTEMPT, attempt.as_dict())
         assignment.trial.set_user_attr(EPOCHS, {**columns, "time_ms": now} if now else {})
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
@@ -375,7 +377,7 @@ class Ledger(Turns):
         self._epochs.flush(assignment)
         metrics = assignment.best.metrics.as_dict() if assignment.best else {}
         self._limits.judge(assignment, metrics, state)
-        outcome = replace(outcome, order=n_ended(self._study))
+        outcome = as_next(outcome, self._study)
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
         told = self._study.tell(assignment.trial, value, state=state)
         self._limits.tell_ranges(told)  # it may have been parked under other ranges

@@ -212,6 +212,17 @@ def tell_end(
 
 
 @contextmanager
+def _threads_of_torch(number: int) -> Iterator[None]:
+    """Give torch so many threads in this process for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def make_runners(
     request: Request, holdout: Holdout, record: StudyRecord
 ) -> Iterator[Sequence[Runner]]:
@@ -225,9 +236,9 @@ def make_runners(
     objective, cutoffs = record.config.objective, record.config.cutoffs
     trainable = record.config.trainable
     if request.runner == "inline":
-        yield [
-            InlineRunner(holdout, objective, torch.device(request.devices[0]), cutoffs, trainable)
-        ]
+        device = torch.device(request.devices[0])
+        with _threads_of_torch(request.config.threads or torch.get_num_threads()):
+            yield [InlineRunner(holdout, objective, device, cutoffs, trainable)]
         return
     if request.runner == "ray":
         with working_folder(request.locations.storage, record.uid) as folder:

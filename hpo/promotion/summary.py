@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hpo.config import Locations, command, powershell_quoted, shell_line
+from hpo.config import Locations, command, hidden_hint, powershell_quoted, shell_line
 from hpo.gate import GateFindings, tables as lines
 from hpo.promotion.outcome import Promotion
 from hpo.registry import CHAMPION
 from recsys.messages import count
-from recsys.passwords import public_uri
+from recsys.passwords import without_password
 
 PORT = 5001
 
@@ -95,21 +96,18 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
     if r.forced:
         told.append(f"forced: {r.forced}")
     if r.role != CHAMPION:
-        model, public = f"models:/{r.model}/{r.version}", _without_login(locations)
-        trial = command("serve", locations=public, more={"--model": model})
+        model = f"models:/{r.model}/{r.version}"
+        trial = command("serve", locations=locations, more={"--model": model})
         return [
             *told,
             "to make it the champion anyway: the same command with --force REASON",
             f"to try it first: {trial}",
+            *hidden_hint([trial]),
         ]
     if r.champion != r.version:
         told.append(f"the champion is version {r.champion} by now")
     name = f"@{CHAMPION}" if r.champion == r.version else f"/{r.version}"
     return [*told, "", *_how_to_serve(locations, p.example_user, f"models:/{r.model}{name}")]
-
-
-def _without_login(locations: Locations) -> Locations:
-    return replace(locations, tracking_uri=public_uri(locations.tracking_uri))
 
 
 def _quotable(question: Mapping[str, Any]) -> str:
@@ -125,25 +123,27 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
     own_body = _quotable({"user_id": user, "k": 10})
     body = _quotable({"dataframe_records": [{"user_id": user}], "params": {"k": 10}})
     whole = {"--users": "all", "--out": "top.csv", "--model": model}
-    public = _without_login(locations)
-    uri = public.tracking_uri
+    own = command("serve", locations=locations, more={"--model": model})
+    uri = without_password(locations.tracking_uri)
+    named = locations.tracking_uri == os.environ.get("MLFLOW_TRACKING_URI")
     url = f"http://127.0.0.1:{PORT}/invocations"
     programs = str(Path(sys.executable).parent)
     hidden = shutil.which("uvicorn") is None  # mlflow looks for uvicorn on the PATH
     return [
         "serve it:",
-        f"  {command('serve', locations=public, more={'--model': model})}",
+        *hidden_hint([own]),
+        f"  {own}",
         f"  curl http://127.0.0.1:8000/recommend -d '{own_body}'",
         "or write everybody's items to a file:",
-        f"  {command('recommend', locations=public, more=whole)}",
+        f"  {command('recommend', locations=locations, more=whole)}",
         "or with MLflow's own server, in a POSIX shell:",
         *([f'  export PATH={shell_line(programs)}:"$PATH"'] if hidden else []),
-        f"  export MLFLOW_TRACKING_URI={shell_line(uri)}",
+        *([] if named else [f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}"]),
         f"  {serve}",
         f"  curl {url} -H 'Content-Type: application/json' -d '{body}'",
         "in PowerShell:",
         *([f"  $env:PATH = {powershell_quoted(f'{programs};')} + $env:PATH"] if hidden else []),
-        f"  $env:MLFLOW_TRACKING_URI = {powershell_quoted(uri)}",
+        *([] if named else [f"  $env:MLFLOW_TRACKING_URI = {powershell_quoted(uri)}"]),
         f"  {serve}",
         f"  Invoke-RestMethod {url} -Method Post -ContentType application/json -Body '{body}'",
     ]

@@ -19,6 +19,7 @@ from hpo.study import (
     comparable,
     complete_best_first,
     default_trial,
+    end_ms,
     existing_storage,
     load_named,
     load_newest,
@@ -26,7 +27,7 @@ from hpo.study import (
     send_files,
 )
 from recsys.data import Split
-from recsys.errors import RecsysError
+from recsys.errors import RecsysError, TrackingError
 
 SMALL_SECONDS = 60.0  # training time that a report at the end may take in any case
 SMALL_SHARE = 0.1  # share of the study's own training time that it may take
@@ -63,8 +64,11 @@ def run_report(
     name = load_newest(existing_storage(locations.storage), study_name, say).study_name
     written = write_report(locations, name, out or report_folder(locations, name), data=data)
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
+    code = 0
     if written.is_kept:
-        print(bring_into_mlflow(locations, name))
+        line, is_complete = bring_into_mlflow(locations, name)
+        print(line)
+        code = 0 if is_complete else TrackingError.exit_code
     print("\n".join(written.verdict))
     study = load_named(existing_storage(locations.storage), name)
     if unsent := send_files(locations, study):
@@ -72,7 +76,7 @@ def run_report(
     if StudyRecord.of(study).config.trainable is None:
         promote = command("promote", name, locations, data=data or "")
         print("\n".join(next_lines({promote: PROMOTING})))
-    return ArtifactStoreError.exit_code if unsent else 0
+    return ArtifactStoreError.exit_code if unsent else code
 
 
 def is_reported(locations: Locations, study: Study) -> bool:
@@ -84,8 +88,7 @@ def is_reported(locations: Locations, study: Study) -> bool:
     """
     page = report_folder(locations, study.study_name) / PAGE
     trials = study.get_trials(deepcopy=False)
-    ends = [trial.datetime_complete for trial in trials]
-    last = max((end.timestamp() for end in ends if end), default=float("inf"))
+    last = max((end / 1000 for trial in trials if (end := end_ms(trial))), default=float("inf"))
     if not page.exists() or page.stat().st_mtime < last:
         return False
     record = StudyRecord.of(study)
@@ -97,8 +100,10 @@ def is_reported(locations: Locations, study: Study) -> bool:
     return text.endswith(last_line)
 
 
-def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: bool) -> str:
-    """Write the report of a study that has just ended; return one or a few lines on the outcome.
+def report_at_end(
+    locations: Locations, study_name: str, whole: Split, *, log: bool, data: str = ""
+) -> tuple[str, int]:
+    """Write the report of a study that has just ended.
 
     An error of the report is returned and logged, and never fails the study. If training the best
     trials again would take long, the line names the command `python -m hpo.report` instead.
@@ -108,16 +113,19 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
         study_name: name of the study.
         whole: the study's data and split.
         log: copy the report into MLflow, too.
+        data: source of the data if it differs from the study's record; else "".
+
+    Returns:
+        One or a few lines on the outcome, and the exit code: 3 if MLflow lacks a part.
     """
     from hpo.config import command
 
     started = time.monotonic()
     try:
         if training := _long_training(locations, study_name):
-            later = command("report", study_name, locations)
-            return (
-                f"no report yet: it would train for about {training:,.0f} s; write it with: {later}"
-            )
+            later = command("report", study_name, locations, data=data)
+            wait = f"no report yet: it would train for about {training:,.0f} s"
+            return f"{wait}; write it with: {later}", 0
         from hpo.tracking import bring_into_mlflow
 
         written = write_report(
@@ -125,15 +133,17 @@ def report_at_end(locations: Locations, study_name: str, whole: Split, *, log: b
         )
         seconds = time.monotonic() - started
         said = f"report: {written.page} ({seconds:.1f} s)"
-        lines = [said, written.news]
+        lines, is_complete = [said, written.news], True
         if log and written.is_kept:
-            lines.append(bring_into_mlflow(locations, study_name))
-        return "\n".join([*lines, *written.verdict])
+            line, is_complete = bring_into_mlflow(locations, study_name)
+            lines.append(line)
+        code = 0 if is_complete else TrackingError.exit_code
+        return "\n".join([*lines, *written.verdict]), code
     except RecsysError as error:
-        return f"no report: {error}"
+        return f"no report: {error}", 0
     except Exception as error:
         logging.getLogger(__name__).warning("the report failed", exc_info=error)
-        return f"no report: {type(error).__name__}: {error}"
+        return f"no report: {type(error).__name__}: {error}", 0
 
 
 def _long_training(locations: Locations, study_name: str) -> float | None:

@@ -11,10 +11,11 @@ import torch
 
 from hpo.config import StudyConfig
 from hpo.errors import SettingsError
+from recsys.capacity import Capacity, Processor
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
-from recsys.training import Capacity, MemoryNeed, Sizes, free_memory, memory_need
+from recsys.training import MemoryNeed, Sizes, free_memory, memory_need
 
 GB = 1e9
 CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
@@ -88,7 +89,7 @@ def say_capacity(
     device = torch.device("cpu" if name == "auto" else name)
     sizes, base = Sizes.of(seen), TrainConfig.of(config.train_config)
     threads = config.threads or torch.get_num_threads()
-    say(f"plan: {Capacity.of(sizes, base, device, threads)}")
+    say(f"plan: {Capacity.of(sizes, base, device, threads, Processor.here())}")
 
 
 def n_slots(free: int, most: int, n_cards: int) -> int:
@@ -115,28 +116,37 @@ def extremes(
         seen: the training rows.
         device: device of the trainings.
     """
-    needs = [memory_need(Sizes.of(seen), each, device) for each in _corners(config)]
+    sizes = Sizes.of(seen)
+    needs = [memory_need(sizes, each, device) for each in _corners(config, sizes.n_items)]
     return min(needs, key=lambda need: need.total), max(needs, key=lambda need: need.total)
 
 
-def _corners(config: StudyConfig) -> Iterator[TrainConfig]:
+def _corners(config: StudyConfig, n_items: int) -> Iterator[TrainConfig]:
     """Yield the configs with the ends of all ranges that decide about memory."""
     base = config.train_config
     values = base.as_dict()
     searched = [name for name in MEMORY_PARAMETERS if name in config.space]
-    ends = [_ends(config, name, values[name]) for name in searched]
+    ends = [_ends(config, name, values[name], n_items) for name in searched]
     for chosen in itertools.product(*ends):
         yield TrainConfig.of(base.replace(**dict(zip(searched, chosen, strict=True))))
 
 
-def _ends(config: StudyConfig, name: str, default: float) -> set[float]:
-    """Return the extreme values of a parameter: its ends, and its default if it is conditional."""
+def _ends(config: StudyConfig, name: str, default: float, n_items: int) -> set[float]:
+    """Return the values of a parameter among which the extremes of the memory are.
+
+    Args:
+        config: the study's config.
+        name: name of the parameter.
+        default: its value in the base, which counts if the parameter is conditional.
+        n_items: size of the catalogue.
+    """
     parameter = config.space[name]
     numbers = parameter.choices or (parameter.low, parameter.high)
     values = [config.typed(name, number) for number in numbers if number is not None]
     found = {min(values), max(values)} | ({0} & set(values))  # 0: off, or the whole catalogue
     if parameter.when or not found:
         found.add(default)
-    if name == "negatives":  # a middle number of draws may take less than the whole catalogue
+    if name == "negatives":  # few draws may take less than the whole catalogue, many take more
         found |= {min(value for value in values if value) if any(values) else 0}
+        found |= {n_items - 1} if min(values) < n_items - 1 < max(values) else set()
     return {config.typed(name, value) for value in found}

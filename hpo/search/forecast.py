@@ -57,6 +57,13 @@ class ForecastRule:
         rows = np.column_stack([_regressors(curve), np.full(len(curve), final - self._origin)])
         self._products[: len(values)] += rows[:, :, None] * rows[:, None, :]
 
+    def discard(self, number: int) -> None:
+        """Do nothing: a trial counts only once it is added.
+
+        Args:
+            number: number of the trial.
+        """
+
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if the trial's chance to become the best is too small.
 

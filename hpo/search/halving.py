@@ -37,6 +37,15 @@ class HalvingRule:
             self._at_rung.setdefault(epoch, {})[number] = max(values[:epoch])
             epoch *= self._reduction
 
+    def discard(self, number: int) -> None:
+        """Forget a trial that may not win, at all rungs.
+
+        Args:
+            number: number of the trial.
+        """
+        for reached in self._at_rung.values():
+            reached.pop(number, None)
+
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if the trial is at a rung and not among the best there; register it there.
 
@@ -89,6 +98,14 @@ class HyperbandRule:
             complete: ignored: pruned and failed trials count as well.
         """
         self._bracket(number).add(number, values, complete)
+
+    def discard(self, number: int) -> None:
+        """Forget a trial that may not win.
+
+        Args:
+            number: number of the trial, which decides the bracket.
+        """
+        self._bracket(number).discard(number)
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if the trial is at a rung of its bracket and not among the best there.

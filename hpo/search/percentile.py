@@ -42,6 +42,13 @@ class PercentileRule:
         for others, value in zip(self._sorted_at, values, strict=False):
             insort(others, value)
 
+    def discard(self, number: int) -> None:
+        """Do nothing: a trial counts only once it is added.
+
+        Args:
+            number: number of the trial.
+        """
+
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if the trial's best value so far is below the percentile at its epoch.
 
@@ -74,6 +81,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 class _Rule(Protocol):
     def add(self, number: int, values: Sequence[float], complete: bool) -> None: ...
 
+    def discard(self, number: int) -> None: ...
+
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool: ...
 
 
@@ -99,6 +108,14 @@ class PatientRule:
             complete: True if the trial is COMPLETE.
         """
         self._rule.add(number, values, complete)
+
+    def discard(self, number: int) -> None:
+        """Have the wrapped rule forget a trial that may not win.
+
+        Args:
+            number: number of the trial.
+        """
+        self._rule.discard(number)
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if the trial stopped improving and the wrapped rule would prune it.

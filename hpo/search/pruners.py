@@ -29,6 +29,13 @@ class PruningRule(Protocol):
             complete: True if the trial ended by itself; False if it was pruned, failed or stopped.
         """
 
+    def discard(self, number: int) -> None:
+        """Forget an ended trial that may not win, so that it prunes none of those that may.
+
+        Args:
+            number: number of the trial.
+        """
+
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:
         """Return True if a running trial should be pruned; called after each epoch, in order.
 
@@ -48,6 +55,13 @@ class NoRule:
             number: number of the trial.
             values: values of the trial's epochs 1, 2, ...
             complete: True if the trial is COMPLETE.
+        """
+
+    def discard(self, number: int) -> None:
+        """Do nothing: a trial counts only once it is added.
+
+        Args:
+            number: number of the trial.
         """
 
     def is_hopeless(self, number: int, values: Sequence[float]) -> bool:

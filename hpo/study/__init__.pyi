@@ -63,6 +63,7 @@ from .records import (
     best_complete as best_complete,
     best_metrics as best_metrics,
     comparable as comparable,
+    end_ms as end_ms,
     epochs_of as epochs_of,
     epochs_to_columns as epochs_to_columns,
     first_start_ms as first_start_ms,

@@ -207,6 +207,8 @@ class Outcome:
         usage: CPU time and memory by name, see `hpo.study.machine`; empty if nothing was trained.
         order: number of trials that ended before this one. With several workers the order of ends
             is part of the result: the same seed and the same order give the same suggestions.
+        ended_ms: end of the trial, in milliseconds since 1970; Optuna's own time of the end has no
+            time zone. None in old records.
     """
 
     best_epoch: int
@@ -217,6 +219,7 @@ class Outcome:
     same_as: int | None = None
     usage: Mapping[str, float] = field(default_factory=dict, compare=False)
     order: int | None = field(default=None, compare=False)
+    ended_ms: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON-compatible values."""
@@ -308,3 +311,11 @@ def first_start_ms(trial: FrozenTrial) -> int | None:
         return None
     attempt = Attempt.of(trial)
     return (attempt and attempt.started_ms) or milliseconds(trial.datetime_start)
+
+
+def end_ms(trial: FrozenTrial) -> int | None:
+    """Return the end of a trial in ms since 1970; None: it has not ended."""
+    if trial.datetime_complete is None:
+        return None
+    outcome = Outcome.of(trial)
+    return (outcome and outcome.ended_ms) or milliseconds(trial.datetime_complete)

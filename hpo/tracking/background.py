@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpo.config import Locations, command
 from hpo.errors import HpoError, SettingsError, StudyStopped
@@ -131,8 +131,20 @@ class MirrorThread:
 PATIENCE_SECONDS = 60.0
 
 
-def bring_into_mlflow(locations: Locations, study_name: str) -> str:
-    """Sync a study that has a run in MLflow, and return a line about its report there.
+class Brought(NamedTuple):
+    """The outcome of bringing a study into MLflow.
+
+    Attributes:
+        line: the place of the report in MLflow, or the reason why it is not there.
+        is_complete: False if MLflow has a run of the study and lacks a part of it.
+    """
+
+    line: str
+    is_complete: bool
+
+
+def bring_into_mlflow(locations: Locations, study_name: str) -> Brought:
+    """Sync a study that has a run in MLflow, and say where its report is there.
 
     A study that was run without MLflow is not added to it. A sync that takes longer than
     PATIENCE_SECONDS continues beside the caller; if the process ends before the sync does,
@@ -142,28 +154,28 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> str:
         locations: locations of the storage and of MLflow.
         study_name: name of the study.
 
-    Returns:
-        The place of the report in MLflow, or the reason why it is not there.
-
     Raises:
         StudyError: there is no such study.
     """
     sync = command("sync", study_name, locations)
     try:
         if not _has_run(locations, study_name):
-            return f"not in MLflow: the study has no run there; make one with: {sync}"
+            line = f"not in MLflow: the study has no run there; make one with: {sync}"
+            return Brought(line, is_complete=True)
     except TrackingError as error:
-        return f"not in MLflow: {error}"
+        return Brought(f"not in MLflow: {error}", is_complete=False)
     mirror = MirrorThread(locations, study_name)
     mirror.start()
     result = mirror.stop(PATIENCE_SECONDS)
     if isinstance(result, TrackingError):
-        return f"not in MLflow: {result}; bring it there with: {sync}"
+        line = f"not in MLflow: {result}; bring it there with: {sync}"
+        return Brought(line, is_complete=False)
     if result.absent:
         report = command("report", study_name, locations)
         missing = ", ".join(result.absent)
-        return f"not in MLflow: missing files: {missing}; make them again with: {report}"
-    return f"in MLflow: folder {REPORT} of run {result.run_id}"
+        line = f"not in MLflow: missing files: {missing}; make them again with: {report}"
+        return Brought(line, is_complete=False)
+    return Brought(f"in MLflow: folder {REPORT} of run {result.run_id}", is_complete=True)
 
 
 def _has_run(locations: Locations, study_name: str) -> bool:

@@ -14,8 +14,8 @@ from hpo.study import (
     StudyRecord,
     best_complete,
     comparable,
+    end_ms,
     first_start_ms,
-    milliseconds,
     system_metrics,
 )
 from hpo.tracking.run_content import Content, DataInput, Row
@@ -92,8 +92,9 @@ def study_line(record: StudyRecord, trials: Sequence[FrozenTrial]) -> str:
 
 
 def _by_end(trial: FrozenTrial) -> tuple[int, int]:
-    assert trial.datetime_complete is not None, f"trial {trial.number} ended, but when?"
-    return milliseconds(trial.datetime_complete), trial.number
+    ended = end_ms(trial)
+    assert ended is not None, f"trial {trial.number} ended, but when?"
+    return ended, trial.number
 
 
 def _study_status(config: StudyConfig, trials: Sequence[FrozenTrial]) -> str:

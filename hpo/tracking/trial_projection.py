@@ -19,9 +19,9 @@ from hpo.study import (
     Outcome,
     StudyRecord,
     best_metrics,
+    end_ms,
     epochs_of,
     first_start_ms,
-    milliseconds,
     training_metrics,
 )
 from hpo.tracking.run_content import Content, Row
@@ -99,7 +99,7 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
         name=f"trial-{trial.number:03}",
         start_ms=start,
         status=STATUS[trial.state],
-        end_ms=milliseconds(trial.datetime_complete) if trial.datetime_complete else None,
+        end_ms=end_ms(trial),
         params=_trial_params(view, trial),
         rows=[*rows, summary] if summary else rows,
         former=[*rows, summary._replace(step=_best_epoch(trial))] if summary else (),
@@ -166,12 +166,12 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     columns = epochs_of(trial)
     known, times = columns.get("epoch", []), columns.get("time_ms", [])
     lost = sorted(set(trial.intermediate_values) - {int(epoch) for epoch in known})
-    if not lost or trial.datetime_complete is None:
+    ended = end_ms(trial)
+    if not lost or ended is None:
         return
-    end_ms = milliseconds(trial.datetime_complete)
-    pace = (times[-1] - start_ms) / known[-1] if known else (end_ms - start_ms) / lost[-1]
+    pace = (times[-1] - start_ms) / known[-1] if known else (ended - start_ms) / lost[-1]
     for step in lost:
-        time_ms = min(int(start_ms + pace * step), end_ms)
+        time_ms = min(int(start_ms + pace * step), ended)
         yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
 
 
@@ -180,14 +180,14 @@ def _summary_row(trial: FrozenTrial, objective: MetricName) -> Row | None:
 
     The row has step 0, for which MLflow draws bars instead of curves.
     """
-    outcome = Outcome.of(trial)
-    if outcome is None or trial.datetime_complete is None:
+    outcome, ended = Outcome.of(trial), end_ms(trial)
+    if outcome is None or ended is None:
         return None
     values = {"seconds": outcome.seconds, **training_metrics(outcome.usage)}
     if trial.state == TrialState.COMPLETE:  # other trials have no result to rank
         assert trial.value is not None, f"trial {trial.number} is COMPLETE without a value"
         values |= {"best_epoch": outcome.best_epoch, best_name(objective): trial.value}
-    return Row.of(0, milliseconds(trial.datetime_complete), **values)
+    return Row.of(0, ended, **values)
 
 
 def _best_epoch(trial: FrozenTrial) -> int:

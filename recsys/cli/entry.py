@@ -6,6 +6,7 @@ of reach, 130 interrupted, 143 terminated. An expected error has its code in `ex
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -23,6 +24,9 @@ def run_command(command: Callable[[Sequence[str]], int]) -> NoReturn:
     # Let torch's threads sleep while they wait for each other; by default they spin on their cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):  # a console may lack a letter of a name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command(sys.argv[1:])
         sys.stdout.flush()

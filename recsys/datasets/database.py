@@ -16,9 +16,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsys.errors import DataError
+from recsys.passwords import public_uri
 from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
+IN_FILES = ("sqlite", "duckdb")
 VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 
@@ -63,18 +65,22 @@ def _as_text(column: pl.Series) -> pl.Series:
 
 def without_login(url: str) -> str:
     """Return a URL without user, password and options, for messages and as a name."""
-    return re.sub(r"://[^/@]*@", "://", url).partition("?")[0]
+    return public_uri(url).partition("?")[0]
 
 
 def absolute_url(url: str) -> str:
-    """Return the URL with the path of an SQLite file made absolute.
+    """Return the URL with the path of an SQLite or DuckDB file made absolute.
+
+    A path with an environment variable in it stays, since its value may be another one tomorrow.
 
     Raises:
         DataError: the URL is none.
     """
     made = _made(url)
     file = made.database
-    if made.get_backend_name() != "sqlite" or not file or file == ":memory:":
+    if made.get_backend_name() not in IN_FILES or not file or file == ":memory:":
+        return url
+    if VARIABLE.search(file):
         return url
     return made.set(database=str(Path(file).resolve())).render_as_string(hide_password=False)
 

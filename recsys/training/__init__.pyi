@@ -1,10 +1,12 @@
-from .capacity import Capacity as Capacity, shown_seconds as shown_seconds
-from .epoch import EpochResult as EpochResult
+from .epoch import AVERAGES_PER_EPOCH as AVERAGES_PER_EPOCH, EpochResult as EpochResult
 from .fit import Fit as Fit, train as train
 from .resources import (
+    FLOAT32 as FLOAT32,
     FLOP_PER_THREAD as FLOP_PER_THREAD,
+    GB as GB,
     MemoryNeed as MemoryNeed,
     Sizes as Sizes,
+    StepSizes as StepSizes,
     forget_peaks as forget_peaks,
     free_memory as free_memory,
     memory_need as memory_need,

@@ -171,7 +171,7 @@ def train(
             None: as many as the model's size is worth.
 
     Raises:
-        DivergedError: the loss is not finite.
+        DivergedError: the loss is not finite, or a weight of the model.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or useful_threads(seen.n_items, config, before))
@@ -179,6 +179,9 @@ def train(
         trainer = Trainer(seen, config, device)
         for _ in range(epochs):
             trainer.train_epoch()
+        # A loss says nothing about the weights after its step, so the last weights are checked.
+        if not all(bool(table.isfinite().all()) for table in trainer.model.parameters()):
+            raise DivergedError(epochs, 0, math.nan)
         return trainer.model
     finally:
         torch.set_num_threads(before)

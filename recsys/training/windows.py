@@ -10,6 +10,7 @@ masking).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,7 +61,8 @@ class Windows:
     def __init__(self, seen: Interactions, config: TrainConfig) -> None:
         self._config = config
         self._ordered = seen.times is not None
-        self._items, self._weights = seen.items, seen.weights
+        self._items = seen.items
+        self._weights = None if seen.weights is None else _raised(seen.weights)
         self._starts, self._lengths = seen.offsets[:-1], np.diff(seen.offsets)
         self._users = np.flatnonzero(self._lengths >= 2)
         self.n_batches = -(-len(self._users) * config.cuts // config.batch_size)
@@ -132,3 +134,17 @@ class Windows:
         noise = np.from_dlpack(torch.rand(len(owner), generator=generator, dtype=torch.float64))
         shuffled: Ints64 = rows[np.argsort(owner + noise, kind="stable")]
         return shuffled
+
+
+TINY = -10  # binary order of magnitude
+
+
+def _raised(weights: Floats32) -> Floats32:
+    """Return weights whose mean is not tiny, whatever their unit; others unchanged.
+
+    Gradients of tiny weights would drown in the epsilon of Adam. A power of two changes no digit.
+    """
+    if not len(weights):
+        return weights
+    order = round(math.log2(float(weights.mean(dtype=np.float64))))
+    return weights if order >= TINY else np.ldexp(weights, -order)

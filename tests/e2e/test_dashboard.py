@@ -74,7 +74,7 @@ def serve(study: FakeStudy, *, allow_writes: bool) -> DashboardServer:
     store = DashboardFiles(study.locations, study.storage)
     app = dashboard_app(study.storage, store, allow_writes=allow_writes)
     guard = Guard(app, [*LOCAL_HOSTS, "known"], allow_writes=allow_writes)
-    return DashboardServer(guard, "127.0.0.1", free_port(), "--port")
+    return DashboardServer(guard, "127.0.0.1", 0, "--port")
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +246,18 @@ def test_nobody_waits_for_a_server_that_has_ended() -> None:
         wait_until_ready(Dead(), threading.Event().wait)
 
 
+def test_port_0_is_any_free_port_and_no_proxy_is_asked_for_this_machine(
+    study: FakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("hpo.dashboards.servers.READY_SECONDS", 10.0)
+    server = serve(study, allow_writes=False)
+    assert wait_until_ready(server, threading.Event().wait)
+    server.stop()
+
+
 @contextmanager
 def running(locations: Locations, *more: str) -> Iterator[subprocess.Popen[str]]:
     """The command; whatever is left of it when the block ends is killed."""
@@ -278,7 +290,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
 def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> None:
     Mirror(study.locations, None).sync()
     ports = free_port(), free_port()
-    options = ["--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    options = ["--port", str(ports[0]), "--mlflow-port", str(ports[1]), "--allowed-host", "box"]
     with running(study.locations, *options) as process:
         family = [psutil.Process(process.pid)]
         lines = read_until(process, "Ctrl-C")
@@ -298,6 +310,11 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=5"
         assert "two-tower-hpo" in ask(search).body
         assert ask(search, Host=f"10.evil.example:{ports[1]}").status == 403
+        assert ask(search, Host="localhost:9000").status == 200  # through a tunnel
+        own = {"Host": "box", "Origin": "http://box"}  # a name of --allowed-host, behind a proxy
+        searched = f"{mlflow}/ajax-api/2.0/mlflow/experiments/search"
+        assert ask(searched, "POST", **own).status != 403
+        assert ask(searched, "POST", Host="box", Origin="http://evil.example").status == 403
         assert ask(mlflow).status == 200
         assert "fake-demo" in ask(f"{addresses[0]}/api/studies").body
         page = listed(addresses[0])["report.html"]

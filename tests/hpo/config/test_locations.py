@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from hpo.config.locations import Locations
-from hpo.config.next_commands import command, next_lines
+from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.errors import SettingsError
 from hpo.reporting.folders import folder_name
 from hpo.study.locks import sqlite_path
+from recsys.datasets.database import without_login
 from recsys.passwords import public_uri, without_password
 
 URL = "postgresql+psycopg://me:secret@db/team"
@@ -111,3 +112,42 @@ def test_an_artifact_store_that_cannot_be_written_is_refused() -> None:
 def test_a_long_name_is_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
     (tmp_path / folder_name(name)).mkdir()
     assert folder_name(name) != folder_name(f"{name}x")
+
+
+def test_next_commands_leave_out_the_mlflow_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uri = "postgresql://me:secret@db/mlflow"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    line = command("serve", locations=Locations(tracking_uri=uri))
+    assert "--tracking-uri 'postgresql://me:***@db/mlflow'" in line
+    assert "set MLFLOW_TRACKING_URI" in "\n".join(next_lines({line: "serve"}))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert Locations.resolve(None, None).tracking_uri == uri
+    assert "--tracking-uri" not in command("serve", locations=Locations(tracking_uri=uri))
+    assert "--tracking-uri" not in command("serve")
+
+
+@pytest.mark.parametrize("name", ["$SHOP_PASSWORD", "${SHOP_PASSWORD}"])
+def test_the_name_of_a_variable_is_no_password(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgresql+psycopg://me:{name}@h/shop"
+    monkeypatch.setenv("SHOP_PASSWORD", "hush")
+    assert without_password(url) == url
+    monkeypatch.delenv("SHOP_PASSWORD")
+    assert without_password(url) == "postgresql+psycopg://me:***@h/shop"
+
+
+@pytest.mark.parametrize("password", ["a/b", "a#b", "a?b", "a@b"])
+def test_no_letter_of_a_password_shows_it(password: str) -> None:
+    url = f"postgresql://me:{password}@host/db"
+    assert public_uri(url) == "postgresql://host/db"
+    assert without_login(url) == "postgresql://host/db"
+    assert without_password(url) == "postgresql://me:***@host/db"
+
+
+def test_powershell_gets_its_own_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("python", "-m", "hpo.run", "--item-features", "genres,year", "--study-name", "Juan's")
+    assert shell_line(*words).endswith("--item-features genres,year --study-name 'Juan'\"'\"'s'")
+    monkeypatch.setattr("hpo.config.next_commands.os.name", "nt")
+    wanted = "python -m hpo.run --item-features 'genres,year' --study-name 'Juan''s'"
+    assert shell_line(*words) == wanted

@@ -74,7 +74,7 @@ def test_a_hidden_password_is_told_of_in_one_line() -> None:
     hidden = Locations(storage="postgresql+psycopg://me:secret@host/studies")
     lines = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, hidden, None)
     assert "secret" not in lines
-    assert lines.count("put the password of the database in the place of ***") == 1
+    assert lines.count("put the password in the place of ***") == 1
     plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Locations(), None)
     assert "password" not in plain
 

@@ -17,7 +17,7 @@ from hpo.search.card_memory import (
     n_slots,
     say_capacity,
 )
-from recsys.training.capacity import Capacity
+from recsys.capacity import Capacity, Processor
 from recsys.training.resources import Sizes, memory_need
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 from tests.support.examples import conveyor_split
@@ -112,5 +112,5 @@ def test_the_plan_of_a_study_is_that_of_its_defaults(name: str) -> None:
     say_capacity(config, name, SEEN, said.append)
     device = torch.device("cpu" if name == "auto" else name)  # of a cluster, nobody knows
     whole = config.train_config.replace(dim=48)
-    assert said == [f"plan: {Capacity.of(Sizes.of(SEEN), whole, device, 3)}"]
+    assert said == [f"plan: {Capacity.of(Sizes.of(SEEN), whole, device, 3, Processor.here())}"]
     assert ("on a card" in said[0]) == (device.type == "cuda")

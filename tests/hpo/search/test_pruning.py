@@ -146,6 +146,16 @@ def test_pruned_trials_teach_nothing_but_halving() -> None:
     assert asha.is_hopeless(9, [0.0] * 3)
 
 
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median", "percentile", "patient"])
+def test_a_trial_that_may_not_win_prunes_none(name: str) -> None:
+    decider = rule(name)
+    for number in range(9):
+        decider.is_hopeless(number, [1.0 + number] * 3)
+        decider.discard(number)
+    for number in range(9, 18):
+        assert not decider.is_hopeless(number, [0.1 * number] * 3)
+
+
 def test_an_epoch_that_few_have_reached_is_not_judged() -> None:
     for name in ("median", "forecast"):
         decider = rule(name)

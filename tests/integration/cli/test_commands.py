@@ -219,7 +219,7 @@ def test_delete_leaves_a_study_that_a_launcher_owns(fake: FakeStudy, tmp_path: P
     assert len(fake.study.trials) == 4
 
 
-@pytest.mark.parametrize(("answer", "code"), [("fake-demo\n", 0), ("yes\n", 1), ("\n", 1)])
+@pytest.mark.parametrize(("answer", "code"), [("fake-demo\n", 0), ("yes\n", 1), ("\n", 1), ("", 1)])
 def test_delete_asks_for_the_name(
     fake: FakeStudy, answer: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -257,3 +257,13 @@ def test_who_only_looks_does_not_own_the_study(fake: FakeStudy, tmp_path: Path) 
         pool.submit(look)
         looked.wait()
         assert move_study(source, new_sqlite(tmp_path), name).name == name
+
+
+def test_the_printed_sync_is_one_of_the_mlflow_that_was_named(
+    fake: FakeStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--from", fake.locations.storage, "--to", new_sqlite(tmp_path)]
+    words += ["--tracking-uri", "http://mlflow:5000", "--experiment-name", "shop"]
+    assert copy_study.main(words) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "next" in line]
+    assert "--tracking-uri http://mlflow:5000 --experiment-name shop" in line

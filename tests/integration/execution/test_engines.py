@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import optuna
 import pytest
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
 import hpo
@@ -94,3 +95,15 @@ def test_an_interrupted_study_is_the_one_that_nothing_interrupts(
     where = ["--storage", storage, "--study-name", folder.name]
     assert replay.main(["--trial", str(PARKED_AFTER), *where]) == 0
     assert "bit for bit" in capsys.readouterr().out
+
+
+def test_the_threads_that_were_asked_for_train_in_this_process_too(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        trials = tune(tmp_path / "one", "inline", f"sqlite:///{tmp_path.as_posix()}/optuna.db")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    attempts = [Attempt.of(trial) for trial in trials]
+    assert {attempt.threads for attempt in attempts if attempt} == {1}

@@ -6,9 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import sqlalchemy
 
-from recsys.datasets import load_dataset
+from recsys.datasets import absolute_url, load_dataset
 from tests.support.postgresql import postgresql_url
 
 __all__ = ["postgresql_url"]
@@ -44,3 +45,14 @@ def test_uuids_numerics_and_times_with_zones(postgresql_url: str) -> None:
     assert rows.item_ids[:3] == ("0", "1", "2")
     assert rows.times is not None
     assert rows.times.min() == 1_500_000_000_000_000
+
+
+def test_a_path_is_made_absolute_but_for_what_may_be_another_tomorrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = tmp_path.as_posix()
+    assert absolute_url("sqlite:///shop.db") == f"sqlite:///{here}/shop.db"
+    assert absolute_url("duckdb:///shop.duckdb") == f"duckdb:///{here}/shop.duckdb"
+    for url in ("sqlite:///$DIR/shop.db", "sqlite:///${DIR}/shop.db", "sqlite://"):
+        assert absolute_url(url) == url

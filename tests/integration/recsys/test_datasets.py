@@ -151,6 +151,12 @@ def test_a_package_that_is_not_there(tmp_path):
         load_ml_100k(tmp_path / "cache", "drop", lambda _: None, source)
 
 
+def test_a_cache_that_cannot_be_written_is_named_with_the_cure(tmp_path, wheel):
+    (tmp_path / "cache").write_text("a file in the way")
+    with pytest.raises(DataError, match=r"cache.*set RECSYS_CACHE to a folder"):
+        load_ml_100k(tmp_path / "cache", "drop", lambda _: None, release(UNREACHABLE, wheel))
+
+
 def test_files_put_there_by_hand_need_no_fetch(tmp_path, wheel):
     folder = tmp_path / "cache" / "ml-100k"
     folder.mkdir(parents=True)

@@ -403,13 +403,22 @@ def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
     real.train("kept", 1)
     lacking = "not in MLflow: the study has no run there; make one with: "
     sync = command("sync", "kept", real.locations)
-    assert bring_into_mlflow(real.locations, "kept") == lacking + sync
+    assert bring_into_mlflow(real.locations, "kept") == (lacking + sync, True)
     assert stored_runs(real.locations.tracking_uri) == []
     elsewhere = Locations(real.locations.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
-    assert bring_into_mlflow(elsewhere, "kept") == lacking + command("sync", "kept", elsewhere)
+    assert bring_into_mlflow(elsewhere, "kept").line == lacking + command("sync", "kept", elsewhere)
     assert not (tmp_path / "none.db").exists()
     gone = bring_into_mlflow(Locations(real.locations.storage, "http://127.0.0.1:9"), "kept")
-    assert gone.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
+    assert gone.line.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
+    assert not gone.is_complete
+
+
+def test_a_report_that_mlflow_lacks_is_no_success(tmp_path: Path) -> None:
+    real = RealStudy(tmp_path)
+    real.train("kept", 1)
+    where = ["--storage", real.locations.storage, "--tracking-uri", "http://127.0.0.1:9"]
+    assert main([*where, "--out", str(tmp_path / "out")]) == 3
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 def test_a_sync_that_takes_long_is_not_waited_for(
@@ -421,9 +430,10 @@ def test_a_sync_that_takes_long_is_not_waited_for(
     monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
     with exclusive(real.locations.storage, study.study_name, role="sync"):
         said = bring_into_mlflow(real.locations, "kept")
+    assert not said.is_complete
     sync = command("sync", "kept", real.locations)
     wanted = f"not in MLflow: the last sync did not end in time; bring it there with: {sync}"
-    assert said == wanted
+    assert said.line == wanted
 
 
 def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,7 +467,9 @@ def test_the_end_of_a_study_writes_its_report(
     monkeypatch.setattr("hpo.reporting.report.load_split", None)  # the data is there already
     folder = report_folder(real.locations, "shop")
     best = real.train("shop", 0).best_trial.number
-    said, news, *verdict = report_at_end(real.locations, "shop", whole, log=False).splitlines()
+    text, code = report_at_end(real.locations, "shop", whole, log=False)
+    said, news, *verdict = text.splitlines()
+    assert code == 0
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
     assert news == f"stored with the study: this report and the model of trial {best}"
     assert verdict[0].startswith(f"recall_at_10 on validation: trial {best} ")
@@ -479,12 +491,12 @@ def test_a_report_that_fails_costs_the_study_nothing(
     real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    said = report_at_end(real.locations, "shop", whole, log=True)
+    said, _ = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: ModuleNotFoundError: ")
     assert "matplotlib" in said
     assert "Traceback" in caplog.text
     monkeypatch.setattr("hpo.reporting.folders.REPORTS", "shop.csv")  # a file
-    said = report_at_end(real.locations, "shop", whole, log=True)
+    said, _ = report_at_end(real.locations, "shop", whole, log=True)
     assert said.startswith("no report: the report cannot be written to")
 
 
@@ -494,14 +506,15 @@ def test_a_report_that_would_train_for_long_is_left_to_its_command(
     trials = read_trials(real.train("shop", 0))
     monkeypatch.setattr("hpo.reporting.delivery.SMALL_SECONDS", 0.0)
     monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 0.0)
-    said = report_at_end(real.locations, "shop", whole, log=False)
-    later = re.escape(command("report", "shop", real.locations))
+    said, _ = report_at_end(real.locations, "shop", whole, log=False, data="moved.csv")
+    later = re.escape(command("report", "shop", real.locations, data="moved.csv"))
     wanted = rf"no report yet: it would train for about \d+ s; write it with: {later}"
     assert re.fullmatch(wanted, said)
     # three trainings are fewer than eleven
     monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 2.0)
     assert sum(trial.seconds for trial in trials) > 0
-    assert report_at_end(real.locations, "shop", whole, log=False).startswith("report: ")
+    said, _ = report_at_end(real.locations, "shop", whole, log=False)
+    assert said.startswith("report: ")
 
 
 def test_nothing_complete(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,11 +16,13 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from hpo import sync
+from hpo.cli.overview import Overview
 from hpo.errors import NoStoreError
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
 from tests.support.fake_study import FakeStudy, locations
 from tests.support.mlflow_server import StoredRun, by_trial, comparable
+from tests.support.real_study import RealStudy
 
 
 @dataclass
@@ -205,3 +208,23 @@ def test_without_a_store_nothing_is_made(mirrored: Mirrored, tmp_path: Path) -> 
     other = replace(mirrored.study.locations, experiment="none")
     assert Mirror(other, None).check() == ["experiment 'none' is missing"]
     assert mirrored.client.get_experiment_by_name("none") is None
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no other time zone can be set")
+def test_another_time_zone_is_no_difference(
+    tmp_path: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optuna stores local times without their zone, and a team has several zones."""
+    real = RealStudy(tmp_path)
+    study = real.train("shop", 2)
+    there = replace(real.locations, tracking_uri=mlflow_uri)
+    Mirror(there, "shop").sync()
+    before = Overview.of(study, there)
+    try:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "UTC+5")
+            time.tzset()
+            assert Mirror(there, "shop").check() == []
+            assert Overview.of(study, there).last == before.last
+    finally:
+        time.tzset()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -96,3 +98,16 @@ def test_an_error_is_one_line_with_the_option_that_was_meant(
     assert err.count("\n") == 1
     assert hint in err
     assert err.endswith("--help shows all options\n")
+
+
+def test_a_letter_that_the_console_lacks_ends_no_command() -> None:
+    code = "from recsys.cli import run_command; run_command(lambda _: print('ñandú 日本') or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == r"\xf1and\xfa \u65e5\u672c" + "\n"

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout, split
 from recsys.errors import ScoreError
 from recsys.evaluation.evaluator import Evaluator, Histories, TowerScorer, encode_users
 from recsys.evaluation.metrics import UserMetrics, half_width
 from recsys.evaluation.ranking import ranks
+from recsys.models.two_tower import new_model
 from tests.support import reference
 from tests.support.examples import random_log
 from tests.support.trained import trained
@@ -111,7 +113,7 @@ def test_ranks_are_counts(seed: int, k: int, levels: int) -> None:
     scores[rows, items] = rng.integers(0, levels, 24)
     expected = (scores[rows] >= scores[rows, items][:, None]).sum(1)
     found = ranks(torch.from_numpy(scores.copy()), rows, items, k)
-    assert found.rank.tolist() == np.minimum(expected, k + 1).tolist()
+    assert found.rank.ravel().tolist() == np.minimum(expected, k + 1).tolist()
     assert found.best.tolist() == expected.reshape(4, 6).min(1).tolist()
     highest = -np.sort(-scores, axis=1)[:, : k + 1]
     columns = found.columns().numpy()
@@ -174,6 +176,42 @@ def test_an_item_without_a_finite_score_has_no_rank(score: float, is_nan: bool) 
     holdout = split(random_log(np.random.default_rng(0))).tuning
     scores = scores_for(holdout, 0, 10)
     scores[holdout.relevant.users[3], holdout.relevant.items[3]] = score
-    with pytest.raises(ScoreError, match="1 of the items asked for have no finite score") as error:
+    with pytest.raises(ScoreError, match=r"^1 .* have ") as error:
         evaluate(scores, holdout)
     assert error.value.is_nan == is_nan
+
+
+@pytest.mark.parametrize("n_nan", [1, 11, 25])
+def test_scores_of_nan_that_nobody_asked_for_are_no_high_ranks(n_nan: int) -> None:
+    holdout = split(random_log(np.random.default_rng(0))).tuning
+    scores = scores_for(holdout, 0, 10)
+    asked = np.unique(holdout.relevant.items)
+    others = np.setdiff1d(np.arange(scores.shape[1]), asked)[:n_nan]
+    scores[:, others] = np.nan
+    with pytest.raises(ScoreError, match="NaN") as error:
+        evaluate(scores, holdout)
+    assert error.value.is_nan
+
+
+def test_scores_need_not_be_contiguous() -> None:
+    holdout = split(random_log(np.random.default_rng(0))).tuning
+    table = torch.from_numpy(scores_for(holdout, 0, 10))
+
+    class Transposed:
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            return table[users].T.clone().T
+
+    found = Evaluator(holdout).evaluate(Transposed()).mean()
+    assert found.as_dict() == evaluate(table.numpy(), holdout).mean().as_dict()
+
+
+def test_a_user_alone_in_a_chunk_gets_the_scores_of_a_user_among_others() -> None:
+    holdout = split(random_log(np.random.default_rng(0))).tuning
+    config = TrainConfig(dim=128)
+    model = new_model(holdout.seen, config, torch.device("cpu"))
+    model.initialize(torch.Generator().manual_seed(0))
+    scorer = TowerScorer(model, holdout.seen)
+    users = torch.arange(16)
+    together = scorer.scores(users).clone()
+    for user in users:
+        assert torch.equal(scorer.scores(user[None])[0], together[user])

@@ -18,7 +18,7 @@ from recsys.evaluation.metric_names import STANDARD, MetricName, measured_names
 from recsys.models.history import histories
 from recsys.training import step as device_steps
 from recsys.training.epoch import EpochResult
-from recsys.training.fit import Fit
+from recsys.training.fit import Fit, train
 from recsys.training.step import groups
 from recsys.training.trainer import Trainer
 from tests.support.examples import conveyor_split, exploding, random_log
@@ -193,3 +193,17 @@ def test_the_average_forgets_the_start_by_more_early_on(average: float) -> None:
         decay = min(average, step / (step + 5))
         torch.testing.assert_close(slow, decay * before + (1 - decay) * fast)
         assert not torch.equal(fast, before)
+
+
+def test_weights_that_the_last_step_broke_are_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of a step is of the weights before it."""
+    whole = Trainer.train_epoch
+
+    def broken(self: Trainer) -> float:
+        loss = whole(self)
+        self.model.bias.data[0] = torch.nan
+        return loss
+
+    monkeypatch.setattr(Trainer, "train_epoch", broken)
+    with pytest.raises(DivergedError, match="epoch 2"):
+        train(conveyor_split().train, SMALL, 2, CPU)

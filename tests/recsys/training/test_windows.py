@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +94,24 @@ def test_the_same_generator_draws_the_same_windows(timed: bool) -> None:
     for one, two in zip(batches(log, 5), batches(log, 5), strict=True):
         assert np.array_equal(one.history_items, two.history_items)
         assert np.array_equal(one.target_items, two.target_items)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-8, 1e-3, 1.0])
+def test_tiny_weights_count_as_much_as_others(unit: float) -> None:
+    log = random_log(np.random.default_rng(0))
+    weights = unit * np.linspace(0.5, 1.5, len(log))
+    weighted = dataclasses.replace(log, weights=weights.astype(np.float32))
+    targets = np.concatenate([batch.target_weights for batch in batches(weighted)])
+    assert 1e-4 < targets.mean() < 10
+
+
+def test_tiny_weights_keep_their_ratios() -> None:
+    log = random_log(np.random.default_rng(0))
+    weights = np.linspace(0.5, 1.5, len(log)).astype(np.float32)
+    found = []
+    for factor in (1.0, 2.0**-30):
+        weighted = dataclasses.replace(log, weights=weights * np.float32(factor))
+        found.append(np.concatenate([batch.target_weights for batch in batches(weighted)]))
+    ratio = found[1] / found[0]
+    assert set(ratio.tolist()) == {ratio[0]}
+    assert math.log2(ratio[0]).is_integer()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from recsys.capacity.needs import Capacity
+from recsys.capacity.seconds import Seconds, shown_seconds
 from recsys.config import TrainConfig
-from recsys.training.capacity import Capacity, epoch_seconds, shown_seconds
 from recsys.training.negatives import NegativeSampler, n_negatives
 from recsys.training.resources import Sizes, StepSizes
 from recsys.training.step_plan import Planner
@@ -59,12 +60,12 @@ def test_a_slow_epoch_asks_for_a_card() -> None:
 
 def test_more_of_anything_takes_longer() -> None:
     base = Sizes(10_000, 5_000, 500_000)
-    least = epoch_seconds(base, DEFAULT)
-    assert epoch_seconds(Sizes(20_000, 5_000, 1_000_000), DEFAULT) == pytest.approx(
+    least = Seconds.of(base, DEFAULT).epoch
+    assert Seconds.of(Sizes(20_000, 5_000, 1_000_000), DEFAULT).epoch == pytest.approx(
         2 * least, rel=0.1
     )
-    assert epoch_seconds(base, DEFAULT.replace(dim=512)) > least
-    assert epoch_seconds(Sizes(10_000, 9_000, 500_000), DEFAULT) > least
+    assert Seconds.of(base, DEFAULT.replace(dim=512)).epoch > least
+    assert Seconds.of(Sizes(10_000, 9_000, 500_000), DEFAULT).epoch > least
 
 
 def test_one_line_says_it_all() -> None:

@@ -1,32 +1,23 @@
-"""Needs of a training before it starts: memory, seconds and the machine that has both.
+"""Needs of a study: memory from sizes, seconds of a processor, and the machine that has both.
 
-Memory is reckoned from sizes. Seconds are the CPU seconds of `benchmarks.growth` and
-`benchmarks.slopes` as slopes of what a step handles; another processor differs by its speed. A
-card's seconds were never measured, so there are none.
+A card's seconds were never measured, so there are none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from recsys.capacity.processor import Processor
+from recsys.capacity.seconds import MEASURED_ON, Seconds, shown_seconds
+from recsys.capacity.verdict import Verdict, verdict_of
 from recsys.config import TrainConfig
-from recsys.data import EVAL_USERS
 from recsys.evaluation import CARD_BYTES
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, MAX_PAIRS, REACH
-from recsys.training.epoch import AVERAGES_PER_EPOCH
-from recsys.training.resources import (
-    FLOAT32,
-    GB,
-    MemoryNeed,
-    Sizes,
-    StepSizes,
-    memory_need,
-    useful_threads,
-)
+from recsys.training import FLOAT32, GB, MemoryNeed, Sizes, memory_need, useful_threads
 
 # Bytes, measured with benchmarks.growth.
 PROCESS = 300_000_000  # an interpreter with torch
@@ -37,35 +28,6 @@ PAIR = 40  # a pair of rows while neighbours are counted
 EASE_CELL = 20  # a pair of items while EASE is solved
 SERVED_ROW = 16  # a row of a history that a server holds, and what it asks of neighbours
 SERVED_TABLES = 5  # tables of a model that answers: weights, vectors, and their copy
-
-# CPU nanoseconds, measured with benchmarks.slopes.
-PER_FLOP = 0.0125
-PER_LOGIT = 7.2
-PER_GATHERED = 1.4  # a byte of rows that are copied, updated and written back
-PER_NUMBER = 110.0
-PER_STREAMED = 0.12  # a byte of whole tables, read or written in order
-PER_STEP = 2.2e6
-PER_SCORE, PER_SCORE_FLOP, PER_ASKED = 4.6, 0.027, 14_000.0  # of an evaluation; 30 neighbours
-READ_NS = 800.0  # a row: read, split, fingerprint, prepare
-NS = 1e-9
-ADAM_PASSES = 7  # of whole tables in a step: weights and both moments, read and written; gradients
-
-# Bytes of machines and the share that a study may have; cards of 80 GB, eight in a machine.
-LAPTOP, BIG, CARD, N_CARDS = 16 * GB, 512 * GB, 80 * GB, 8
-SHARE = 0.75
-QUICK, PATIENT = 600.0, 3600.0  # seconds an epoch may take on a laptop, on a big machine
-
-
-class Verdict(NamedTuple):
-    """The smallest machine for a training.
-
-    Attributes:
-        machine: the machine in words.
-        because: the number that decides.
-    """
-
-    machine: str
-    because: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +60,12 @@ class Capacity:
 
     @classmethod
     def of(
-        cls, sizes: Sizes, config: TrainConfig, device: torch.device, available: int = 2
+        cls,
+        sizes: Sizes,
+        config: TrainConfig,
+        device: torch.device,
+        available: int = 2,
+        processor: Processor = MEASURED_ON,
     ) -> Capacity:
         """Reckon what a training takes.
 
@@ -107,11 +74,13 @@ class Capacity:
             config: hyperparameters of the training.
             device: device of the training, which need not be here.
             available: threads that a worker may use.
+            processor: speed of the processor that reads and trains.
         """
         on_card = device.type != "cpu"
         need = memory_need(sizes, config, device, CARD_BYTES if on_card else None)
         mapped = sizes.n_rows * (STORED_ROW + TIME * sizes.ordered)
         tensors = 0 if on_card else need.total
+        seconds = Seconds.of(sizes, config, processor)
         return cls(
             sizes,
             device.type,
@@ -120,9 +89,9 @@ class Capacity:
             PROCESS + mapped + max(tensors, _counting(sizes, config)),
             _serving(sizes, config),
             useful_threads(sizes.n_items, config, available),
-            READ_NS * NS * sizes.n_rows,
-            None if on_card else epoch_seconds(sizes, config),
-            None if on_card else _evaluation_seconds(sizes, config),
+            seconds.read,
+            None if on_card else seconds.epoch,
+            None if on_card else seconds.evaluation,
         )
 
     @property
@@ -140,23 +109,8 @@ class Capacity:
     @property
     def verdict(self) -> Verdict:
         """Return the smallest machine that has the memory, and an epoch in time."""
-        host, wall = self.host_bytes, self.wall_seconds
-        if host > SHARE * BIG:
-            return Verdict("cluster", f"{host / GB:,.0f} GB of host memory")
-        slow = wall is not None and wall > PATIENT
-        if self.device == "cpu" and not slow:
-            if host <= SHARE * LAPTOP and (wall is None or wall <= QUICK):
-                return Verdict("laptop", f"{host / GB:.1f} GB of host memory")
-            reason = f"{host / GB:.1f} GB of host memory, {wall:,.0f} s an epoch"
-            return Verdict("big machine", reason)
-        because = f"{self.need.total / GB:.1f} GB on the card"
-        if slow:
-            because = f"{wall:,.0f} s an epoch on a CPU; {because}"
-        if self.need.total <= SHARE * CARD:
-            return Verdict("one card", because)
-        if self.need.total <= SHARE * CARD * N_CARDS:
-            return Verdict("several cards", because)
-        return Verdict("cluster", because)
+        on_card = self.device != "cpu"
+        return verdict_of(self.host_bytes, self.need, self.wall_seconds, on_card=on_card)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers by name: bytes and seconds."""
@@ -197,60 +151,6 @@ class Capacity:
             time = f"{shown_seconds(self.wall_seconds)} an epoch on {threads}"
         read = f"{self.read_bytes / GB:.2f} GB to read"
         return f"{read}, {where}, {time}: {self.verdict.machine}"
-
-
-def epoch_seconds(sizes: Sizes, config: TrainConfig) -> float:
-    """Return the CPU seconds of a training epoch on the machine of the slopes.
-
-    Args:
-        sizes: sizes of the training data.
-        config: hyperparameters of the training.
-    """
-    return (
-        sum(slope * amount for slope, amount in zip(SLOPES, amounts(sizes, config), strict=True))
-        * NS
-    )
-
-
-SLOPES = (PER_FLOP, PER_LOGIT, PER_GATHERED, PER_NUMBER, PER_STREAMED, PER_STEP)
-
-
-def amounts(sizes: Sizes, config: TrainConfig) -> tuple[float, ...]:
-    """Return what an epoch handles, in the order of `SLOPES`.
-
-    Args:
-        sizes: sizes of the training data.
-        config: hyperparameters of the training.
-
-    Returns:
-        Floating-point operations, logits, bytes gathered, numbers of plans, bytes streamed, steps.
-    """
-    step = StepSizes.of(sizes, config)
-    logits = step.batch * step.columns
-    averaged = 3 * AVERAGES_PER_EPOCH * step.weights
-    adam = 0 if step.gathered else ADAM_PASSES * step.n_steps * step.weights
-    return (
-        step.n_steps * 6 * logits * config.dim,
-        step.n_steps * logits,
-        step.n_steps * FLOAT32 * config.dim * (step.gathered + step.history),
-        step.n_steps * step.planned,
-        FLOAT32 * (averaged + adam),
-        float(step.n_steps),
-    )
-
-
-def shown_seconds(seconds: float) -> str:
-    """Return seconds in the unit that suits them."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def _evaluation_seconds(sizes: Sizes, config: TrainConfig) -> float:
-    asked = PER_ASKED * config.neighbours / 30
-    each = sizes.n_items * (PER_SCORE + PER_SCORE_FLOP * 2 * config.dim) + asked
-    return min(sizes.n_users, EVAL_USERS) * each * NS
 
 
 def _counting(sizes: Sizes, config: TrainConfig) -> int:
