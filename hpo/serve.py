@@ -58,7 +58,6 @@ def main(argv: Sequence[str]) -> int:
     from hpo.dashboards import EVERYWHERE, LOCAL_HOSTS
     from hpo.registry import ModelStore, Reference
     from hpo.serving import LiveModel, make_app, make_server
-    from recsys.training import FLOP_PER_THREAD
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("hpo.serve").setLevel(logging.INFO)
@@ -66,15 +65,13 @@ def main(argv: Sequence[str]) -> int:
     with listen(options.host, options.port) as listener:
         store = ModelStore(Locations.resolve(None, options.tracking_uri).tracking_uri)
         live = LiveModel(store, reference, as_measured=options.as_measured, exact=options.exact)
-        recommender = live.current().recommender
-        useful = int(recommender.flop / FLOP_PER_THREAD)
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), useful)))
         names = {*LOCAL_HOSTS, *options.allowed_host, bracketed(options.host)} - {*EVERYWHERE}
-        app = make_app(live, {name.lower() for name in names})
+        app = make_app(live, {name.lower() for name in names}, torch.get_num_threads())
         host = "127.0.0.1" if options.host in EVERYWHERE else bracketed(options.host)
         address = f"http://{host}:{listener.getsockname()[1]}"
-        served = live.current().version
-        print(greeting(address, f"{reference} (version {served})", recommender.user_ids[0]))
+        served = live.current()
+        model = f"{reference} (version {served.version})"
+        print(greeting(address, model, served.recommender.user_ids[0]))
         print("Ctrl-C stops this", flush=True)
         for number in (
             signal.SIGINT,

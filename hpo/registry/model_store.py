@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from filelock import FileLock
+
 from hpo.config import MODEL, Locations, command, is_model_name, require_store
 from hpo.errors import HpoError, SettingsError
+from hpo.registry.downloads import ModelUnavailable, RunFiles, unwritable
 from hpo.registry.versions import CHAMPION
 from recsys.artifacts import (
     META,
@@ -33,6 +36,7 @@ from recsys.artifacts import (
     tracking_errors,
 )
 from recsys.datasets import cache_folder
+from recsys.errors import CheckpointError
 from recsys.messages import count
 from recsys.passwords import public_uri
 
@@ -158,20 +162,26 @@ class ModelStore:
         """Load the model of a version from files that are exactly the registered ones.
 
         Raises:
-            ModelRefused: a file is missing or is not the registered one, or the cache cannot be
-                written.
+            ModelRefused: a file is not the registered one.
             CheckpointError: the files are the registered ones, but this version of recsys cannot
                 read them.
+            ModelUnavailable: a file is missing, or the cache cannot be used.
             TrackingError: MLflow does not answer.
         """
-        return load(self.fetch(version))
+        folder = self.fetch(version)
+        try:
+            return load(folder)
+        except CheckpointError:
+            if problem := _first_fault(folder, listed_files(version)):  # the cache may be deleted
+                raise ModelUnavailable(f"{folder}: {problem}, just after it was read") from None
+            raise
 
     def fetch(self, version: ModelVersion) -> Path:
         """Return a folder with the verified files of a version.
 
         Raises:
-            ModelRefused: a file is missing or is not the registered one, or the cache cannot be
-                written.
+            ModelRefused: a file is not the registered one.
+            ModelUnavailable: a file is missing, or the cache cannot be written.
             TrackingError: MLflow does not answer.
         """
         digests = listed_files(version)
@@ -185,18 +195,29 @@ class ModelStore:
             with tempfile.TemporaryDirectory(dir=self._cache, prefix=".fetching-") as temporary:
                 draft = Path(temporary) / "model"
                 self._download(version, digests, draft)
-                shutil.rmtree(folder, ignore_errors=True)  # the folder is damaged or missing
-                with suppress(OSError):  # another process was faster
-                    draft.rename(folder)
+                self._keep(draft, folder, digests)
         except OSError as error:
-            raise ModelRefused(
-                f"{self._cache}: cannot be written ({error.strerror}); set RECSYS_CACHE to a "
-                "folder that can"
-            ) from None
+            raise unwritable(self._cache, error.strerror or str(error)) from None
         if problem := _first_fault(folder, digests):
-            raise ModelRefused(f"{folder}: {problem}, just after it was written")
+            raise ModelUnavailable(f"{folder}: {problem}, just after it was written")
         self._forget_others(folder)
         return folder
+
+    def _keep(self, draft: Path, folder: Path, digests: Mapping[str, str]) -> None:
+        """Move verified files into the cache, unless another process was faster.
+
+        Several servers fetch a new champion at the same time. The first to arrive is reading its
+        folder when the others arrive, so these must leave it alone.
+
+        Args:
+            draft: folder with the verified files.
+            folder: their place in the cache, missing or damaged when the download began.
+            digests: sha256 by name, from the tags.
+        """
+        with FileLock(self._cache.with_name(f"{self._cache.name}.lock")):
+            if _first_fault(folder, digests) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                draft.rename(folder)
 
     def _forget_others(self, used: Path) -> None:
         """Remove models without recent use from the cache.
@@ -214,16 +235,15 @@ class ModelStore:
         """Download the files of a version into a new folder and verify them.
 
         Raises:
-            ModelRefused: a file is missing or is not the registered one.
+            ModelRefused: a file is not the registered one.
+            ModelUnavailable: a file is missing, or the cache cannot hold it.
             TrackingError: MLflow does not answer.
         """
         folder.mkdir()
-        with tracking_errors(self._uri):
-            for name in digests:
-                self._client.download_artifacts(version.run_id, name, str(folder))
-            if set(digests) == {META} and _difference(folder, digests) is None:
-                for name in _manifest(folder):
-                    self._client.download_artifacts(version.run_id, name, str(folder))
+        files = RunFiles(self._client, self._uri, version, self._cache)
+        files.download(digests, folder)
+        if set(digests) == {META} and _difference(folder, digests) is None:
+            files.download(_manifest(folder), folder)
         if problem := _first_fault(folder, digests):
             raise ModelRefused(
                 f"{version.name} version {version.version}, run {version.run_id}: {problem}; "

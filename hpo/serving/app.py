@@ -22,6 +22,7 @@ from hpo.serving.middleware import Counted, HostGuard, Shortcut, send_json
 from hpo.serving.reply_cache import Memory
 from hpo.serving.schemas import (
     MAX_BODY_BYTES,
+    MOST_REASONS,
     Ask,
     AskMany,
     Found,
@@ -32,7 +33,8 @@ from hpo.serving.schemas import (
 )
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "bad input, with the reason"}
+    "4XX": {"model": Problem, "description": "bad input, with the reason"},
+    500: {"model": Problem, "description": "an error of the server, whose log says more"},
 }
 STOP_SECONDS = 10  # time to finish current requests when the server stops
 DRAINED = 16  # times MAX_BODY_BYTES: as much is read and dropped, so that clients see the 413
@@ -90,24 +92,26 @@ class LeanRoute(APIRoute):
         await send_json(send, 200, reply)
 
 
-def make_app(live: LiveModel, hosts: Collection[str]) -> ASGIApp:
+def make_app(live: LiveModel, hosts: Collection[str], most_threads: int | None = None) -> ASGIApp:
     """Return the application, guarded by its host names and counted.
 
     Args:
         live: the model that answers.
         hosts: host names under which the application may be asked.
+        most_threads: most threads of one product, of which a model takes as many as it can use;
+            None: PyTorch's number stays as it is.
     """
-    metrics, batcher = ServingMetrics(), Batcher(live.current)
+    metrics, batcher = ServingMetrics(), Batcher(live.current, most_threads)
 
     async def recommend(ask: Ask) -> Found:
         """Return items for one person."""
-        (answer,), version = await batcher.answer([ask.question()])
+        (answer,), version = await batcher.answer([ask.question])
         metrics.answered(answer.source)
         return Found.of(answer, version)
 
     async def recommend_batch(asks: AskMany) -> FoundMany:
         """Return items for several people."""
-        answers, version = await batcher.answer([ask.question() for ask in asks.requests])
+        answers, version = await batcher.answer([ask.question for ask in asks.requests])
         for answer in answers:
             metrics.answered(answer.source)
         return FoundMany(results=[Found.of(answer, version) for answer in answers])
@@ -202,14 +206,15 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _reasons(error: ValidationError) -> str:
-    """Return the first five problems as text, without repeating the input."""
+    """Return the first few problems as text, without repeating the input."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [
         f"{'.'.join(str(part)[:100] for part in each['loc']) or 'body'}: "
         f"{each['msg'].removeprefix('Value error, ')}"
         for each in found
     ]
-    return "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
+    more = len(lines) - MOST_REASONS
+    return "; ".join(lines[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _error_body(reason: str) -> bytes:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import torch
+
 from hpo.serving.reply_cache import Replies
 from recsys.retrieval import Answer, Question, Recommender
+from recsys.training import FLOP_PER_THREAD
 
 # Larger products run in a thread, so that the event loop continues to read requests. For smaller
 # ones the hand-over would cost more than the product: 50 MFLOP take one core about 2 ms.
@@ -46,10 +49,14 @@ class Batcher:
 
     All methods belong to one event loop. One model answers all questions of a call: the return
     value of `current()` when the batch of the call begins.
+
+    Args:
+        current: returns the model that answers now.
+        most_threads: most threads of one product; None: PyTorch's number stays as it is.
     """
 
-    def __init__(self, current: Callable[[], Served]) -> None:
-        self._current = current
+    def __init__(self, current: Callable[[], Served], most_threads: int | None = None) -> None:
+        self._current, self._most_threads = current, most_threads
         self._waiting: list[_Waiting] = []
         self._busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recommend")
@@ -69,17 +76,30 @@ class Batcher:
         served = self._current()
         recommender = served.recommender
         questions = [question for waiting in batch for question in waiting.questions]
-        if len(questions) * recommender.flop <= INLINE_FLOP:
+        if recommender.flop_of(questions) <= INLINE_FLOP:
             try:
-                _settle(batch, served.version, recommender.answer(questions))
+                _settle(batch, served.version, self._answer(recommender, questions))
             except Exception as error:
                 _fail(batch, error)
             self._go_on()
             return
         work = asyncio.get_running_loop().run_in_executor(
-            self._thread, recommender.answer, questions
+            self._thread, self._answer, recommender, questions
         )
         work.add_done_callback(lambda done: self._finish(batch, served.version, done))
+
+    def _answer(self, recommender: Recommender, questions: Sequence[Question]) -> list[Answer]:
+        """Return the answers, computed by as many threads as this model can use.
+
+        The number is set here, because it belongs to the thread that calls PyTorch, and because
+        the next champion may be larger or smaller.
+        """
+        if self._most_threads is not None:
+            useful = int(recommender.flop / FLOP_PER_THREAD)
+            threads = max(1, min(self._most_threads, useful))
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+        return recommender.answer(questions)
 
     def _finish(
         self, batch: Sequence[_Waiting], version: str, done: asyncio.Future[list[Answer]]

@@ -4,17 +4,70 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-from hpo.registry import ModelStore, Reference
+from hpo.registry import ModelRefused, ModelStore, Reference
 from hpo.serving.batching import Served
-from recsys.errors import RecsysError, TrackingError
+from recsys.errors import CheckpointError, RecsysError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 LOG = logging.getLogger("hpo.serve")
 POLL_SECONDS = 5.0
+MOST_LEFT_OUT = 11  # polls without a try after several failures: one try a minute is left
+NO_MEMORY = ("allocate memory", "out of memory")  # in PyTorch's errors
+
+
+@dataclass
+class _Failure:
+    """Failed tries to open a version.
+
+    Attributes:
+        run_id: run id of the version.
+        reason: the last error.
+        tries: number of tries so far.
+        left_out: polls that pass before the next try; None: there is none.
+    """
+
+    run_id: str
+    reason: str
+    tries: int
+    left_out: int | None
+
+    @classmethod
+    def after(cls, before: Self | None, run_id: str, error: Exception) -> Self:
+        """Return the failure with one more try.
+
+        A refusal of the files themselves is final, since a run's files never change. All other
+        errors may pass. They are tried again at the next poll, then ever more rarely, because
+        each try may download a gigabyte.
+
+        Args:
+            before: the earlier tries.
+            run_id: run id of the version.
+            error: error of the last try.
+        """
+        tries = before.tries + 1 if before else 1
+        is_expected = isinstance(error, RecsysError)
+        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
+        is_final = isinstance(error, ModelRefused | CheckpointError) and not any(
+            words in reason for words in NO_MEMORY
+        )
+        left_out = None if is_final else min(2 ** (tries - 1) - 1, MOST_LEFT_OUT)
+        return cls(run_id, reason, tries, left_out)
+
+    def pass_poll(self) -> bool:
+        """Count one poll, and return True if it is time for another try."""
+        if self.left_out is None:
+            return False
+        self.left_out -= 1
+        return self.left_out < 0
+
+    def __str__(self) -> str:
+        then = "move the alias, or start again, to try once more"
+        return f"{self.reason} ({then if self.left_out is None else 'it will be tried again'})"
 
 
 class LiveModel:
@@ -42,7 +95,7 @@ class LiveModel:
         self.reference = reference
         self.problem: str | None = None
         self._store, self._as_measured, self._exact = store, as_measured, exact
-        self._refused: dict[str, str] = {}
+        self._failure: _Failure | None = None
         self._served = self._open(store.resolve(reference))
         self._stopping = threading.Event()
 
@@ -65,44 +118,38 @@ class LiveModel:
     def poll(self) -> None:
         """Look once for a new version: swap the models, or set `problem` to the reason why not."""
         try:
-            version = self._store.resolve(self.reference)
-            if version.run_id != self._served.run_id:
-                self._swap(version)
-            self._report(None)
-        except TrackingError as error:
-            self._report(str(error))  # temporary: the next poll tries again
-        except RecsysError as error:
-            self._report(str(error))
+            problem = self._follow(self._store.resolve(self.reference))
+        except RecsysError as error:  # the next poll asks again
+            problem = str(error)
         except Exception as error:  # the thread must survive, since nothing restarts it
             LOG.exception("looking for a new version failed")
-            self._report(f"{type(error).__name__}: {error}")
+            problem = f"{type(error).__name__}: {error}"
+        self._report(problem)
 
     def _watch(self, seconds: float) -> None:
         while not self._stopping.wait(seconds):
             self.poll()
 
-    def _swap(self, version: ModelVersion) -> None:
-        """Open a new version and let it answer.
-
-        Raises:
-            RecsysError: the version cannot be served; a refused version is not fetched again.
-            TrackingError: MLflow does not answer.
-        """
+    def _follow(self, version: ModelVersion) -> str | None:
+        """Let the version of the reference answer; return the reason if it cannot."""
         number, run_id = str(version.version), str(version.run_id)
-        if run_id in self._refused:  # broken files stay broken: do not fetch them again
-            raise RecsysError(self._refused[run_id])
-        try:
-            served = self._open(version)
-        except TrackingError:
-            raise
-        except Exception as error:
-            self._refused[run_id] = (
-                f"version {number} cannot be served, version {self._served.version} still is: "
-                f"{error} (move the alias, or start again to try once more)"
-            )
-            raise RecsysError(self._refused[run_id]) from error
-        old, self._served = self._served.version, served
-        LOG.info("serving version %s instead of %s", number, old)
+        if self._failure and self._failure.run_id != run_id:
+            self._failure = None  # the alias has moved; if it comes back, all is tried anew
+        if run_id == self._served.run_id:
+            return None
+        if self._failure is None or self._failure.pass_poll():
+            try:
+                old, self._served = self._served.version, self._open(version)
+            except Exception as error:
+                if not isinstance(error, RecsysError):
+                    LOG.exception("opening version %s failed", number)
+                self._failure = _Failure.after(self._failure, run_id, error)
+            else:
+                self._failure = None
+                LOG.info("serving version %s instead of %s", number, old)
+                return None
+        served = self._served.version
+        return f"version {number} cannot be served, version {served} still is: {self._failure}"
 
     def _open(self, version: ModelVersion) -> Served:
         stored = self._store.load(version)

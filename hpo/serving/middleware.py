@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Collection, Mapping
 
@@ -10,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.dashboards import KnownHosts
 from hpo.serving.metrics import ServingMetrics
+
+LOG = logging.getLogger("hpo.serve")
+BROKEN = json.dumps({"detail": "internal error; the log of hpo.serve has the details"}).encode()
 
 
 class HostGuard:
@@ -41,6 +45,8 @@ class HostGuard:
 class Counted:
     """A counter of requests and their seconds by path and status; all unknown paths count as one.
 
+    An error of the application is logged, counted and answered with 500 in JSON.
+
     Args:
         app: the counted application.
         metrics: the counters.
@@ -51,19 +57,32 @@ class Counted:
         self._app, self._metrics, self._paths = app, metrics, frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and count its response."""
+        """Pass a request on and count its response.
+
+        Raises:
+            Exception: the application failed in the middle of its response.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
         path = scope["path"] if scope["path"] in self._paths else "other"
+        has_begun = False
 
         async def count(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 self._metrics.observe(path, message["status"], time.perf_counter() - start)
             await send(message)
 
-        await self._app(scope, receive, count)
+        try:
+            await self._app(scope, receive, count)
+        except Exception:
+            if has_begun:  # it is counted; uvicorn logs the error and closes the connection
+                raise
+            LOG.exception("%s %s failed", scope["method"], path)
+            await send_json(count, 500, BROKEN, close=True)
 
 
 class Shortcut:

@@ -57,12 +57,12 @@ def _parquet(path: Path) -> list[str]:
     Raises:
         _UnusableError: there is no such column.
     """
-    with path.open("rb"):  # polars would take the name for a pattern
-        names = list(pl.read_parquet_schema(path))
+    with path.open("rb") as file:  # polars would take a name with [, * or ? for a pattern
+        names = list(pl.read_parquet_schema(file))
     name = _column_of_users(names)
     if name is None:
         raise _UnusableError(f"no column or several may be the users': {listed(names)}")
-    return pl.read_parquet(path, columns=[name])[name].cast(pl.String).to_list()
+    return pl.read_parquet(path, columns=[name], glob=False)[name].cast(pl.String).to_list()
 
 
 def _column_of_users(names: Sequence[str]) -> str | None:

@@ -41,6 +41,22 @@ class IndexedCatalogue:
         """Return the number of users that may be answered at once."""
         return CHUNK
 
+    @property
+    def candidates(self) -> float:
+        """Return the mean number of items in the lists that are searched for a user."""
+        return self.probes * self.exact.n_items / self.search.n_lists
+
+    def suffices(self, hidden: int, k: int) -> bool:
+        """Return True if the index can be expected to find k items for a user.
+
+        If it does not, `best` scores the whole catalogue for this user.
+
+        Args:
+            hidden: number of items that must not be answered.
+            k: number of items wanted.
+        """
+        return hidden <= MOST_HIDDEN and k + hidden <= self.candidates
+
     def best(self, vectors: Tensor, asks: Asks, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
         """Return the k best items of b users as `Catalogue.best` does, on the CPU.
 

@@ -73,12 +73,16 @@ class ListSearch:
     Args:
         points: (n, dim + 1) float32; copied.
         lists: lists of these points.
+
+    Attributes:
+        n_lists: number of lists.
     """
 
     def __init__(self, points: Floats32, lists: ItemLists) -> None:
         import faiss
 
         dim, metric = points.shape[1], faiss.METRIC_INNER_PRODUCT
+        self.n_lists = len(lists.points)
         self._lists = faiss.IndexFlat(dim, metric)  # kept alive here: the index only borrows it
         self._lists.add(lists.points)
         self._index = faiss.IndexIVFFlat(self._lists, dim, len(lists.points), metric)

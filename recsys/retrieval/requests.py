@@ -109,7 +109,8 @@ def _texts(name: str, ids: Sequence[Id]) -> Sequence[str]:
         raise RequestError(f"{name}={ids!r}: give a list of item ids")
     if all(type(value) is str for value in ids):
         return ids  # type: ignore[return-value]
-    return [id_text(value) for value in ids]
+    # A list of integers may be long, and id_text takes six times as long as str.
+    return [str(value) if type(value) is int else id_text(value) for value in ids]
 
 
 def check_k(k: object) -> None:

@@ -7,14 +7,22 @@ import pickle
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 
 from hpo.errors import NoStoreError, SettingsError
-from hpo.registry.model_store import ModelRefused, ModelStore, Reference
+from hpo.registry.downloads import ModelUnavailable
+from hpo.registry.model_store import (
+    ModelRefused,
+    ModelStore,
+    Reference,
+)
 from recsys.artifacts.checkpoint import stored_files
 from recsys.errors import TrackingError
+from tests.support.mlflow_server import TrackingServer
 from tests.support.mlflow_store import fresh_store
 from tests.support.registered import Registered, another
 from tests.support.trained import trained
@@ -144,7 +152,94 @@ def test_a_version_with_a_tag_for_each_file_is_still_verified(tmp_path: Path, na
 
 def test_a_missing_file_is_refused(registered: Registered) -> None:
     (registered.artifacts(1) / "measured.safetensors").unlink()
-    with pytest.raises((ModelRefused, TrackingError), match=r"measured\.safetensors"):
+    with pytest.raises(ModelUnavailable, match=r"does not have measured\.safetensors any more"):
+        registered.store.load(registered.store.resolve(CHAMPION))
+
+
+@pytest.mark.slow
+def test_a_file_that_is_missing_behind_a_server_is_no_outage(tmp_path: Path) -> None:
+    fresh_store(tmp_path)
+    server = TrackingServer(tmp_path / "mlflow.db")
+    server.start()
+    try:
+        registered = Registered(tmp_path, server.uri)
+        registered.add()
+        (lost,) = (
+            path
+            for path in tmp_path.rglob("measured.safetensors")
+            if path.parent != tmp_path / "model"
+        )
+        lost.unlink()
+        with pytest.raises(ModelUnavailable, match=r"does not have measured\.safetensors any more"):
+            registered.store.load(registered.store.resolve(CHAMPION))
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_about_the_cache"),
+    [
+        ("##### File model_meta.json #####\n[Errno 28] No space left on device", True),
+        ("[Errno 30] Read-only file system: '/cache/.fetching-1/model/x'", True),
+        ("[Errno 13] Permission denied: '{folder}/model_meta.json'", True),
+        ("[Errno 13] Permission denied: '/artifacts/model_meta.json'", False),
+        ("HTTPConnectionPool(host='x', port=1): Read timed out.", False),
+    ],
+)
+def test_a_cache_that_cannot_be_written_is_no_outage(
+    registered: Registered,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    is_about_the_cache: bool,
+) -> None:
+    """MLflow passes on the errors of a download as text."""
+
+    def failing(*, artifact_uri: str, dst_path: str, tracking_uri: str) -> None:
+        raise MlflowException(error.replace("{folder}", dst_path))
+
+    version = registered.store.resolve(CHAMPION)
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", failing)
+    with pytest.raises(TrackingError) as caught:
+        registered.store.load(version)
+    said = str(caught.value)
+    assert ("cannot be written" in said, "MLflow at" in said) == (
+        is_about_the_cache, not is_about_the_cache,
+    )  # fmt: skip
+    assert isinstance(caught.value, ModelUnavailable) == is_about_the_cache
+
+
+def test_whoever_comes_second_leaves_the_cached_files_of_the_first_alone(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two servers fetch the same champion; one is done while the other still downloads."""
+    version = registered.store.resolve(CHAMPION)
+    download, first = ModelStore._download, []
+
+    def overtaken(self: ModelStore, *order: Any) -> None:
+        download(self, *order)
+        monkeypatch.setattr(ModelStore, "_download", download)
+        folder = registered.store.fetch(version)
+        first.append((folder, (folder / "weights.safetensors").stat().st_ino))
+
+    monkeypatch.setattr(ModelStore, "_download", overtaken)
+    other = ModelStore(registered.uri, registered.folder / "cache")
+    folder = other.fetch(version)
+    assert first == [(folder, (folder / "weights.safetensors").stat().st_ino)]
+    assert [path.name for path in (registered.folder / "cache").iterdir()] == [folder.name]
+
+
+def test_a_cache_that_is_deleted_meanwhile_is_no_fault_of_the_model(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = ModelStore.fetch
+
+    def fetched(self: ModelStore, version: Any) -> Path:
+        folder = fetch(self, version)
+        shutil.rmtree(folder)
+        return folder
+
+    monkeypatch.setattr(ModelStore, "fetch", fetched)
+    with pytest.raises(ModelUnavailable, match=r"model_meta\.json is not there, just after"):
         registered.store.load(registered.store.resolve(CHAMPION))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import threading
 import time
@@ -20,11 +21,13 @@ from hpo.serving.middleware import send_json
 from tests.support.mlflow_server import eventually
 
 GET = b"GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LARGE_REPLY = b"1" * 20_000_000  # more than the system's buffers take
 HEAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
 
 
 class Quick(LimitedProtocol):
     request_seconds = 0.5
+    reply_seconds = 0.5
 
 
 class Asked:
@@ -37,6 +40,9 @@ class Asked:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/unread":
             await send_json(send, 403, b"{}")
+            return
+        if scope["path"].startswith("/large"):
+            await send_json(send, 200, LARGE_REPLY, close=scope["path"] == "/large/last")
             return
         body, more = b"", True
         while more:
@@ -256,3 +262,101 @@ def test_what_is_no_http_is_refused(port: int) -> None:
     with connect(port) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert statuses(rest(connection)) == [400]
+
+
+UPGRADE = b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n"
+UPGRADES = {
+    "h2c": HEAD.replace(b"Host: localhost\r\n", UPGRADE + b"Upgrade: h2c\r\n") + b"1234567890",
+    "chunked": HEAD.replace(b"Host: localhost\r\n", UPGRADE + b"upgrade: h2c\r\n").replace(
+        b"Content-Length: 10", b"Transfer-Encoding: chunked"
+    ) + b"5\r\n12345\r\n5\r\n67890\r\n0\r\n\r\n",
+    "websocket": HEAD.replace(b"Host", b"Connection: upgrade\r\nUpgrade: WebSocket\r\nHost")
+    + b"1234567890",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+@pytest.mark.parametrize("request_bytes", UPGRADES.values(), ids=UPGRADES)
+def test_a_request_that_asks_for_an_upgrade_is_answered(
+    app: Asked, port: int, request_bytes: bytes, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Java's HttpClient and curl --http2 ask; in one piece or in many, and with others after."""
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+    try:
+        with connect(port) as connection:
+            last = GET.replace(b"Host", b"Connection: close\r\nHost")
+            sent = request_bytes * 2 + HEAD + b"abcdefghij" + request_bytes + last
+            for start in range(0, len(sent), size):
+                connection.sendall(sent[start : start + size])
+            assert statuses(rest(connection)) == [200] * 5
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert app.answered == [b"1234567890", b"1234567890", b"abcdefghij", b"1234567890", b""]
+    assert not caplog.records
+
+
+def test_a_large_body_may_come_with_the_wish_to_upgrade(app: Asked, port: int) -> None:
+    body = b"1" * 1_000_000
+    head = b"POST /echo HTTP/1.1\r\n%sUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(head % (UPGRADE, len(body)) + body)
+        assert statuses(answer(connection)) == [200]
+    assert app.answered == [body]
+
+
+def test_the_limits_hold_for_requests_that_ask_for_an_upgrade(app: Asked, port: int) -> None:
+    half = UPGRADES["h2c"][:-5]
+    large = GET.replace(b"Host", b"Connection: upgrade\r\nUpgrade: h2c\r\nX: %s\r\nHost" % LARGE)
+    for sent, status in ((half, 408), (large, 431)):
+        with connect(port) as connection:
+            connection.sendall(sent)
+            assert statuses(rest(connection)) == [status]
+    assert app.answered == []
+
+
+@pytest.mark.parametrize(
+    "line", [b"CONNECT localhost:80", b"CONNECT /now", b"GET http://[::1", b"GET http://"]
+)
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_target_that_is_none_is_refused(
+    app: Asked, port: int, line: bytes, before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the first request of a connection, or as a later one."""
+    with connect(port) as connection:
+        for _ in range(before):
+            connection.sendall(GET)
+            assert statuses(answer(connection)) == [200]
+        connection.sendall(line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        reply = rest(connection)
+    assert statuses(reply) == [400]
+    assert json.loads(reply.partition(b"\r\n\r\n")[2])["detail"]
+    assert app.answered == [b""] * before
+    assert "asyncio" not in {record.name for record in caplog.records}  # the protocol did not fail
+
+
+@pytest.mark.parametrize("path", [b"/large", b"/large/last"])
+def test_a_reply_that_nobody_reads_does_not_stay(app: Asked, path: bytes) -> None:
+    """Neither on a connection that stays open nor on one that ends with this reply."""
+    lost = threading.Event()
+
+    class Told(Quick):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    with serving_app(app, Told) as port, connect(port) as connection:
+        connection.sendall(GET.replace(b"/now", path))
+        assert lost.wait(20)
+
+
+def test_a_slow_reader_gets_the_whole_reply(app: Asked) -> None:
+    class Told(Quick):
+        reply_seconds = 0.2
+
+    with serving_app(app, Told) as port, connect(port) as connection:
+        connection.sendall(GET.replace(b"/now", b"/large/last"))
+        found = 0
+        while piece := connection.recv(1_000_000):
+            found += len(piece)
+            time.sleep(0.05)
+    assert found > len(LARGE_REPLY)

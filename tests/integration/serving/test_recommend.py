@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from hpo.errors import HpoError
 from hpo.recommend import main, progress_line
-from hpo.serving import bulk
+from hpo.serving import bulk, user_files
 from recsys.cli.output_file import LOCK
 from recsys.errors import Problems
 from recsys.retrieval.recommender import Recommender
@@ -145,6 +145,14 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
     users = bulk.read_users(str(path), recommender)
     assert [numbers[position] for position in users.known] == ["3", "12.0"]
     assert users.unknown == ("4.5", "999.0")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+@pytest.mark.parametrize("name", ["users[1].parquet", "users*.parquet", "users?.parquet"])
+def test_a_file_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+    pl.DataFrame({"user_id": ["u1"]}).write_parquet(tmp_path / name)
+    pl.DataFrame({"user_id": ["u2"]}).write_parquet(tmp_path / "users1.parquet")
+    assert user_files.user_ids(str(tmp_path / name)) == ["u1"]
 
 
 @pytest.mark.parametrize(

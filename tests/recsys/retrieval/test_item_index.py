@@ -16,7 +16,11 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions, Repeats
 from recsys.errors import CheckpointError
 from recsys.models.two_tower import TwoTower, new_model
-from recsys.retrieval import approximate as indexed_catalogue, index_builder as indexing
+from recsys.retrieval import (
+    approximate as indexed_catalogue,
+    index_builder as indexing,
+    recommender as recommending,
+)
 from recsys.retrieval.index import IndexFacts, ItemIndex
 from recsys.retrieval.index_builder import build_index, n_lists, recall_at_k, with_index
 from recsys.retrieval.ivf import sort_into_lists
@@ -251,3 +255,32 @@ def test_the_exact_one_stays_exact() -> None:
     behind = with_index(shelves(), index(4))
     assert (shelves().index, behind.index) == (None, index(4).facts)
     assert behind.flop < shelves().flop
+
+
+def test_what_the_index_cannot_find_costs_as_much_as_exact_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recommending, "ID_FLOP", 0)
+    exact, behind = shelves(), with_index(shelves(), index(4))
+    few = tuple(exact.item_ids[:3])
+    cheap = [Question(history=few), Question("u1"), Question("nobody"), Question("u5", exclude=few)]
+    assert behind.flop_of(cheap) == 4 * behind.flop
+    assert exact.flop_of(cheap) == 4 * exact.flop
+    monkeypatch.setattr(indexed_catalogue, "MOST_HIDDEN", 35)
+    many = tuple(exact.item_ids[:36])
+    for question in (
+        Question(history=many),
+        Question("u1", exclude=many),
+        Question("u0"),  # has nearly all items
+        Question("u1", k=1000),
+        Question("u1", only=few),
+    ):
+        assert behind.flop_of([question]) == exact.flop
+        assert behind.flop_of([]) == 0
+    assert behind.flop_of([Question("u1"), Question("u0")]) == behind.flop + exact.flop
+
+
+def test_long_lists_of_ids_cost_their_look_up() -> None:
+    ids = shelves().item_ids[:100]
+    asked = [Question(history=ids, exclude=ids), Question("u1")]
+    assert shelves().flop_of(asked) == 2 * shelves().flop + 200 * recommending.ID_FLOP
