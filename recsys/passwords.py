@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 # libpq's and MySQL's names of secrets in a URL's query: password, sslpassword, passwd, passphrase
 _QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNORECASE)
-# A user may have an @ too, as on Azure, and a password a slash: up to the last @.
-_LOGIN = re.compile(r"(://[^:/\s]*):(\S*)@")
+# A user may have an @ too, as on Azure, and a password a slash: up to the last @ before options.
+# A port is no password, so one that begins with digits and a slash is not found.
+_LOGIN = re.compile(r"(://[^:/\s]*):(?!\d{1,5}(?:[/?#\s'\"]|$))([^\s?]*|\S*)@")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 

@@ -15,8 +15,12 @@ from recsys.passwords import without_password
 COLUMNS = 80  # assumed width of a terminal
 
 
-HIDDEN_HINT = "  # put the password in the place of ***, or set {} and leave the option out"
-VARIABLES = {"--storage": "HPO_STORAGE", "--tracking-uri": "MLFLOW_TRACKING_URI"}
+HIDDEN_HINT = "  # put the password in the place of ***, or set {}"
+VARIABLES = {
+    "--storage": "HPO_STORAGE and leave the option out",
+    "--tracking-uri": "MLFLOW_TRACKING_URI and leave the option out",
+    "--data": "the variable that --data named",
+}
 
 PROMOTING = "test the winner once, and register it"  # purpose of hpo.promote
 
@@ -41,9 +45,9 @@ def hidden_hint(lines: Iterable[str]) -> list[str]:
     Args:
         lines: commands to paste.
     """
-    hidden = [line for line in lines if "***" in line]
-    named = [name for option, name in VARIABLES.items() if any(option in line for line in hidden)]
-    return [HIDDEN_HINT.format(" and ".join(named) or "the variable")] if hidden else []
+    text = "\n".join(lines)
+    cures = [cure for option, cure in VARIABLES.items() if re.search(rf"{option} \S*\*\*\*", text)]
+    return [HIDDEN_HINT.format(" or ".join(cures or ["its variable"]))] if "***" in text else []
 
 
 NO_STORAGE = ("serve", "recommend")  # commands that read only the registry

@@ -329,11 +329,12 @@ def _conclude(
         people.print(f"validation, best trial: {told}")
     if request.json:
         say_finished(speech.programs, record, ended, n_trials, best)
-    code = EXIT_CODES[ended.reason]
+    code, lacking = EXIT_CODES[ended.reason], 0
     stays = ended.reason != "requested"  # someone wants the machine back
     if code == 0 and request.report and stays:
         log = request.tracking and tracking is None  # an error means that MLflow is out of reach
-        code = report(request, study, split, data, people, log=log)
+        lacking = report(request, study, split, data, people, log=log)
+        code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
     code_of_files = sent_at_end(request.locations, study, record, people.print)
     people.print(
         summary.ending(
@@ -354,7 +355,7 @@ def _conclude(
         tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
     if code == 0 and request.promote and stays:
         code = promote_winner(request, study.study_name, speech)
-    return code or (tracking.exit_code if tracking else code_of_files)  # 3: incomplete outside
+    return code or lacking or (tracking.exit_code if tracking else code_of_files)  # 3: incomplete
 
 
 def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
@@ -395,6 +396,5 @@ def _popularity(holdout: Holdout, config: StudyConfig) -> dict[str, float]:
         config: its objective and cut-offs say which metrics.
     """
     device = torch.device("cpu")
-    names = measured_names(config.objective, config.cutoffs)
-    evaluator = Evaluator(holdout, device, names=names)
+    evaluator = Evaluator(holdout, device, names=measured_names(config.objective, config.cutoffs))
     return evaluator.evaluate(Popularity(holdout.seen, device)).mean().as_dict()

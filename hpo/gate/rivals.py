@@ -51,9 +51,8 @@ def check_baselines(rules: PromotionConfig, n_items: int) -> None:
 def fetch_champion(tracking_uri: str, model: str, version: int) -> Champion:
     """Load a registered model from files that have the registered sha256.
 
-    Only safetensors and JSON are read, and no pyfunc is run. A version whose files are missing,
-    changed or of another format raises no error: the result is a champion that nothing can be
-    compared with.
+    Only safetensors and JSON are read, and no pyfunc is run. A version whose files are changed or
+    of another format raises no error: the result is a champion that nothing can be compared with.
 
     Args:
         tracking_uri: URI of MLflow.
@@ -62,7 +61,7 @@ def fetch_champion(tracking_uri: str, model: str, version: int) -> Champion:
 
     Raises:
         NoStoreError: the MLflow database is missing.
-        TrackingError: MLflow does not answer.
+        TrackingError: MLflow does not answer, or the files cannot be had.
     """
     store = ModelStore(tracking_uri)
     try:

@@ -109,7 +109,7 @@ class Promoter:
         except TrackingError as error:
             problem = f"the champion (version {number}) cannot be fetched: {error}"
             if self.force is None:
-                raise TrackingError(
+                raise type(error)(
                     f"{problem}; if its files are lost, promote with --force REASON"
                 ) from None
             return Champion(int(number), None, str(error))

@@ -137,7 +137,7 @@ def _how_to_serve(locations: Locations, user: str, model: str) -> list[str]:
         "or write everybody's items to a file:",
         f"  {command('recommend', locations=locations, more=whole)}",
         "or with MLflow's own server, in a POSIX shell:",
-        *([f'  export PATH={shell_line(programs)}:"$PATH"'] if hidden else []),
+        *([f'  export PATH={shlex.quote(programs)}:"$PATH"'] if hidden else []),
         *([] if named else [f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}"]),
         f"  {serve}",
         f"  curl {url} -H 'Content-Type: application/json' -d '{body}'",

@@ -12,7 +12,7 @@ import json
 from http import HTTPStatus
 from typing import ClassVar
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 REQUEST_SECONDS = 10.0  # from the first byte to the last: 100 KB/s for the largest body
@@ -169,8 +169,11 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except HttpParserUpgrade as upgrade:
                 (parsed,) = upgrade.args
-                data = data[parsed:]
-                self.parser.feed_data(self._plain_head())
+                data, head = data[parsed:], self._plain_head()
+                # The parser of a head that also ends the connection would read nothing more.
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn
+                self.parser.feed_data(head)
             else:
                 return
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from optuna import Study
+from optuna.trial import FrozenTrial
 
 from hpo.config import SearchSpace
-from hpo.study.records import Attempt, Cause, Outcome, StudyRecord
+from hpo.study.records import Attempt, Cause, Outcome, StudyRecord, end_ms
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class TrialRow:
         evaluation_seconds: wall time of the evaluations, a part of `seconds`.
         cause: reason why the trial has no result of its own; None if it has one.
         attempt: the trial's attempt; None if it never started.
-        started: start in local time, as Optuna stores it; None if the trial never started.
-        ended: end in local time, as Optuna stores it; None if the trial has not ended.
+        started: start in local time of this machine, without time zone; None if the trial never
+            started.
+        ended: end, likewise; None if the trial has not ended.
         is_default: True if the trial has the default configuration, as trial 0 has.
     """
 
@@ -96,10 +98,21 @@ def _rows(study: Study) -> Iterator[TrialRow]:
             evaluation_seconds=outcome.usage.get("evaluation_seconds", 0.0),
             cause=outcome.cause,
             attempt=Attempt.of(trial),
-            started=trial.datetime_start,
-            ended=trial.datetime_complete,
+            **_moments(trial),
             is_default=space.is_default(trial.params),
         )
+
+
+def _moments(trial: FrozenTrial) -> dict[str, datetime | None]:
+    """Return start and end of a trial as local times of this machine, without time zone.
+
+    Optuna's times are local ones of the launcher's machine, but their difference holds anywhere.
+    """
+    began, done, ended = trial.datetime_start, trial.datetime_complete, end_ms(trial)
+    if ended is None or done is None:
+        return {"started": began, "ended": None}
+    here = datetime.fromtimestamp(ended / 1000)  # noqa: DTZ006
+    return {"started": here - (done - began) if began else None, "ended": here}
 
 
 def complete_best_first(trials: Sequence[TrialRow]) -> list[TrialRow]:

@@ -21,6 +21,7 @@ from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
 IN_FILES = ("sqlite", "duckdb")
+NO_FILE = (":", "md:", "motherduck:")  # beginnings of databases in memory, and of MotherDuck's
 VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 
@@ -77,12 +78,14 @@ def absolute_url(url: str) -> str:
         DataError: the URL is none.
     """
     made = _made(url)
-    file = made.database
-    if made.get_backend_name() not in IN_FILES or not file or file == ":memory:":
+    file = made.database or ":memory:"
+    if made.get_backend_name() not in IN_FILES or file.startswith(NO_FILE):
         return url
     if VARIABLE.search(file):
         return url
-    return made.set(database=str(Path(file).resolve())).render_as_string(hide_password=False)
+    head, _, rest = url.partition(":///")  # the rest of the text stays as it is
+    path, mark, options = rest.partition("?")
+    return f"{head}:///{Path(path).resolve().as_posix()}{mark}{options}"
 
 
 def _address(url: str) -> URL:

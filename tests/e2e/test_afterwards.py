@@ -64,3 +64,22 @@ def test_json_stays_json_when_the_winner_is_promoted_from_moved_data(
     assert promoted["role"] == ("champion" if promoted["passed"] else "challenger")
     assert (promoted["refused"] is None) == promoted["passed"]
     assert "race: trial" in err
+
+
+def test_a_report_that_mlflow_lacks_is_told_and_stops_no_promotion(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    mlflow_template: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "hpo.execution.launcher.report_at_end", lambda *_, **__: ("not in MLflow: too slow", 3)
+    )
+    call = ["--data", shop(tmp_path), "--study", study_file(tmp_path), "--runner", "inline"]
+    call += ["--tracking-uri", "sqlite:///mlflow.db", "--promote", "--json"]
+    code = main([*map(str, call)])
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-1]["event"] == "promoted"
+    assert code == (3 if events[-1]["passed"] else 1)

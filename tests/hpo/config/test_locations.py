@@ -151,3 +151,25 @@ def test_powershell_gets_its_own_quotes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("hpo.config.next_commands.os.name", "nt")
     wanted = "python -m hpo.run --item-features 'genres,year' --study-name 'Juan''s'"
     assert shell_line(*words) == wanted
+
+
+@pytest.mark.parametrize(
+    ("uri", "public"),
+    [
+        ("https://data.example:8443/@team/x.csv", "https://data.example:8443/@team/x.csv"),
+        ("http://mlflow:5000/#/experiments/1?x=a@b", "http://mlflow:5000/#/experiments/1?x=a@b"),
+        ("postgresql://h:5432/db?user=me@azure", "postgresql://h:5432/db?user=me@azure"),
+        ("mssql://u:p@h/db?driver=a@b", "mssql://h/db?driver=a@b"),
+    ],
+)
+def test_a_port_is_no_password(uri: str, public: str) -> None:
+    assert public_uri(uri) == public
+
+
+def test_the_hint_names_what_hides_a_password() -> None:
+    one = Locations("postgresql://me:secret@db/team", "http://mlflow:5000")
+    (_, hint, *_) = next_lines({command("report", "s", one): "read"})
+    assert hint.endswith("or set HPO_STORAGE and leave the option out")
+    data = command("report", "s", Locations(), data="postgresql://me:$UNSET@h/shop")
+    (_, hint, *_) = next_lines({data: "read"})
+    assert hint.endswith("or set the variable that --data named")

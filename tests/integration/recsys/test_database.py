@@ -54,5 +54,8 @@ def test_a_path_is_made_absolute_but_for_what_may_be_another_tomorrow(
     here = tmp_path.as_posix()
     assert absolute_url("sqlite:///shop.db") == f"sqlite:///{here}/shop.db"
     assert absolute_url("duckdb:///shop.duckdb") == f"duckdb:///{here}/shop.duckdb"
-    for url in ("sqlite:///$DIR/shop.db", "sqlite:///${DIR}/shop.db", "sqlite://"):
+    token = "duckdb:///shop.duckdb?token=$TOKEN"
+    assert absolute_url(token) == f"duckdb:///{here}/shop.duckdb?token=$TOKEN"
+    stay = ("sqlite:///$DIR/shop.db", "sqlite:///${DIR}/shop.db", "sqlite://")
+    for url in (*stay, "duckdb:///md:shop?motherduck_token=$TOKEN", "duckdb:///:memory:one"):
         assert absolute_url(url) == url

@@ -295,6 +295,19 @@ def test_a_request_that_asks_for_an_upgrade_is_answered(
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /a HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n",
+        b"GET /a HTTP/1.0\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    ],
+)
+def test_the_last_request_of_a_connection_may_ask_for_an_upgrade(port: int, head: bytes) -> None:
+    with connect(port) as connection:
+        connection.sendall(head)
+        assert statuses(rest(connection)) == [200]
+
+
 def test_a_large_body_may_come_with_the_wish_to_upgrade(app: Asked, port: int) -> None:
     body = b"1" * 1_000_000
     head = b"POST /echo HTTP/1.1\r\n%sUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
