@@ -161,6 +161,7 @@ class WorkerProcess:
         """Kill the worker and what its model has started (on Windows the worker alone)."""
         if sys.platform != "win32":
             # Nobody is left of the group that the worker leads; macOS says it in the second way.
+            # The system does not give the worker's number to another so soon after its end.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
