@@ -58,7 +58,19 @@ class StudyStopped(HpoError):
 
     More trials do not help when trials keep failing. They must not be started when the storage or
     the lock of the study is lost.
+
+    Args:
+        summary: the reason in a sentence.
+        trial_error: the words of a trial's error.
+
+    Attributes:
+        summary: the sentence alone. Messages to others have no more, since the words of a trial's
+            error may hold anything, such as the password in an address.
     """
+
+    def __init__(self, summary: str, trial_error: str = "") -> None:
+        super().__init__(f"{summary}: {trial_error}" if trial_error else summary)
+        self.summary = summary
 
 
 class StorageUnreachable(StudyStopped):

@@ -260,7 +260,7 @@ def given_locations(
     from recsys.artifacts import sqlite_url
 
     if isinstance(storage, Path) or (storage and "://" not in storage):
-        storage = sqlite_url(Path(storage))
+        storage = sqlite_url(Path(storage).expanduser())
     store = None if artifacts is None else str(artifacts)
     found = Locations.resolve(storage, tracking, experiment, artifacts=store)
     # a program may change its folder, and the result of a study stays that of this one

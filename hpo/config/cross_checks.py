@@ -89,7 +89,7 @@ def _of_two_towers(config: StudyConfig) -> Iterator[StudyProblem]:
         yield StudyProblem(("constraints", "model_mb"), text)
     if config.trainable is not None:
         for name in config.constraints.metrics:
-            text = f"limits two-towers, not {config.trainable}; leave it out"
+            text = f"limits of metrics are for two-towers only, not {config.trainable}"
             yield StudyProblem(("constraints", name), text)
 
 

@@ -159,13 +159,14 @@ class Failures:
             n_same = self._errors[outcome.message]
         if n_same >= SAME_ERROR_LIMIT:
             raise StudyStopped(
-                f"stopped: the same error twice, last in trial {number}: "
-                f"{outcome.message}\n{outcome.traceback}".rstrip()
+                f"stopped: the same error twice, last in trial {number}",
+                f"{outcome.message}\n{outcome.traceback}".rstrip(),
             )
         if in_a_row >= FAILURES_IN_A_ROW:
             raise StudyStopped(
                 f"stopped: {in_a_row} trials failed in a row, last trial {number} "
-                f"({outcome.cause}): {outcome.message}"
+                f"({outcome.cause})",
+                outcome.message,
             )
 
 

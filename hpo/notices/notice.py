@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
 from hpo.study import StudyRecord
 from recsys.errors import RecsysError
 from recsys.messages import count
@@ -103,7 +104,15 @@ def failed_notice(study: str, error: Exception, again: str) -> Notice:
         error: the error; the words of an unexpected one stay out, since they may hold anything.
         again: the command that goes on with the study.
     """
-    words = str(error) if isinstance(error, RecsysError) else ""
-    told = " ".join(words.split()) or f"{type(error).__name__}; the log has the traceback"
+    told = " ".join(_words(error).split()) or f"{type(error).__name__}; the log has the traceback"
     text = f"study {study} failed: {told}"
     return Notice("failed", study, "failed", text[:MAX_TEXT], next=again)
+
+
+def _words(error: Exception) -> str:
+    """Return the words of an error that this program has chosen; "" if there are none."""
+    if isinstance(error, StudyStopped):
+        return error.summary
+    if isinstance(error, TrainingFailed | WorkerDied):  # they pass on those of another error
+        return ""
+    return str(error) if isinstance(error, RecsysError) else ""

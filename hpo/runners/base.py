@@ -127,10 +127,33 @@ class TrainingSetup:
             SettingsError: the model's class cannot be imported here.
             ConfigError: a hyperparameter is unknown or illegal.
         """
-        fit = new_training(self.trainable, self.holdout, config, self.device, self.metrics)
         if snapshot is not None and snapshot.exists():
             try:
-                fit.resume(snapshot)
+                return self._resumed(config, snapshot)
             except CheckpointError as error:
                 print(f"starting again from the first epoch: {error}", file=sys.stderr)
+        return self._new(config)  # another one: that one may have read a part of the snapshot
+
+    def _resumed(self, config: Mapping[str, Any], snapshot: Path) -> ModelTraining:
+        """Return a training that goes on from its snapshot; raises as `begin`.
+
+        Raises:
+            CheckpointError: the snapshot cannot be read.
+        """
+        fit = self._new(config)
+        fit.resume(snapshot)
         return fit
+
+    def _new(self, config: Mapping[str, Any]) -> ModelTraining:
+        """Return a training that begins at its first epoch; raises as `begin`."""
+        return new_training(self.trainable, self.holdout, config, self.device, self.metrics)
+
+    def repeats_quickly(self, snapshot: Path | None) -> bool:
+        """Return True if the first epochs may be repeated ones that took no time.
+
+        The two-tower stores with each epoch what it took; of another model nobody knows.
+
+        Args:
+            snapshot: file from which the training was to resume.
+        """
+        return self.trainable is not None and snapshot is not None and snapshot.exists()

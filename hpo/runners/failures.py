@@ -16,6 +16,9 @@ Failure = DivergedError | MemoryError | TrainingFailed
 
 NO_MEMORY = (  # texts of errors that torch raises as a plain RuntimeError
     "allocate memory",  # by the CPU's allocator
+    "DefaultCPUAllocator: not enough memory",  # the same on Windows
+    "bad_alloc",  # of C++
+    "bad allocation",  # the same on Windows
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",  # its workspace found no room
@@ -44,7 +47,9 @@ def to_message(failure: Failure) -> dict[str, Any]:
     """Return the last message of a failed training, see `hpo.runners.worker`."""
     match failure:
         case DivergedError():
-            return {"end": "diverged", "at": [failure.epoch, failure.step, failure.loss]}
+            # a model may raise it with a number of NumPy, which JSON does not know
+            at = [int(failure.epoch), int(failure.step), float(failure.loss)]
+            return {"end": "diverged", "at": at}
         case MemoryError():
             return {"end": "out-of-memory", "message": str(failure) or "out of memory"}
     return {"end": "error", "message": str(failure), "traceback": failure.traceback}

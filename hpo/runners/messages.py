@@ -1,6 +1,7 @@
 """A training as messages, and messages as a training: the same words in every engine.
 
-    {"began": true}   {"epoch": {...}}
+    {"began": true, "repeats": true if epochs of a parked training may come again}
+    {"epoch": {...}}
     {"end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
 
 The last message of a failure is that of `hpo.runners.failures`.
@@ -19,7 +20,7 @@ from typing import Any
 from hpo.errors import Parked
 from hpo.runners.base import TrainingSetup
 from hpo.runners.failures import failure_of, from_message, to_message
-from hpo.runners.watchdog import USUAL_EPOCHS, Patience
+from hpo.runners.watchdog import USUAL_EPOCHS, Patience, is_quick
 from recsys.evaluation import Metrics
 from recsys.training import EpochResult, forget_peaks, release_memory
 
@@ -65,7 +66,7 @@ def _trained(
     """Train and yield the messages but the last, which is returned."""
     forget_peaks(setup.device)
     fit = setup.begin(config, snapshot)
-    yield {"began": True}
+    yield {"began": True, "repeats": setup.repeats_quickly(snapshot)}
     for result in fit:
         yield {"epoch": dataclasses.asdict(result)}
         asked = wish()
@@ -100,13 +101,16 @@ class EpochStream:
         Args:
             receive: waits for the next message of the training and returns it.
         """
+        repeats = False
         while "end" not in (message := receive()):
             if "began" in message:
                 self.began = time.monotonic()
                 self._seconds.clear()  # another configuration may take a hundred times as long
+                repeats = message.get("repeats", False)
                 continue
             result = epoch_of(message)
-            self._seconds.append(result.seconds)
+            if not (repeats := repeats and is_quick(result.seconds)):
+                self._seconds.append(result.seconds)
             yield result
         return message
 

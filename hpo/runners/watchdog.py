@@ -4,7 +4,8 @@ A worker without any heartbeat counts as dead, see `WorkerProcess.receive`. A wo
 heartbeats may still hang, since a thread of its own sends them. Two rules detect that:
 
 - No epoch for 20 times the median of the training's epochs, and at least a minute. The rule needs
-  three epochs to compare with; those of another configuration say nothing.
+  three epochs to compare with; those of another configuration say nothing, nor do those that a
+  parked model of the user's own tells again in no time: it is compared from its first slow one on.
 - Hardly any CPU time in a minute, from the first moment on, child processes included. A first epoch
   may honestly take hours, but it computes; a worker that waits for a lock or a lost mount does not.
 
@@ -28,6 +29,11 @@ STALL_FACTOR = 20  # a worker whose epoch takes this many times the median is st
 MIN_EPOCHS = 3
 USUAL_EPOCHS = 100  # last epochs whose seconds count as usual
 IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1% of that
+
+
+def is_quick(seconds: float) -> bool:
+    """Return True for an epoch so short that with its like the limit is STALL_SECONDS."""
+    return seconds * STALL_FACTOR < STALL_SECONDS
 
 
 class FamilyClock:

@@ -7,7 +7,7 @@ closes, so a killed launcher leaves no worker behind.
 
     in   {"task": 7, "train": {config}, "snapshot": path or null}   {"stop": 7}   {"park": 7}
     out  {"ready": true}   {"alive": true, "cpu": seconds of all threads since it started}
-         {"task": 7, "began": true}   {"task": 7, "epoch": {...}}
+         {"task": 7, "began": true, ...}   {"task": 7, "epoch": {...}}
          {"task": 7, "end": "done" | "parked" | "diverged" | "out-of-memory" | "error", ...}
 """
 
@@ -20,9 +20,13 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
+import psutil
 import torch
 
 from hpo.runners.base import TrainingSetup
@@ -41,7 +45,7 @@ class Channel:
         results: the lines to the launcher.
     """
 
-    def __init__(self, commands: TextIO, results: TextIO) -> None:
+    def __init__(self, commands: Iterable[bytes], results: TextIO) -> None:
         self._commands, self._results = commands, results
         self._write_lock = threading.Lock()
         self._tasks: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -63,6 +67,7 @@ class Channel:
                 self._parking.add(command["park"])
             else:
                 self._tasks.put(command)
+        _kill_children()
         os._exit(0)  # the launcher is gone; the main thread may be deep in a matrix product
 
     def _beat(self) -> None:
@@ -94,10 +99,9 @@ def main() -> None:
     """Serve tasks until stdin closes."""
     options = _parse(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's, which sends commands
-    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # a stray print must not break the protocol
+    _outlive_sigterm()
+    channel = Channel(*_pipes())
     torch.set_num_threads(options.threads)
-    channel = Channel(sys.stdin, results)
     channel.start()
     setup = TrainingSetup(
         load_holdout(options.data),
@@ -110,6 +114,51 @@ def main() -> None:
         command = channel.next_task()
         end = serve_task(channel, command, setup)
         channel.send(task=command["task"], **end)
+
+
+def _outlive_sigterm() -> None:
+    """Take no notice of SIGTERM, which still ends the processes that a model starts.
+
+    A service manager may send it to every process at once; it is for the launcher, which parks the
+    trainings and then closes the pipe. An ignored signal would stay ignored in children, and
+    multiprocessing ends those of a pool by it.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    if sys.platform == "win32":  # which has no fork
+        return
+    block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGTERM})
+    unblock = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        unblock()
+
+    # Meanwhile a signal for the new child waits, since our handler would swallow it there.
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=restore)
+
+
+def _pipes() -> tuple[BinaryIO, TextIO]:
+    """Return the pipes to the launcher, of which the standard streams then know nothing.
+
+    Programs that a model starts inherit neither, so a print of theirs, or of the model, does not
+    break the protocol. A child made by a fork closes `sys.stdin`, and would wait for its lock for
+    ever if a thread of this process were reading there.
+    """
+    commands = os.fdopen(os.dup(0), "rb", buffering=0)  # only what is buffered has a lock
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return commands, results
+
+
+def _kill_children() -> None:
+    """Kill the processes that a model has started: without this one, they may wait for ever."""
+    with suppress(psutil.Error, OSError):  # processes that may not be looked at
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it has just ended
+                child.kill()
 
 
 def serve_task(channel: Channel, command: dict[str, Any], setup: TrainingSetup) -> dict[str, Any]:

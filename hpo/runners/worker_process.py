@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +19,7 @@ from hpo.errors import WorkerDied
 from hpo.runners.oom import OomKills
 
 SILENCE_SECONDS = 60.0  # a living worker sends a heartbeat every 5 s
+LOOK_SECONDS = 1.0  # between two looks whether a worker without messages lives
 EXIT_SECONDS = 5.0
 TAIL_BYTES = 4000
 SIGKILL = -9  # as an exit code; Windows has none
@@ -65,8 +69,9 @@ class WorkerProcess:
     def _read(self) -> None:
         """Queue the worker's lines, then None when its output ends."""
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._messages.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._messages.put(line)
         self._messages.put(None)
 
     def send(self, command: dict[str, Any]) -> None:
@@ -86,12 +91,7 @@ class WorkerProcess:
         Raises:
             WorkerDied: the process ended, or sent nothing for a minute and was killed.
         """
-        try:
-            line = self._messages.get(timeout=SILENCE_SECONDS)
-        except queue.Empty:
-            self.kill()
-            raise WorkerDied(f"the worker was silent for {SILENCE_SECONDS:.0f} s, killed") from None
-        if line is None:
+        if (line := self._next_line()) is None:
             raise WorkerDied(self._cause_of_death())
         try:
             message: dict[str, Any] = json.loads(line)
@@ -102,9 +102,38 @@ class WorkerProcess:
             self._oom_kills.look()
         return message
 
+    def _next_line(self) -> str | None:
+        """Wait for the next line; None if the worker has ended.
+
+        Processes that a model has started may hold the pipe open when the worker is gone, so its
+        end is not the only sign of that.
+
+        Raises:
+            WorkerDied: there was no line for a minute, and the worker was killed.
+        """
+        deadline = time.monotonic() + SILENCE_SECONDS
+        while True:
+            has_ended = self._process.poll() is not None  # before the look at its last lines
+            try:
+                return self._messages.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if has_ended:
+                    return None
+            if time.monotonic() >= deadline:
+                self.kill()
+                raise WorkerDied(f"the worker was silent for {SILENCE_SECONDS:.0f} s, killed")
+
+    def _exit_code(self) -> int:
+        """Return how the process ended; kill it if it does not end by itself."""
+        try:
+            return self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
     def _cause_of_death(self) -> str:
         """Return how the process ended, with the tail of its errors."""
-        code = self._process.wait()
+        code = self._exit_code()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if code == SIGKILL and not self._killed and (reason := self._oom_kills.reason()):
             self.out_of_memory = True
@@ -126,6 +155,15 @@ class WorkerProcess:
     def kill(self) -> None:
         """Kill the worker at once; `receive` then raises WorkerDied."""
         self._killed = True
+        self._kill_family()
+
+    def _kill_family(self) -> None:
+        """Kill the worker and what its model has started (on Windows the worker alone)."""
+        if sys.platform != "win32":
+            # Nobody is left of the group that the worker leads; macOS says it in the second way.
+            # The system does not give the worker's number to another so soon after its end.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
 
     def close(self) -> None:
@@ -135,14 +173,10 @@ class WorkerProcess:
             self._process.stdin.close()
         except OSError:
             self._process.kill()  # a broken pipe: the worker is dead or dying
-        try:
-            self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._exit_code()
+        self._kill_family()
+        # A process that has left the group may still hold the pipe; the thread outlives us then.
+        self._reader.join(EXIT_SECONDS)
         self._errors.close()
 
 
@@ -152,4 +186,6 @@ def _import_path() -> str:
     A model of the user's own may be in the folder of a script or of a notebook.
     """
     here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(dict.fromkeys([here, *filter(None, sys.path)]))
+    # Python's import system skips whatever else a notebook may have put there, such as a Path.
+    found = [entry for entry in sys.path if isinstance(entry, str) and entry]
+    return os.pathsep.join(dict.fromkeys([here, *found]))

@@ -6,8 +6,9 @@ import inspect
 import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from hpo.trainables.loading import load_trainable
 from recsys.config import Hyperparameters, TrainConfig
 from recsys.data import Holdout
 from recsys.errors import CheckpointError, DivergedError, ScoreError
-from recsys.evaluation import MetricName, measured_names
+from recsys.evaluation import MetricName, Metrics, measured_names
 from recsys.training import EpochResult, Fit, check_snapshot, peak_resident_mb
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 ENDED: Any = object()
+MEANS = [field.name for field in fields(Metrics) if field.name not in ("n_users", "more")]
 
 
 def new_training(
@@ -82,7 +84,8 @@ class TrainableFit:
         offered = {"device": str(device), "names": measured_names(*metrics)}
         wanted = inspect.signature(trainable.epochs).parameters
         given = {name: value for name, value in offered.items() if name in wanted}
-        self._epochs = trainable.epochs(holdout, config, **given)
+        self._begin = partial(trainable.epochs, holdout, config, **given)
+        self._begun: Any = None
 
     def __iter__(self) -> Iterator[EpochResult]:
         """Yield the checked epochs, at most `config.epochs`.
@@ -93,7 +96,7 @@ class TrainableFit:
             ValueError: an epoch has a wrong number, lacks the objective, or has another metric that
                 is not finite; or there is no epoch.
         """
-        found = iter(self._epochs)
+        found = self._yielded()
         try:
             for epoch in range(1, self._config.epochs + 1):
                 start, cpu_start = time.perf_counter(), time.process_time()
@@ -110,8 +113,18 @@ class TrainableFit:
                     memory_mb=checked.memory_mb or peak_resident_mb(),
                 )
         finally:
-            if hasattr(found, "close"):  # a generator's own `finally` runs now, not some time later
-                found.close()
+            found.close()  # the `finally` of the model's generator runs now, not some time later
+
+    @property
+    def _epochs(self) -> Any:
+        """Return what the model's method returns; called late, since it may do all the work."""
+        if self._begun is None:
+            self._begun = self._begin()
+        return self._begun
+
+    def _yielded(self) -> Generator[object]:
+        """Yield what the model yields."""
+        yield from self._epochs
 
     def _next(self, found: Iterator[object], epoch: int) -> object:
         """Return what the model yields next; `ENDED` if it yields nothing more."""
@@ -123,7 +136,7 @@ class TrainableFit:
             raise
 
     def _checked(self, epoch: int, result: object) -> EpochResult:
-        """Return the next epoch; refuse anything else, see `__iter__`."""
+        """Return the next epoch with plain numbers; refuse anything else, see `__iter__`."""
         if not isinstance(result, EpochResult):
             raise TypeError(
                 f"{self._reference}.epochs yielded {type(result).__name__}; yield "
@@ -134,6 +147,7 @@ class TrainableFit:
                 f"{self._reference}.epochs yielded epoch {result.epoch} as number {epoch}; count "
                 "from 1 and leave none out"
             )
+        result = _plain(result)
         values = result.metrics.as_dict()
         if self._objective not in values:
             raise ValueError(
@@ -165,9 +179,36 @@ class TrainableFit:
 
         Args:
             path: the file.
+
+        Raises:
+            CheckpointError: the model cannot read the file; this training is of no use any more.
         """
-        if hasattr(self._epochs, "resume"):
-            self._epochs.resume(path)
+        training = self._epochs
+        if hasattr(training, "resume"):
+            try:
+                training.resume(path)
+            except Exception as error:
+                raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _plain(result: EpochResult) -> EpochResult:
+    """Return an epoch whose numbers are Python's own, which JSON and the storage know.
+
+    A model may give numbers of NumPy or torch, and objects of classes that it derives.
+    """
+    found = result.metrics
+    means = {name: float(getattr(found, name)) for name in MEANS}
+    more = {name: float(value) for name, value in found.more.items()}
+    return EpochResult(
+        epoch=int(result.epoch),
+        train_loss=float(result.train_loss),
+        metrics=Metrics(**means, n_users=int(found.n_users), more=more),
+        seconds=float(result.seconds),
+        evaluation_seconds=float(result.evaluation_seconds),
+        cpu_seconds=float(result.cpu_seconds),
+        memory_mb=float(result.memory_mb),
+        gpu_memory_mb=float(result.gpu_memory_mb),
+    )
 
 
 def no_snapshot(reference: str | None, snapshot: Path, config: Hyperparameters) -> str:

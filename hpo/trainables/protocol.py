@@ -52,5 +52,9 @@ class ModelTraining(Protocol):
         ...
 
     def resume(self, path: Path) -> None:
-        """Continue from a file of `save`."""
+        """Continue from a file of `save`.
+
+        Raises:
+            CheckpointError: the file cannot be read; the training is of no use any more.
+        """
         ...

@@ -69,7 +69,7 @@ class Round:
         return [
             *linux,
             lambda process: self._signal_worker(process, signal.SIGKILL),
-            lambda process: self._signal_worker(process, signal.SIGTERM),
+            lambda process: self._signal_worker(process, signal.SIGTERM),  # it goes on
             self._stop_worker,
             lambda process: self._signal_launcher(process, signal.SIGKILL),
             lambda process: self._signal_launcher(process, signal.SIGTERM),

@@ -107,8 +107,8 @@ class RayRunner:
             running = False
             if message["end"] == "error" and self.device != "cpu":
                 self.close()  # after an error of its own a GPU refuses all else of the process
-            if snapshot is not None and message["end"] == "parked":
-                _keep(snapshot, message["snapshot"])
+            if snapshot is not None and (content := message.get("snapshot")) is not None:
+                _keep(snapshot, content)
             raise_failure(message)
         except GeneratorExit:
             worker.ask("stop", self._task)

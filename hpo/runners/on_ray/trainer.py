@@ -108,7 +108,8 @@ class RayTrainer:
             task: number of the training, for `ask`.
             config: values of a TrainConfig.
             snapshot: content of a snapshot to resume from; None: start at the first epoch.
-            parks: True if the training can be parked; the last message then has the "snapshot".
+            parks: True if the training can be parked; the last message then has the "snapshot",
+                which is None if the model saved nothing.
         """
         from hpo.runners.messages import Wish, training_messages
 
@@ -126,7 +127,7 @@ class RayTrainer:
             kept = place if parks else None
             for message in training_messages(self._setup, config, kept, wish):
                 if message.get("end") == "parked":
-                    message["snapshot"] = place.read_bytes()
+                    message["snapshot"] = place.read_bytes() if place.exists() else None
                 yield message
 
     def ask(self, wish: str, task: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,9 @@ from recsys.errors import CheckpointError, DivergedError
         MemoryError(),
         torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("bad allocation"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(h)`"),
@@ -51,3 +55,9 @@ def test_a_message_says_it_all(failure: DivergedError | MemoryError | TrainingFa
     again = from_message(json.loads(json.dumps(to_message(failure))))
     assert type(again) is type(failure)
     assert (str(again), vars(again)) == (str(failure), vars(failure))
+
+
+def test_a_model_s_own_divergence_may_have_numbers_of_numpy() -> None:
+    failure = DivergedError(np.int64(2), np.int64(3), np.float32("inf"))  # type: ignore[arg-type]
+    again = from_message(json.loads(json.dumps(to_message(failure))))
+    assert str(again) == str(DivergedError(2, 3, float("inf")))

@@ -35,7 +35,7 @@ def serve(config: TrainConfig, task: int = 1) -> tuple[dict[str, Any], list[dict
     """The last message of a worker on a card that trains a config, and its epochs."""
     out = io.StringIO()
     command = {"task": task, "train": config.as_dict(), "snapshot": None}
-    channel = worker.Channel(io.StringIO(), out)
+    channel = worker.Channel(io.BytesIO(), out)
     setup = TrainingSetup(conveyor_split().tuning, CARD, ("recall_at_10", ()))
     end = worker.serve_task(channel, command, setup)
     told = map(json.loads, out.getvalue().splitlines())

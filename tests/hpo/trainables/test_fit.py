@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from hpo.runners.base import TrainingSetup
 from hpo.trainables.fit import TrainableFit, new_training, trained_scorer
 from recsys.errors import ConfigError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator
@@ -19,6 +21,7 @@ from tests.support.examples import conveyor_split
 from tests.support.own_model import Popular, PopularConfig, Resuming
 
 HERE, CPU = "tests.support.own_model", torch.device("cpu")
+AWKWARD = "tests.support.awkward_model"
 HOLDOUT = conveyor_split().tuning
 
 
@@ -105,7 +108,7 @@ def test_save_and_resume_are_those_of_the_model(tmp_path: Path) -> None:
     place = tmp_path / "new" / "snapshot"
     made[0].save(place)
     made[1].resume(place)
-    assert made[1]._epochs.repeated == 2  # type: ignore[attr-defined]
+    assert made[1]._epochs.repeated == 2
     plain = fit(lambda found: found)
     plain.save(tmp_path / "none")  # a generator cannot be saved: it starts again
     assert not (tmp_path / "none").exists()
@@ -138,3 +141,43 @@ def test_scores_that_are_nan_mean_a_training_that_diverged(
     )
     with pytest.raises(error):
         list(training)
+
+
+def test_a_method_that_is_no_generator_does_its_work_in_the_first_epoch() -> None:
+    begun = []
+
+    class Broken:
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(users), HOLDOUT.seen.n_items), math.nan)
+
+    class Eager(Popular):
+        def epochs(self, holdout: Any, config: Any) -> Any:
+            begun.append(config)
+            return [EpochResult(1, 0.0, Evaluator(holdout).evaluate(Broken()).mean())]
+
+    training = TrainableFit("my:Eager", Eager(), HOLDOUT, PopularConfig(), CPU, ("mrr", ()))
+    assert not begun
+    with pytest.raises(DivergedError, match="is nan at epoch 1"):
+        list(training)
+    assert len(begun) == 1
+
+
+def test_numbers_become_python_s_own() -> None:
+    training = new_training(f"{AWKWARD}:InNumPy", HOLDOUT, {"epochs": 1}, CPU, ("mrr", ()))
+    (result,) = training
+    told = json.loads(json.dumps(asdict(result)))
+    assert told["metrics"]["more"] == {"map_at_7": 0.5}
+    assert (told["epoch"], told["train_loss"], told["seconds"]) == (1, 1.0, 2.0)
+    assert told["metrics"]["n_users"] == len(set(HOLDOUT.relevant.users.tolist()))
+
+
+def test_a_training_that_cannot_read_its_snapshot_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = tmp_path / "trial-0"
+    snapshot.write_text("torn")
+    setup = TrainingSetup(HOLDOUT, CPU, ("mrr", ()), f"{AWKWARD}:Torn")
+    results = list(setup.begin({"epochs": 2}, snapshot))
+    assert [result.epoch for result in results] == [1, 2]
+    told = capsys.readouterr().err
+    assert f"starting again from the first epoch: {snapshot}: JSONDecodeError: Expecting" in told

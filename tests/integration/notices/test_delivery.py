@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from hpo.config.notify import NotifyConfig
+from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
+from hpo.execution.failure_policy import FAILURES_IN_A_ROW, Failures
 from hpo.notices import delivery
 from hpo.notices.delivery import deliver
 from hpo.notices.notice import Notice, failed_notice
+from hpo.study.records import Outcome
 from recsys.errors import DataError
 from tests.support.mlflow_server import free_port
 from tests.support.webhook import listening
@@ -124,6 +127,30 @@ def test_both_get_it_and_only_the_wanted_events(tmp_path: Path) -> None:
         assert said(config, failed_notice("shop", DataError("no\nrows"), "hpo run")) == []
     assert hook.messages == [json.loads(target.read_text())]
     assert hook.messages[0]["text"] == "study shop failed: no rows"
+
+
+def test_the_words_of_a_trial_s_error_stay_out() -> None:
+    failures = Failures()
+    failed = Outcome(0, 0.0, "error", "no password hush", "Traceback: hush")
+    failures.add(3, failed)
+    with pytest.raises(StudyStopped, match="(?s)trial 4: no password hush.*Traceback") as caught:
+        failures.add(4, failed)
+    notice = failed_notice("shop", caught.value, "hpo run")
+    assert notice.text == "study shop failed: stopped: the same error twice, last in trial 4"
+    for error in (TrainingFailed("hush", ""), WorkerDied("died: hush")):
+        assert "hush" not in failed_notice("shop", error, "hpo run").to_json()
+
+
+def test_in_a_row_of_failures_the_words_of_the_last_stay_out() -> None:
+    failures = Failures()
+    died = Outcome(0, 0.0, "worker-died", "hush")
+    for number in range(FAILURES_IN_A_ROW - 1):
+        failures.add(number, died)
+    with pytest.raises(StudyStopped, match="last trial 9 .worker-died.: hush") as caught:
+        failures.add(9, died)
+    notice = failed_notice("shop", caught.value, "hpo run")
+    assert "10 trials failed in a row, last trial 9 (worker-died)" in notice.text
+    assert "hush" not in notice.to_json()
 
 
 def test_the_words_of_an_unexpected_error_stay_out() -> None:

@@ -248,5 +248,6 @@ def test_own_models_have_no_limits_of_metrics() -> None:
     from hpo.config.cross_checks import check_study
 
     config = study_config(constraints=LIMIT, trainable="tests.support.own_model:Popular")
-    with pytest.raises(SettingsError, match=r"constraints\.coverage_at_10: limits two-towers"):
+    told = r"constraints\.coverage_at_10: limits of metrics are for two-towers only"
+    with pytest.raises(SettingsError, match=told):
         check_study(config)
