@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -225,7 +226,8 @@ def ending(
     options = [hint.option for hint in edges if hint.option]
     if options and again != SAME_CALL:  # which takes `settings` instead of options
         more = n_trials + -(-n_trials // 2)
-        wider = f"{again} {' '.join(options)} --accept-changes --n-trials {more}"
+        same = re.sub(r" --n-trials[ =]\S+", "", again)
+        wider = f"{same} {' '.join(options)} --accept-changes --n-trials {more}"
         nexts[wider] = "search on beyond these ends"
     purposes = {"dashboard": "watch and compare"}
     if states["complete"]:

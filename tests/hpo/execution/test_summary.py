@@ -96,8 +96,9 @@ def test_the_end_of_a_study_says_how_to_search_beyond_an_edge() -> None:
     done, again = study((TrialState.COMPLETE, None)), "python -m hpo.run --study mine.toml"
     hint = Hint("dim", "dim: they press.", "--set 'space.dim={ low = 16, high = 512 }'")
     idle = Hint("mix", "mix: it presses.")
+    said = f"{again} --n-trials 51"
     text = ending(
-        done, Ended("complete", 51), 51, Locations(), None, again=again, edges=(hint, idle)
+        done, Ended("complete", 51), 51, Locations(), None, again=said, edges=(hint, idle)
     )
     before, after = text.split("next:")
     assert "dim: they press.\nmix: it presses.\n" in before
