@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from optuna import Study
 from optuna.trial import FrozenTrial
 
 from hpo.config import SearchSpace
 from hpo.study.records import Attempt, Cause, Outcome, StudyRecord, end_ms
+
+QUARTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,15 @@ def _rows(study: Study) -> Iterator[TrialRow]:
 def _moments(trial: FrozenTrial) -> dict[str, datetime | None]:
     """Return start and end of a trial as local times of this machine, without time zone.
 
-    Optuna's times are local ones of the launcher's machine, but their difference holds anywhere.
+    Optuna's times are local ones of the launcher's machine. Time zones differ by quarters of an
+    hour, and our own record of the end says by how many.
     """
     began, done, ended = trial.datetime_start, trial.datetime_complete, end_ms(trial)
     if ended is None or done is None:
         return {"started": began, "ended": None}
     here = datetime.fromtimestamp(ended / 1000)  # noqa: DTZ006
-    return {"started": here - (done - began) if began else None, "ended": here}
+    shift = QUARTER * round((here - done) / QUARTER)
+    return {"started": began and began + shift, "ended": done + shift}
 
 
 def complete_best_first(trials: Sequence[TrialRow]) -> list[TrialRow]:

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from hpo import sync
 from hpo.cli.overview import Overview
 from hpo.errors import NoStoreError
+from hpo.study.trial_rows import read_trials
 from hpo.tracking.mirror import Mirror
 from recsys.artifacts.mlflow_client import open_client
 from tests.support.fake_study import FakeStudy, locations
@@ -219,12 +220,17 @@ def test_another_time_zone_is_no_difference(
     study = real.train("shop", 2)
     there = replace(real.locations, tracking_uri=mlflow_uri)
     Mirror(there, "shop").sync()
-    before = Overview.of(study, there)
+    before, rows = Overview.of(study, there), read_trials(study)
+    ends = [row.ended.astimezone() for row in rows if row.ended]
     try:
         with monkeypatch.context() as elsewhere:
             elsewhere.setenv("TZ", "UTC+5")
             time.tzset()
             assert Mirror(there, "shop").check() == []
             assert Overview.of(study, there).last == before.last
+            for now, was, end in zip(read_trials(study), rows, ends, strict=True):
+                assert was.started and now.started and was.ended and now.ended
+                assert now.ended - now.started == was.ended - was.started
+                assert now.ended.astimezone() == end
     finally:
         time.tzset()
