@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,11 @@ def test_a_killed_actor_is_tried_again_and_the_budget_is_exact(
     two_nodes: Nodes, tmp_path: Path
 ) -> None:
     def kill() -> bool:
-        for process in psutil.process_iter(["cmdline"]):
-            if "ray::RayTrainer.train" in " ".join(process.info["cmdline"] or []):
-                process.kill()
-                return True
+        for process in psutil.Process().children(recursive=True):  # others test on Ray, too
+            with suppress(psutil.NoSuchProcess):
+                if "ray::RayTrainer.train" in " ".join(process.cmdline()):
+                    process.kill()
+                    return True
         return False
 
     trials = tune(tmp_path, n_trials=6, epochs=150, callbacks=[once(kill)])
