@@ -81,3 +81,13 @@ def test_another_kind_of_processor_is_another_training(
     assert_starts_anew(trials, CURVE, "parked on CPU A with 1 thread, and GPU B with 1 thread")
     found = [attempt.processor for trial in trials if (attempt := Attempt.of(trial))]
     assert found == ["CPU A", "GPU B"]
+
+
+def test_snapshots_that_nobody_needs_go_with_the_end_of_the_study(tmp_path: Path) -> None:
+    """Such as one of a trial that went on elsewhere."""
+    assert run(tmp_path, CURVE, MemoryProgress(), park=True).reason == "interrupted"
+    left = tmp_path / "parked" / "of-another-trial"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"a snapshot")
+    resumed(tmp_path, CURVE)
+    assert not left.parent.exists()
