@@ -15,7 +15,7 @@ _QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNO
 # A user may have an @ too, as on Azure, and a password a slash: up to the last @ before options.
 # A port is no password, so one that begins with digits and a slash is not found.
 _LOGIN = re.compile(r"(://[^:/\s]*):(?!\d{1,5}(?:[/?#\s'\"]|$))([^\s?]*|\S*)@")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")  # name of an environment variable
 
 
 def without_password(text: str) -> str:
@@ -34,7 +34,7 @@ def public_uri(uri: str) -> str:
 
 
 def _masked(login: re.Match[str]) -> str:
-    name = _VARIABLE.fullmatch(login[2])
+    name = VARIABLE.fullmatch(login[2])
     is_name = name is not None and (name[1] or name[2]) in os.environ
     return login[0] if is_name else f"{login[1]}:***@"
 

@@ -32,7 +32,7 @@ from recsys.cli import INTERRUPTED
 from recsys.config import TrainConfig
 from recsys.data import Holdout, save_holdout
 from recsys.errors import TrackingError
-from recsys.training import useful_threads
+from recsys.training import torch_threads, useful_threads
 
 if TYPE_CHECKING:
     from hpo.tracking import SyncReport
@@ -212,17 +212,6 @@ def tell_end(
 
 
 @contextmanager
-def _threads_of_torch(number: int) -> Iterator[None]:
-    """Give torch so many threads in this process for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
 def make_runners(
     request: Request, holdout: Holdout, record: StudyRecord
 ) -> Iterator[Sequence[Runner]]:
@@ -237,7 +226,7 @@ def make_runners(
     trainable = record.config.trainable
     if request.runner == "inline":
         device = torch.device(request.devices[0])
-        with _threads_of_torch(request.config.threads or torch.get_num_threads()):
+        with torch_threads(request.config.threads or torch.get_num_threads()):
             yield [InlineRunner(holdout, objective, device, cutoffs, trainable)]
         return
     if request.runner == "ray":

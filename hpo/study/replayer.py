@@ -28,6 +28,7 @@ from recsys.errors import ConfigError
 from recsys.evaluation import Metrics
 from recsys.messages import count
 from recsys.models import TwoTower
+from recsys.training import torch_threads
 
 if TYPE_CHECKING:
     from hpo.trainables import ModelTraining
@@ -131,11 +132,9 @@ def replay(
     tolerance = metric_tolerance(device)
     if tolerance and record.config.trainable is None:  # patience may end at another epoch
         config = config.replace(patience=config.epochs)
-    before = torch.get_num_threads()
-    torch.set_num_threads(attempt.threads)
     differences: list[str] = []
     n_epochs, largest, step = 0, 0.0, -(-len(columns["epoch"]) // SAID)
-    try:
+    with torch_threads(attempt.threads):
         cutoffs = record.config.cutoffs
         fit = new_training(
             record.config.trainable, split.tuning, config.as_dict(), device, (objective, cutoffs)
@@ -157,8 +156,6 @@ def replay(
                     f"train_loss {result.train_loss!r}, stored {loss!r}"
                 )
                 break
-    finally:
-        torch.set_num_threads(before)
     n_stored = len(columns["epoch"])
     if not differences and n_epochs != n_stored:
         differences.append(f"it ended after {count(n_epochs, 'epoch')}, stored are {n_stored}")

@@ -10,6 +10,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
+from recsys.training import torch_threads
+
 REPEATS = 5  # of a kernel; the fastest one counts, because other work can only slow it down
 # A kernel takes 1 to 10 ms. The table is beyond the second cache, as those of a catalogue are.
 USERS, DIM, CANDIDATES = 128, 64, 8192
@@ -55,13 +57,8 @@ class Processor(NamedTuple):
 @cache
 def _timed() -> tuple[float, ...]:
     """Return the fields of `Processor`: the fewest nanoseconds of each kernel by its units."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            return tuple(_fewest(kernel) / units for kernel, units in _kernels())
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), torch.no_grad():
+        return tuple(_fewest(kernel) / units for kernel, units in _kernels())
 
 
 def _kernels() -> list[tuple[Callable[[], object], float]]:

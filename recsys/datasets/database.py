@@ -7,7 +7,6 @@ environment variable, or the driver finds the password by itself (~/.pgpass).
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import polars as pl
@@ -16,13 +15,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsys.errors import DataError
-from recsys.passwords import public_uri
+from recsys.passwords import VARIABLE, public_uri
 from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
 IN_FILES = ("sqlite", "duckdb")
 NO_FILE = (":", "md:", "motherduck:")  # beginnings of databases in memory, and of MotherDuck's
-VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 
 def queried(url: str, sql: str) -> pl.DataFrame:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from recsys.datasets.database import VARIABLE, variables_filled, without_login
+from recsys.datasets.database import variables_filled, without_login
 from recsys.errors import DataError
+from recsys.passwords import VARIABLE
 from recsys.readers import first_line
 
 _TIMEOUT = 30  # seconds to connect, and between two packets

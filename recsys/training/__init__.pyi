@@ -12,6 +12,7 @@ from .resources import (
     memory_need as memory_need,
     peak_resident_mb as peak_resident_mb,
     release_memory as release_memory,
+    torch_threads as torch_threads,
     useful_threads as useful_threads,
 )
 from .snapshot import check_snapshot as check_snapshot

@@ -16,7 +16,7 @@ from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
 from recsys.models import TwoTower, new_model
 from recsys.training.epoch import EpochResult
-from recsys.training.resources import peak_gpu_mb, peak_resident_mb, useful_threads
+from recsys.training.resources import peak_gpu_mb, peak_resident_mb, torch_threads, useful_threads
 from recsys.training.snapshot import load_snapshot, save_snapshot
 from recsys.training.trainer import Trainer
 
@@ -173,9 +173,8 @@ def train(
     Raises:
         DivergedError: the loss is not finite, or a weight of the model.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or useful_threads(seen.n_items, config, before))
-    try:
+    threads = threads or useful_threads(seen.n_items, config, torch.get_num_threads())
+    with torch_threads(threads):
         trainer = Trainer(seen, config, device)
         for _ in range(epochs):
             trainer.train_epoch()
@@ -183,5 +182,3 @@ def train(
         if not all(bool(table.isfinite().all()) for table in trainer.model.parameters()):
             raise DivergedError(epochs, 0, math.nan)
         return trainer.model
-    finally:
-        torch.set_num_threads(before)

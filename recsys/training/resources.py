@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -106,6 +107,17 @@ def useful_threads(n_items: int, config: TrainConfig, available: int) -> int:
     candidates = 2 * n_negatives(config, n_items) or n_items
     flop = 2 * config.batch_size * config.dim * candidates
     return max(1, min(available, int(flop / FLOP_PER_THREAD)))
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Give torch so many threads in this thread's products for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

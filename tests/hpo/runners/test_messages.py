@@ -48,7 +48,7 @@ def taking(seconds: float, message: dict[str, Any]) -> dict[str, Any]:
 def complaint_after(
     messages: list[dict[str, Any]], seconds: float, wait: Callable[[float], None]
 ) -> str | None:
-    """What is said if nothing but CPU time comes after these messages."""
+    """Return the error if nothing but CPU time comes after these messages."""
     stream, waiting = EpochStream(), iter(messages)
 
     def trained() -> Iterator[Any]:

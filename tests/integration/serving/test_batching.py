@@ -1,4 +1,4 @@
-"""Where a batch is answered, and by how many threads."""
+"""Batches are answered in the right thread, by as many threads as help."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ FEW = 2 * MOST_REASONS
     ],
 )
 def test_a_body_with_many_faults_makes_few_errors(question: dict[str, Any], reason: str) -> None:
-    """Of each list, the first fault is told; 340,000 of them would take seconds and a gigabyte."""
+    """Tell the first fault of each list; 340,000 of them would take seconds and a gigabyte."""
     with pytest.raises(ValidationError) as caught:
         Ask.model_validate_json(json.dumps(question))
     assert caught.value.error_count() <= FEW
