@@ -27,7 +27,7 @@ from hpo.study import (
     send_files,
 )
 from recsys.data import Split
-from recsys.errors import RecsysError, TrackingError
+from recsys.errors import RecsysError
 
 SMALL_SECONDS = 60.0  # training time that a report at the end may take in any case
 SMALL_SHARE = 0.1  # share of the study's own training time that it may take
@@ -66,9 +66,9 @@ def run_report(
     print(f"report of study {name}: {written.page}\n{written.news}", flush=True)
     code = 0
     if written.is_kept:
-        line, is_complete = bring_into_mlflow(locations, name)
-        print(line)
-        code = 0 if is_complete else TrackingError.exit_code
+        brought = bring_into_mlflow(locations, name)
+        print(brought.line)
+        code = brought.exit_code
     print("\n".join(written.verdict))
     study = load_named(existing_storage(locations.storage), name)
     if unsent := send_files(locations, study):
@@ -133,11 +133,11 @@ def report_at_end(
         )
         seconds = time.monotonic() - started
         said = f"report: {written.page} ({seconds:.1f} s)"
-        lines, is_complete = [said, written.news], True
+        lines, code = [said, written.news], 0
         if log and written.is_kept:
-            line, is_complete = bring_into_mlflow(locations, study_name)
-            lines.append(line)
-        code = 0 if is_complete else TrackingError.exit_code
+            brought = bring_into_mlflow(locations, study_name)
+            lines.append(brought.line)
+            code = brought.exit_code
         return "\n".join([*lines, *written.verdict]), code
     except RecsysError as error:
         return f"no report: {error}", 0

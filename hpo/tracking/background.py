@@ -142,6 +142,11 @@ class Brought(NamedTuple):
     line: str
     is_complete: bool
 
+    @property
+    def exit_code(self) -> int:
+        """Return 0, or 3 if MLflow is incomplete."""
+        return 0 if self.is_complete else TrackingError.exit_code
+
 
 def bring_into_mlflow(locations: Locations, study_name: str) -> Brought:
     """Sync a study that has a run in MLflow, and say where its report is there.
