@@ -66,7 +66,7 @@ class Watched:
     report: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop runs in this thread until it ends
 def browser() -> Iterator[Browser]:
     reason = "browser tests need Playwright: pip install -c constraints.txt -e .[test]"
     playwright = pytest.importorskip("playwright.sync_api", reason=reason)
@@ -104,7 +104,7 @@ def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
     return keep
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def watched(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path
 ) -> Iterator[Watched]:
