@@ -67,7 +67,7 @@ class Setting:
     folder: Path
 
     @property
-    def on_card(self) -> bool:
+    def on_gpu(self) -> bool:
         return torch.device(self.device).type == "cuda"
 
 
@@ -98,7 +98,7 @@ def study(
 
 
 def cuda_tests(setting: Setting) -> str:
-    if not setting.on_card:
+    if not setting.on_gpu:
         raise Skipped
     out = run("pytest", "-q", "-m", "cuda", ROOT / "tests/recsys/training", folder=ROOT)
     assert "passed" in out, out
@@ -148,7 +148,7 @@ def stop_and_go_on(setting: Setting) -> str:
 
 def out_of_memory(setting: Setting) -> str:
     """A config that finds no room is PRUNED after its retry, and the next one trains."""
-    if not setting.on_card:
+    if not setting.on_gpu:
         raise Skipped
     device = torch.device(setting.device)
     free = torch.cuda.mem_get_info(device)[0]
@@ -229,7 +229,7 @@ def frame(data: Interactions) -> pl.DataFrame:
 
 
 def speed(setting: Setting, name: str, size: tuple[int, int, int], *, timed: bool) -> str:
-    """Time an epoch and an evaluation; count launches and the share of time that the card works."""
+    """Time an epoch and an evaluation; count launches and the share of time that the GPU works."""
     if setting.small:
         size = (size[0] // 20, size[1] // 20, size[2] // 20)
     data = split(generated(*size, timed=timed)).tuning
@@ -244,7 +244,7 @@ def speed(setting: Setting, name: str, size: tuple[int, int, int], *, timed: boo
     evaluate()
     epoch, evaluation = _seconds(trainer.train_epoch, device), _seconds(evaluate, device)
     told = f"{name}: epoch {epoch:.3f} s, evaluation {evaluation:.3f} s"
-    if not setting.on_card:
+    if not setting.on_gpu:
         return told
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
@@ -332,7 +332,7 @@ def main() -> int:
         source = options.ml_100k or stand_in(folder)
         setting = Setting(options.device, options.small, source, folder)
         device = torch.device(options.device)
-        kind = torch.cuda.get_device_name(device) if setting.on_card else device.type
+        kind = torch.cuda.get_device_name(device) if setting.on_gpu else device.type
         print(f"{kind}, torch {torch.__version__}, ml-100k: {Path(source).name}")
         verdicts = check(setting, options.part)
     return int("FAIL" in verdicts.values())

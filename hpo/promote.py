@@ -16,7 +16,7 @@ from recsys.cli import command_parser, run_command
 
 if TYPE_CHECKING:
     from hpo.config import Locations
-    from hpo.promotion import Order
+    from hpo.promotion import PromotionSettings
 
 REFUSED = 1  # exit code if the gate refused
 MAX_COUNT = 100  # of candidates, and of seeds
@@ -37,10 +37,12 @@ def main(argv: Sequence[str]) -> int:
     locations = chosen_locations(options)
     if options.rollback:
         return _run_rollback(locations, options.study_name, options.model)
-    from hpo.promotion import Order
+    from hpo.promotion import PromotionSettings
 
-    order = Order(options.candidates, options.seeds, options.dry_run, options.force, options.model)
-    return run_promotion(locations, options.study_name, data=options.data, order=order)
+    settings = PromotionSettings(
+        options.candidates, options.seeds, options.dry_run, options.force, options.model
+    )
+    return run_promotion(locations, options.study_name, data=options.data, settings=settings)
 
 
 def run_promotion(
@@ -48,7 +50,7 @@ def run_promotion(
     study_name: str | None,
     *,
     data: str | None = None,
-    order: Order | None = None,
+    settings: PromotionSettings | None = None,
 ) -> int:
     """Promote a study's winner, print the summary, and return the exit code: 1 if the gate refused.
 
@@ -56,14 +58,14 @@ def run_promotion(
         locations: addresses of the study and of MLflow.
         study_name: name of the study; None: the only one.
         data: name or path of the study's data, if it has moved.
-        order: settings; None: the defaults.
+        settings: settings of the promotion; None: the defaults.
 
     Raises:
         RecsysError: see `hpo.promotion.promote_study`.
     """
     from hpo.promotion import promote_study, promotion_summary
 
-    found = promote_study(locations, study_name, data=data, order=order, say=_say)
+    found = promote_study(locations, study_name, data=data, settings=settings, say=_say)
     print(promotion_summary(found, locations))
     return 0 if found.passed else REFUSED
 

@@ -237,7 +237,7 @@ def _request(options: argparse.Namespace, config: StudyConfig, locations: Locati
 
 
 def _device(options: argparse.Namespace) -> str:
-    """Return the name of the device; plain "cuda" means all cards of the machine."""
+    """Return the name of the device; plain "cuda" means all GPUs of the machine."""
     device = device_from(options)
     return device.type if options.device in ("auto", device.type) else str(device)
 

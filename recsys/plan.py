@@ -75,8 +75,8 @@ def _text(found: Capacity) -> str:
     """Return all numbers as aligned lines."""
     from recsys.capacity import shown_seconds
 
-    need, verdict = found.need, found.verdict
-    place = "the machine" if found.device == "cpu" else "the card"
+    need, advice = found.need, found.advice
+    place = "the machine" if found.device == "cpu" else "the GPU"
     memory = (
         ("data", found.read_bytes, "peak of the launcher while it reads and splits"),
         ("tables", need.tables, f"weights, their average and the best epoch, on {place}"),
@@ -89,7 +89,7 @@ def _text(found: Capacity) -> str:
     lines = [f"{name:12}{size / GB:10.2f} GB  {what}" for name, size, what in memory]
     lines.append(f"{'read':12}{shown_seconds(found.read_seconds):>10}     CPU time, once a study")
     if found.epoch_seconds is None or found.evaluation_seconds is None:
-        lines.append("seconds     not known: no slope was measured on a card; make gpu-check does")
+        lines.append("seconds     not known: no slope was measured on a GPU; make gpu-check does")
     else:
         threads = f"{count(found.threads, 'idle thread')}; more do not help"
         lines += [
@@ -97,7 +97,7 @@ def _text(found: Capacity) -> str:
             f"{'evaluation':12}{shown_seconds(found.evaluation_seconds):>10}     CPU time",
             f"{'together':12}{shown_seconds(found.wall_seconds or 0):>10}     on {threads}",
         ]
-    return "\n".join([*lines, f"{'needed':12}{verdict.machine} ({verdict.because})"])
+    return "\n".join([*lines, f"{'needed':12}{advice.machine} ({advice.because})"])
 
 
 def typical_table() -> str:
@@ -120,7 +120,7 @@ def typical_table() -> str:
             shown_seconds(found.read_seconds),
             f"{shown_seconds(epoch)} + {shown_seconds(evaluation)}",
             shown_seconds(found.wall_seconds or 0),
-            found.verdict.machine,
+            found.advice.machine,
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
         "--device",
         choices=("cpu", "cuda"),
         default="cpu",
-        help="where it trains; no card needs to be here (default: %(default)s)",
+        help="where it trains; no GPU needs to be here (default: %(default)s)",
     )
     result.add_argument(
         "--threads",

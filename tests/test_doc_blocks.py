@@ -27,7 +27,7 @@ from hpo.cli.program import COMMANDS as HPO
 from hpo.config.toml_file import load_study_config
 from hpo.errors import SettingsError
 from hpo.run import main as hpo_run
-from hpo.serving.schemas import Ask
+from hpo.serving.schemas import RecommendRequest
 from recsys.__main__ import COMMANDS as RECSYS
 from tests.support.commands import environment, shop
 from tests.support.doc_blocks import DOCUMENTS, Snippet, blocks, commands
@@ -134,7 +134,7 @@ def check(words: Sequence[str]) -> None:
     elif words[0] == "curl":
         url, flag, body = words[1:]
         assert (url, flag) == ("http://127.0.0.1:8000/recommend", "-d")
-        Ask.model_validate_json(body)
+        RecommendRequest.model_validate_json(body)
     elif " ".join(words) in ("hpo --help", "hpo --version"):
         program = [sys.executable, "-m", *words]
         subprocess.run(program, check=True, capture_output=True, env=environment())

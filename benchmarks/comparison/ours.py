@@ -16,7 +16,7 @@ from optuna import Study
 from comparison.cases import Case
 from comparison.tuning import Budget
 from hpo.gate.race import run_race
-from hpo.promotion.outcome import Order
+from hpo.promotion.outcome import PromotionSettings
 from hpo.study.candidates import Candidate, top_candidates
 from hpo.study.data import load_split
 from hpo.study.lifecycle import load_named
@@ -70,10 +70,10 @@ def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) 
 
 def _winner(study: Study) -> Candidate:
     """As hpo.promote does it: the best trials again, with seeds that no trial had."""
-    order = Order()
-    candidates = top_candidates(study, order.candidates)
+    settings = PromotionSettings()
+    candidates = top_candidates(study, settings.candidates)
     holdout = load_split(candidates[0].record, None).tuning
-    race = run_race(candidates, holdout, order.seeds, CPU, lambda line: print(line, flush=True))
+    race = run_race(candidates, holdout, settings.seeds, CPU, lambda line: print(line, flush=True))
     return next(each for each in candidates if each.trial == race.winner)
 
 

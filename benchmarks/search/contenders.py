@@ -15,10 +15,10 @@ from hpo.config.study_config import StudyConfig
 from hpo.search.pruners import pruning_rule
 from hpo.search.samplers import make_sampler
 from search.record import space
-from search.replay import Contender, Rule
+from search.replay import ComparedModel, Rule
 
 
-def ours(sampler: dict[str, Any], pruner: dict[str, Any]) -> Contender:
+def ours(sampler: dict[str, Any], pruner: dict[str, Any]) -> ComparedModel:
     """What a study file would ask for; `warmup` is 5 where nothing else is said."""
     if pruner["name"] != "none":
         pruner = {"warmup": 5, **pruner}
@@ -35,7 +35,7 @@ def ours(sampler: dict[str, Any], pruner: dict[str, Any]) -> Contender:
     def rule(study: optuna.Study) -> Rule:
         return pruning_rule(config(0), study.study_name)
 
-    return Contender(lambda seed, number: make_sampler(config(seed), number), rule)
+    return ComparedModel(lambda seed, number: make_sampler(config(seed), number), rule)
 
 
 class OptunaRule:
@@ -52,7 +52,7 @@ class OptunaRule:
         return self._pruner.prune(self._study, trial)
 
 
-def stock() -> Contender:
+def stock() -> ComparedModel:
     """What `optuna.create_study()` does: TPE and MedianPruner, both as they come."""
 
     @cache
@@ -64,10 +64,10 @@ def stock() -> Contender:
             sampler.cache_clear()
         return sampler(seed)
 
-    return Contender(chosen, lambda study: OptunaRule(study, MedianPruner()))
+    return ComparedModel(chosen, lambda study: OptunaRule(study, MedianPruner()))
 
 
-def contenders() -> dict[str, Callable[[], Contender]]:
+def contenders() -> dict[str, Callable[[], ComparedModel]]:
     tpe, none = {"name": "tpe"}, {"name": "none"}
     rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "tpe": (tpe, none),
@@ -95,7 +95,7 @@ def contenders() -> dict[str, Callable[[], Contender]]:
         "random + asha 5": ({"name": "random"}, {"name": "asha"}),
         "gp": ({"name": "gp"}, none),
     }
-    found: dict[str, Callable[[], Contender]] = {"stock Optuna": stock}
+    found: dict[str, Callable[[], ComparedModel]] = {"stock Optuna": stock}
     for name, (sampler, pruner) in rows.items():
         found[name] = lambda sampler=sampler, pruner=pruner: ours(sampler, pruner)
     return found

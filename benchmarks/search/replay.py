@@ -27,7 +27,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True)
-class Contender:
+class ComparedModel:
     """A way to search.
 
     Attributes:
@@ -68,7 +68,7 @@ class History:
 
 
 def replay(
-    contender: Contender,
+    contender: ComparedModel,
     table: Table,
     space: Space,
     start: dict[str, float],

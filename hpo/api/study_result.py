@@ -57,9 +57,9 @@ class StudyResult:
     @property
     def n_finished(self) -> int:
         """Return the number of trials that are COMPLETE or PRUNED."""
-        from hpo.study import FINISHED
+        from hpo.study import COUNTED
 
-        return sum(trial.state in FINISHED for trial in self.study.get_trials(deepcopy=False))
+        return sum(trial.state in COUNTED for trial in self.study.get_trials(deepcopy=False))
 
     @property
     def is_complete(self) -> bool:
@@ -162,7 +162,7 @@ class StudyResult:
             TrackingError: MLflow does not answer.
         """
         from hpo.errors import SettingsError
-        from hpo.promotion import Order, promote_study, promotion_summary
+        from hpo.promotion import PromotionSettings, promote_study, promotion_summary
 
         if candidates < 1 or seeds < 1 or (force is not None and not force.strip()):
             raise SettingsError(
@@ -173,8 +173,8 @@ class StudyResult:
             checked_model_name(MODEL if model is None else model)
         except ValueError as error:
             raise SettingsError(f"model={model!r}: {error}") from None
-        order = Order(candidates, seeds, dry_run, force, model)
-        found = promote_study(self.locations, self.name, data=data, order=order)
+        settings = PromotionSettings(candidates, seeds, dry_run, force, model)
+        found = promote_study(self.locations, self.name, data=data, settings=settings)
         print(promotion_summary(found, self.locations))
         return found
 

@@ -220,7 +220,7 @@ def _overrides(settings: Mapping[str, Any]) -> list[Override]:
 
 
 def _devices(device: str, config: StudyConfig, runner: str) -> list[str]:
-    """Return the torch device of each worker; plain "cuda" means all cards of the machine.
+    """Return the torch device of each worker; plain "cuda" means all GPUs of the machine.
 
     Raises:
         ConfigError: there is no such device here, or it does not work.

@@ -16,7 +16,7 @@ from hpo.config import Locations
 from hpo.execution import last_launcher
 from hpo.reporting import report_folder
 from hpo.study import (
-    FINISHED,
+    COUNTED,
     Moved,
     StudyRecord,
     artifact_folder,
@@ -74,7 +74,7 @@ class Overview:
         """
         record, trials = StudyRecord.of(study), study.get_trials(deepcopy=False)
         states = Counter(trial.state.name.lower() for trial in trials)
-        n_finished = sum(states[state.name.lower()] for state in FINISHED)
+        n_finished = sum(states[state.name.lower()] for state in COUNTED)
         best = best_complete(comparable(record, trials))
         about = last_launcher(study)
         return cls(

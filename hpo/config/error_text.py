@@ -55,7 +55,9 @@ def toml_text(value: object) -> str:
     return repr(value)
 
 
-def told_by_its_parts(error: Mapping[str, Any], locations: Sequence[tuple[str | int, ...]]) -> bool:
+def is_explained_by_items(
+    error: Mapping[str, Any], locations: Sequence[tuple[str | int, ...]]
+) -> bool:
     """Return True if a list or table counts as too short only because its parts are wrong.
 
     Args:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
 from hpo.config.cross_checks import StudyProblem, problems, unknown_parents
-from hpo.config.error_text import told_by_its_parts, toml_text, words_for
+from hpo.config.error_text import is_explained_by_items, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
@@ -169,7 +169,7 @@ def _validated(values: dict[str, Any]) -> tuple[StudyConfig | None, list[StudyPr
         config = StudyConfig.model_validate(values)
     except ValidationError as error:
         locations = [each["loc"] for each in error.errors()]
-        found = [_as_problem(e) for e in error.errors() if not told_by_its_parts(e, locations)]
+        found = [_as_problem(e) for e in error.errors() if not is_explained_by_items(e, locations)]
     else:
         return config, problems(config)
     locations = [problem.place for problem in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.study import FINISHED, Outcome
+from hpo.study import COUNTED, Outcome
 from recsys.config import Hyperparameters
 
 OF_LIMITS = ("infeasible", "time-limit")  # limits may change, so such a config may run again
@@ -20,13 +20,13 @@ def is_final(trial: FrozenTrial, outcome: Outcome | None, pruner: str) -> bool:
         outcome: the trial's outcome; None if it has none.
         pruner: name of the current pruner.
     """
-    if trial.state not in FINISHED or outcome is None or outcome.cause in OF_LIMITS:
+    if trial.state not in COUNTED or outcome is None or outcome.cause in OF_LIMITS:
         return False
     cut_short = trial.state is TrialState.PRUNED and outcome.cause is None
     return not (cut_short and pruner == "none")
 
 
-class Known:
+class ConfigIndex:
     """Index of configurations regardless of their seeds. Not thread-safe: the ledger has a lock."""
 
     def __init__(self) -> None:

@@ -133,7 +133,7 @@ class Failures:
         self._in_a_row = 0
         self._incident = Incident()
 
-    def forget_row(self) -> None:
+    def reset_consecutive(self) -> None:
         """Reset the count of failures in a row after a trial has succeeded."""
         with self._lock:
             self._in_a_row = 0

@@ -23,14 +23,14 @@ from hpo.execution import summary
 from hpo.execution.engines.ray_engine import on_ray
 from hpo.execution.ledger import Ledger
 from hpo.execution.progress import JsonProgress
-from hpo.execution.request import Request, Speech
-from hpo.execution.running_trial import Ended
-from hpo.execution.session import OpenStudy, catch_up, run_trials, sent_at_end, tell_end
-from hpo.execution.store.outages import Outages
+from hpo.execution.request import Output, Request
+from hpo.execution.running_trial import RunEnd
+from hpo.execution.session import OpenStudy, catch_up, notify_end, run_trials, sent_at_end
+from hpo.execution.store.storage_retries import StorageRetries
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
 from hpo.reporting import edge_hints, is_reported, report_at_end, report_folder
-from hpo.search import Constraints, fitted_to_cards, say_capacity
+from hpo.search import Constraints, fitted_to_gpus, say_capacity
 from hpo.study import (
     ArtifactStore,
     StudyRecord,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 
 def say_finished(
-    events: TextIO, record: StudyRecord, ended: Ended, n_trials: int, best: FrozenTrial | None
+    events: TextIO, record: StudyRecord, ended: RunEnd, n_trials: int, best: FrozenTrial | None
 ) -> None:
     """Write the last --json event of a study that ended.
 
@@ -123,24 +123,24 @@ def report(
     return code
 
 
-def promote_winner(request: Request, name: str, speech: Speech) -> int:
+def promote_winner(request: Request, name: str, output: Output) -> int:
     """Promote the winner; return the exit code.
 
     Args:
         request: the call of hpo.run.
         name: name of the study.
-        speech: streams for messages and events.
+        output: streams for messages and events.
     """
     from hpo.promotion import promote_study, promotion_summary
 
     source = request.config.data.source  # the data may have moved since the study was made
-    say = speech.people.print
+    say = output.console.print
     notify = request.config.notify
     found = promote_study(request.locations, name, data=source, say=say, notify=notify)
     say(promotion_summary(found, request.locations))
     if request.json:
         place = found.registered
-        JsonProgress(speech.programs).say(
+        JsonProgress(output.events).say(
             "promoted",
             study=name,
             trial=found.trial,
@@ -177,71 +177,71 @@ def launch(request: Request) -> int:
     check_study(request.config)
     if request.promote:
         request.config.require_two_tower("promotion registers")
-    speech = Speech.of(request)
+    output = Output.of(request)
     quieten_optuna()
     try:
-        return _on_engine(request, speech)
+        return _on_engine(request, output)
     except Exception as error:
         name = default_name(Path(f"{request.file_stem}.toml"), request.config)
         told = failed_notice(name, error, request.again)
-        deliver(request.config.notify, told, speech.people.print)
+        deliver(request.config.notify, told, output.console.print)
         raise
 
 
 @translated_storage_errors()
-def _on_engine(request: Request, speech: Speech) -> int:
+def _on_engine(request: Request, output: Output) -> int:
     """Run or continue the study on its engine; return the exit code."""
     if request.runner != "ray":
-        return _launch(request, speech)
-    with on_ray(request, speech.people.print) as joined:
-        return _launch(joined, speech)
+        return _launch(request, output)
+    with on_ray(request, output.console.print) as joined:
+        return _launch(joined, output)
 
 
-def _launch(request: Request, speech: Speech) -> int:
+def _launch(request: Request, output: Output) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
     say = nothing if request.quiet else to_stderr
     data_name, split = load_data(request.config, say, announce=say)
-    request = _fitted(request, split, speech)
+    request = _fitted(request, split, output)
     if request.config.trainable is None:  # nobody knows what another model takes
-        say_capacity(request.config, request.devices[0], split.tuning.seen, speech.people.print)
-    with _opened(request, data_name, split, speech) as opened:
+        say_capacity(request.config, request.devices[0], split.tuning.seen, output.console.print)
+    with _opened(request, data_name, split, output) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:
             name = opened.study.study_name
-            speech.people.print(
+            output.console.print(
                 f"study {name} is already complete: {count(n_before, 'trial')} finished"
             )
             if not opened.ledger.n_comparable():
-                speech.people.print(
+                output.console.print(
                     "none of them can be compared on today's data; raise --n-trials for new ones"
                 )
-            ended, synced = Ended("complete", n_before), catch_up(request, name)
+            ended, synced = RunEnd("complete", n_before), catch_up(request, name)
         else:
-            record, people = opened.record, speech.people
+            record, console = opened.record, output.console
             timed = split.interactions.times is not None
             head = (record, n_trials, n_before, request.locations)
-            people.print(summary.heading(*head, timed=timed))
+            console.print(summary.heading(*head, timed=timed))
             if split.is_sampled:
                 objective = record.config.objective
                 popular = record.baselines["popularity"][objective]
-                people.print(f"validation, popularity: {sample_line(split, popular, objective)}")
+                console.print(f"validation, popularity: {sample_line(split, popular, objective)}")
             try:
-                ended, synced = run_trials(request, opened, speech)
+                ended, synced = run_trials(request, opened, output)
             except StudyStopped as error:
                 if request.json:
-                    say_stopped(speech.programs, opened.study.study_name, error)
+                    say_stopped(output.events, opened.study.study_name, error)
                 raise
     is_news = n_before < n_trials
-    return _conclude(request, opened, split, ended, synced, speech, is_news=is_news)
+    return _conclude(request, opened, split, ended, synced, output, is_news=is_news)
 
 
-def _fitted(request: Request, split: Split, speech: Speech) -> Request:
+def _fitted(request: Request, split: Split, output: Output) -> Request:
     """Return the request with the workers that its GPUs have memory for."""
     if request.runner == "ray":
-        return request  # the cards are the cluster's
+        return request  # the GPUs are the cluster's
     shared, seen = request.runner == "process", split.tuning.seen
-    say = speech.people.print
-    devices = fitted_to_cards(request.config, request.devices, seen, say, shared=shared)
+    say = output.console.print
+    devices = fitted_to_gpus(request.config, request.devices, seen, say, shared=shared)
     return replace(request, devices=devices)
 
 
@@ -253,9 +253,9 @@ def quieten_optuna() -> None:
 
 
 @contextmanager
-def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> Iterator[OpenStudy]:
+def _opened(request: Request, data_name: str, split: Split, output: Output) -> Iterator[OpenStudy]:
     """Make or continue the study, and own it while the block runs."""
-    locations, people = request.locations, speech.people
+    locations, console = request.locations, output.console
     ArtifactStore.at(locations.artifacts)  # a missing driver is told before anything is made
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
@@ -263,16 +263,16 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
     stored = stored_record(storage, name) if storage else None
     config, lines = adjust_to_data(config, split.interactions, stored)
     for line in lines:
-        people.print(line)
+        console.print(line)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
     storage = storage or open_storage(locations.storage)  # a refused study leaves no file
     if request.warm_start_from:
-        config = with_best_of(load_named(storage, request.warm_start_from), config, people.print)
+        config = with_best_of(load_named(storage, request.warm_start_from), config, console.print)
 
     def wait(held: str) -> None:
-        people.print(f"{held}; waiting until it ends (Ctrl-C to leave)")
+        console.print(f"{held}; waiting until it ends (Ctrl-C to leave)")
 
     with exclusive(locations.storage, name, on_wait=wait) as hold:
         now = make_record(config, data_name, split)
@@ -288,11 +288,11 @@ def _opened(request: Request, data_name: str, split: Split, speech: Speech) -> I
             ledger.sign_on()
             if died := ledger.recover():
                 lost = count(died, "trial")
-                people.print(f"a launcher died and left {lost} running; trying again")
-            fetch_snapshots(locations, study, record, people.print)
+                console.print(f"a launcher died and left {lost} running; trying again")
+            fetch_snapshots(locations, study, record, console.print)
             return study, record, ledger
 
-        study, record, ledger = Outages(hold, people.print).call(take_over)
+        study, record, ledger = StorageRetries(hold, console.print).call(take_over)
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
 
 
@@ -300,9 +300,9 @@ def _conclude(
     request: Request,
     opened: OpenStudy,
     split: Split,
-    ended: Ended,
+    ended: RunEnd,
     synced: SyncReport | TrackingError | None,
-    speech: Speech,
+    output: Output,
     *,
     is_news: bool,
 ) -> int:
@@ -314,29 +314,29 @@ def _conclude(
         split: the study's data.
         ended: the end of the run.
         synced: result of the last sync into MLflow; None without tracking.
-        speech: streams for messages and events.
+        output: streams for messages and events.
         is_news: False if the study was complete before this call; then no message is sent.
     """
-    study, record, people = opened.study, opened.record, speech.people
+    study, record, console = opened.study, opened.record, output.console
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
-    n_trials, data = opened.config.n_trials, _moved_to(request.config, record)
-    for table in summary.result_tables(study, record, people):
-        people.print(table)
+    n_trials, data = opened.config.n_trials, _other_source(request.config, record)
+    for table in summary.result_tables(study, record, console):
+        console.print(table)
     best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
     if split.is_sampled and best is not None and best.value is not None:
         told = sample_line(split, best.value, record.config.objective)
-        people.print(f"validation, best trial: {told}")
+        console.print(f"validation, best trial: {told}")
     if request.json:
-        say_finished(speech.programs, record, ended, n_trials, best)
+        say_finished(output.events, record, ended, n_trials, best)
     code, lacking = EXIT_CODES[ended.reason], 0
     stays = ended.reason != "requested"  # someone wants the machine back
     if code == 0 and request.report and stays:
         log = request.tracking and tracking is None  # an error means that MLflow is out of reach
-        lacking = report(request, study, split, data, people, log=log)
+        lacking = report(request, study, split, data, console, log=log)
         code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
-    code_of_files = sent_at_end(request.locations, study, record, people.print)
-    people.print(
+    code_of_files = sent_at_end(request.locations, study, record, console.print)
+    console.print(
         summary.ending(
             study,
             ended,
@@ -352,13 +352,13 @@ def _conclude(
         )
     )
     if is_news:
-        tell_end(request, opened, ended, best, page=page, data=data, say=people.print)
+        notify_end(request, opened, ended, best, page=page, data=data, say=console.print)
     if code == 0 and request.promote and stays:
-        code = promote_winner(request, study.study_name, speech)
+        code = promote_winner(request, study.study_name, output)
     return code or lacking or (tracking.exit_code if tracking else code_of_files)  # 3: incomplete
 
 
-def _moved_to(config: StudyConfig, record: StudyRecord) -> str:
+def _other_source(config: StudyConfig, record: StudyRecord) -> str:
     """Return the source of this call's data; "" if it is the one in the study's record."""
     data = config.data
     there = with_source(data, data.source).source == record.config.data.source

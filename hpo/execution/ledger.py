@@ -20,20 +20,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import OtherTraining, StorageUnreachable
-from hpo.execution.deduplication import Known, is_final
+from hpo.execution.deduplication import ConfigIndex, is_final
 from hpo.execution.failure_policy import Retries, as_next, fail_running, n_ended, recover
 from hpo.execution.running_trial import ANEW, Assignment
 from hpo.execution.stopping.stop_request import SignedOn, is_asked_to_stop, sign_on
 from hpo.execution.store.epoch_reports import EpochReports
-from hpo.execution.store.limits import Limits
-from hpo.execution.store.outages import Turns, in_turn
 from hpo.execution.store.owned_storage import for_one_writer
+from hpo.execution.store.storage_retries import SerializedCalls, in_turn
+from hpo.execution.store.stored_constraints import StoredConstraints
 from hpo.runners import processor_of
 from hpo.search import Measure, make_sampler, pruning_rule
 from hpo.study import (
     ATTEMPT,
+    COUNTED,
     EPOCHS,
-    FINISHED,
     OUTCOME,
     Attempt,
     Outcome,
@@ -51,7 +51,7 @@ from recsys.training import EpochResult
 NO_MEASURES: Mapping[str, Measure] = {}
 
 
-class Ledger(Turns):
+class Ledger(SerializedCalls):
     """The launcher's access to its study. **Thread-safe.** The caller holds the study's lock.
 
     Args:
@@ -71,23 +71,23 @@ class Ledger(Turns):
         super().__init__()
         self._study, self._storage = for_one_writer(study)
         self._config, self._parked = config, parked
-        self._limits = Limits(self._study, config, measures)
+        self._limits = StoredConstraints(self._study, config, measures)
         self._space = SearchSpace(config)
         self._retries = Retries(self._study, config)
         self._rule = pruning_rule(config, study.study_name)
-        self._known = Known()
+        self._known = ConfigIndex()
         self._asked: set[int] = set()  # trials that this launcher started, and that may still run
         self._epochs = EpochReports(self._storage, self._rule, self.call, lambda: len(self._asked))
         self._me: SignedOn | None = None
         for trial in self._study.get_trials(deepcopy=False):
             if trial.number >= self._limits.record.comparable_from:
                 self._remember(trial)
-        self._limits.tell_samplers()
+        self._limits.refresh_for_samplers()
 
     def _after_outage(self) -> None:
         """Read the study anew, and queue trials that a broken call has started for nobody."""
         self._storage.forget()
-        self._limits.tell_samplers()
+        self._limits.refresh_for_samplers()
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number not in self._asked:
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -108,12 +108,12 @@ class Ledger(Turns):
     @in_turn
     def n_finished(self) -> int:
         """Return the number of trials that count: COMPLETE and PRUNED."""
-        return len(self._study.get_trials(deepcopy=False, states=FINISHED))
+        return len(self._study.get_trials(deepcopy=False, states=COUNTED))
 
     @in_turn
     def n_comparable(self) -> int:
         """Return the number of finished trials that may win, see `hpo.study.records.comparable`."""
-        finished = self._study.get_trials(deepcopy=False, states=FINISHED)
+        finished = self._study.get_trials(deepcopy=False, states=COUNTED)
         return len(comparable(self._limits.record, finished))
 
     def tidy(self) -> None:
@@ -320,7 +320,7 @@ class Ledger(Turns):
         self._asked.discard(assignment.number)
 
     @in_turn
-    def tell_again(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
+    def copy_result(self, assignment: Assignment) -> tuple[TrialState, Outcome]:
         """End a trial with a copy of the result of the earlier trial with the same config.
 
         Returns:
@@ -380,7 +380,7 @@ class Ledger(Turns):
         outcome = as_next(outcome, self._study)
         assignment.trial.set_user_attr(OUTCOME, outcome.as_dict())
         told = self._study.tell(assignment.trial, value, state=state)
-        self._limits.tell_ranges(told)  # it may have been parked under other ranges
+        self._limits.refresh_ranges(told)  # it may have been parked under other ranges
         self._remember(told)
         self._asked.discard(assignment.number)
         if assignment.snapshot:

@@ -79,7 +79,7 @@ class Objective:
                 raise OtherTraining(assignment.outdated)
             self._claim(assignment)
             if assignment.same_as is not None:
-                return self._ledger.tell_again(assignment)
+                return self._ledger.copy_result(assignment)
             state = self._train(assignment, runner)
         except Parked:
             self._ledger.park(assignment)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from hpo.execution.running_trial import Assignment
-from hpo.study import FINISHED, Outcome
+from hpo.study import COUNTED, Outcome
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
@@ -118,7 +118,7 @@ class LineProgress:
         """
         value = max(assignment.values, default=0.0)
         better = state is TrialState.COMPLETE and value > self.best and not assignment.broken
-        self.n_finished += state in FINISHED
+        self.n_finished += state in COUNTED
         self.best = value if better else self.best
         count = f"[{self.n_finished:>{len(str(self.n_trials))}}/{self.n_trials}]"
         head = f"{count} trial {assignment.number} {STATES[state]}"

@@ -124,28 +124,28 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Speech:
+class Output:
     """The output of the launcher.
 
     Attributes:
-        people: console for messages to people.
-        programs: stream for events, one JSON object per line.
+        console: console for messages to people.
+        events: stream for events, one JSON object per line.
     """
 
-    people: Console
-    programs: TextIO
+    console: Console
+    events: TextIO
 
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return the output on stdout; with `request.json` messages for people go to stderr."""
-        programs = steadfast(sys.stdout)
-        people = steadfast(sys.stderr) if request.json else programs
+        stdout = steadfast(sys.stdout)
+        for_people = steadfast(sys.stderr) if request.json else stdout
         console = Console(
-            file=people,
+            file=for_people,
             highlight=False,
             markup=False,
             soft_wrap=True,
             force_jupyter=False,  # text in the cell, as in a log; the view is NotebookProgress
             quiet=request.quiet,
         )
-        return cls(console, programs)
+        return cls(console, stdout)

@@ -17,7 +17,7 @@ from recsys.training import EpochResult
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """The end of a scheduler's run.
 
     Attributes:

@@ -16,11 +16,11 @@ from hpo.execution.failure_policy import RETRIED, Failures
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import Progress
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.stopping.stop_signals import PARK_SECONDS, stop_signals
-from hpo.execution.store.outages import Outages, no_longer_ours
+from hpo.execution.store.storage_retries import StorageRetries, no_longer_ours
 from hpo.runners import Runner
-from hpo.study import Hold, Outcome, storage_failure, translated_storage_errors
+from hpo.study import Outcome, StudyLock, storage_failure, translated_storage_errors
 
 # reasons to stop, weakest first
 STRENGTH = ("timeout", "requested", "interrupted", "terminated", "failed")
@@ -28,7 +28,7 @@ GRACE_SECONDS = 5.0  # for the epoch in which a trial's time runs out
 LOCK_SECONDS = 5.0  # interval of checks of the lock
 REQUEST_SECONDS = 2.0  # interval of checks for `hpo stop`
 SETTLE_SECONDS, SETTLE_POLL_SECONDS = 5.0, 0.5  # time for a server to restart
-NEVER_LOST = Hold()
+NEVER_LOST = StudyLock()
 POLL_SECONDS = 0.2  # longest delay of Ctrl-C on Windows, where a wait cannot be interrupted
 
 
@@ -89,7 +89,7 @@ class Scheduler:
         n_trials: int,
         timeout: float | None = None,
         trial_seconds: float | None = None,
-        hold: Hold = NEVER_LOST,
+        hold: StudyLock = NEVER_LOST,
         *,
         takes_signals: bool = True,
     ) -> None:
@@ -106,10 +106,10 @@ class Scheduler:
         self._hold, self._lock_checked = hold, time.monotonic()
         self._takes_signals = takes_signals
         self._request_checked = time.monotonic()
-        self._outages = Outages(hold, progress.note, lambda: self._stop_mode is Stop.ABORT)
+        self._outages = StorageRetries(hold, progress.note, lambda: self._stop_mode is Stop.ABORT)
         ledger.outages = self._outages
 
-    def run(self) -> Ended:
+    def run(self) -> RunEnd:
         """Block until the study is done or stopped; no trial stays RUNNING.
 
         A KeyboardInterrupt, which only comes where no handler was taken, parks like Ctrl-C.
@@ -136,7 +136,7 @@ class Scheduler:
             done = n_finished >= self._n_trials
             if done:
                 self._ledger.tidy()
-        return Ended("complete" if done else self._reason or "complete", n_finished)
+        return RunEnd("complete" if done else self._reason or "complete", n_finished)
 
     def _cause(self, error: BaseException) -> BaseException:
         """Return the loss of the study if it explains an error of the storage; else the error."""
@@ -290,7 +290,7 @@ class Scheduler:
             del self._live[runner]
         self._progress.ended(assignment, state, outcome)
         if outcome.cause is None:
-            self._failures.forget_row()
+            self._failures.reset_consecutive()
         elif outcome.same_as is None:
             self._after_failure(assignment, state, outcome, runner)
 

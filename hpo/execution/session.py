@@ -21,12 +21,12 @@ from hpo.execution.ledger import Ledger
 from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
 from hpo.execution.progress import JsonProgress, LineProgress, Progress
-from hpo.execution.request import Request, Speech
-from hpo.execution.running_trial import Ended
+from hpo.execution.request import Output, Request
+from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.notices import DELIVERY_SECONDS, deliver, ended_notice
 from hpo.runners import InlineRunner, ProcessRunner, Runner
-from hpo.study import Hold, StudyRecord, record_snapshots, send_files, working_folder
+from hpo.study import StudyLock, StudyRecord, record_snapshots, send_files, working_folder
 from hpo.tracking import experiments_address, mlflow_base, study_links
 from recsys.cli import INTERRUPTED
 from recsys.config import TrainConfig
@@ -59,18 +59,18 @@ class OpenStudy:
     config: StudyConfig
     holdout: Holdout
     ledger: Ledger
-    hold: Hold
+    hold: StudyLock
 
 
 def run_trials(
-    request: Request, opened: OpenStudy, speech: Speech
-) -> tuple[Ended, SyncReport | TrackingError | None]:
+    request: Request, opened: OpenStudy, output: Output
+) -> tuple[RunEnd, SyncReport | TrackingError | None]:
     """Run trials while a thread mirrors them into MLflow.
 
     Args:
         request: the call of hpo.run.
         opened: the study.
-        speech: output for messages and events.
+        output: streams for messages and events.
 
     Returns:
         The end of the run, and the result of the last sync into MLflow; None without tracking.
@@ -86,10 +86,10 @@ def run_trials(
     config = opened.config
     with ExitStack() as stack:
         runners = stack.enter_context(make_runners(request, opened.holdout, opened.record))
-        progress = _progress(request, opened, speech, stack)
+        progress = _progress(request, opened, output, stack)
         if mirror:
             mirror.start()
-        patience = math.inf
+        sync_seconds = math.inf
         try:
             scheduler = Scheduler(
                 opened.ledger,
@@ -103,36 +103,36 @@ def run_trials(
             )
             ended = scheduler.run()
             if ended.reason == "terminated":
-                patience = TERMINATED_SECONDS
+                sync_seconds = TERMINATED_SECONDS
         finally:
-            tracking = mirror.stop(patience) if mirror else None
+            tracking = mirror.stop(sync_seconds) if mirror else None
     return ended, tracking
 
 
-def _progress(request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack) -> Progress:
+def _progress(request: Request, opened: OpenStudy, output: Output, stack: ExitStack) -> Progress:
     """Return the listener for this output and the callbacks, closed by `stack`."""
-    shown = _shown_progress(request, opened, speech, stack)
+    shown = _shown_progress(request, opened, output, stack)
     return CallingProgress(shown, request.callbacks) if request.callbacks else shown
 
 
 def _shown_progress(
-    request: Request, opened: OpenStudy, speech: Speech, stack: ExitStack
+    request: Request, opened: OpenStudy, output: Output, stack: ExitStack
 ) -> Progress:
     """Return the progress for this output: JSON, lines, or a live view, closed by `stack`."""
     if request.json:
-        return JsonProgress(speech.programs)
+        return JsonProgress(output.events)
     ledger, best, config = opened.ledger, opened.ledger.best(), opened.config
     value = best.value or 0.0 if best else 0.0
     lines = LineProgress(
-        speech.people, config.n_trials, ledger.n_finished(), value, config.objective
+        output.console, config.n_trials, ledger.n_finished(), value, config.objective
     )
     notebook = in_notebook()
     if request.quiet or not (notebook or sys.stdout.isatty()):
         return lines
     where = summary.where(opened.study, request.locations, tracking=request.tracking)
     if notebook:
-        return stack.enter_context(NotebookProgress(speech.people, lines, where))
-    return stack.enter_context(LiveProgress(speech.people, lines, where))
+        return stack.enter_context(NotebookProgress(output.console, lines, where))
+    return stack.enter_context(LiveProgress(output.console, lines, where))
 
 
 def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
@@ -177,10 +177,10 @@ def sent_at_end(
     return ArtifactStoreError.exit_code if missing else 0
 
 
-def tell_end(
+def notify_end(
     request: Request,
     opened: OpenStudy,
-    ended: Ended,
+    ended: RunEnd,
     best: FrozenTrial | None,
     *,
     page: str | None,

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hpo.config import PROMOTING, Locations, SearchSpace, command, next_lines
 from hpo.execution.request import SAME_CALL
-from hpo.execution.running_trial import Ended
+from hpo.execution.running_trial import RunEnd
 from hpo.search import broken_limits
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
@@ -179,7 +179,7 @@ def _value_or_lowest(trial: FrozenTrial) -> float:
 
 def ending(
     study: Study,
-    ended: Ended,
+    ended: RunEnd,
     n_trials: int,
     locations: Locations,
     tracking: TrackingError | None,

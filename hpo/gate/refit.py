@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.gate.drift import Drift, with_value
-from hpo.gate.exam import Exam
+from hpo.gate.final_evaluation import FinalEvaluation
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race
 from hpo.gate.rivals import Champion
@@ -41,8 +41,8 @@ class Refit:
 
 
 @dataclass(frozen=True, eq=False)
-class Occasion:
-    """The occasion of a refit: a promotion or a retraining.
+class RefitContext:
+    """The context of a refit: a promotion or a retraining.
 
     Attributes:
         race: the race that the config has won; None for a retraining.
@@ -58,7 +58,7 @@ class Occasion:
 
 def refit_model(
     recipe: Recipe,
-    occasion: Occasion,
+    context: RefitContext,
     champion: Champion | None,
     split: Split,
     folder: Path,
@@ -68,7 +68,7 @@ def refit_model(
 
     Args:
         recipe: the config and its number of epochs.
-        occasion: a promotion or a retraining.
+        context: a promotion or a retraining.
         champion: the current champion; None: there is none yet.
         split: the split of the data.
         folder: folder for the model; created if missing.
@@ -85,40 +85,44 @@ def refit_model(
         f"refit: trial {recipe.source.trial}, {count(recipe.epochs, 'epoch')} on train + validation"
     )
     model = train(split.final.seen, recipe.config, recipe.epochs, device)
-    renews = occasion.drift is not None
+    renews = context.drift is not None
     source = recipe.source
     rules, cutoffs = source.promotion, source.cutoffs
-    exam = Exam(split, model, rules, device, source.objective, renews, cutoffs)
+    evaluation = FinalEvaluation(split, model, rules, device, source.objective, renews, cutoffs)
     if champion:
-        exam.face_champion(champion)
-    if occasion.race:
-        exam.face_default(occasion.default, recipe.config)
-    exam.face_baselines()
-    exam.model.cpu()  # where hpo.serve answers, and its latency counts
-    recommender, index = _served(exam, say)
-    _save(folder, recipe, split, model, exam.test, index)
-    return Refit(model, folder, _findings(exam, occasion, champion, folder, recommender))
+        evaluation.compare_with_champion(champion)
+    if context.race:
+        evaluation.compare_with_default(context.default, recipe.config)
+    evaluation.compare_with_baselines()
+    evaluation.model.cpu()  # where hpo.serve answers, and its latency counts
+    recommender, index = _served(evaluation, say)
+    _save(folder, recipe, split, model, evaluation.test, index)
+    return Refit(model, folder, _findings(evaluation, context, champion, folder, recommender))
 
 
-def _served(exam: Exam, say: Callable[[str], None]) -> tuple[Recommender, ItemIndex | None]:
+def _served(
+    evaluation: FinalEvaluation, say: Callable[[str], None]
+) -> tuple[Recommender, ItemIndex | None]:
     """Return the recommender that hpo.serve will answer with, and its index.
 
     The index is None if the catalogue is too small for one, or if the index misses its target.
     """
-    recommender = Recommender(exam.model, exam.split.interactions)
+    recommender = Recommender(evaluation.model, evaluation.split.interactions)
     if not indexing.pays(recommender.n_items):
         return recommender, None
     say(f"index of {count(recommender.n_items, 'item')}")
     index = indexing.build_index(recommender)
     if indexing.is_good_enough(index):
         return indexing.with_index(recommender, index), index
-    exam.notes.append(f"answers over HTTP are exact: {indexing.TARGET} is asked of {index.facts}")
+    evaluation.notes.append(
+        f"answers over HTTP are exact: {indexing.TARGET} is asked of {index.facts}"
+    )
     return recommender, None
 
 
 def _findings(
-    exam: Exam,
-    occasion: Occasion,
+    evaluation: FinalEvaluation,
+    context: RefitContext,
     champion: Champion | None,
     folder: Path,
     recommender: Recommender,
@@ -126,27 +130,32 @@ def _findings(
     megabytes = stored_mb(folder)
     milliseconds = latency_ms(recommender)
     reason = judge(
-        exam.comparisons, exam.rules, megabytes, milliseconds, exam.obstacle, exam.missing
+        evaluation.comparisons,
+        evaluation.rules,
+        megabytes,
+        milliseconds,
+        evaluation.obstacle,
+        evaluation.missing,
     )
-    drift = occasion.drift
+    drift = context.drift
     if drift is not None:
         # Data without common ground is unrelated: no retraining passes, whatever the rules ask.
-        reason = reason or exam.obstacle
-        rivals = (one for one in exam.comparisons if one.rival == CHAMPION)
+        reason = reason or evaluation.obstacle
+        rivals = (one for one in evaluation.comparisons if one.rival == CHAMPION)
         drift = with_value(drift, next(rivals, None))
     return GateFindings(
-        objective=exam.objective,
-        test=exam.test,
-        comparisons=tuple(exam.comparisons),
-        notes=tuple(exam.notes),
+        objective=evaluation.objective,
+        test=evaluation.test,
+        comparisons=tuple(evaluation.comparisons),
+        notes=tuple(evaluation.notes),
         model_mb=megabytes,
         latency_ms=milliseconds,
         champion=champion.version if champion else None,
         reason=reason,
-        race=occasion.race,
+        race=context.race,
         drift=drift,
         index=recommender.index,
-        lists=exam.lists,
+        lists=evaluation.lists,
     )
 
 

@@ -71,7 +71,7 @@ def ended_notice(
     Args:
         record: the study's record.
         best: the best trial; None if no trial is complete.
-        reason: the reason of the end, see `hpo.execution.running_trial.Ended`.
+        reason: the reason of the end, see `hpo.execution.running_trial.RunEnd`.
         n_finished: number of finished trials.
         links: addresses of pages by name.
         next_command: the command to run next.

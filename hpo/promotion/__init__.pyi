@@ -1,4 +1,4 @@
-from .outcome import Order as Order, Promotion as Promotion
+from .outcome import Promotion as Promotion, PromotionSettings as PromotionSettings
 from .promote import (
     model_of as model_of,
     promote_study as promote_study,

@@ -27,7 +27,7 @@ def check_dry_run(*, dry_run: bool, force: str | None) -> None:
 
 
 @dataclass(frozen=True)
-class Order:
+class PromotionSettings:
     """Settings of one promotion.
 
     Attributes:

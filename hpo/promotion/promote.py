@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpo.config import MODEL, Locations, NotifyConfig, command, require_store
-from hpo.gate import Occasion, Race, check_baselines, run_race
+from hpo.gate import Race, RefitContext, check_baselines, run_race
 from hpo.notices import Notice, deliver, stored_receivers
-from hpo.promotion.outcome import Order, Promotion, Registered
+from hpo.promotion.outcome import Promotion, PromotionSettings, Registered
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
 from hpo.study import (
-    FINISHED,
+    COUNTED,
     Candidate,
     StudyRecord,
     default_candidate,
@@ -47,7 +47,7 @@ def promote_study(
     study_name: str | None,
     *,
     data: str | None = None,
-    order: Order | None = None,
+    settings: PromotionSettings | None = None,
     say: Callable[[str], None] = print,
     notify: NotifyConfig | None = None,
 ) -> Promotion:
@@ -57,7 +57,7 @@ def promote_study(
         locations: addresses of the study and of MLflow.
         study_name: name of the study; None: the only one.
         data: name or path of the study's data, if it has moved.
-        order: settings; None: five candidates, three seeds.
+        settings: settings of the promotion; None: five candidates, three seeds.
         say: called with each line of progress.
         notify: receivers of a message on a new version; None: those of the study's record.
 
@@ -68,32 +68,32 @@ def promote_study(
     Raises:
         StudyError: there is no such study, or there are several and none is named.
         SettingsError: the study tunes another model than the two-tower, or the gate asks for a
-            baseline that cannot be measured, and `order.force` is None.
+            baseline that cannot be measured, and `settings.force` is None.
         PromotionError: no trial is complete, all candidates diverge, or the data differs from the
             study's.
         DivergedError: the refit diverges.
         TrackingError: MLflow does not answer.
     """
-    order = order or Order()
+    settings = settings or PromotionSettings()
     study = load_named(existing_storage(locations.storage), study_name)
     record = StudyRecord.of(study)
     record.config.require_two_tower("promotion registers")
-    candidates = top_candidates(study, order.candidates)
-    if order.force is None:
+    candidates = top_candidates(study, settings.candidates)
+    if settings.force is None:
         check_baselines(record.config.promotion, record.counts["n_items"])
-    n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+    n_finished = len(study.get_trials(deepcopy=False, states=COUNTED))
     if n_finished < record.config.n_trials:
         asked = count(record.config.n_trials, "trial")
         say(f"study {study.study_name} has finished {n_finished} of {asked} so far")
-    model = order.model or record.config.promotion.model
-    promoter = Promoter(locations, order.force, say, model)
-    promotion = _Promotion(promoter, study, order, candidates, data)
-    if order.dry_run:
+    model = settings.model or record.config.promotion.model
+    promoter = Promoter(locations, settings.force, say, model)
+    promotion = _Promotion(promoter, study, settings, candidates, data)
+    if settings.dry_run:
         return promotion.run()
     with changing_registry(locations, say):
         found = promotion.run()
     receivers = notify or stored_receivers(record, locations.storage, say)
-    if receivers and found.registered and (found.registered.is_new or order.force):
+    if receivers and found.registered and (found.registered.is_new or settings.force):
         deliver(receivers, _notice(study, record, found, found.registered, locations), say)
     return found
 
@@ -187,13 +187,13 @@ class _Promotion:
 
     promoter: Promoter
     study: Study
-    order: Order
+    settings: PromotionSettings
     candidates: Sequence[Candidate]
     data: str | None
 
     def run(self) -> Promotion:
         """Return the promotion; measure only if neither this race nor its winner has a version."""
-        n_seeds, first = self.order.seeds, self.candidates[0]
+        n_seeds, first = self.settings.seeds, self.candidates[0]
         tags = {"hpo.study_uid": first.record.uid, RACE: _race_key(self.candidates, n_seeds)}
         tags["hpo.split_fingerprint"] = first.record.split_fingerprint
         if version := self._find(tags):
@@ -204,7 +204,7 @@ class _Promotion:
 
     def _find(self, tags: Mapping[str, str]) -> ModelVersion | None:
         """Return the version with these tags; a dry run ignores those of unfinished promotions."""
-        if not self.order.dry_run:
+        if not self.settings.dry_run:
             return self.promoter.find(tags)
         version = self.promoter.find(tags) if self.promoter.has_store else None
         return version if version and registry.SETTLED in version.tags else None
@@ -215,18 +215,18 @@ class _Promotion:
         recipe = Recipe.of_candidate(winner, self.data)
         if version := self._find(recipe.version_tags(split.fingerprint)):
             return self._settle(winner, version)
-        occasion = Occasion(race, default_candidate(self.study))
-        kept = None if self.order.dry_run else tags
-        found = self.promoter.measure(recipe, occasion, champion, split, kept)
+        context = RefitContext(race, default_candidate(self.study))
+        kept = None if self.settings.dry_run else tags
+        found = self.promoter.measure(recipe, context, champion, split, kept)
         return replace(found, validation=winner.validation)
 
     def _race(self, split: Split) -> tuple[Race, Candidate]:
-        n_seeds, say = self.order.seeds, self.promoter.say
+        n_seeds, say = self.settings.seeds, self.promoter.say
         race = run_race(self.candidates, split.tuning, n_seeds, default_device(), say)
         return race, next(one for one in self.candidates if one.trial == race.winner)
 
     def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
-        recipe, is_dry = Recipe.of_candidate(winner), self.order.dry_run
+        recipe, is_dry = Recipe.of_candidate(winner), self.settings.dry_run
         found = self.promoter.finish(recipe, version, is_new=False, read_only=is_dry)
         return replace(found, validation=winner.validation)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.config import MODEL, Locations, has_store
 from hpo.errors import PromotionError, TrackingError
-from hpo.gate import Champion, Occasion, fetch_champion, refit_model
+from hpo.gate import Champion, RefitContext, fetch_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
 from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version, read_findings
 from hpo.registry import Recipe, versions as registry
@@ -117,7 +117,7 @@ class Promoter:
     def measure(
         self,
         recipe: Recipe,
-        occasion: Occasion,
+        context: RefitContext,
         champion: Champion | None,
         split: Split,
         tags: Mapping[str, str] | None,
@@ -126,7 +126,7 @@ class Promoter:
 
         Args:
             recipe: the recipe to refit.
-            occasion: a promotion or a retraining.
+            context: a promotion or a retraining.
             champion: the version to compare the model with; None: there is none.
             split: the split of the data.
             tags: further tags of the new version; None: dry run, nothing is registered.
@@ -137,7 +137,7 @@ class Promoter:
         """
         before = self._count_measured(split)
         with tempfile.TemporaryDirectory() as temp:
-            final = refit_model(recipe, occasion, champion, split, Path(temp) / "model", self.say)
+            final = refit_model(recipe, context, champion, split, Path(temp) / "model", self.say)
             final = replace(final, findings=replace(final.findings, measured_before=before))
             if tags is None:
                 user = split.interactions.user_ids[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hpo.config import MODEL, Locations, require_store
 from hpo.errors import PromotionError
-from hpo.gate import Occasion, check_baselines, measure_drift
+from hpo.gate import RefitContext, check_baselines, measure_drift
 from hpo.promotion.outcome import Promotion, check_dry_run
 from hpo.promotion.promoter import Promoter, changing_registry
 from hpo.registry import Recipe, versions as registry
@@ -102,13 +102,13 @@ def _retrain(promoter: Promoter, data: str | None, *, dry_run: bool) -> Promotio
     drift = measure_drift(
         champion.version, champion.stored, split.interactions, recipe.source.objective
     )
-    occasion = Occasion(drift=drift)
+    context = RefitContext(drift=drift)
     if dry_run:
-        return promoter.measure(recipe, occasion, champion, split, None)
+        return promoter.measure(recipe, context, champion, split, None)
     tags = {registry.RULES: recipe.rules, registry.COMPARED: str(champion.version)}
     if version := promoter.find({**recipe.version_tags(split.fingerprint), **tags}):
         return promoter.finish(recipe, version, is_new=False)
-    return promoter.measure(recipe, occasion, champion, split, tags)
+    return promoter.measure(recipe, context, champion, split, tags)
 
 
 def _today(stored: Checkpoint, which: str, data: str | None) -> tuple[Recipe, Split]:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 KEPT_MODELS = 5  # models that stay in the cache at any age
 KEPT_SECONDS = 24 * 3600  # time that every model stays in the cache after its last use
 DIGEST = "sha256."  # a version's tag: this prefix and a file name, with the file's sha256
-FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
+SAFE_FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
 REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
 
@@ -270,7 +270,7 @@ def listed_files(version: ModelVersion) -> dict[str, str]:
     if not files:
         raise ModelRefused(f"{which}: has no {DIGEST}* tags, so hpo.promote has not made it")
     for name in files:
-        if not FILE.fullmatch(name):
+        if not SAFE_FILE.fullmatch(name):
             raise ModelRefused(f"{which}: lists {name!r}, which is no file of a stored model")
     return files
 
@@ -301,7 +301,7 @@ def _manifest(folder: Path) -> dict[str, str]:
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     files: dict[str, str] = meta.get("files") or {}
     for name in files:
-        if not FILE.fullmatch(name):
+        if not SAFE_FILE.fullmatch(name):
             raise ModelRefused(f"{META} lists {name!r}, which is no file of a stored model")
     if not files:
         raise ModelRefused(f"{META} lists no files; promote again")

@@ -69,7 +69,7 @@ def run_report(
         brought = bring_into_mlflow(locations, name)
         print(brought.line)
         code = brought.exit_code
-    print("\n".join(written.verdict))
+    print("\n".join(written.conclusion))
     study = load_named(existing_storage(locations.storage), name)
     if unsent := send_files(locations, study):
         print(unsent)
@@ -138,7 +138,7 @@ def report_at_end(
             brought = bring_into_mlflow(locations, study_name)
             lines.append(brought.line)
             code = brought.exit_code
-        return "\n".join([*lines, *written.verdict]), code
+        return "\n".join([*lines, *written.conclusion]), code
     except RecsysError as error:
         return f"no report: {error}", 0
     except Exception as error:

@@ -92,7 +92,7 @@ class Headline:
         value: the same with its interval, measured again; None: the model offers no scorer.
         config: hyperparameters by row, with the values of the best trial and of the default.
         gains: gain over the default configuration, then over each baseline.
-        verdict: sentences that state the gains in words.
+        conclusion: sentences that state the gains in words.
     """
 
     trial: int
@@ -101,15 +101,15 @@ class Headline:
     value: Interval | None
     config: ReportTable
     gains: Sequence[Gain]
-    verdict: Sequence[str]
+    conclusion: Sequence[str]
 
     @property
     def lines(self) -> list[str]:
-        """Return the objective of every model, and the verdict, as lines for a terminal."""
+        """Return the objective of every model, and the conclusion, as lines for a terminal."""
         others = "".join(f", {gain.over} {gain.their_value:.4f}" for gain in self.gains)
         return [
             f"{self.objective} on validation: trial {self.trial} {self.score:.4f}{others}",
-            *self.verdict,
+            *self.conclusion,
         ]
 
 

@@ -27,7 +27,7 @@ def _headline(head: Headline) -> list[str]:
         f"**Best: trial {head.trial}, {head.objective} {value} on validation**",
         _as_table(head.config),
         *([_as_table(gains)] if head.gains else []),
-        _escaped(" ".join(head.verdict)),
+        _escaped(" ".join(head.conclusion)),
     ]
 
 

@@ -51,12 +51,12 @@ EXACT = 1e-9  # two trainings count as the same below this difference
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class ComparedModel:
     """One model with all its figures on validation.
 
     Attributes:
         name: best trial, default configuration, or the name of a baseline.
-        users: every metric of every evaluated user, in the same order for all contenders.
+        users: every metric of every evaluated user, in the same order for all models.
         objective: metric that the study maximizes.
         by_users: the objective of the members of each user group, see
             `recsys.evaluation.segments.activity_groups`.
@@ -95,8 +95,8 @@ class Contender:
         """Return the mean objective of each item group with its bootstrap interval."""
         return [mean_interval(values) for values in self.by_items]
 
-    def gain_over(self, other: Contender) -> Interval:
-        """Return the mean difference to another contender, paired over the same users."""
+    def gain_over(self, other: ComparedModel) -> Interval:
+        """Return the mean difference to another model, paired over the same users."""
         return mean_interval(self.values - other.values)
 
     @property
@@ -105,8 +105,8 @@ class Contender:
         return self.stored is None or (abs(self.value.mean - self.stored) < EXACT + self.tolerance)
 
 
-class Bench:
-    """A test bench that measures any scorer on one holdout, always in the same way.
+class HoldoutEvaluator:
+    """Measures any scorer on one holdout, always in the same way.
 
     Args:
         holdout: histories to learn from, and the held-out rows to ask for.
@@ -142,16 +142,16 @@ class Bench:
         lengths = np.diff(self.holdout.seen.offsets)[self._evaluator.users]
         return np.asarray(lengths > 0)
 
-    def measure(self, name: str, scorer: Scorer, stored: float | None = None) -> Contender:
+    def measure(self, name: str, scorer: Scorer, stored: float | None = None) -> ComparedModel:
         """Measure one scorer on the holdout.
 
         Args:
-            name: name of the contender.
+            name: name of the model.
             scorer: the model to measure.
             stored: the objective according to the study; None for a baseline.
         """
         users = self._evaluator.evaluate(scorer)
-        return Contender(
+        return ComparedModel(
             name,
             users,
             self.objective,
@@ -165,19 +165,19 @@ class Bench:
 
 @dataclass(frozen=True, eq=False)
 class ModelComparison:
-    """Contenders measured on one bench, the best trial first.
+    """Models measured on one holdout, the best trial first.
 
     Attributes:
-        bench: the bench that measured them.
-        found: the contenders.
+        evaluator: the evaluator that measured them.
+        found: the measured models.
     """
 
-    bench: Bench
-    found: Sequence[Contender]
+    evaluator: HoldoutEvaluator
+    found: Sequence[ComparedModel]
 
     @property
-    def winner(self) -> Contender:
-        """Return the contender of the best trial."""
+    def winner(self) -> ComparedModel:
+        """Return the figures of the best trial."""
         return self.found[0]
 
 
@@ -187,9 +187,8 @@ def device_of(trial: TrialRow) -> torch.device:
     Another device gives other numbers.
     """
     if trial.attempt is not None:
-        with suppress(
-            ConfigError
-        ):  # this machine lacks the device; the report lists the differences
+        # this machine may lack the device; the report lists the differences
+        with suppress(ConfigError):
             return usable_device(trial.attempt.device)
     return default_device()
 
@@ -217,17 +216,17 @@ def compare_models(
         StudyError: a trial was not run by hpo.run.
         TrainingFailed: the scorer of the user's own model raised an error.
     """
-    bench = Bench(holdout, device, record.config.objective, record.config.cutoffs)
+    evaluator = HoldoutEvaluator(holdout, device, record.config.objective, record.config.cutoffs)
     named = [(BEST, best)]
     if default is not None and default.number != best.number:
         named.append((DEFAULT, default))
     found = []
     for name, trial in named:
-        scorer = _retrain(bench, record, trial)
+        scorer = _retrain(evaluator, record, trial)
         if scorer is None:
             return None
-        found.append(bench.measure(name, scorer, trial.value))
-    return ModelComparison(bench, [*found, *_baselines(bench)])
+        found.append(evaluator.measure(name, scorer, trial.value))
+    return ModelComparison(evaluator, [*found, *_baselines(evaluator)])
 
 
 def compare_elsewhere(
@@ -247,21 +246,21 @@ def compare_elsewhere(
         StudyError: the trial was not run by hpo.run.
         TrainingFailed: the scorer of the user's own model raised an error.
     """
-    bench = Bench(holdout, device, record.config.objective, in_parts=False)
-    scorer = _retrain(bench, record, best)
+    evaluator = HoldoutEvaluator(holdout, device, record.config.objective, in_parts=False)
+    scorer = _retrain(evaluator, record, best)
     if scorer is None:
         return None
-    winner = bench.measure(BEST, scorer)
-    return ModelComparison(bench, [winner, *_baselines(bench)])
+    winner = evaluator.measure(BEST, scorer)
+    return ModelComparison(evaluator, [winner, *_baselines(evaluator)])
 
 
-def _baselines(bench: Bench) -> list[Contender]:
+def _baselines(evaluator: HoldoutEvaluator) -> list[ComparedModel]:
     """Measure the baselines; leave out EASE above its limit of items."""
-    made, _ = baselines(bench.holdout.seen, bench.device)
-    return [bench.measure(label, made[name]) for name, label in LABELS.items() if name in made]
+    made, _ = baselines(evaluator.holdout.seen, evaluator.device)
+    return [evaluator.measure(label, made[name]) for name, label in LABELS.items() if name in made]
 
 
-def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> Scorer | None:
+def _retrain(evaluator: HoldoutEvaluator, record: StudyRecord, trial: TrialRow) -> Scorer | None:
     """Train a trial's model again up to its best epoch, from `holdout.seen` alone.
 
     Raises:
@@ -272,12 +271,12 @@ def _retrain(bench: Bench, record: StudyRecord, trial: TrialRow) -> Scorer | Non
             f"trial {trial.number} was not run by hpo.run, so its seed and best epoch are unknown; "
             "run the study with hpo.run"
         )
-    holdout = bench.holdout
+    holdout = evaluator.holdout
     found = SearchSpace(record.config).config(trial.params, trial.attempt.seed)
     if record.config.trainable is not None:
         model = record.config.trainable
-        return trained_scorer(model, holdout, found, trial.best_epoch, bench.device)
+        return trained_scorer(model, holdout, found, trial.best_epoch, evaluator.device)
     seen, config = holdout.seen, TrainConfig.of(found)
     # The trial's own number of threads adds up sums in the same order as its worker.
-    towers = train(seen, config, trial.best_epoch, bench.device, trial.attempt.threads)
+    towers = train(seen, config, trial.best_epoch, evaluator.device, trial.attempt.threads)
     return TowerScorer(towers, seen)

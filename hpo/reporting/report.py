@@ -75,13 +75,13 @@ class Written:
         is_kept: True if the report is among the study's artifacts, from where it is copied into
             MLflow.
         news: one line on the stored report and the best trial's model.
-        verdict: lines that compare the best trial with the defaults and the baselines.
+        conclusion: lines that compare the best trial with the defaults and the baselines.
     """
 
     page: Path
     is_kept: bool
     news: str
-    verdict: Sequence[str]
+    conclusion: Sequence[str]
 
 
 def write_report(

@@ -196,7 +196,7 @@ def _models(findings: Findings) -> Iterator[Section]:
     compared = findings.compared
     if compared is None:
         return
-    found, objective = compared.found, compared.bench.objective
+    found, objective = compared.found, compared.evaluator.objective
     alt = ", ".join(f"{c.name} {c.value.mean:.4f}" for c in found)
     yield Section(
         "models",

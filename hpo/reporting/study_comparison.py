@@ -27,7 +27,7 @@ SHARES = (0.1, 0.25, 0.5, 1.0)  # points of comparison, as shares of the smaller
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ComparedStudy:
     """One of the two studies.
 
     Attributes:
@@ -73,7 +73,7 @@ class Side:
         return best_so_far(done)[-1] if done else float("-inf")
 
 
-def read_compared_study(storage: RDBStorage, name: str) -> Side:
+def read_compared_study(storage: RDBStorage, name: str) -> ComparedStudy:
     """Read one study.
 
     Args:
@@ -88,7 +88,7 @@ def read_compared_study(storage: RDBStorage, name: str) -> Side:
     trials = comparable(record, read_trials(study))
     ended = sorted((trial for trial in trials if trial.ended), key=_by_end)
     best = next(iter(complete_best_first(trials)), None)
-    return Side(study.study_name, record, trials, ended, best)
+    return ComparedStudy(study.study_name, record, trials, ended, best)
 
 
 def _by_end(trial: TrialRow) -> tuple[datetime, int]:
@@ -96,7 +96,7 @@ def _by_end(trial: TrialRow) -> tuple[datetime, int]:
     return trial.ended, trial.number
 
 
-def warnings(first: Side, second: Side) -> list[str]:
+def warnings(first: ComparedStudy, second: ComparedStudy) -> list[str]:
     """Return the reasons why the numbers of two studies do not compare; [] if they do.
 
     Args:
@@ -113,7 +113,7 @@ def warnings(first: Side, second: Side) -> list[str]:
     return found
 
 
-def comparison_tables(first: Side, second: Side) -> Iterator[Table]:
+def comparison_tables(first: ComparedStudy, second: ComparedStudy) -> Iterator[Table]:
     """Yield the tables: the studies, their best configs, and the searches at equal cost.
 
     Args:
@@ -127,7 +127,9 @@ def comparison_tables(first: Side, second: Side) -> Iterator[Table]:
         yield _side_by_side(f"best {_objective(first, second)} so far", (first, second), searches)
 
 
-def _side_by_side(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, str, str]]) -> Table:
+def _side_by_side(
+    title: str, sides: Sequence[ComparedStudy], rows: Sequence[tuple[str, str, str]]
+) -> Table:
     result = Table(title=title, title_justify="left", title_style="bold")
     result.add_column("")
     for side in sides:
@@ -137,9 +139,9 @@ def _side_by_side(title: str, sides: Sequence[Side], rows: Sequence[tuple[str, s
     return result
 
 
-def _study_rows(first: Side, second: Side) -> list[tuple[str, str, str]]:
+def _study_rows(first: ComparedStudy, second: ComparedStudy) -> list[tuple[str, str, str]]:
     objective = _objective(first, second)
-    facts: dict[str, Callable[[Side], object]] = {
+    facts: dict[str, Callable[[ComparedStudy], object]] = {
         "data": lambda side: side.record.data_name,
         "users, items": lambda side: _counts(side, "n_users", "n_items"),
         "train, validation rows": lambda side: _counts(side, "n_train", "n_validation"),
@@ -163,12 +165,12 @@ def _study_rows(first: Side, second: Side) -> list[tuple[str, str, str]]:
     return [(name, str(fact(first)), str(fact(second))) for name, fact in facts.items()]
 
 
-def _objective(first: Side, second: Side) -> str:
+def _objective(first: ComparedStudy, second: ComparedStudy) -> str:
     one, other = (side.record.config.objective for side in (first, second))
     return one if one == other else "objective"
 
 
-def _counts(side: Side, *names: str) -> str:
+def _counts(side: ComparedStudy, *names: str) -> str:
     return ", ".join(f"{side.record.counts[name]:,}" for name in names)
 
 
@@ -182,7 +184,7 @@ def _popularity(record: StudyRecord) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
+def _configs(first: ComparedStudy, second: ComparedStudy) -> list[tuple[str, str, str]]:
     """Return the parameters that either study searches, and all others that differ."""
     rows: list[tuple[str, str, str]] = []
     defaults = (side.record.config.train_config.as_dict() for side in (first, second))
@@ -195,7 +197,7 @@ def _configs(first: Side, second: Side) -> list[tuple[str, str, str]]:
     return [*rows, ("best epoch", a, b)]
 
 
-def _setting_of(side: Side, name: str) -> str:
+def _setting_of(side: ComparedStudy, name: str) -> str:
     defaults = side.record.config.train_config.as_dict()
     if name not in defaults:
         return "-"  # another model
@@ -204,7 +206,7 @@ def _setting_of(side: Side, name: str) -> str:
     return "none" if side.best is None else side.best.shown(name)
 
 
-def _searches(first: Side, second: Side) -> Iterator[tuple[str, str, str]]:
+def _searches(first: ComparedStudy, second: ComparedStudy) -> Iterator[tuple[str, str, str]]:
     """Yield the best values at equal numbers of finished trials, then at equal training time."""
     sides = (first, second)
     most = min(len(side.finished) for side in sides)

@@ -1,4 +1,4 @@
-"""The report's first screen and its tables: figures of the storage and the contenders, as text."""
+"""The report's first screen and its tables: figures of the storage and of the models, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from hpo.config import SplitConfig
 from hpo.gate import tables as gate_tables
 from hpo.reporting.document import Gain, Headline, ReportTable, with_bounds
-from hpo.reporting.model_comparison import BEST, DEFAULT, Contender, ModelComparison
+from hpo.reporting.model_comparison import BEST, DEFAULT, ComparedModel, ModelComparison
 from hpo.study import StudyRecord, TrialRow, complete_best_first, default_trial, environment_facts
 from recsys.evaluation import RESAMPLES, mean_interval
 from recsys.messages import count
@@ -28,13 +28,13 @@ SHOWN_METRICS = ("recall_at_10", "recall_at_20", "ndcg_at_10", "mrr")
 def headline(
     record: StudyRecord, best: TrialRow, default: TrialRow | None, compared: ModelComparison | None
 ) -> Headline:
-    """Return the first screen: the best trial, its config, and its gain over every other contender.
+    """Return the first screen: the best trial, its config, and its gain over every other model.
 
     Args:
         record: record of the study.
         best: the best trial.
         default: the COMPLETE trial of the default configuration; None: there is none.
-        compared: the contenders on the study's validation split; None: the model offers no scorer.
+        compared: the models on the validation split; None: the model offers no scorer.
     """
     objective, config = record.config.objective, _config(record, best, default)
     if compared is None:
@@ -49,7 +49,7 @@ def headline(
         winner.value,
         config,
         gains,
-        [*_verdict(best, gains), *_differences(record, compared.found)],
+        [*_conclusion(best, gains), *_differences(record, compared.found)],
     )
 
 
@@ -60,7 +60,7 @@ def _config(record: StudyRecord, best: TrialRow, default: TrialRow | None) -> Re
     return ReportTable(("", "best", "default"), rows)
 
 
-def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
+def _conclusion(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
     said = []
     default = next((gain for gain in gains if gain.over == DEFAULT), None)
     if best.is_default:
@@ -81,7 +81,7 @@ def _verdict(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
     return said
 
 
-def _differences(record: StudyRecord, found: Sequence[Contender]) -> list[str]:
+def _differences(record: StudyRecord, found: Sequence[ComparedModel]) -> list[str]:
     """Return a note on values that the second training did not reproduce, with likely reasons."""
     differ = [
         f"{c.name} {c.value.mean:.6f}, not {c.stored:.6f}" for c in found if not c.is_as_stored
@@ -103,7 +103,7 @@ def how_measured(record: StudyRecord, compared: ModelComparison) -> str:
 
     Args:
         record: record of the study.
-        compared: the contenders on the study's validation split.
+        compared: the compared models on the study's validation split.
     """
     on_test = "" if record.config.trainable else ON_TEST
     n_users = len(compared.winner.users.users)
@@ -126,43 +126,41 @@ def how_measured(record: StudyRecord, compared: ModelComparison) -> str:
 
 
 def models(compared: ModelComparison) -> ReportTable:
-    """Return the table of all metrics of all contenders."""
-    winner, objective = compared.winner, compared.bench.objective
+    """Return the table of all metrics of all compared models."""
+    winner, objective = compared.winner, compared.evaluator.objective
     metrics = [name for name in SHOWN_METRICS if name != objective]
     rows = [
         (
-            contender.name,
-            with_bounds(contender.value),
-            "" if contender is winner else with_bounds(winner.gain_over(contender), "+"),
-            *(f"{contender.users.values[name].mean():.4f}" for name in metrics),
+            model.name,
+            with_bounds(model.value),
+            "" if model is winner else with_bounds(winner.gain_over(model), "+"),
+            *(f"{model.users.values[name].mean():.4f}" for name in metrics),
         )
-        for contender in compared.found
+        for model in compared.found
     ]
     heads = ("", objective, f"gain of the {BEST}", *metrics)
     return ReportTable(heads, rows, frozenset({0}))
 
 
 def lists(compared: ModelComparison) -> ReportTable:
-    """Return the table of what users are shown by all contenders, at all cut-offs."""
+    """Return the table of what users are shown by all compared models, at all cut-offs."""
     figures = {c.name: c.users.mean().as_dict() for c in compared.found}
     return ReportTable(("", *gate_tables.LISTS), gate_tables.list_rows(figures))
 
 
 def segments(compared: ModelComparison) -> ReportTable:
-    """Return the table of every contender's objective in each group of users and of items."""
+    """Return the table of every model's objective in each group of users and of items."""
     groups = [
         f"users with {group.shortest} to {count(group.longest, 'row')} "
         f"({int(group.members.sum()):,})"
-        for group in compared.bench.user_groups
-    ] + [f"{group.name} items ({group.n_items:,})" for group in compared.bench.item_groups]
-    columns = [
-        [*contender.value_by_users, *contender.value_by_items] for contender in compared.found
-    ]
+        for group in compared.evaluator.user_groups
+    ] + [f"{group.name} items ({group.n_items:,})" for group in compared.evaluator.item_groups]
+    columns = [[*model.value_by_users, *model.value_by_items] for model in compared.found]
     rows = [
         (name, *(f"{column[row].mean:.4f}" for column in columns))
         for row, name in enumerate(groups)
     ]
-    return ReportTable(("", *(contender.name for contender in compared.found)), rows)
+    return ReportTable(("", *(model.name for model in compared.found)), rows)
 
 
 def without_the_future(compared: ModelComparison, later: ModelComparison) -> ReportTable:
@@ -172,23 +170,23 @@ def without_the_future(compared: ModelComparison, later: ModelComparison) -> Rep
     all users, and for the users with a history if some users have none.
 
     Args:
-        compared: the contenders on the study's validation split.
-        later: the contenders on a split by global time.
+        compared: the compared models on the study's validation split.
+        later: the compared models on a split by global time.
     """
-    known, usual = later.bench.has_history, {c.name: c.value for c in compared.found}
+    known, usual = later.evaluator.has_history, {c.name: c.value for c in compared.found}
     groups = [(f"all {count(len(known), 'user')}", np.ones_like(known))]
     if known.any() and not known.all():
         groups.append((f"the {int(known.sum()):,} with a history", known))
     rows = [
         (
-            contender.name,
-            with_bounds(usual[contender.name]),
-            *(with_bounds(mean_interval(contender.values[members])) for _, members in groups),
+            model.name,
+            with_bounds(usual[model.name]),
+            *(with_bounds(mean_interval(model.values[members])) for _, members in groups),
         )
-        for contender in later.found
+        for model in later.found
     ]
     heads = (
-        compared.bench.objective,
+        compared.evaluator.objective,
         "the study's split",
         *(f"by global time, {name}" for name, _ in groups),
     )

@@ -20,7 +20,7 @@ from typing import Any
 from hpo.errors import Parked
 from hpo.runners.base import TrainingSetup
 from hpo.runners.failures import failure_of, from_message, to_message
-from hpo.runners.watchdog import USUAL_EPOCHS, Patience, is_quick
+from hpo.runners.watchdog import USUAL_EPOCHS, StallLimit, is_quick
 from recsys.evaluation import Metrics
 from recsys.training import EpochResult, forget_peaks, release_memory
 
@@ -89,9 +89,9 @@ class EpochStream:
         self.began: float | None = None
         self._seconds: deque[float] = deque(maxlen=USUAL_EPOCHS)
 
-    def patience(self) -> Patience:
+    def stall_limit(self) -> StallLimit:
         """Return the limits of waiting for the next message, which begins now."""
-        return Patience(list(self._seconds) if self.began is not None else [])
+        return StallLimit(list(self._seconds) if self.began is not None else [])
 
     def results(
         self, receive: Callable[[], dict[str, Any]]

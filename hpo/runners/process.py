@@ -10,7 +10,7 @@ from typing import Any
 
 from hpo.errors import TrainingFailed, WorkerDied
 from hpo.runners.messages import EpochStream, raise_failure
-from hpo.runners.watchdog import Patience
+from hpo.runners.watchdog import StallLimit
 from hpo.runners.worker_process import WorkerProcess
 from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
@@ -103,7 +103,7 @@ class ProcessRunner:
             worker.send({"stop": self._task})
             raise
         except WorkerDied as error:
-            self._bury(worker, error)
+            self._discard_worker(worker, error)
             raise
         finally:
             if running and self._worker is worker:
@@ -129,16 +129,16 @@ class ProcessRunner:
         if self._worker is None:
             worker = self._worker = WorkerProcess(self._command)
             try:
-                _wait(worker, Patience(), ready=True)
+                _wait(worker, StallLimit(), ready=True)
             except WorkerDied as error:
                 was_killed = worker.was_killed
-                self._bury(worker, error)
+                self._discard_worker(worker, error)
                 if was_killed:
                     raise
                 raise TrainingFailed("the worker cannot start", str(error)) from error
         return self._worker
 
-    def _bury(self, worker: WorkerProcess, error: WorkerDied) -> None:
+    def _discard_worker(self, worker: WorkerProcess, error: WorkerDied) -> None:
         """Close the worker that died.
 
         Raises:
@@ -150,7 +150,7 @@ class ProcessRunner:
 
     def _next(self, worker: WorkerProcess) -> dict[str, Any]:
         """Return the next message of the current task."""
-        return _wait(worker, self._stream.patience(), task=self._task)
+        return _wait(worker, self._stream.stall_limit(), task=self._task)
 
     def park(self) -> None:
         """Save the running training after its current epoch and end it, see `Runner.park`."""
@@ -169,14 +169,14 @@ class ProcessRunner:
             self._worker = None
 
 
-def _wait(worker: WorkerProcess, patience: Patience, **wanted: object) -> dict[str, Any]:
+def _wait(worker: WorkerProcess, stall_limit: StallLimit, **wanted: object) -> dict[str, Any]:
     """Return the next message that has the `wanted` values.
 
     Raises:
         WorkerDied: the worker is gone, silent or stalled.
     """
     while not wanted.items() <= (message := worker.receive()).items():
-        if "alive" in message and (reason := patience.complaint(message["cpu"])):
+        if "alive" in message and (reason := stall_limit.complaint(message["cpu"])):
             worker.kill()
             raise WorkerDied(f"the worker was stalled: {reason}, killed")
     return message

@@ -65,7 +65,7 @@ def _cpu_seconds(child: psutil.Process) -> float:
     return float(used.user + used.system + ended)
 
 
-class Patience:
+class StallLimit:
     """The limits of one wait for a worker's next message, which begins now.
 
     Args:

@@ -19,17 +19,17 @@ from hpo.serving.http_protocol import LimitedProtocol
 from hpo.serving.live_model import LiveModel
 from hpo.serving.metrics import CONTENT_TYPE, ServingMetrics
 from hpo.serving.middleware import Counted, HostGuard, Shortcut, send_json
-from hpo.serving.reply_cache import Memory
+from hpo.serving.reply_cache import CurrentReplies
 from hpo.serving.schemas import (
     MAX_BODY_BYTES,
     MOST_REASONS,
-    Ask,
-    AskMany,
+    BatchRequest,
     Found,
     FoundMany,
     Health,
     Problem,
     Ready,
+    RecommendRequest,
 )
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ class LeanRoute(APIRoute):
         memory: replies that need no call of the endpoint; None: the endpoint is always called.
     """
 
-    memory: Memory | None
+    memory: CurrentReplies | None
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -103,13 +103,13 @@ def make_app(live: LiveModel, hosts: Collection[str], most_threads: int | None =
     """
     metrics, batcher = ServingMetrics(), Batcher(live.current, most_threads)
 
-    async def recommend(ask: Ask) -> Found:
+    async def recommend(ask: RecommendRequest) -> Found:
         """Return items for one person."""
         (answer,), version = await batcher.answer([ask.question])
         metrics.answered(answer.source)
         return Found.of(answer, version)
 
-    async def recommend_batch(asks: AskMany) -> FoundMany:
+    async def recommend_batch(asks: BatchRequest) -> FoundMany:
         """Return items for several people."""
         answers, version = await batcher.answer([ask.question for ask in asks.requests])
         for answer in answers:
@@ -140,7 +140,7 @@ def make_app(live: LiveModel, hosts: Collection[str], most_threads: int | None =
     app.add_api_route("/metrics", counters, response_class=PlainTextResponse)
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
     lean = {route.path: route for route in routes if isinstance(route, LeanRoute)}
-    lean["/recommend"].memory = Memory(lambda: live.current().replies, metrics.answered)
+    lean["/recommend"].memory = CurrentReplies(lambda: live.current().replies, metrics.answered)
     shortcut = Shortcut(app, {path: route.app for path, route in lean.items()})
     counted = Counted(shortcut, metrics, [route.path for route in routes])
     return HostGuard(counted, hosts)

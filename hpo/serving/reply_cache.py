@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hpo.serving.schemas import Ask, Found
+from hpo.serving.schemas import Found, RecommendRequest
 
 MOST = 10_000  # replies per model, which take some megabytes
 MOST_ITEMS = 50  # longest reply that is cached
@@ -29,7 +29,7 @@ class Replies:
         """Return the cached reply to the same bytes; None if there is none."""
         return self._replies.get(body)
 
-    def keep(self, body: bytes, ask: Ask, found: Found, reply: bytes) -> None:
+    def keep(self, body: bytes, ask: RecommendRequest, found: Found, reply: bytes) -> None:
         """Cache a reply that may be asked for again, and drop the oldest one if there are too many.
 
         Args:
@@ -47,7 +47,7 @@ class Replies:
             self._replies[body] = reply
 
 
-class Memory:
+class CurrentReplies:
     """The reply cache of the model that answers now.
 
     Args:

@@ -93,7 +93,7 @@ class _Body(BaseModel):
         return self
 
 
-class Ask(_Body):
+class RecommendRequest(_Body):
     """A question for one person: give `user_id` or `history`. Ids may be strings or integers."""
 
     user_id: Id | None = Field(
@@ -125,10 +125,10 @@ class Ask(_Body):
         return Question(self.user_id, self.history, self.times, self.exclude, self.k)
 
 
-class AskMany(_Body):
+class BatchRequest(_Body):
     """Several questions in one request."""
 
-    requests: list[Ask] = Field(
+    requests: list[RecommendRequest] = Field(
         fail_fast=True,
         max_length=MAX_BATCH,
         description=f"the questions; their k add up to at most {MAX_ANSWERS}",

@@ -13,12 +13,12 @@ from .data import (
 from .files.artifact_store import ArtifactStore as ArtifactStore
 from .files.artifacts import (
     REPORT as REPORT,
-    KeptFile as KeptFile,
+    StoredArtifact as StoredArtifact,
     artifact_folder as artifact_folder,
-    kept_files as kept_files,
     replace_artifacts as replace_artifacts,
+    stored_artifacts as stored_artifacts,
 )
-from .files.contents import DashboardFiles as DashboardFiles, KeptContents as KeptContents
+from .files.contents import ArtifactContents as ArtifactContents, DashboardFiles as DashboardFiles
 from .files.sending import (
     fetch_snapshots as fetch_snapshots,
     record_snapshots as record_snapshots,
@@ -34,7 +34,7 @@ from .lifecycle import (
     stored_record as stored_record,
 )
 from .locks import (
-    PATIENCE_SECONDS as PATIENCE_SECONDS,
+    OUTAGE_SECONDS as OUTAGE_SECONDS,
     LockHeld as LockHeld,
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
@@ -49,8 +49,8 @@ from .machine import (
 )
 from .records import (
     ATTEMPT as ATTEMPT,
+    COUNTED as COUNTED,
     EPOCHS as EPOCHS,
-    FINISHED as FINISHED,
     MOVED as MOVED,
     OUTCOME as OUTCOME,
     PROMOTION_OF as PROMOTION_OF,
@@ -76,7 +76,7 @@ from .replayer import (
     save_model as save_model,
     trial_to_replay as trial_to_replay,
 )
-from .server_lock import Hold as Hold
+from .server_lock import StudyLock as StudyLock
 from .storage import (
     existing_storage as existing_storage,
     folder_of_storage as folder_of_storage,

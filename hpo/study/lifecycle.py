@@ -180,7 +180,7 @@ def open_study(
         )
     if changes:
         stored = _changed(stored, record, changes, len(study.get_trials(deepcopy=False)))
-    stored = _brought_up_to_date(study, stored, record)
+    stored = _updated_record(study, stored, record)
     _queue_first(study, stored)
     return study, stored
 
@@ -196,7 +196,7 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
     there = [
         trial.system_attrs.get("fixed_params", trial.params)
         for trial in study.get_trials(deepcopy=False)
-        if not trial.state.is_finished() or trial.number >= _told_since(record, trial)
+        if not trial.state.is_finished() or trial.number >= _comparable_since(record, trial)
     ]
     space, base = SearchSpace(config), config.train_config
     starts = [
@@ -209,7 +209,7 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
             there.append(params)
 
 
-def _told_since(record: StudyRecord, trial: FrozenTrial) -> int:
+def _comparable_since(record: StudyRecord, trial: FrozenTrial) -> int:
     """Return the number of the first trial whose result would be the same if rerun today.
 
     Earlier trials with this trial's kind of outcome ran on other data or, if they were infeasible,
@@ -221,7 +221,7 @@ def _told_since(record: StudyRecord, trial: FrozenTrial) -> int:
     return record.comparable_from
 
 
-def _brought_up_to_date(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
+def _updated_record(study: Study, stored: StudyRecord, now: StudyRecord) -> StudyRecord:
     """Store and return the record with today's changeable settings, warm starts, tags and text.
 
     Like the sampler, warm starts only direct the search, so new ones may be added; none is removed.

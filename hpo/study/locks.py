@@ -22,12 +22,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import SettingsError, StorageUnreachable, StudyError
-from hpo.study.server_lock import Hold, ServerHold
+from hpo.study.server_lock import ServerLock, StudyLock
 from recsys.artifacts import sqlite_file, sqlite_url, why_unreadable
 from recsys.passwords import public_uri, without_password
 
 POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 3600.0  # with a server that does not answer: a restart, a failover, maintenance
+OUTAGE_SECONDS = 3600.0  # with a server that does not answer: a restart, a failover, maintenance
 POSTGRESQL = 'pip install "psycopg[binary]>=3.2"'  # the extra `postgresql`, wherever this came from
 
 
@@ -94,8 +94,8 @@ def exclusive(
     *,
     role: str = "launcher",
     on_wait: Callable[[str], None] | None = None,
-) -> Iterator[Hold]:
-    """Hold one lock of a study while the block runs; yield a `Hold` that tells if it is lost.
+) -> Iterator[StudyLock]:
+    """Hold one lock of a study while the block runs; yield a `StudyLock` that tells if it is lost.
 
     Args:
         storage: URL of the Optuna storage.
@@ -155,7 +155,7 @@ def exclusive_registry(
 @contextmanager
 def _locked(
     storage: str, name: str, role: str, held: str, on_wait: Callable[[str], None] | None
-) -> Iterator[Hold]:
+) -> Iterator[StudyLock]:
     """Hold the lock `name` beside a storage; `held` begins the sentence on its owner."""
     key = hashlib.sha256(name.encode()).digest()
     path = sqlite_path(storage)
@@ -227,14 +227,14 @@ def _read_owner(path: Path) -> str:
 @contextmanager
 def _advisory_lock(
     storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
-) -> Iterator[ServerHold]:
+) -> Iterator[ServerLock]:
     """Hold an advisory lock of PostgreSQL; `held` begins the sentence on its owner.
 
     Raises:
         LockHeld: another session has the lock, and `on_wait` is None.
     """
     with opening(storage):
-        hold = ServerHold(storage, key)
+        hold = ServerLock(storage, key)
     try:
         with opening(storage):
             is_free = hold.take()
@@ -250,7 +250,7 @@ def _advisory_lock(
         hold.close()
 
 
-def _wait_for(hold: ServerHold) -> None:
+def _wait_for(hold: ServerLock) -> None:
     """Wait until the lock is free, also while the server is out of reach for some time."""
     answered = time.monotonic()
     while True:
@@ -260,11 +260,11 @@ def _wait_for(hold: ServerHold) -> None:
                 return
             answered = time.monotonic()
         except SQLAlchemyError:
-            if time.monotonic() - answered > PATIENCE_SECONDS:
+            if time.monotonic() - answered > OUTAGE_SECONDS:
                 raise
 
 
-class FileHold(Hold):
+class FileHold(StudyLock):
     """A held lock of an SQLite file.
 
     The operating system releases the lock only when its owner dies. The database file, however, may

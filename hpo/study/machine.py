@@ -45,8 +45,8 @@ def _machine() -> dict[str, str]:
         "cores": str(os.cpu_count() or ""),
         "memory_gb": f"{psutil.virtual_memory().total / 1e9:.0f}",
     }
-    cards = [processor_of(f"cuda:{i}") for i in range(torch.cuda.device_count())]
-    return {**found, "gpu": ", ".join(cards)} if cards else found
+    gpus = [processor_of(f"cuda:{i}") for i in range(torch.cuda.device_count())]
+    return {**found, "gpu": ", ".join(gpus)} if gpus else found
 
 
 def _git_commit() -> str | None:

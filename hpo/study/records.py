@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recsys.training import EpochResult
 from optuna.trial import TrialState
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)  # the states that count towards n_trials
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # the states that count towards n_trials
 
 
 PROMOTION_OF = "hpo.promotion_of"  # tag of a promotion's run: study uid / trial

@@ -33,8 +33,8 @@ def connection_options(url: str) -> dict[str, Any]:
     return {name: value for name, value in TIMEOUTS.items() if name not in parsed.query}
 
 
-class Hold:
-    """A lock that this process holds and never loses; a `ServerHold` may be lost."""
+class StudyLock:
+    """A lock that this process holds and never loses; a `ServerLock` may be lost."""
 
     def problem(self) -> str | None:
         """Return the reason why another process may have the lock now; None: it is still held."""
@@ -56,7 +56,7 @@ END_SECONDS = 5.0  # for the server to end a session
 AGAIN_SECONDS = 2.0  # `hpo list` holds the lock of a study for a moment
 
 
-class ServerHold(Hold):
+class ServerLock(StudyLock):
     """An advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
 
     The session belongs to a separate connection, mostly idle, which a restart, an administrator or

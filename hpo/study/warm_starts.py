@@ -10,7 +10,7 @@ from optuna import Study
 from hpo.config import SearchSpace, StudyConfig, start_problems
 from hpo.errors import PromotionError, StudyError
 from hpo.study.candidates import Candidate, top_candidates
-from hpo.study.records import FINISHED, StudyRecord
+from hpo.study.records import COUNTED, StudyRecord
 from recsys.messages import count
 
 N_BEST = 5
@@ -71,7 +71,7 @@ def _so_far(other: Study, config: StudyConfig) -> tuple[Sequence[Mapping[str, fl
         known = StudyRecord.of(study).config.warm_starts
     except KeyError:  # the study does not exist yet
         return (), False
-    done = sum(trial.state in FINISHED for trial in study.get_trials(deepcopy=False))
+    done = sum(trial.state in COUNTED for trial in study.get_trials(deepcopy=False))
     return known, done >= config.n_trials
 
 

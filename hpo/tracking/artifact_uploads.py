@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.study import KeptContents
+from hpo.study import ArtifactContents
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_marks import FILES, Held
-from hpo.tracking.runs import Calls
+from hpo.tracking.run_marks import FILES, RunState
+from hpo.tracking.runs import CountingClient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,12 +33,12 @@ class Uploads:
             perhaps because they were made on another machine. Their run is left as it is.
     """
 
-    def __init__(self, client: Calls, contents: KeptContents, *, look: bool) -> None:
+    def __init__(self, client: CountingClient, contents: ArtifactContents, *, look: bool) -> None:
         self._client, self._contents, self._look = client, contents, look
         self.sent = 0
         self.absent: list[str] = []
 
-    def bring_up(self, held: Mapping[int | None, Held], contents: Sequence[Content]) -> None:
+    def bring_up(self, held: Mapping[int | None, RunState], contents: Sequence[Content]) -> None:
         """Upload the artifacts that the runs of these contents lack.
 
         Args:
@@ -51,10 +51,10 @@ class Uploads:
                 continue
             self._send(run, content, digest)
 
-    def _are_there(self, run: Held, content: Content) -> bool:
+    def _are_there(self, run: RunState, content: Content) -> bool:
         return not self._look or not lost_files(self._client, run.run_id, content)
 
-    def _send(self, run: Held, content: Content, digest: str) -> None:
+    def _send(self, run: RunState, content: Content, digest: str) -> None:
         """Upload the files of a content, and then their digest; nothing if one is not to be had.
 
         The digest goes last, so that an interrupted upload is repeated.
@@ -74,7 +74,7 @@ class Uploads:
         self.sent += len(content.files)
 
 
-def lost_files(client: Calls | MlflowClient, run_id: str, content: Content) -> list[str]:
+def lost_files(client: CountingClient | MlflowClient, run_id: str, content: Content) -> list[str]:
     """Return the paths of the artifacts that a run lacks.
 
     The content of files is not compared, since that would mean fetching all of them.

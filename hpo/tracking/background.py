@@ -131,7 +131,7 @@ class MirrorThread:
 PATIENCE_SECONDS = 60.0
 
 
-class Brought(NamedTuple):
+class SyncOutcome(NamedTuple):
     """The outcome of bringing a study into MLflow.
 
     Attributes:
@@ -148,7 +148,7 @@ class Brought(NamedTuple):
         return 0 if self.is_complete else TrackingError.exit_code
 
 
-def bring_into_mlflow(locations: Locations, study_name: str) -> Brought:
+def bring_into_mlflow(locations: Locations, study_name: str) -> SyncOutcome:
     """Sync a study that has a run in MLflow, and say where its report is there.
 
     A study that was run without MLflow is not added to it. A sync that takes longer than
@@ -166,21 +166,23 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> Brought:
     try:
         if not _has_run(locations, study_name):
             line = f"not in MLflow: the study has no run there; make one with: {sync}"
-            return Brought(line, is_complete=True)
+            return SyncOutcome(line, is_complete=True)
     except TrackingError as error:
-        return Brought(f"not in MLflow: {error}", is_complete=False)
+        return SyncOutcome(f"not in MLflow: {error}", is_complete=False)
     mirror = MirrorThread(locations, study_name)
     mirror.start()
     result = mirror.stop(PATIENCE_SECONDS)
     if isinstance(result, TrackingError):
         line = f"not in MLflow: {result}; bring it there with: {sync}"
-        return Brought(line, is_complete=False)
+        return SyncOutcome(line, is_complete=False)
     if result.absent:
         report = command("report", study_name, locations)
         missing = ", ".join(result.absent)
         line = f"not in MLflow: missing files: {missing}; make them again with: {report}"
-        return Brought(line, is_complete=True)  # nobody here has them, and `hpo.sync` says 0, too
-    return Brought(f"in MLflow: folder {REPORT} of run {result.run_id}", is_complete=True)
+        return SyncOutcome(
+            line, is_complete=True
+        )  # nobody here has them, and `hpo.sync` says 0, too
+    return SyncOutcome(f"in MLflow: folder {REPORT} of run {result.run_id}", is_complete=True)
 
 
 def _has_run(locations: Locations, study_name: str) -> bool:

@@ -18,7 +18,7 @@ from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former, obsolete_tags
-from hpo.tracking.runs import Calls, Runs
+from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial
 from recsys.messages import count
@@ -57,7 +57,7 @@ def differences(
     if experiment is None or experiment.lifecycle_stage == "deleted":
         state = "missing" if experiment is None else "deleted"
         return [f"experiment {locations.experiment!r} is {state}"]
-    runs = Runs(Calls(client), experiment.experiment_id, view.record.uid)
+    runs = Runs(CountingClient(client), experiment.experiment_id, view.record.uid)
     found: dict[int | None, list[Run]] = defaultdict(list)
     for run in runs.search():
         number = run.data.tags.get("optuna.trial")

@@ -19,19 +19,19 @@ from optuna.trial import FrozenTrial
 from hpo.config import Locations
 from hpo.errors import StudyError
 from hpo.study import (
-    KeptContents,
+    ArtifactContents,
     LockHeld,
     StudyRecord,
     exclusive,
     existing_storage,
-    kept_files,
     load_named,
+    stored_artifacts,
 )
 from hpo.tracking.artifact_uploads import Uploads
 from hpo.tracking.dashboard_notes import link_line, write_link_lines
 from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
-from hpo.tracking.runs import Calls, Runs
+from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study, study_line
 from hpo.tracking.trial_projection import StudyView, best_name, project_trial
 from hpo.tracking.urls import mlflow_base, run_address, study_address
@@ -173,7 +173,7 @@ class Mirror:
                 if fresh and runs.created:
                     runs.read()  # a request repeated on the network may create two
             self._link(runs, trials, study_line(self._view.record, trials))
-            contents = KeptContents(self._places, self._view.record.uid)
+            contents = ArtifactContents(self._places, self._view.record.uid)
             uploads = Uploads(self._client, contents, look=fresh)
             with tracking_errors(self._places.tracking_uri):
                 uploads.bring_up(runs.held, with_files)
@@ -210,10 +210,10 @@ class Mirror:
         Artifacts change only when a report is written, which triggers a fresh sync; other syncs
         skip this.
         """
-        self._view = replace(self._view, kept=kept_files(self._study, self._view.record.uid))
+        self._view = replace(self._view, kept=stored_artifacts(self._study, self._view.record.uid))
 
     def _open(self) -> Runs:
-        self._client = Calls(self._connect(self._places.tracking_uri))
+        self._client = CountingClient(self._connect(self._places.tracking_uri))
         self._experiment_id = experiment_id(self._client, self._places.experiment)
         self._settled: set[tuple[int, str]] = set()  # finished trial, id of its parent run
         self._linked: dict[int | None, str] = {}  # first lines already in the notes

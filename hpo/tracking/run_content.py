@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hpo.study import KeptFile
+from hpo.study import StoredArtifact
 
 
 class Row(NamedTuple):
@@ -91,7 +91,7 @@ class Content:
     tags: Mapping[str, str]
     description: str
     data: DataInput | None = None
-    files: Sequence[KeptFile] = ()
+    files: Sequence[StoredArtifact] = ()
     former: Sequence[Row] = ()
 
     def as_before(self) -> Content:

@@ -82,7 +82,7 @@ def is_former(mark: Mark | None, content: Content) -> bool:
 
 
 @dataclass
-class Held:
+class RunState:
     """A run as MLflow holds it.
 
     Attributes:

@@ -15,8 +15,8 @@ from hpo.tracking.run_content import Content
 from hpo.tracking.run_marks import (
     FILES,
     MARK,
-    Held,
     Mark,
+    RunState,
     data_of,
     dataset_input,
     is_former,
@@ -32,7 +32,7 @@ MAX_BATCH = 1000  # metrics, params and tags together
 PAGE = 5000  # runs per request
 
 
-class Calls:
+class CountingClient:
     """An MlflowClient that counts its requests."""
 
     def __init__(self, client: Any) -> None:
@@ -65,9 +65,9 @@ class Runs:
         updated: number of runs updated since the last `reset_counts`, without the created ones.
     """
 
-    def __init__(self, client: Calls, experiment_id: str, uid: str) -> None:
+    def __init__(self, client: CountingClient, experiment_id: str, uid: str) -> None:
         self._client, self._experiment_id, self._uid = client, experiment_id, uid
-        self.held: dict[int | None, Held] = {}
+        self.held: dict[int | None, RunState] = {}
         self.created = self.updated = 0
 
     @property
@@ -95,7 +95,7 @@ class Runs:
             if key in self.held:
                 self._client.delete_run(info.run_id)
             else:
-                self.held[key] = Held(
+                self.held[key] = RunState(
                     info.run_id,
                     info.status,
                     info.end_time,
@@ -120,7 +120,7 @@ class Runs:
             if not token:
                 return
 
-    def ensure(self, content: Content) -> Held:
+    def ensure(self, content: Content) -> RunState:
         """Return the run of a content; a missing run is created, one with anything else replaced.
 
         Tags that users have added to the old run, its note and its name are copied to the new run.
@@ -140,7 +140,7 @@ class Runs:
                 tags=tags,
                 run_name=tags[NAME],
             )
-            held = Held(run.info.run_id, run.info.status, None, None, is_new=True)
+            held = RunState(run.info.run_id, run.info.status, None, None, is_new=True)
             self.held[content.trial] = held
             self.created += 1
             if content.trial is None:
@@ -175,7 +175,7 @@ class Runs:
             held.data = data
         if held.mark != mark:
             for name in [] if held.is_new else obsolete:
-                self._take_away(held.run_id, name)
+                self._delete_tag(held.run_id, name)
             self._log(content, held, mark)
             held.mark = mark
         if not held.has_status(content):
@@ -183,7 +183,7 @@ class Runs:
         self.updated += not held.is_new
         held.is_new = False
 
-    def _take_away(self, run_id: str, tag: str) -> None:
+    def _delete_tag(self, run_id: str, tag: str) -> None:
         """Delete a tag that may be gone already."""
         from mlflow.exceptions import MlflowException
 
@@ -193,7 +193,7 @@ class Runs:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
 
-    def _log(self, content: Content, held: Held, mark: Mark) -> None:
+    def _log(self, content: Content, held: RunState, mark: Mark) -> None:
         """Write metrics, params and tags in as few requests as MLflow's limits allow.
 
         The request with the mark comes last.
@@ -215,7 +215,7 @@ class Runs:
             metrics = metrics[MAX_BATCH:]
         self._client.log_batch(held.run_id, metrics, params, tags)
 
-    def _set_status(self, content: Content, held: Held) -> None:
+    def _set_status(self, content: Content, held: RunState) -> None:
         if content.end_ms is None:
             self._client.update_run(held.run_id, content.status)
         else:

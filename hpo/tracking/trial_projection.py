@@ -15,8 +15,8 @@ from hpo.config import Locations, SearchSpace
 from hpo.search import broken_limits
 from hpo.study import (
     Attempt,
-    KeptFile,
     Outcome,
+    StoredArtifact,
     StudyRecord,
     best_metrics,
     end_ms,
@@ -55,7 +55,7 @@ class StudyView:
     study_id: int
     record: StudyRecord
     dashboard_url: str = Locations.dashboard_url
-    kept: Mapping[int | None, Sequence[KeptFile]] = field(default_factory=dict)
+    kept: Mapping[int | None, Sequence[StoredArtifact]] = field(default_factory=dict)
     space: SearchSpace = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Needs of a study: memory from sizes, seconds of a processor, and the machine that has both.
 
-A card's seconds were never measured, so there are none.
+A GPU's seconds were never measured, so there are none.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from recsys.capacity.machine_advice import MachineAdvice, advice_for
 from recsys.capacity.processor import Processor
 from recsys.capacity.seconds import MEASURED_ON, Seconds, shown_seconds
-from recsys.capacity.verdict import Verdict, verdict_of
 from recsys.config import TrainConfig
-from recsys.evaluation import CARD_BYTES
+from recsys.evaluation import GPU_BYTES
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, MAX_PAIRS, REACH
 from recsys.training import FLOAT32, GB, MemoryNeed, Sizes, memory_need, useful_threads
@@ -43,8 +43,8 @@ class Capacity:
         serve_bytes: a server with the model.
         threads: threads worth using.
         read_seconds: CPU seconds to read, split and prepare the data, once.
-        epoch_seconds: CPU seconds of a training epoch; None on a card.
-        evaluation_seconds: CPU seconds of its evaluation; None on a card.
+        epoch_seconds: CPU seconds of a training epoch; None on a GPU.
+        evaluation_seconds: CPU seconds of its evaluation; None on a GPU.
     """
 
     sizes: Sizes
@@ -76,10 +76,10 @@ class Capacity:
             available: threads that a worker may use.
             processor: speed of the processor that reads and trains.
         """
-        on_card = device.type != "cpu"
-        need = memory_need(sizes, config, device, CARD_BYTES if on_card else None)
+        on_gpu = device.type != "cpu"
+        need = memory_need(sizes, config, device, GPU_BYTES if on_gpu else None)
         mapped = sizes.n_rows * (STORED_ROW + TIME * sizes.ordered)
-        tensors = 0 if on_card else need.total
+        tensors = 0 if on_gpu else need.total
         seconds = Seconds.of(sizes, config, processor)
         return cls(
             sizes,
@@ -90,8 +90,8 @@ class Capacity:
             _serving(sizes, config),
             useful_threads(sizes.n_items, config, available),
             seconds.read,
-            None if on_card else seconds.epoch,
-            None if on_card else seconds.evaluation,
+            None if on_gpu else seconds.epoch,
+            None if on_gpu else seconds.evaluation,
         )
 
     @property
@@ -101,20 +101,20 @@ class Capacity:
 
     @property
     def wall_seconds(self) -> float | None:
-        """Return the seconds of an epoch and its evaluation on idle threads; None on a card."""
+        """Return the seconds of an epoch and its evaluation on idle threads; None on a GPU."""
         if self.epoch_seconds is None or self.evaluation_seconds is None:
             return None
         return (self.epoch_seconds + self.evaluation_seconds) / self.threads
 
     @property
-    def verdict(self) -> Verdict:
+    def advice(self) -> MachineAdvice:
         """Return the smallest machine that has the memory, and an epoch in time."""
-        on_card = self.device != "cpu"
-        return verdict_of(self.host_bytes, self.need, self.wall_seconds, on_card=on_card)
+        on_gpu = self.device != "cpu"
+        return advice_for(self.host_bytes, self.need, self.wall_seconds, on_gpu=on_gpu)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers by name: bytes and seconds."""
-        verdict = self.verdict
+        advice = self.advice
         return {
             "users": self.sizes.n_users,
             "items": self.sizes.n_items,
@@ -137,20 +137,20 @@ class Capacity:
                 "evaluation": self.evaluation_seconds,
             },
             "seconds_an_epoch": self.wall_seconds,
-            "machine": verdict.machine,
-            "because": verdict.because,
+            "machine": advice.machine,
+            "because": advice.because,
         }
 
     def __str__(self) -> str:
         """Return memory, seconds and machine in one line."""
         if self.wall_seconds is None:
-            where, time = f"{self.need.total / GB:.2f} GB on a card", "seconds not known"
+            where, time = f"{self.need.total / GB:.2f} GB on a GPU", "seconds not known"
         else:
             where = f"{self.worker_bytes / GB:.2f} GB a worker"
             threads = count(self.threads, "idle thread")
             time = f"{shown_seconds(self.wall_seconds)} an epoch on {threads}"
         read = f"{self.read_bytes / GB:.2f} GB to read"
-        return f"{read}, {where}, {time}: {self.verdict.machine}"
+        return f"{read}, {where}, {time}: {self.advice.machine}"
 
 
 def _counting(sizes: Sizes, config: TrainConfig) -> int:

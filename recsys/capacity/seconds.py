@@ -20,7 +20,7 @@ MEASURED_ON = Processor(
 EPOCH = Processor(
     flop=0.01015, logit=3.73, gathered=1.51, number=315.0, streamed=0.0479, call=1.09e6
 )
-PER_SCORE_FLOP, PER_SCORE, PER_ASKED = 0.01015, 2.94, 15_700.0
+PER_SCORE_FLOP, PER_SCORE, PER_QUERY = 0.01015, 2.94, 15_700.0
 ASKED_NEIGHBOURS = 30  # of an item, in the cases that PER_ASKED is of
 READ = 550.0  # a row: read, split, fingerprint, prepare; benchmarks.growth
 
@@ -51,7 +51,7 @@ class Seconds:
         slow = processor.slowness(MEASURED_ON)
         epoch = zip(EPOCH, slow, epoch_work(sizes, config), strict=True)
         users = min(sizes.n_users, EVAL_USERS)
-        asked = PER_ASKED * slow.number * config.neighbours / ASKED_NEIGHBOURS
+        asked = PER_QUERY * slow.number * config.neighbours / ASKED_NEIGHBOURS
         score = PER_SCORE * slow.logit + PER_SCORE_FLOP * slow.flop * 2 * config.dim
         return cls(
             read=NS * READ * slow.number * sizes.n_rows,

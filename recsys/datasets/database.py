@@ -34,7 +34,7 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         DataError: the URL is none or holds a password, or the database does not answer with rows.
     """
     address = _address(url)
-    shown = without_login(url)
+    shown = address_only(url)
     try:
         engine = sqlalchemy.create_engine(address)
     except (SQLAlchemyError, ImportError) as error:
@@ -62,7 +62,7 @@ def _as_text(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, texts, pl.String)
 
 
-def without_login(url: str) -> str:
+def address_only(url: str) -> str:
     """Return a URL without user, password and options, for messages and as a name."""
     return public_uri(url).partition("?")[0]
 
@@ -96,7 +96,7 @@ def _address(url: str) -> URL:
     is_open = bool(made.password) and not VARIABLE.fullmatch(str(made.password))
     if is_open or "password" in made.query:
         raise DataError(
-            f"{without_login(url)}: the URL holds a password, which would be stored with the "
+            f"{address_only(url)}: the URL holds a password, which would be stored with the "
             "study; write $NAME in its place (//USER:$NAME@HOST) and set that environment variable"
         )
     return made.set(
@@ -116,7 +116,7 @@ def _made(url: str) -> URL:
     try:
         return make_url(url)
     except SQLAlchemyError as error:
-        raise DataError(f"{without_login(url)}: {first_line(error)}") from None
+        raise DataError(f"{address_only(url)}: {first_line(error)}") from None
 
 
 def variables_filled(text: object, url: str) -> str | None:
@@ -134,5 +134,5 @@ def variables_filled(text: object, url: str) -> str | None:
     names = [one or other for one, other in VARIABLE.findall(str(text))]
     for name in names:
         if name not in os.environ:
-            raise DataError(f"{without_login(url)}: the environment variable {name} is not set")
+            raise DataError(f"{address_only(url)}: the environment variable {name} is not set")
     return VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], str(text))

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pooch
 
 from recsys.data import NO_FILTERS, Dataset, Filters, Repeats, filtered
-from recsys.datasets.database import DATABASES, queried, without_login
+from recsys.datasets.database import DATABASES, address_only, queried
 from recsys.datasets.demo import demo_dataset
 from recsys.datasets.frames import InMemory, naming_tables, write_tables
 from recsys.datasets.movielens import ML_100K, Release, fetch, is_complete, normalised
@@ -98,7 +98,7 @@ def load_dataset(
         dataset = _of_address(name_or_path, *how, announce)
     else:
         dataset = _found(name_or_path, *how, announce)
-    with naming(without_login(name_or_path) if is_remote(name_or_path) else name_or_path):
+    with naming(address_only(name_or_path) if is_remote(name_or_path) else name_or_path):
         dataset = filtered(dataset, filters)
     if dataset.ready_made:
         announce(dataset.ready_made.describe(dataset.interactions))
@@ -164,7 +164,7 @@ def _of_query(
             f"--sql needs --data with the URL of a database ({_DATABASE_URLS}); it is {url!r}"
         )
     frame = queried(url, sql)
-    dataset = read_frame(frame, without_login(url), columns, repeats, min_rating)
+    dataset = read_frame(frame, address_only(url), columns, repeats, min_rating)
     return replace(dataset, name=short_name(url))
 
 
@@ -182,7 +182,7 @@ def _of_address(
     """
     if url.partition(":")[0].partition("+")[0] in DATABASES:
         query = "--sql 'SELECT user_id, item_id, created_at FROM orders'"
-        raise DataError(f"{without_login(url)}: a database needs a query, such as {query}")
+        raise DataError(f"{address_only(url)}: a database needs a query, such as {query}")
     with fetched(url, announce) as path:
         return read_dataset(path, columns, repeats, min_rating)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from recsys.datasets.database import variables_filled, without_login
+from recsys.datasets.database import address_only, variables_filled
 from recsys.errors import DataError
 from recsys.passwords import VARIABLE
 from recsys.readers import first_line
@@ -40,7 +40,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
         DataError: there is nothing at the address, it cannot be reached, it holds a login, or a
             package is missing.
     """
-    shown = without_login(url)  # without options, too: they may be a signature
+    shown = address_only(url)  # without options, too: they may be a signature
     url = _with_login(url)
     name = PurePosixPath(urlsplit(url).path).name or "data"
     announce(f"fetching {shown}")
@@ -53,7 +53,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
                 f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
         except (OSError, ValueError) as error:
-            why = _without_secrets(first_line(error), url, shown)
+            why = _without_login(first_line(error), url, shown)
             raise DataError(f"{shown}: cannot be fetched: {why}") from None
         try:
             yield local
@@ -75,7 +75,7 @@ def _with_login(url: str) -> str:
     granting = [value for name, _, value in options if value and _SECRET_OPTION.search(name)]
     if not all(map(VARIABLE.fullmatch, [*words[-1:], *granting])):
         raise DataError(
-            f"{without_login(url)}: the address holds a login or a signature, which would be "
+            f"{address_only(url)}: the address holds a login or a signature, which would be "
             "stored with the study; write $NAME in its place ('https://USER:$NAME@HOST/FILE' or "
             "'https://HOST/FILE?token=$NAME', in quotes) and set that environment variable"
         )
@@ -89,7 +89,7 @@ def _with_login(url: str) -> str:
     return urlunsplit(parts._replace(netloc=address + mark + host, query=query))
 
 
-def _without_secrets(text: str, url: str, shown: str) -> str:
+def _without_login(text: str, url: str, shown: str) -> str:
     """Return a message without the login and the options of an address.
 
     Args:

@@ -6,7 +6,7 @@ from .bootstrap import (
 )
 from .cold_start import cold_lines as cold_lines
 from .evaluator import (
-    CARD_BYTES as CARD_BYTES,
+    GPU_BYTES as GPU_BYTES,
     MAX_CHUNK as MAX_CHUNK,
     Evaluator as Evaluator,
     ExcludingScorer as ExcludingScorer,

@@ -28,10 +28,10 @@ from recsys.models import History, Scorer, TwoTower, gathered, to_device
 # Bytes of scores in one chunk: few enough to stay in the cache from product over mask to ranks,
 # enough for the product to be worth reading all item vectors.
 CHUNK_BYTES = 16 << 20
-# A card is told of each chunk's operations one by one, so it wants few chunks: this share of its
+# A GPU is told of each chunk's operations one by one, so it wants few chunks: this share of its
 # memory, at most CARD_BYTES. All of its memory counts, free or not, so that every run is the same.
-CARD_SHARE = 1 / 128
-CARD_BYTES = 1 << 30
+GPU_SHARE = 1 / 128
+GPU_BYTES = 1 << 30
 MAX_CHUNK = 8192  # users in one chunk, since their histories and neighbours take memory as well
 
 
@@ -40,7 +40,7 @@ def chunk_bytes_on(device: torch.device) -> int:
     if device.type != "cuda":
         return CHUNK_BYTES
     _, total = torch.cuda.mem_get_info(device)
-    return min(CARD_BYTES, max(CHUNK_BYTES, int(total * CARD_SHARE)))
+    return min(GPU_BYTES, max(CHUNK_BYTES, int(total * GPU_SHARE)))
 
 
 class Histories:

@@ -155,9 +155,9 @@ class TwoTower(nn.Module):
             history: the users' items.
         """
         if self.neighbours is not None:
-            self.neighbours.add_to(scores, *self.asking(history))
+            self.neighbours.add_to(scores, *self.neighbour_queries(history))
 
-    def asking(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
+    def neighbour_queries(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """Return the history items whose neighbours gain scores for b users, with weights.
 
         Args:

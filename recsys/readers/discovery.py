@@ -14,7 +14,7 @@ from recsys.readers.paths import extension_of, matching_files, stem_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON
 from recsys.readers.tables.mind import BEHAVIORS
 from recsys.readers.tables.netflix import FILE_NAME as NETFLIX
-from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE, TABLES
+from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE_TEXT, TABLES
 from recsys.readers.tables.table import ARROW
 
 Role = Literal["train", "validation", "test"]
@@ -238,7 +238,7 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
             f"such as {found[0]}"
         )
     usable = next((file for file in files if extension_of(file) in (*TABLES, ".inter")), None)
-    cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE}"
+    cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE_TEXT}"
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .jsonl (or .gz), "
         ".parquet, .arrow, interacciones.csv, ratings.csv, ratings.dat, NAME.inter, u.data, parts "

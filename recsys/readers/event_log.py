@@ -29,7 +29,7 @@ from recsys.readers.ratings import RatingColumn, low_ratings
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
 from recsys.readers.timestamps import TIME_FORMS, TimeColumn, is_time_type
-from recsys.readers.validation import Parts, check_parts
+from recsys.readers.validation import ColumnBatch, check_parts
 
 _LOOKED_AT = 10_000  # rows by which the finest of several time columns is found
 _BY_POSITION = "--no-header --user-col 1 --item-col 2 --time-col 3, with the right positions"
@@ -225,7 +225,7 @@ def _read_with_quotes_or_without(
     time_format: str | None,
     lowest: float | None,
     problems: list[str],
-) -> Parts | None:
+) -> ColumnBatch | None:
     try:
         return _read(table, names, time_format, lowest, problems)
     except READ_ERRORS as error:
@@ -245,7 +245,7 @@ def _read(
     time_format: str | None,
     lowest: float | None,
     problems: list[str],
-) -> Parts | None:
+) -> ColumnBatch | None:
     coded: tuple[Role, ...] = ("user", "item", "event")
     codes = {role: CodeColumn(name) for role in coded if (name := names[role])}
     rating = RatingColumn(names["rating"] or "", lowest) if lowest is not None else None
@@ -279,7 +279,7 @@ def _read(
     unused = [name for name in spelled(SPELLINGS["rating"], table.names)
               if name not in names.values()]  # fmt: skip
     told = tuple(text for name in unused if (text := low_ratings(table, name)))
-    return Parts(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
+    return ColumnBatch(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
 
 
 def _type_problems(

@@ -34,7 +34,7 @@ _EARLIEST = -2_208_988_800_000_000  # 1900; earlier years are misread: "25/10/24
 
 
 @dataclass
-class Places:
+class RowCount:
     """Count of the rows with some property, and the first of them.
 
     Attributes:
@@ -70,7 +70,7 @@ class DateColumn:
     """
 
     def __init__(self) -> None:
-        self.day_first, self.month_first, self.either = Places(), Places(), Places()
+        self.day_first, self.month_first, self.either = RowCount(), RowCount(), RowCount()
         self._year = _Formats(_YEAR_FIRST)
         self._day = _Formats(_DAY_FIRST)
         self._as_month: list[tuple[int, Ints64]] = []

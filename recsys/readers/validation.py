@@ -21,7 +21,7 @@ _ID_ROLES: tuple[Role, ...] = ("user", "item")
 
 
 @dataclass(frozen=True)
-class Parts:
+class ColumnBatch:
     """The columns read by one pass over a file.
 
     Attributes:
@@ -44,7 +44,7 @@ class Parts:
 
 
 def check_parts(
-    table: Table, parts: Parts, columns: Columns, problems: list[str], fewest: int
+    table: Table, parts: ColumnBatch, columns: Columns, problems: list[str], fewest: int
 ) -> Events | None:
     """Check the columns of a table and build its Events.
 
@@ -101,7 +101,7 @@ def check_parts(
     )
 
 
-def _columns_used(parts: Parts) -> tuple[tuple[str, str], ...]:
+def _columns_used(parts: ColumnBatch) -> tuple[tuple[str, str], ...]:
     """Return (role, column) of the columns read, users and items first."""
     used: dict[str, str] = {role: column.name for role, column in parts.codes.items()}
     if parts.time_name:
@@ -124,7 +124,7 @@ def _leave_low_ratings_out(
     return before - int(keep.sum())
 
 
-def _why_none(parts: Parts, weights: Floats32 | None, n_low: int) -> str:
+def _why_none(parts: ColumnBatch, weights: Floats32 | None, n_low: int) -> str:
     n_rows, event = parts.n_rows - len(parts.blank), parts.codes.get("event")
     if n_low and parts.rating:
         return (
@@ -197,7 +197,9 @@ def _row_weights(
     return np.array([1.0 if w is None else w for w in weights], np.float32)[codes]
 
 
-def _report_times(table: Table, parts: Parts, problems: list[str], time_format: str | None) -> None:
+def _report_times(
+    table: Table, parts: ColumnBatch, problems: list[str], time_format: str | None
+) -> None:
     time, column = parts.time, f"column {parts.time_name!r}"
     missing = np.setdiff1d(time.missing, parts.blank)
     if len(missing):

@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.data import Floats32, Ints64
 from recsys.retrieval.exact import Catalogue
 from recsys.retrieval.ivf import ListSearch
-from recsys.retrieval.neighbour_queries import Asks
+from recsys.retrieval.neighbour_queries import NeighbourQueries
 
 CHUNK = 256  # users answered at once: some 100 MB at k = 1000
 MOST_HIDDEN = 1000  # most extra items searched for in place of hidden ones; they take 0.2 ms
@@ -57,7 +57,9 @@ class IndexedCatalogue:
         """
         return hidden <= MOST_HIDDEN and k + hidden <= self.candidates
 
-    def best(self, vectors: Tensor, asks: Asks, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
+    def best(
+        self, vectors: Tensor, asks: NeighbourQueries, hidden: Ints64, k: int
+    ) -> tuple[Tensor, Tensor]:
         """Return the k best items of b users as `Catalogue.best` does, on the CPU.
 
         Args:

@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.data import Floats32, Ints64
 from recsys.evaluation import MAX_CHUNK, top_items
 from recsys.models import TwoTower
-from recsys.retrieval.neighbour_queries import Asks
+from recsys.retrieval.neighbour_queries import NeighbourQueries
 
 
 class Catalogue:
@@ -38,7 +38,9 @@ class Catalogue:
         self.chunk = max(1, min(MAX_CHUNK, chunk_bytes // (4 * n)))
 
     @torch.no_grad()
-    def best(self, vectors: Tensor, asks: Asks, hidden: Ints64, k: int) -> tuple[Tensor, Tensor]:
+    def best(
+        self, vectors: Tensor, asks: NeighbourQueries, hidden: Ints64, k: int
+    ) -> tuple[Tensor, Tensor]:
         """Return the k best items of b users.
 
         Args:
@@ -60,7 +62,7 @@ class Catalogue:
         flat.index_fill_(0, self._there(hidden), -torch.inf)
         return top_items(scores, k)
 
-    def gains(self, asks: Asks) -> tuple[Ints64, Floats32]:
+    def gains(self, asks: NeighbourQueries) -> tuple[Ints64, Floats32]:
         """Return the score gains from neighbours.
 
         Returns:

@@ -20,7 +20,7 @@ ROWS = 65_536  # users computed at once
 
 
 @dataclass(frozen=True, eq=False)
-class Asks:
+class NeighbourQueries:
     """Neighbour queries of b users: history items whose neighbours gain in score.
 
     Attributes:
@@ -44,28 +44,30 @@ class Asks:
         """
         if model.neighbours is None:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-        rows, items, weights = (each.cpu().numpy() for each in model.asking(history))
+        rows, items, weights = (each.cpu().numpy() for each in model.neighbour_queries(history))
         return cls(rows, items, weights)
 
-    def placed(self, rows: Ints64) -> Asks:
+    def placed(self, rows: Ints64) -> NeighbourQueries:
         """Return the queries renumbered for a larger batch: user i becomes user rows[i]."""
-        return Asks(rows[self.rows], self.items, self.weights)
+        return NeighbourQueries(rows[self.rows], self.items, self.weights)
 
-    def part(self, rows: Ints64) -> Asks:
+    def part(self, rows: Ints64) -> NeighbourQueries:
         """Return the queries of some users, `rows` ascending: user rows[i] becomes user i."""
         mine = np.isin(self.rows, rows)
-        return Asks(np.searchsorted(rows, self.rows[mine]), self.items[mine], self.weights[mine])
+        return NeighbourQueries(
+            np.searchsorted(rows, self.rows[mine]), self.items[mine], self.weights[mine]
+        )
 
-    def __add__(self, other: Asks) -> Asks:
+    def __add__(self, other: NeighbourQueries) -> NeighbourQueries:
         """Return the queries of both."""
-        return Asks(
+        return NeighbourQueries(
             np.concatenate([self.rows, other.rows]),
             np.concatenate([self.items, other.items]),
             np.concatenate([self.weights, other.weights]),
         )
 
 
-class KnownAsks:
+class KnownQueries:
     """The neighbour queries of all users of a history: at most as many as it has rows.
 
     Args:
@@ -76,7 +78,7 @@ class KnownAsks:
     def __init__(self, model: TwoTower, history: Interactions) -> None:
         everybody = torch.arange(history.n_users, device=model.bias.device)
         tower = Histories(model, history)
-        parts = [Asks.of(model, tower.of(users)) for users in everybody.split(ROWS)]
+        parts = [NeighbourQueries.of(model, tower.of(users)) for users in everybody.split(ROWS)]
         counts = [np.bincount(part.rows, minlength=ROWS) for part in parts]
         lengths = np.concatenate([np.zeros(1, np.int64), *counts])[: history.n_users + 1]
         self._offsets = np.cumsum(lengths)
@@ -84,7 +86,7 @@ class KnownAsks:
         self._items = np.concatenate([*items, np.zeros(0, np.int32)])
         self._weights = np.concatenate([part.weights for part in parts] or [np.zeros(0, "f4")])
 
-    def of(self, users: Ints64) -> Asks:
+    def of(self, users: Ints64) -> NeighbourQueries:
         """Return the queries of users (b,), in their order."""
         rows, places = spans(self._offsets, users)
-        return Asks(rows, self._items[places].astype(np.int64), self._weights[places])
+        return NeighbourQueries(rows, self._items[places].astype(np.int64), self._weights[places])

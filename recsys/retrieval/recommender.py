@@ -22,7 +22,7 @@ from recsys.retrieval.approximate import IndexedCatalogue
 from recsys.retrieval.exact import Catalogue
 from recsys.retrieval.index import IndexFacts
 from recsys.retrieval.ivf import ListSearch
-from recsys.retrieval.neighbour_queries import Asks, KnownAsks
+from recsys.retrieval.neighbour_queries import KnownQueries, NeighbourQueries
 from recsys.retrieval.requests import (
     Answer,
     Id,
@@ -90,7 +90,7 @@ class Recommender:
         self.user_ids, self.item_ids = history.user_ids, history.item_ids
         self._device = model.bias.device
         self._model, self._mask = model, history.repeats == "drop"
-        self._users, self._asks = encode_users(model, history), KnownAsks(model, history)
+        self._users, self._asks = encode_users(model, history), KnownQueries(model, history)
         self.catalogue = Catalogue(model, chunk_bytes)
         self._finder: Catalogue | IndexedCatalogue = self.catalogue
         self.index: IndexFacts | None = None
@@ -349,7 +349,7 @@ class Recommender:
             for p, best, where in rows
         ]
 
-    def _asked(self, people: Sequence[_Person]) -> tuple[Tensor, Asks]:
+    def _asked(self, people: Sequence[_Person]) -> tuple[Tensor, NeighbourQueries]:
         """Return people's (b, dim) vectors, stored or encoded now, and neighbour queries."""
         known = [(row, p.user) for row, p in enumerate(people) if p.user is not None]
         given = [(row, p.history) for row, p in enumerate(people) if p.history is not None]
@@ -364,12 +364,12 @@ class Recommender:
         return placed, asks.placed(order[: len(known)]) + theirs.placed(order[len(known) :])
 
     @torch.no_grad()
-    def _encode(self, given: Sequence[Ints64]) -> tuple[Tensor, Asks]:
+    def _encode(self, given: Sequence[Ints64]) -> tuple[Tensor, NeighbourQueries]:
         """Return user vectors and neighbour queries for histories given in the request."""
         items = torch.from_numpy(np.concatenate(given)).to(self._device)
         lengths = torch.tensor([len(each) for each in given], device=self._device)
         history = histories(items, torch.cumsum(lengths, 0) - lengths, lengths)
-        return self._model.user_vectors(None, history), Asks.of(self._model, history)
+        return self._model.user_vectors(None, history), NeighbourQueries.of(self._model, history)
 
     def _named(self, values: list[float], items: list[int]) -> tuple[tuple[str, float], ...]:
         """Return (item id, score) pairs, without places where no item is left."""

@@ -15,8 +15,11 @@ from recsys.models import Towers
 AS_IF_NEW = 0.5
 
 
-class Newcomers:
-    """Trained items that stand in for new ones, without their own embedding and bias.
+class ColdStartDropout:
+    """Dropout of embeddings and biases of items, so that features learn to stand in for them.
+
+    In a step, some trained items stand in for new ones, as in DropoutNet (Volkovs, Yu and Poutanen,
+    NeurIPS 2017).
 
     Items without a row are no candidates of the softmax: pushed away in every step and drawn near
     in none, they would teach their features that nobody wants such items, although no user could

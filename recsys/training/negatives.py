@@ -16,7 +16,7 @@ DRAWN = 2_048  # draws per step in larger catalogues
 
 
 @dataclass(frozen=True)
-class Candidates:
+class SampledItems:
     """A drawn part of the catalogue.
 
     Attributes:
@@ -60,7 +60,7 @@ class NegativeSampler:
         self._chance = chance.astype(np.float32)
         self._cumulative = cumulative / cumulative[-1]  # float64
 
-    def draw(self, targets: Ints64, generator: torch.Generator) -> Candidates:
+    def draw(self, targets: Ints64, generator: torch.Generator) -> SampledItems:
         """Draw the candidates of one step.
 
         Args:
@@ -74,7 +74,7 @@ class NegativeSampler:
         drawings, target_rows = np.float32(self._n_drawn), np.float32(len(targets))
         expected = drawings * self._chance[items] + target_rows * self._popularity[items]
         log_share = torch.expm1(from_dlpack(-expected)).neg_().log_()
-        return Candidates(items, np.asarray(np.from_dlpack(log_share), np.float32))
+        return SampledItems(items, np.asarray(np.from_dlpack(log_share), np.float32))
 
 
 def distinct(items: Ints64) -> Ints64:

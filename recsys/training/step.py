@@ -40,7 +40,7 @@ class Step:
         lengths: (b,) int64, items of each user's history.
         pooling: the histories after dropout.
         targets: targets and candidates.
-        own: (c,) float32, see `recsys.training.cold_start.Newcomers`; None without features.
+        own: (c,) float32, see `recsys.training.cold_start.ColdStartDropout`; None without features.
     """
 
     rows: Mapping[str, Tensor]

@@ -16,8 +16,8 @@ from torch.utils.dlpack import from_dlpack
 
 from recsys.config import TrainConfig
 from recsys.data import Floats32, Ints64
-from recsys.training.cold_start import Newcomers
-from recsys.training.negatives import Candidates, NegativeSampler
+from recsys.training.cold_start import ColdStartDropout
+from recsys.training.negatives import NegativeSampler, SampledItems
 from recsys.training.windows import Batch, Windows
 
 
@@ -37,7 +37,7 @@ class Plan:
         mass: (b,) float32, the sum of the weights of each user's targets.
         survives: (h,) float32, 0 for history items that dropout leaves out, else 1.
         log_share: (c,) float32, see `recsys.training.losses.Targets`.
-        own: (c,) float32, see `recsys.training.cold_start.Newcomers.draw`; None without features.
+        own: (c,) float32, see `ColdStartDropout.draw`; None without features.
     """
 
     batch: Batch
@@ -65,7 +65,7 @@ class Planner:
         config: its `history_dropout` counts.
         n_items: size of the catalogue.
         negatives: source of the candidates; None: the whole catalogue.
-        newcomers: source of stand-ins for new items; None without item features.
+        cold_start: draws the items that stand in for new ones; None without item features.
         mask: True if items of a user's history are no candidates for the user.
         users_by_row: True if a step updates its own users' embeddings alone.
     """
@@ -76,13 +76,13 @@ class Planner:
         config: TrainConfig,
         n_items: int,
         negatives: NegativeSampler | None,
-        newcomers: Newcomers | None,
+        cold_start: ColdStartDropout | None,
         *,
         mask: bool,
         users_by_row: bool,
     ) -> None:
         self._windows, self._dropout, self._n_items = windows, config.history_dropout, n_items
-        self._negatives, self._newcomers = negatives, newcomers
+        self._negatives, self._newcomers = negatives, cold_start
         self._mask, self._users_by_row = mask, users_by_row
 
     def plans(self, generator: torch.Generator) -> Iterator[Plan]:
@@ -106,7 +106,7 @@ class Planner:
             yield self._plan(batch, drawn, survives, own)
 
     def _plan(
-        self, batch: Batch, drawn: Candidates | None, survives: Floats32, own: Floats32 | None
+        self, batch: Batch, drawn: SampledItems | None, survives: Floats32, own: Floats32 | None
     ) -> Plan:
         """Return the plan of a batch whose random numbers have all been drawn."""
         rows: dict[str, Ints64] = {}

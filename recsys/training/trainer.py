@@ -14,7 +14,7 @@ from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.errors import DivergedError
 from recsys.models import Towers, new_model
-from recsys.training.cold_start import Newcomers
+from recsys.training.cold_start import ColdStartDropout
 from recsys.training.epoch import AVERAGES_PER_EPOCH
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives
@@ -47,7 +47,7 @@ class Trainer:
         self._windows = Windows(seen, config)
         self._fast = new_model(seen, config, device)
         self._fast.initialize(self._generator)
-        self._newcomers = None if seen.item_features is None else Newcomers(seen, device)
+        self._newcomers = None if seen.item_features is None else ColdStartDropout(seen, device)
         if self._newcomers:
             self._fast.leave_to_features(self._newcomers.untrained)
         self.model = new_model(seen, config, device)

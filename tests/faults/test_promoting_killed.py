@@ -38,7 +38,7 @@ pytestmark = [
 
 def promoting(locations: Locations, cache: Path) -> None:
     os.environ["RECSYS_CACHE"] = str(cache)
-    promote_study(locations, "shop", order=QUICK)
+    promote_study(locations, "shop", settings=QUICK)
 
 
 def retraining(locations: Locations, cache: Path) -> None:
@@ -86,6 +86,6 @@ def test_a_promotion_killed_at_thirty_points(tmp_path: Path) -> None:
 def test_a_retraining_killed_at_thirty_points(tmp_path: Path) -> None:
     study = RealStudy(tmp_path)
     study.train("shop", n_trials=1, promotion=EASY)
-    promote_study(study.locations, "shop", order=replace(QUICK, force="the first one"))
+    promote_study(study.locations, "shop", settings=replace(QUICK, force="the first one"))
     write_csv(study.data, conveyor(n_users=66, length=15))
     outlives_kills(retraining, study.locations, tmp_path / "cache")

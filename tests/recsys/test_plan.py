@@ -40,13 +40,13 @@ def test_programs_get_bytes_and_seconds(capsys: pytest.CaptureFixture[str]) -> N
     assert told["cpu_seconds"]["epoch"] > 50
 
 
-def test_a_card_has_bytes_but_no_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gpu_has_bytes_but_no_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*MEDIUM, "--device", "cuda", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["seconds_an_epoch"] is None
-    assert told["machine"] == "one card"
+    assert told["machine"] == "one GPU"
     assert main([*MEDIUM, "--device", "cuda"]) == 0
-    assert "no slope was measured on a card" in capsys.readouterr().out
+    assert "no slope was measured on a GPU" in capsys.readouterr().out
 
 
 def test_untimed_data_has_a_table_less(capsys: pytest.CaptureFixture[str]) -> None:

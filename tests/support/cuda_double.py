@@ -1,6 +1,6 @@
-"""A stand-in for a card on machines without one: it raises as CUDA does before its init.
+"""A stand-in for a GPU on machines without one: it raises as CUDA does before its init.
 
-Tensors on it compute, see `tests.support.card_tensor`, so whole trainings run on it.
+Tensors on it compute, see `tests.support.gpu_tensor`, so whole trainings run on it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.card_tensor import (
+from tests.support.gpu_tensor import (
     FACTORIES,
     REFUSED,
-    CardTensor,
+    GpuTensor,
     Memory,
     refused,
     wrapped_factory,
@@ -27,22 +27,22 @@ NAME = "NVIDIA Double"
 
 @dataclass
 class CudaDouble:
-    """Cards that no tensor was put on yet; a tensor goes to the first unless it says which.
+    """GPUs that no tensor was put on yet; a tensor goes to the first unless it says which.
 
     Attributes:
         kind: kind of the devices, "cuda" or "mps".
-        n_cards: number of cards.
+        n_gpus: number of GPUs.
         initialized: whether CUDA is; `use` makes it so, as the first tensor does.
-        broken: whether nothing can be put on the card, as with a driver that does not fit.
+        broken: whether nothing can be put on the GPU, as with a driver that does not fit.
         forgotten: devices whose peaks were begun anew.
         emptied: how often the allocator gave back what it kept.
-        total: bytes of a card.
+        total: bytes of a GPU.
         others: bytes that other processes use.
-        memory: counts the tensors of all cards.
+        memory: counts the tensors of all GPUs.
     """
 
     kind: str = "cuda"
-    n_cards: int = 1
+    n_gpus: int = 1
     initialized: bool = False
     broken: bool = False
     forgotten: list[torch.device] = field(default_factory=list)
@@ -55,16 +55,16 @@ class CudaDouble:
         """Initialize CUDA.
 
         Raises:
-            RuntimeError: the card is broken, or there is none of this number.
+            RuntimeError: the GPU is broken, or there is none of this number.
         """
         if self.broken:
             raise RuntimeError("CUDA error: no kernel image is available\nmore of it")
-        if index >= self.n_cards:
+        if index >= self.n_gpus:
             raise RuntimeError("CUDA error: invalid device ordinal\nmore of it")
         self.initialized = True
 
-    def card_of(self, device: Any) -> tuple[torch.device, Memory] | None:
-        """Return the card that a device names; None for the CPU. It initializes CUDA."""
+    def gpu_of(self, device: Any) -> tuple[torch.device, Memory] | None:
+        """Return the GPU that a device names; None for the CPU. It initializes CUDA."""
         if device is None or torch.device(device).type != self.kind:
             return None
         index = torch.device(device).index or 0
@@ -87,7 +87,7 @@ class CudaDouble:
         return self.memory.used
 
     def mem_get_info(self, _: object = None) -> tuple[int, int]:
-        """Initialize CUDA, as torch does, and return the free and all bytes of a card."""
+        """Initialize CUDA, as torch does, and return the free and all bytes of a GPU."""
         self.use()
         return self.total - self.others - self.memory.used, self.total
 
@@ -101,10 +101,10 @@ class CudaDouble:
         return NAME
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put it in the place of the cards of torch for a test."""
+        """Put it in the place of the GPUs of torch for a test."""
         if self.kind == "cuda":
             monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-            monkeypatch.setattr(torch.cuda, "device_count", lambda: self.n_cards)
+            monkeypatch.setattr(torch.cuda, "device_count", lambda: self.n_gpus)
             monkeypatch.setattr(torch.cuda, "is_initialized", lambda: self.initialized)
             for name in (
                 "reset_peak_memory_stats", "max_memory_allocated", "get_device_name",
@@ -121,12 +121,12 @@ class CudaDouble:
             torch.__future__, "get_overwrite_module_params_on_conversion", lambda: True
         )
         for name in FACTORIES:
-            made = wrapped_factory(getattr(torch, name), self.card_of)
+            made = wrapped_factory(getattr(torch, name), self.gpu_of)
             monkeypatch.setattr(torch, name, made)
         for name in REFUSED:
             method = refused(name, getattr(torch.Tensor, name))
             monkeypatch.setattr(torch.Tensor, name, method)
-        to = wrapped_to(torch.Tensor.to, self.card_of)
+        to = wrapped_to(torch.Tensor.to, self.gpu_of)
         monkeypatch.setattr(torch.Tensor, "to", to)
         monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: to(tensor, "cpu"))
         tolist = torch.Tensor.tolist
@@ -134,8 +134,8 @@ class CudaDouble:
         monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: self._pinned(tensor))
 
     def _pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Refuse pinning of a card's tensor, and on a machine without CUDA; else a copy."""
-        if isinstance(tensor, CardTensor) or self.kind != "cuda":
+        """Refuse pinning of a GPU's tensor, and on a machine without CUDA; else a copy."""
+        if isinstance(tensor, GpuTensor) or self.kind != "cuda":
             raise RuntimeError(f"cannot pin '{tensor.device.type}': only dense CPU tensors, CUDA")
         return tensor.clone()
 
@@ -148,7 +148,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch, **options: Any) -> CudaDouble:
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> CudaDouble:
-    """A card, before its first tensor."""
+    """A GPU, before its first tensor."""
     return _installed(monkeypatch)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo.promotion.outcome import Order, Promotion
+from hpo.promotion.outcome import Promotion, PromotionSettings
 from recsys.artifacts.mlflow_client import experiment_id
 from tests.support.real_study import RealStudy
 
-QUICK = Order(candidates=1, seeds=1)
+QUICK = PromotionSettings(candidates=1, seeds=1)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class EpochReports:
     Args:
         storage: the storage of the study.
         rule: the study's pruning rule.
-        turn: calls a function when the storage is free, see `Turns.call`.
+        turn: calls a function when the storage is free, see `SerializedCalls.call`.
         n_running: returns the number of running trials.
     """
 

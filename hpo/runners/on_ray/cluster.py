@@ -65,7 +65,7 @@ class RayNeed:
 
     @property
     def device(self) -> str:
-        """Return the torch device of a worker, which sees its own cards only."""
+        """Return the torch device of a worker, which sees its own GPUs only."""
         return "cuda:0" if self.gpus else "cpu"
 
 
@@ -217,7 +217,7 @@ class RayCluster:
 
         self._prepare_arguments = (ray.put(holdout), metrics, self.need.device, threads)
 
-    def hire(self) -> RayWorker:
+    def new_worker(self) -> RayWorker:
         """Ask for a worker; its place and data come when they come."""
         with self._lock:
             worker, self._spare = self._spare or self._new_worker(), None

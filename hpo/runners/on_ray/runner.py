@@ -55,9 +55,9 @@ class RayRunner:
             StudyStopped: no worker of the study has had a place for long.
         """
         if self._worker is not None and self._worker.is_lost:
-            self._bury()
+            self._discard_worker()
         if self._worker is None:
-            self._worker = self._cluster.hire()
+            self._worker = self._cluster.new_worker()
         worker = self._worker
         if self._prepared(worker):
             self.node, self.processor = worker.place, worker.processor
@@ -77,7 +77,7 @@ class RayRunner:
             self._cluster.leave_out(worker, f"a worker cannot start there: {error}")
         except (WorkerDied, MemoryError) as error:
             self._cluster.tell(f"a worker was lost before its first training: {error}")
-        self._bury()
+        self._discard_worker()
         return False
 
     def epochs(
@@ -115,7 +115,7 @@ class RayRunner:
             raise
         except (WorkerDied, MemoryError):
             if running:
-                self._bury()
+                self._discard_worker()
             raise
         finally:
             if running and self._worker is worker:
@@ -132,7 +132,7 @@ class RayRunner:
             if self.is_ready() and self._worker is not None:
                 return self._worker
             time.sleep(READY_POLL_SECONDS)
-        self._bury()
+        self._discard_worker()
         raise WorkerDied("the worker was killed")
 
     def _next(self, worker: RayWorker) -> dict[str, Any]:
@@ -141,9 +141,9 @@ class RayRunner:
         Raises:
             WorkerDied: the worker is gone, silent or stalled.
         """
-        patience = self._stream.patience()
+        stall_limit = self._stream.stall_limit()
         while "alive" in (message := worker.receive()):
-            if reason := patience.complaint(message["cpu"]):
+            if reason := stall_limit.complaint(message["cpu"]):
                 worker.kill()
                 raise WorkerDied(f"the worker was stalled: {reason}, killed")
         return message
@@ -154,9 +154,9 @@ class RayRunner:
             while "end" not in self._next(worker):
                 pass
         except (WorkerDied, MemoryError, TrainingFailed):
-            self._bury()
+            self._discard_worker()
 
-    def _bury(self) -> None:
+    def _discard_worker(self) -> None:
         """Give up the worker; the next call of `is_ready` asks for another."""
         self._cluster.lost(self)
         if self._worker is not None:
@@ -175,7 +175,7 @@ class RayRunner:
 
     def close(self) -> None:
         """End the worker; a later training asks for another."""
-        self._bury()
+        self._discard_worker()
 
 
 def _content(snapshot: Path | None) -> bytes | None:

@@ -38,7 +38,7 @@ OF_STUDY, OF_TRIAL = "artifacts", "dashboard:artifacts"  # prefixes of the attri
 UNKNOWN_TYPE = "application/octet-stream"
 
 
-class KeptFile(NamedTuple):
+class StoredArtifact(NamedTuple):
     """One artifact of a study.
 
     Attributes:
@@ -64,7 +64,7 @@ class KeptFile(NamedTuple):
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @classmethod
-    def of(cls, uid: str, trial: int | None, path: Path) -> KeptFile:
+    def of(cls, uid: str, trial: int | None, path: Path) -> StoredArtifact:
         """Describe a file that is to become an artifact of a study.
 
         The id depends only on study, trial and file name, so a newer file replaces an older one.
@@ -80,7 +80,7 @@ class KeptFile(NamedTuple):
         return cls(path.name, f"{uid}-{place}", sha256(path), trial)
 
     @classmethod
-    def from_attribute(cls, text: str, artifact_id: str) -> KeptFile | None:
+    def from_attribute(cls, text: str, artifact_id: str) -> StoredArtifact | None:
         """Return the artifact that an attribute names, without its trial.
 
         Args:
@@ -101,7 +101,7 @@ def artifact_folder(storage: str) -> Path:
     return folder_of_storage(storage) / FOLDER
 
 
-def kept_files(study: Study, uid: str) -> dict[int | None, list[KeptFile]]:
+def stored_artifacts(study: Study, uid: str) -> dict[int | None, list[StoredArtifact]]:
     """Return the artifacts by trial number (None: the report), each list sorted by file name.
 
     Artifacts that users uploaded themselves are left out.
@@ -181,7 +181,7 @@ def _drafted(
     report: Mapping[str, bytes],
     trial: int,
     save: Callable[[Path], None] | None,
-) -> Iterator[tuple[Path, KeptFile]]:
+) -> Iterator[tuple[Path, StoredArtifact]]:
     """Write all files into a hidden folder on the target's file system; yield each one's path."""
     model = draft / "model"
     model.mkdir(parents=True)
@@ -190,24 +190,24 @@ def _drafted(
     if save:
         save(model)
     for name in report:
-        yield draft / name, KeptFile.of(uid, None, draft / name)
+        yield draft / name, StoredArtifact.of(uid, None, draft / name)
     for path in sorted(model.iterdir()):
-        yield path, KeptFile.of(uid, trial, path)
+        yield path, StoredArtifact.of(uid, trial, path)
 
 
-def _by_key(study: Study, uid: str) -> dict[str, KeptFile]:
+def _by_key(study: Study, uid: str) -> dict[str, StoredArtifact]:
     """Return the artifacts by the name of their attribute, without emptied attributes."""
     ours = re.compile(rf"(?:{OF_STUDY}|{OF_TRIAL}:(\d+)):({uid}-[0-9a-f]+)")
     storage, found = study._storage, {}
     for key, text in storage.get_study_system_attrs(study._study_id).items():
         match = ours.fullmatch(key)
-        if match and (file := KeptFile.from_attribute(text, match[2])):
+        if match and (file := StoredArtifact.from_attribute(text, match[2])):
             trial = storage.get_trial_number_from_id(int(match[1])) if match[1] else None
             found[key] = file._replace(trial=trial)
     return found
 
 
-def _key(study: Study, file: KeptFile) -> str:
+def _key(study: Study, file: StoredArtifact) -> str:
     """Return the name of an artifact's attribute."""
     if file.trial is None:
         return f"{OF_STUDY}:{file.artifact_id}"
@@ -215,7 +215,7 @@ def _key(study: Study, file: KeptFile) -> str:
     return f"{OF_TRIAL}:{trial_id}:{file.artifact_id}"
 
 
-def _set(study: Study, key: str, file: KeptFile | None) -> None:
+def _set(study: Study, key: str, file: StoredArtifact | None) -> None:
     """Write an attribute in Optuna's form plus the sha256; empty it if `file` is None."""
     values: dict[str, str | None] | None = None
     if file:

@@ -15,10 +15,10 @@ from optuna.storages import BaseStorage
 from hpo.config import Locations
 from hpo.errors import ArtifactStoreError
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
-from hpo.study.files.artifacts import KeptFile, artifact_folder
+from hpo.study.files.artifacts import StoredArtifact, artifact_folder
 
 
-class KeptContents:
+class ArtifactContents:
     """The contents of a study's artifacts, from the folder beside the storage or from the store.
 
     A store that did not answer once is not asked again.
@@ -32,7 +32,7 @@ class KeptContents:
         self._folder, self._uid = artifact_folder(locations.storage), uid
         self._url, self._answers = locations.artifacts, True
 
-    def copy(self, file: KeptFile, target: Path) -> bool:
+    def copy(self, file: StoredArtifact, target: Path) -> bool:
         """Write the content to `target`; return False if it is neither here nor in the store.
 
         An id does not depend on the content: a report made on another machine, or a report that was
@@ -78,7 +78,7 @@ class DashboardFiles(FileSystemArtifactStore):
         file = self._kept(artifact_id) if self._locations.artifacts else None
         if file is None:
             return super().open_reader(artifact_id)
-        contents = KeptContents(self._locations, artifact_id.rpartition("-")[0])
+        contents = ArtifactContents(self._locations, artifact_id.rpartition("-")[0])
         with tempfile.TemporaryDirectory(prefix="hpo-") as draft:
             path = Path(draft) / file.name
             if not contents.copy(file, path):
@@ -89,12 +89,12 @@ class DashboardFiles(FileSystemArtifactStore):
         result.seek(0)
         return cast("BinaryIO", result)
 
-    def _kept(self, artifact_id: str) -> KeptFile | None:
+    def _kept(self, artifact_id: str) -> StoredArtifact | None:
         """Return the artifact of that id if a study of hpo has it."""
         for study in self._storage.get_all_studies():
             for key, text in study.system_attrs.items():
                 if key.endswith(f":{artifact_id}"):
-                    file = KeptFile.from_attribute(text, artifact_id)
+                    file = StoredArtifact.from_attribute(text, artifact_id)
                     if file is not None:
                         return file
         return None

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from hpo.config import Locations, command
 from hpo.errors import ArtifactStoreError
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
-from hpo.study.files.artifacts import artifact_folder, kept_files
+from hpo.study.files.artifacts import artifact_folder, stored_artifacts
 from hpo.study.locks import exclusive
 from hpo.study.records import EPOCHS, SNAPSHOTS, StudyRecord
 from hpo.study.storage import parking_place, snapshot_file
@@ -152,7 +152,7 @@ def _wanted(locations: Locations, study: Study, record: StudyRecord) -> list[_Wa
     kept, parked = artifact_folder(locations.storage), parking_place(locations.storage, record)
     wanted = [
         _Wanted(StoredFile(file.name, file.sha256), kept / file.artifact_id)
-        for files in kept_files(study, record.uid).values()
+        for files in stored_artifacts(study, record.uid).values()
         for file in files
     ]
     waiting = _parked(study)

@@ -18,7 +18,7 @@ SEPARATOR_OF = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".user": "\t", ".item
 ATOMIC = (".inter", ".user", ".item")
 DAT = ".dat"
 TEXT = ".txt"  # with a header line or columns by position; else lists (adjacency.py)
-READABLE = (
+READABLE_TEXT = (
     ".csv, .tsv, .jsonl (each also .gz), .parquet, .arrow, .feather, .dat, RecBole's .inter, "
     "MovieLens' u.data and ratings.dat, MIND's behaviors.tsv, Netflix's combined_data_*.txt, "
     "train.txt with test.txt"
@@ -111,4 +111,4 @@ def unreadable(path: Path) -> str:
             "a .txt file is read as lines of a user and their items; name a table .csv or .tsv, "
             "or give its columns by position: --no-header --user-col 1 --item-col 2"
         )
-    return f"cannot tell what this is by its extension; readable are {READABLE}"
+    return f"cannot tell what this is by its extension; readable are {READABLE_TEXT}"

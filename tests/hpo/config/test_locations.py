@@ -11,7 +11,7 @@ from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.errors import SettingsError
 from hpo.reporting.folders import folder_name
 from hpo.study.locks import sqlite_path
-from recsys.datasets.database import without_login
+from recsys.datasets.database import address_only
 from recsys.passwords import public_uri, without_password
 
 URL = "postgresql+psycopg://me:secret@db/team"
@@ -141,7 +141,7 @@ def test_the_name_of_a_variable_is_no_password(name: str, monkeypatch: pytest.Mo
 def test_no_letter_of_a_password_shows_it(password: str) -> None:
     url = f"postgresql://me:{password}@host/db"
     assert public_uri(url) == "postgresql://host/db"
-    assert without_login(url) == "postgresql://host/db"
+    assert address_only(url) == "postgresql://host/db"
     assert without_password(url) == "postgresql://me:***@host/db"
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command, next_lines, shell_line
 from hpo.config.toml_file import load_study_config
-from hpo.execution.running_trial import Ended
+from hpo.execution.running_trial import RunEnd
 from hpo.execution.summary import ending, heading, result_tables
 from hpo.promotion.model_card import _as_code
 from hpo.promotion.summary import _how_to_serve
@@ -42,7 +42,7 @@ def test_what_counts_is_not_called_failed() -> None:
         (TrialState.FAIL, "error"),
         (TrialState.PRUNED, "infeasible"),
     )
-    lines = ending(done, Ended("complete", 4), 4, Locations(), None).splitlines()
+    lines = ending(done, RunEnd("complete", 4), 4, Locations(), None).splitlines()
     assert lines[:4] == [
         "4 of 4 trials finished (1 complete, 1 fail, 3 pruned)",
         "  1 infeasible, not trained, for instance: too large",
@@ -53,9 +53,9 @@ def test_what_counts_is_not_called_failed() -> None:
 
 def test_more_than_were_asked_for() -> None:
     done = study(*[(TrialState.COMPLETE, None)] * 4)
-    text = ending(done, Ended("complete", 4), 2, Locations(), None)
+    text = ending(done, RunEnd("complete", 4), 2, Locations(), None)
     assert text.startswith("4 trials finished, 2 were asked for (4 complete)")
-    assert ending(study(), Ended("timeout", 0), 1, Locations(), None).startswith(
+    assert ending(study(), RunEnd("timeout", 0), 1, Locations(), None).startswith(
         "0 of 1 trial finish"
     )
 
@@ -72,10 +72,10 @@ def test_long_commands_stand_on_lines_of_their_own() -> None:
 
 def test_a_hidden_password_is_told_of_in_one_line() -> None:
     hidden = Locations(storage="postgresql+psycopg://me:secret@host/studies")
-    lines = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, hidden, None)
+    lines = ending(study((TrialState.COMPLETE, None)), RunEnd("complete", 1), 1, hidden, None)
     assert "secret" not in lines
     assert lines.count("put the password in the place of ***") == 1
-    plain = ending(study((TrialState.COMPLETE, None)), Ended("complete", 1), 1, Locations(), None)
+    plain = ending(study((TrialState.COMPLETE, None)), RunEnd("complete", 1), 1, Locations(), None)
     assert "password" not in plain
 
 
@@ -83,12 +83,12 @@ def test_a_stopped_study_is_gone_on_with_by_the_same_command() -> None:
     again = "python -m hpo.run --study 'my study.toml' --data shop/"
     done = study((TrialState.COMPLETE, None))
     text = ending(
-        done, Ended("timeout", 1), 2, Locations(), None, again=again, data="moved shop/"
+        done, RunEnd("timeout", 1), 2, Locations(), None, again=again, data="moved shop/"
     ).split("next:")[1]
     assert f"{again}\n" in text
     assert "python -m hpo.promote --study-name s --data 'moved shop/'\n" in f"{text}\n"
     assert "python -m hpo.dashboard --study-name s\n" in f"{text}\n"  # it takes no --data
-    complete = ending(done, Ended("complete", 1), 1, Locations(), None, again=again)
+    complete = ending(done, RunEnd("complete", 1), 1, Locations(), None, again=again)
     assert again not in complete
 
 
@@ -98,7 +98,7 @@ def test_the_end_of_a_study_says_how_to_search_beyond_an_edge() -> None:
     idle = Hint("mix", "mix: it presses.")
     said = f"{again} --n-trials 51"
     text = ending(
-        done, Ended("complete", 51), 51, Locations(), None, again=said, edges=(hint, idle)
+        done, RunEnd("complete", 51), 51, Locations(), None, again=said, edges=(hint, idle)
     )
     before, after = text.split("next:")
     assert "dim: they press.\nmix: it presses.\n" in before
@@ -116,11 +116,11 @@ def test_no_password_is_in_a_command_to_paste() -> None:
 
 def test_the_end_of_a_study_links_to_its_trials() -> None:
     done, page = study((TrialState.COMPLETE, None)), "http://127.0.0.1:5000/#/experiments/1/runs?x"
-    lines = ending(done, Ended("complete", 1), 1, Locations(), None, page=page).splitlines()
+    lines = ending(done, RunEnd("complete", 1), 1, Locations(), None, page=page).splitlines()
     when = "while hpo.dashboard runs"
     assert lines[1:3] == [f"its trials in MLflow, the best first, {when}: {page}", "next:"]
     server = Locations(tracking_uri="http://mlflow:5000")
-    text = ending(done, Ended("complete", 1), 1, server, None, page=page)
+    text = ending(done, RunEnd("complete", 1), 1, server, None, page=page)
     assert f"its trials in MLflow, the best first: {page}\n" in text
 
 
@@ -179,12 +179,12 @@ def test_the_heading_says_how_rows_are_held_out() -> None:
 
 def test_a_report_that_is_written_is_not_offered_again() -> None:
     done = study((TrialState.COMPLETE, None))
-    text = ending(done, Ended("complete", 1), 1, Locations(), None, reported=True)
+    text = ending(done, RunEnd("complete", 1), 1, Locations(), None, reported=True)
     assert "hpo.report" not in text
     assert "hpo.promote" in text
 
 
 def test_the_end_says_again_that_rows_were_held_out_at_random() -> None:
     done, told = study((TrialState.COMPLETE, None)), "held out at random: no column of times"
-    assert told not in ending(done, Ended("complete", 1), 1, Locations(), None)
-    assert told in ending(done, Ended("complete", 1), 1, Locations(), None, timed=False)
+    assert told not in ending(done, RunEnd("complete", 1), 1, Locations(), None)
+    assert told in ending(done, RunEnd("complete", 1), 1, Locations(), None, timed=False)

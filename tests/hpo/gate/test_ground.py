@@ -10,7 +10,7 @@ import torch
 
 from hpo.config.study_config import PromotionConfig
 from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
-from hpo.gate.exam import Exam
+from hpo.gate.final_evaluation import FinalEvaluation
 from hpo.gate.rivals import Champion
 from recsys.artifacts.checkpoint import Checkpoint
 from recsys.data.interactions import Interactions
@@ -171,8 +171,8 @@ def test_too_few_common_users() -> None:
 
 def test_the_obstacle_refuses_and_is_told() -> None:
     parts = split(conveyor())
-    exam = Exam(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
-    exam.face_champion(Champion(3, None, "weights.safetensors is not there"))
+    exam = FinalEvaluation(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
+    exam.compare_with_champion(Champion(3, None, "weights.safetensors is not there"))
     assert exam.obstacle == (
         "the champion (version 3) cannot be compared: weights.safetensors is not there"
     )
@@ -182,8 +182,8 @@ def test_the_obstacle_refuses_and_is_told() -> None:
 
 def test_the_same_model_gains_nothing() -> None:
     model = trained()
-    exam = Exam(model.parts, model.model, PromotionConfig(), CPU, "recall_at_10")
-    exam.face_champion(Champion(7, stored(model)))
+    exam = FinalEvaluation(model.parts, model.model, PromotionConfig(), CPU, "recall_at_10")
+    exam.compare_with_champion(Champion(7, stored(model)))
     (found,) = exam.comparisons
     assert (found.name, found.n_users) == ("champion (version 7)", 60)
     assert found.ours == found.theirs

@@ -28,15 +28,15 @@ from recsys.errors import ConfigError
 from tests.support.cuda_double import CudaDouble, cuda as cuda, mps as mps
 from tests.support.examples import conveyor_split
 
-CARD = torch.device("cuda:0")
+GPU = torch.device("cuda:0")
 
 
 def serve(config: TrainConfig, task: int = 1) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The last message of a worker on a card that trains a config, and its epochs."""
+    """The last message of a worker on a GPU that trains a config, and its epochs."""
     out = io.StringIO()
     command = {"task": task, "train": config.as_dict(), "snapshot": None}
     channel = worker.Channel(io.BytesIO(), out)
-    setup = TrainingSetup(conveyor_split().tuning, CARD, ("recall_at_10", ()))
+    setup = TrainingSetup(conveyor_split().tuning, GPU, ("recall_at_10", ()))
     end = worker.serve_task(channel, command, setup)
     told = map(json.loads, out.getvalue().splitlines())
     return end, [message["epoch"] for message in told if "epoch" in message]
@@ -50,7 +50,7 @@ def test_the_first_training_of_a_worker_comes_before_cuda_is_initialized(cuda: C
     assert cuda.memory.used < 100
 
 
-def test_a_config_that_does_not_fit_leaves_the_card_free(cuda: CudaDouble) -> None:
+def test_a_config_that_does_not_fit_leaves_the_gpu_free(cuda: CudaDouble) -> None:
     cuda.memory.capacity = 1_000_000
     end, _ = serve(TrainConfig(dim=2048, epochs=2))
     assert end["end"] == "out-of-memory"
@@ -59,7 +59,7 @@ def test_a_config_that_does_not_fit_leaves_the_card_free(cuda: CudaDouble) -> No
     assert serve(TrainConfig(dim=4, epochs=2))[0] == {"end": "done"}
 
 
-def test_a_worker_that_a_card_failed_is_replaced(tmp_path: Path) -> None:
+def test_a_worker_that_a_gpu_failed_is_replaced(tmp_path: Path) -> None:
     data = tmp_path / "data"
     save_holdout(data, conveyor_split().tuning)
     runner = ProcessRunner(data, "recall_at_10", "cuda:99")
@@ -74,12 +74,12 @@ def test_a_worker_that_a_card_failed_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "device"), [("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")]
 )
-def test_cards_are_named_as_they_were_asked_for(cuda: CudaDouble, asked: str, device: str) -> None:
-    cuda.n_cards = 2
+def test_gpus_are_named_as_they_were_asked_for(cuda: CudaDouble, asked: str, device: str) -> None:
+    cuda.n_gpus = 2
     assert run._device(run.parser().parse_args(["--device", asked])) == device
 
 
-def test_a_card_that_is_not_there_is_refused(cuda: CudaDouble) -> None:
+def test_a_gpu_that_is_not_there_is_refused(cuda: CudaDouble) -> None:
     with pytest.raises(ConfigError, match="--device cuda:1: .*invalid device ordinal.*; try cpu"):
         device_from(argparse.Namespace(device="cuda:1"))
 
@@ -91,11 +91,11 @@ def test_a_mac_s_gpu_is_taken_where_it_is_asked_for(mps: CudaDouble) -> None:
     assert devices.processor_of("mps") == "mps"
 
 
-def test_a_card_that_works_is_taken(cuda: CudaDouble) -> None:
+def test_a_gpu_that_works_is_taken(cuda: CudaDouble) -> None:
     assert default_device().type == device_from(argparse.Namespace(device="auto")).type == "cuda"
 
 
-def test_a_card_that_does_not_work_is_told_and_how_to_go_on(cuda: CudaDouble) -> None:
+def test_a_gpu_that_does_not_work_is_told_and_how_to_go_on(cuda: CudaDouble) -> None:
     cuda.broken = True
     with pytest.raises(ConfigError, match="device cuda: .*no kernel.*CUDA_VISIBLE_DEVICES to -1"):
         default_device()
@@ -104,7 +104,7 @@ def test_a_card_that_does_not_work_is_told_and_how_to_go_on(cuda: CudaDouble) ->
 
 
 @pytest.mark.parametrize(("broken", "kind"), [(False, "NVIDIA Double"), (True, "unusable (CUDA")])
-def test_the_record_of_the_machine_needs_no_card_that_works(
+def test_the_record_of_the_machine_needs_no_gpu_that_works(
     cuda: CudaDouble, broken: bool, kind: str
 ) -> None:
     cuda.broken = broken

@@ -57,10 +57,10 @@ def complaint_after(
     epochs = trained()
     for _ in messages[1:]:
         next(epochs)
-    patience = stream.patience()
-    patience.complaint(0.0)
+    limit = stream.stall_limit()
+    limit.complaint(0.0)
     wait(seconds)
-    return patience.complaint(1000.0)
+    return limit.complaint(1000.0)
 
 
 def test_epochs_told_again_in_no_time_are_not_the_usual(

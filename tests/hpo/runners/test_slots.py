@@ -9,7 +9,7 @@ from hpo.runners.devices import MAX_WORKERS, worker_devices
 
 
 @pytest.mark.parametrize(
-    ("cards", "device", "workers", "per_card", "expected"),
+    ("gpus", "device", "workers", "per_gpu", "expected"),
     [
         (0, "cpu", 3, 4, ["cpu"] * 3),
         (2, "cuda", None, 2, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]),
@@ -19,13 +19,13 @@ from hpo.runners.devices import MAX_WORKERS, worker_devices
         (2, "cuda", None, "auto", ["cuda:0", "cuda:1"]),
     ],
 )
-def test_workers_are_spread_over_the_cards(
-    monkeypatch: pytest.MonkeyPatch, cards: int, device: str, workers: int | None, per_card: int,
+def test_workers_are_spread_over_the_gpus(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, workers: int | None, per_gpu: int,
     expected: list[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
-    assert worker_devices(device, workers, per_card) == expected
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert worker_devices(device, workers, per_gpu) == expected
 
 
-def test_without_cards_there_is_a_worker_a_core() -> None:
+def test_without_gpus_there_is_a_worker_a_core() -> None:
     assert 1 <= len(worker_devices("cpu", None, 1)) <= MAX_WORKERS

@@ -16,7 +16,7 @@ from hpo.cli import copy_study, delete, moving
 from hpo.cli.moving import move_study, take_back
 from hpo.cli.overview import Overview
 from hpo.errors import SettingsError, StudyError
-from hpo.study.files.artifacts import artifact_folder, kept_files
+from hpo.study.files.artifacts import artifact_folder, stored_artifacts
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.locks import exclusive, sqlite_path
 from hpo.study.records import EPOCHS, Moved
@@ -98,14 +98,14 @@ def test_everything_of_a_study_moves_and_its_runs_in_mlflow_stay(
     mirror.sync()
     mirror.close()
     runs = {key: run.run_id for key, run in by_trial(mlflow_uri).items()}
-    files = kept_files(fake.study, fake.record.uid)
+    files = stored_artifacts(fake.study, fake.record.uid)
 
     moved = move_study(here.storage, postgresql_url, None)
     assert (moved.name, moved.n_trials) == (name, len(before))
     there = replace(here, storage=postgresql_url)
     study = load_named(existing_storage(postgresql_url), name)
     assert content(study) == before
-    assert kept_files(study, fake.record.uid) == files
+    assert stored_artifacts(study, fake.record.uid) == files
     trial = study.trials[5]._trial_id
     attrs = study._storage.get_study_system_attrs(study._study_id)
     assert attrs[f"dashboard:{trial}:note_str:0"].startswith(link_line("http://")[:20])

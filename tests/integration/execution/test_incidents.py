@@ -11,7 +11,7 @@ import pytest
 from hpo.errors import StudyStopped, WorkerDied
 from hpo.execution import failure_policy as failures_module
 from hpo.execution.failure_policy import FAILURES_IN_A_ROW, Failures
-from hpo.execution.running_trial import Ended
+from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.study.records import Outcome
 from recsys.config import TrainConfig
@@ -44,7 +44,7 @@ def test_a_node_that_dies_once_costs_no_trial(tmp_path: Path, slots: int) -> Non
     ended = Scheduler(
         make_ledger(tmp_path, config), runners, MemoryProgress(), config.n_trials
     ).run()
-    assert ended == Ended("complete", 2 * slots)
+    assert ended == RunEnd("complete", 2 * slots)
     states = Counter(trial.state.name for trial in make_study(tmp_path, config).trials)
     assert states["COMPLETE"] + states["PRUNED"] == 2 * slots
     died = sum(bool(runner.trained) for runner in runners)  # on a busy machine a slot may get none

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import WorkerDied
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.study.records import Outcome, epochs_of
 from recsys.config import TrainConfig
@@ -39,7 +39,7 @@ def test_a_config_is_not_trained_twice(tmp_path: Path, slots: int) -> None:
 
     runners, progress = [ScriptedRunner(script) for _ in range(slots)], MemoryProgress()
     ended = Scheduler(make_ledger(tmp_path, config), runners, progress, 12).run()
-    assert ended == Ended("complete", 12)
+    assert ended == RunEnd("complete", 12)
     trained = [config for runner in runners for config in runner.trained]
     assert len(trained) == len({config.replace(seed=0) for config in trained}) <= 4
     trials = make_study(tmp_path, config).trials
@@ -69,7 +69,7 @@ def test_who_waits_for_a_config_trains_it_if_the_first_one_fails(tmp_path: Path)
 
     runners = [ScriptedRunner(script) for _ in range(3)]
     ended = Scheduler(make_ledger(tmp_path, config), runners, MemoryProgress(), 6).run()
-    assert ended == Ended("complete", 6)
+    assert ended == RunEnd("complete", 6)
     found = Counter(trial.state.name for trial in make_study(tmp_path, config).trials)
     assert found == Counter(COMPLETE=6, FAIL=3)
     assert sum(len(runner.trained) for runner in runners) == 2 + 3
@@ -99,7 +99,7 @@ def test_who_waits_for_a_config_hears_that_the_study_stops(
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     runners = [ScriptedRunner(script) for _ in range(2)]
     scheduler = Scheduler(ledger, runners, Both(), config.n_trials)
-    assert scheduler.run() == Ended("interrupted", 0)
+    assert scheduler.run() == RunEnd("interrupted", 0)
     assert stopped.is_set()
     first, second = make_study(tmp_path, config).trials[:2]
     assert (first.state.name, second.state.name) == (left, left)
@@ -107,5 +107,5 @@ def test_who_waits_for_a_config_hears_that_the_study_stops(
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     # a parked training that tells other epochs than before would start anew
     runner = ScriptedRunner(lambda config: [0.1, *saturating(config)])
-    assert Scheduler(ledger, [runner], MemoryProgress(), 2).run() == Ended("complete", 2)
+    assert Scheduler(ledger, [runner], MemoryProgress(), 2).run() == RunEnd("complete", 2)
     assert len(runner.trained) == 1

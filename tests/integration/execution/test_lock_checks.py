@@ -9,10 +9,10 @@ import pytest
 
 from hpo.errors import StorageUnreachable, StudyStopped
 from hpo.execution import scheduler as scheduler_module
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
-from hpo.execution.store import outages as outages_module
-from hpo.study import Hold
+from hpo.execution.store import storage_retries
+from hpo.study import StudyLock
 from tests.support.scripted import (
     MemoryProgress,
     ScriptedRunner,
@@ -24,7 +24,7 @@ from tests.support.scripted import (
 )
 
 
-class AskedHold(Hold):
+class AskedHold(StudyLock):
     """A lock that answers as told: a sentence, or the error of a storage that is away."""
 
     answer: str | StorageUnreachable | None = None
@@ -39,7 +39,7 @@ class AskedHold(Hold):
         return self.answer
 
 
-def run(folder: Path, hold: Hold, progress: MemoryProgress) -> Ended:
+def run(folder: Path, hold: StudyLock, progress: MemoryProgress) -> RunEnd:
     config = study_config()
     runners = [ScriptedRunner(saturating) for _ in range(2)]
     ledger = make_ledger(folder, config)
@@ -66,7 +66,7 @@ def test_a_trial_starts_only_once_the_lock_is_known_to_be_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler_module, "LOCK_SECONDS", 1e9)
-    monkeypatch.setattr(outages_module, "SHORTEST_WAIT", 0.01)
+    monkeypatch.setattr(storage_retries, "SHORTEST_WAIT", 0.01)
     hold = AskedHold()
     hold.answer = StorageUnreachable("no answer")
 

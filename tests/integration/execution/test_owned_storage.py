@@ -14,7 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.execution.store import epoch_reports, owned_storage
 from tests.support.scripted import (
@@ -101,7 +101,7 @@ def test_slots_that_wait_end_with_the_study(tmp_path: Path) -> None:
     config = study_config(n_trials=3)
     ledger = Ledger(make_study(tmp_path, config), config)
     runners = [ScriptedRunner() for _ in range(12)]
-    assert Scheduler(ledger, runners, MemoryProgress(), 3).run() == Ended("complete", 3)
+    assert Scheduler(ledger, runners, MemoryProgress(), 3).run() == RunEnd("complete", 3)
 
 
 def test_trials_that_report_together_share_a_transaction(

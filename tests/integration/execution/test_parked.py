@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.execution import ledger as ledger_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.study.records import Attempt, Outcome, epochs_of
 from tests.support.scripted import MemoryProgress, ScriptedRunner, make_study, study_config
@@ -18,7 +18,9 @@ CURVE = [0.1, 0.2, 0.3, 0.4]
 CONFIG = study_config(n_trials=1, pruner={"name": "none"})
 
 
-def run(folder: Path, curve: list[float], progress: MemoryProgress, *, park: bool = False) -> Ended:
+def run(
+    folder: Path, curve: list[float], progress: MemoryProgress, *, park: bool = False
+) -> RunEnd:
     """Run the study's only trial; park it after its second epoch."""
     scheduler: Scheduler
 
@@ -36,7 +38,7 @@ def run(folder: Path, curve: list[float], progress: MemoryProgress, *, park: boo
 
 def resumed(folder: Path, curve: list[float]) -> tuple[list[FrozenTrial], MemoryProgress]:
     progress = MemoryProgress()
-    assert run(folder, curve, progress) == Ended("complete", 1)
+    assert run(folder, curve, progress) == RunEnd("complete", 1)
     return make_study(folder, CONFIG).trials, progress
 
 

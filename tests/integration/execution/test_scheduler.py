@@ -18,7 +18,7 @@ from hpo.config.study_config import StudyConfig
 from hpo.errors import StudyStopped, TrainingFailed, WorkerDied
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.runners.inline import InlineRunner
 from hpo.study.records import Outcome, epochs_of
@@ -45,7 +45,7 @@ def run(
     *scripts: Script,
     progress: MemoryProgress | None = None,
     timeout: float | None = None,
-) -> Ended:
+) -> RunEnd:
     runners = [ScriptedRunner(script) for script in scripts or (saturating, saturating)]
     scheduler = Scheduler(
         make_ledger(folder, config),
@@ -60,7 +60,7 @@ def run(
 
 @pytest.mark.parametrize("slots", [1, 2, 5, 9])
 def test_the_study_ends_with_exactly_its_trials(tmp_path: Path, slots: int) -> None:
-    assert run(tmp_path, study_config(), *[saturating] * slots) == Ended("complete", 6)
+    assert run(tmp_path, study_config(), *[saturating] * slots) == RunEnd("complete", 6)
     counts = states(tmp_path)
     assert counts["COMPLETE"] + counts["PRUNED"] == 6
     assert sum(counts.values()) == 6
@@ -68,8 +68,8 @@ def test_the_study_ends_with_exactly_its_trials(tmp_path: Path, slots: int) -> N
 
 def test_more_trials_later_are_just_the_difference(tmp_path: Path) -> None:
     run(tmp_path, study_config())
-    assert run(tmp_path, study_config(n_trials=9)) == Ended("complete", 9)
-    assert run(tmp_path, study_config(n_trials=9)) == Ended("complete", 9)
+    assert run(tmp_path, study_config(n_trials=9)) == RunEnd("complete", 9)
+    assert run(tmp_path, study_config(n_trials=9)) == RunEnd("complete", 9)
     params = [tuple(t.params.items()) for t in make_study(tmp_path, study_config()).trials]
     assert len(set(params)) == 9
 
@@ -105,7 +105,7 @@ def test_a_bad_config_counts_and_the_sampler_learns_from_it(
         return [0.1, error] if config.dim == 8 else list(saturating(config))
 
     progress = MemoryProgress()
-    assert run(tmp_path, study_config(), script, progress=progress) == Ended("complete", 6)
+    assert run(tmp_path, study_config(), script, progress=progress) == RunEnd("complete", 6)
     trials = make_study(tmp_path, study_config()).trials
     assert [t.state.name for t in trials[: n_failed + 1]] == ["FAIL"] * n_failed + ["PRUNED"]
     assert trials[n_failed].value == 0.1
@@ -119,7 +119,7 @@ def test_a_trial_may_take_so_long_and_no_longer(tmp_path: Path) -> None:
     config = study_config(
         trial_seconds=1.2, pruner={"name": "none"}
     )  # a scripted epoch tells 0.5 s
-    assert run(tmp_path, config) == Ended("complete", 6)
+    assert run(tmp_path, config) == RunEnd("complete", 6)
     for trial in make_study(tmp_path, config).trials:
         outcome = Outcome.of(trial)
         assert outcome is not None
@@ -138,7 +138,7 @@ def test_setting_up_takes_nothing_of_a_trials_time(
     ended = Scheduler(
         make_ledger(tmp_path, config), [runner], MemoryProgress(), 2, trial_seconds=0.2
     ).run()
-    assert ended == Ended("complete", 2)
+    assert ended == RunEnd("complete", 2)
     assert not runner.killed
     assert all(len(t.intermediate_values) > 0 for t in make_study(tmp_path, config).trials)
 
@@ -158,7 +158,7 @@ def test_an_epoch_that_does_not_end_is_killed_at_the_limit(
     ended = Scheduler(
         make_ledger(tmp_path, config), [runner], MemoryProgress(), 1, trial_seconds=0.2
     ).run()
-    assert ended == Ended("complete", 1)
+    assert ended == RunEnd("complete", 1)
     (trial,) = make_study(tmp_path, config).trials
     outcome = Outcome.of(trial)
     assert outcome is not None
@@ -178,7 +178,7 @@ def test_parked_trials_go_on_where_they_were(tmp_path: Path) -> None:
 
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     scheduler = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(stop), config.n_trials)
-    assert scheduler.run() == Ended("interrupted", 2)
+    assert scheduler.run() == RunEnd("interrupted", 2)
     before = make_study(tmp_path, config).trials
     assert [trial.state.name for trial in before] == ["COMPLETE", "COMPLETE", "WAITING"]
     parked = before[2]
@@ -186,7 +186,7 @@ def test_parked_trials_go_on_where_they_were(tmp_path: Path) -> None:
     progress = MemoryProgress()
     runner = ScriptedRunner(script)
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
-    assert Scheduler(ledger, [runner], progress, config.n_trials).run() == Ended("complete", 6)
+    assert Scheduler(ledger, [runner], progress, config.n_trials).run() == RunEnd("complete", 6)
     after = make_study(tmp_path, config).trials
     assert len(after) == 6, "nothing was started anew"
     assert after[2].params == parked.params
@@ -208,7 +208,7 @@ def test_the_second_call_to_park_stops_at_once(tmp_path: Path) -> None:
     ledger = Ledger(make_study(tmp_path, config), config)  # no place to park: a training goes on
     runner = ScriptedRunner(lambda _: [0.1, 0.2, 0.3, 0.4])
     scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
-    assert scheduler.run() == Ended("interrupted", 1)
+    assert scheduler.run() == RunEnd("interrupted", 1)
     assert runner.killed
     assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1, WAITING=1)
 
@@ -246,7 +246,7 @@ def test_after_the_timeout_no_trial_starts(tmp_path: Path) -> None:
         return saturating(config)
 
     ended = run(tmp_path, study_config(), script, timeout=0.1)
-    assert ended == Ended("timeout", 1)
+    assert ended == RunEnd("timeout", 1)
     assert set(states(tmp_path)) == {"COMPLETE"}
 
 
@@ -261,7 +261,7 @@ def test_the_timeout_parks_what_runs_and_the_next_run_goes_on(tmp_path: Path) ->
     quick, progress, slots = False, MemoryProgress(), 2
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     runners = [ScriptedRunner(script) for _ in range(slots)]
-    assert Scheduler(ledger, runners, progress, 2, timeout=2.5).run() == Ended("timeout", 0)
+    assert Scheduler(ledger, runners, progress, 2, timeout=2.5).run() == RunEnd("timeout", 0)
     before = make_study(tmp_path, config).trials
     assert [trial.state.name for trial in before] == ["WAITING"] * slots
     assert all(1 <= len(trial.intermediate_values) < 100 for trial in before)
@@ -269,7 +269,7 @@ def test_the_timeout_parks_what_runs_and_the_next_run_goes_on(tmp_path: Path) ->
     quick = True
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     again = Scheduler(ledger, [ScriptedRunner(script)], MemoryProgress(), 2)
-    assert again.run() == Ended("complete", 2)
+    assert again.run() == RunEnd("complete", 2)
     after = make_study(tmp_path, config).trials
     assert [trial.params for trial in after] == [trial.params for trial in before]
     assert [len(trial.intermediate_values) for trial in after] == [100] * slots
@@ -292,7 +292,7 @@ def test_after_the_timeout_the_first_signal_parks_and_the_second_stops(
     runner = ScriptedRunner(lambda _: [0.1, 0.2, 0.3])
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     scheduler = Scheduler(ledger, [runner], progress, 2, timeout=0.1)
-    assert scheduler.run() == Ended("interrupted", 0)
+    assert scheduler.run() == RunEnd("interrupted", 0)
     assert runner.killed is killed
     assert states(tmp_path)["RUNNING"] == 0
 
@@ -309,7 +309,7 @@ def test_abort_leaves_nothing_running_and_the_rest_runs_later(tmp_path: Path) ->
     scheduler = Scheduler(
         make_ledger(tmp_path, config), [runner], MemoryProgress(stop), config.n_trials
     )
-    assert scheduler.run() == Ended("terminated", 2)
+    assert scheduler.run() == RunEnd("terminated", 2)
     assert runner.killed
     trials = make_study(tmp_path, config).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
@@ -386,7 +386,7 @@ def test_a_storage_that_fails_is_asked_whether_it_has_the_study(
     if not deleted:
         assert states(tmp_path) == Counter(COMPLETE=1, FAIL=1), "nothing stays RUNNING"
         make_ledger(tmp_path, config).recover()
-        assert run(tmp_path, config, saturating) == Ended("complete", 6)
+        assert run(tmp_path, config, saturating) == RunEnd("complete", 6)
 
 
 def test_a_key_that_our_own_code_lacks_is_a_bug(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
     ledger = Ledger(make_study(tmp_path, config), config, tmp_path / "parked")
     runner = InlineRunner(conveyor_split().tuning, "recall_at_10", torch.device("cpu"))
     scheduler = Scheduler(ledger, [runner], MemoryProgress(stop), config.n_trials)
-    assert scheduler.run() == Ended("interrupted", 1)
+    assert scheduler.run() == RunEnd("interrupted", 1)
     trials = make_study(tmp_path, config).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "WAITING"]
     outcome = Outcome.of(trials[1])

@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from hpo.errors import StudyStopped
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from recsys.config import TrainConfig
 from tests.support.scripted import (
@@ -82,7 +82,7 @@ def test_a_storage_that_stays_away_leaves_its_trial_to_the_next_run(
     again.recover()
     runners = [ScriptedRunner(saturating)]
     ended = Scheduler(again, runners, MemoryProgress(), config.n_trials).run()
-    assert ended == Ended("complete", 6)
+    assert ended == RunEnd("complete", 6)
     assert "RUNNING" not in states(tmp_path)
 
 
@@ -116,7 +116,7 @@ def test_a_slot_that_never_gets_a_place_ends_with_the_study(
     runners = [waiting, ScriptedRunner(saturating)]
     ledger = make_ledger(tmp_path, config)
     ended = Scheduler(ledger, runners, MemoryProgress(), config.n_trials).run()
-    assert ended == Ended("complete", 6)
+    assert ended == RunEnd("complete", 6)
     assert states(tmp_path) == Counter(COMPLETE=6)
 
 
@@ -135,7 +135,7 @@ def test_a_slot_that_gets_its_place_late_trains(
     config = study_config()
     ledger = make_ledger(tmp_path, config)
     ended = Scheduler(ledger, [Late(saturating)], MemoryProgress(), config.n_trials).run()
-    assert ended == Ended("complete", 6)
+    assert ended == RunEnd("complete", 6)
 
 
 class Clumsy(Scheduler):

@@ -9,7 +9,7 @@ from optuna.exceptions import StorageInternalError
 
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.execution.stopping import stop_request
 from hpo.execution.stopping.stop_request import ask_to_stop, last_launcher
@@ -40,7 +40,7 @@ def test_the_launcher_parks_at_its_next_look(
 
     progress = MemoryProgress(ask)
     ledger.sign_on()
-    assert Scheduler(ledger, [runner], progress, CONFIG.n_trials).run() == Ended("requested", 2)
+    assert Scheduler(ledger, [runner], progress, CONFIG.n_trials).run() == RunEnd("requested", 2)
     assert progress.notes == ["hpo stop was called; parking the running trials"]
     states = [trial.state.name for trial in make_study(tmp_path, CONFIG).trials]
     assert states == ["COMPLETE", "COMPLETE", "WAITING"]
@@ -67,7 +67,7 @@ def test_a_signal_after_a_request_is_the_first_one(ledger: Ledger) -> None:
     for reason in ("requested", "interrupted"):
         scheduler.park(reason)
     assert progress.notes[1] == "parking the running trials; press Ctrl-C again to stop at once"
-    assert scheduler.run() == Ended("interrupted", 0)
+    assert scheduler.run() == RunEnd("interrupted", 0)
 
 
 @pytest.mark.parametrize("error", [StorageInternalError("away"), TypeError("a bug")])

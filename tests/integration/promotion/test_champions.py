@@ -16,7 +16,7 @@ from hpo.config.locations import Locations
 from hpo.errors import NoStoreError, PromotionError, SettingsError, TrackingError
 from hpo.gate import rivals
 from hpo.promote import main as promote_main, run_promotion
-from hpo.promotion.outcome import Order
+from hpo.promotion.outcome import PromotionSettings
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.promotion.registration import read_findings
 from hpo.promotion.retrain import retrain_champion
@@ -52,10 +52,10 @@ def test_champions_follow_one_another_only_if_better(
     real.train("strong", n_trials=1)
     real.train("equal", n_trials=1, seed=5)
     client = open_client(real.locations.tracking_uri)
-    weak = promote_study(real.locations, "weak", order=QUICK)
+    weak = promote_study(real.locations, "weak", settings=QUICK)
     assert standing(weak) == (1, True, "champion", None, 1)
 
-    strong = promote_study(real.locations, "strong", order=QUICK)
+    strong = promote_study(real.locations, "strong", settings=QUICK)
     assert standing(strong) == (2, True, "champion", None, 2)
     comparison = strong.findings.comparison("champion")
     assert comparison is not None
@@ -66,17 +66,19 @@ def test_champions_follow_one_another_only_if_better(
     assert (alias(client, "champion"), alias(client, "previous")) == (2, 1)
 
     capsys.readouterr()
-    assert run_promotion(real.locations, "equal", order=QUICK) == 1
+    assert run_promotion(real.locations, "equal", settings=QUICK) == 1
     out = capsys.readouterr().out
     assert "refused: its gain over champion (version 2) is " in out
     assert "version 3, challenger" in out
     assert [alias(client, name) for name in ("champion", "previous", "challenger")] == [2, 1, 3]
 
-    assert run_promotion(real.locations, "equal", order=QUICK) == 1
+    assert run_promotion(real.locations, "equal", settings=QUICK) == 1
     assert "was measured before" in capsys.readouterr().out
     assert len(versions(client)) == 3
 
-    forced = promote_study(real.locations, "equal", order=Order(1, 1, force="it is fresher"))
+    forced = promote_study(
+        real.locations, "equal", settings=PromotionSettings(1, 1, force="it is fresher")
+    )
     assert forced.registered is not None
     assert (forced.registered.role, forced.registered.forced) == ("champion", "it is fresher")
     assert forced.passed
@@ -88,14 +90,14 @@ def test_champions_follow_one_another_only_if_better(
     assert "version 2 again, no longer version 3" in capsys.readouterr().out
     assert holders(client) == {"champion": 2, "previous": 1}
     assert tags(client, 3)["hpo.rolled_back"] == "to version 2"
-    run_promotion(real.locations, "equal", order=QUICK)
+    run_promotion(real.locations, "equal", settings=QUICK)
     out = capsys.readouterr().out
     assert "and rolled back since; the champion is version 2\nto make it the champion again" in out
     rehearsed = promote_study(
-        real.locations, "strong", order=dataclasses.replace(QUICK, dry_run=True)
+        real.locations, "strong", settings=dataclasses.replace(QUICK, dry_run=True)
     )
     assert standing(rehearsed) == (2, False, "champion", None, 2)  # not refused beside itself
-    again = promote_study(real.locations, "weak", order=QUICK)
+    again = promote_study(real.locations, "weak", settings=QUICK)
     assert standing(again) == (1, False, "champion", None, 2)
     assert holders(client) == {"champion": 2, "previous": 1}
     assert roll_back(real.locations) == (2, 1)
@@ -125,10 +127,10 @@ def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
 
 def test_a_version_without_its_evidence(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     (artifacts(open_client(real.locations.tracking_uri), 1) / "gate.json").unlink()
     with pytest.raises(PromotionError, match=r"version 1: its run has no gate\.json, .* delete"):
-        promote_study(real.locations, "shop", order=QUICK)
+        promote_study(real.locations, "shop", settings=QUICK)
 
 
 def test_rollback_to_one_whose_predecessor_was_deleted(tmp_path: Path) -> None:
@@ -160,7 +162,10 @@ def test_a_dry_run_leaves_mlflow_alone(real: RealStudy, capsys: pytest.CaptureFi
     assert not runs(client)
     absent = real.data.with_name("absent.db")
     locations = dataclasses.replace(real.locations, tracking_uri=f"sqlite:///{absent.as_posix()}")
-    assert promote_study(locations, "shop", order=Order(1, 1, dry_run=True)).registered is None
+    assert (
+        promote_study(locations, "shop", settings=PromotionSettings(1, 1, dry_run=True)).registered
+        is None
+    )
     assert not absent.exists()
 
 
@@ -168,10 +173,10 @@ def test_a_dry_run_of_what_is_registered_writes_nothing(
     real: RealStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"], "max_model_mb": 0.001})
-    first = promote_study(real.locations, "shop", order=QUICK)
+    first = promote_study(real.locations, "shop", settings=QUICK)
     for write in ("log_batch", "log_metric", "set_model_version_tag", "set_registered_model_alias"):
         monkeypatch.delattr(MlflowClient, write)
-    again = promote_study(real.locations, "shop", order=dataclasses.replace(QUICK, dry_run=True))
+    again = promote_study(real.locations, "shop", settings=dataclasses.replace(QUICK, dry_run=True))
     assert again.findings == first.findings
     assert again.registered is not None
     assert (again.registered.is_new, again.registered.role) == (False, "challenger")
@@ -188,16 +193,16 @@ def test_a_version_that_was_taken_back_before_it_was_settled_stays_back(
     registry = Registry(tmp_path, real.locations.tracking_uri)
     registry.add(**{"hpo.settled": "champion"})
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
-    found = promote_study(real.locations, "shop", order=QUICK).registered
+    found = promote_study(real.locations, "shop", settings=QUICK).registered
     assert found is not None and found.role == "champion"
     client = registry.client
     client.delete_model_version_tag("two-tower", "2", "hpo.settled")
     assert roll_back(real.locations) == (2, 1)
-    again = promote_study(real.locations, "shop", order=QUICK).registered
+    again = promote_study(real.locations, "shop", settings=QUICK).registered
     assert again is not None
     assert (again.version, again.champion, again.rolled_back) == (2, 1, True)
     assert holders(client) == {"champion": 1}
-    forced = promote_study(real.locations, "shop", order=dataclasses.replace(QUICK, force="yes"))
+    forced = promote_study(real.locations, "shop", settings=dataclasses.replace(QUICK, force="yes"))
     assert forced.registered is not None
     assert (forced.registered.champion, forced.registered.rolled_back) == (2, False)
 
@@ -209,7 +214,7 @@ def test_it_is_said_how_often_the_test_rows_were_looked_at(
     counts = ("no version in the registry was", "1 version in the registry was")
     for before, told in enumerate((*counts, "2 versions in the registry were")):
         real.train(f"s{before}", n_trials=1, seed=before)
-        run_promotion(real.locations, f"s{before}", order=QUICK)
+        run_promotion(real.locations, f"s{before}", settings=QUICK)
         line = f"{told} measured on these test rows before"
         line += "; the intervals do not account for that" if before else ""
         version = client.get_model_version("two-tower", str(before + 1))
@@ -226,9 +231,9 @@ def test_ease_is_refused_before_anything_is_trained(
     monkeypatch.setattr(baselines, "MAX_ITEMS", 5)
     said: list[str] = []
     with pytest.raises(SettingsError, match="'ease' cannot be asked of 30 items, only of 5"):
-        promote_study(real.locations, "shop", order=QUICK, say=said.append)
+        promote_study(real.locations, "shop", settings=QUICK, say=said.append)
     assert not said
-    forced = promote_study(real.locations, "shop", order=Order(1, 1, force="known"))
+    forced = promote_study(real.locations, "shop", settings=PromotionSettings(1, 1, force="known"))
     assert "ease stands in must_beat and could not be measured" in (forced.findings.reason or "")
 
 
@@ -240,7 +245,7 @@ def test_a_champion_that_was_tampered_with_is_no_champion_to_compare_with(
     others.add()
     weights = others.artifacts(1) / "weights.safetensors"
     weights.write_bytes(b"not what was registered")
-    found = promote_study(real.locations, "shop", order=Order(1, 1, dry_run=True))
+    found = promote_study(real.locations, "shop", settings=PromotionSettings(1, 1, dry_run=True))
     reason = "the champion (version 1) cannot be compared: two-tower version 1, run"
     assert (found.findings.reason or "").startswith(reason)
     assert "its sha256 differs" in (found.findings.reason or "")
@@ -266,7 +271,7 @@ def test_a_planted_pickle_is_never_opened(real: RealStudy, tmp_path: Path) -> No
         path = others.artifacts(1) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(payload)
-    found = promote_study(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", settings=QUICK)
     assert found.findings.comparison("champion") is not None
     assert not trace.exists()
     pickle.loads(payload)
@@ -281,9 +286,9 @@ def test_a_champion_whose_files_are_lost_is_replaced_by_force_only(
     others.add()
     (others.artifacts(1) / "weights.safetensors").unlink()
     with pytest.raises(TrackingError, match=r"\(version 1\) cannot be fetched: .*--force REASON"):
-        promote_study(real.locations, "shop", order=QUICK)
+        promote_study(real.locations, "shop", settings=QUICK)
     found = promote_study(
-        real.locations, "shop", order=dataclasses.replace(QUICK, force="lost")
+        real.locations, "shop", settings=dataclasses.replace(QUICK, force="lost")
     ).registered
     assert found is not None
     assert (found.version, found.role, found.forced) == (2, "champion", "lost")
@@ -294,7 +299,7 @@ def test_a_champion_of_other_data_is_not_replaced(real: RealStudy, tmp_path: Pat
     others = Registry(tmp_path, real.locations.tracking_uri)
     data = conveyor()
     others.add(train(dataclasses.replace(data, item_ids=tuple(f"x{i}" for i in range(30)))))
-    found = promote_study(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", settings=QUICK)
     assert found.registered is not None
     assert (found.registered.role, found.registered.champion) == ("challenger", 1)
     assert found.registered.refused == (

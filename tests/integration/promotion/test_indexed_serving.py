@@ -36,7 +36,7 @@ def large(real: RealStudy, monkeypatch: pytest.MonkeyPatch) -> RealStudy:
 
 def test_the_index_is_stored_told_and_served(large: RealStudy, tmp_path: Path) -> None:
     large.train("shop", n_trials=1)
-    promotion = promote_study(large.locations, "shop", order=QUICK)
+    promotion = promote_study(large.locations, "shop", settings=QUICK)
     client = open_client(large.locations.tracking_uri)
     (version,), (run,) = versions(client), runs(client)
 
@@ -70,7 +70,7 @@ def test_who_wants_exact_answers_gets_them(
     large: RealStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large.train("shop", n_trials=1)
-    promote_study(large.locations, "shop", order=QUICK)
+    promote_study(large.locations, "shop", settings=QUICK)
     store = ModelStore(large.locations.tracking_uri, tmp_path / "served")
     monkeypatch.setattr(list_search, "ListSearch", None)
     monkeypatch.setattr(indexing, "ListSearch", None)
@@ -90,7 +90,7 @@ def test_an_index_that_is_not_good_enough_is_not_kept(
 ) -> None:
     monkeypatch.setattr(indexing, "TARGET", 1.5)
     large.train("shop", n_trials=1)
-    promotion = promote_study(large.locations, "shop", order=QUICK)
+    promotion = promote_study(large.locations, "shop", settings=QUICK)
     assert promotion.findings.index is None
     told = "answers over HTTP are exact: 1.5 is asked of an index (64 lists, 32 probes): recall@10"
     (version,) = versions(open_client(large.locations.tracking_uri))
@@ -101,6 +101,6 @@ def test_an_index_that_is_not_good_enough_is_not_kept(
 
 def test_small_catalogues_say_nothing_of_it(real: RealStudy) -> None:
     real.train("shop", n_trials=1)
-    assert promote_study(real.locations, "shop", order=QUICK).findings.index is None
+    assert promote_study(real.locations, "shop", settings=QUICK).findings.index is None
     (version,) = versions(open_client(real.locations.tracking_uri))
     assert "index" not in version.description.lower()

@@ -11,7 +11,7 @@ import pytest
 from hpo.config.toml_file import load_study_config
 from hpo.errors import PromotionError, SettingsError
 from hpo.promote import main as promote_main
-from hpo.promotion.outcome import Order
+from hpo.promotion.outcome import PromotionSettings
 from hpo.promotion.promote import promote_study
 from hpo.promotion.retrain import UnchangedData, retrain_champion
 from hpo.registry.versions import alias_holder
@@ -31,7 +31,7 @@ def test_each_name_has_a_champion_of_its_own(
     real.train("films", n_trials=1, seed=5, promotion={**RULES, "model": "films"})
     client = open_client(real.locations.tracking_uri)
     place = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
-    promote_study(real.locations, "books", order=QUICK)
+    promote_study(real.locations, "books", settings=QUICK)
 
     call = ["--study-name", "films", "--candidates", "1", "--seeds", "1", *place]
     assert promote_main(call) == 0
@@ -80,7 +80,9 @@ def test_the_order_wins_over_the_study_and_the_message_keeps_it(
         ]
     }
     real.train("books", n_trials=1, promotion={**RULES, "model": "books"}, notify=tell)
-    found = promote_study(real.locations, "books", order=Order(1, 1, model="other")).registered
+    found = promote_study(
+        real.locations, "books", settings=PromotionSettings(1, 1, model="other")
+    ).registered
     assert found is not None
     assert (found.model, found.role) == ("other", "champion")
     message = json.loads(told.read_text())

@@ -64,7 +64,7 @@ def test_a_study_by_mrr(tmp_path: Path, mlflow_template: Path) -> None:
 
 def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
     real.train("shop", n_trials=2, objective="ndcg_at_7", promotion={"must_beat": ["popularity"]})
-    found = promote_study(real.locations, "shop", order=QUICK)
+    found = promote_study(real.locations, "shop", settings=QUICK)
     comparison = found.findings.comparison("popularity")
     assert comparison is not None
     assert comparison.ours == pytest.approx(found.test["ndcg_at_7"], abs=1e-12)
@@ -92,7 +92,7 @@ def test_the_gate_asks_for_what_the_study_maximized(real: RealStudy) -> None:
 
 def test_a_retraining_of_before_is_read(real: RealStudy) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["popularity"]})
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     write_csv(real.data, conveyor(n_users=66, length=15))
     again = retrain_champion(real.locations, dry_run=True)
     assert isinstance(again, Promotion)

@@ -91,7 +91,7 @@ def test_the_winner_is_measured_registered_and_served(
 def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(real: RealStudy) -> None:
     """Trained here once more, with nothing of the gate's code."""
     study = real.train("shop", n_trials=1)
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference.parse("models:/two-tower@champion")))
     split = load_split(StudyRecord.of(study), None)
@@ -166,7 +166,7 @@ def test_other_data_is_refused_before_anything_is_logged(real: RealStudy, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the server's process group")
 def test_mlflow_serves_the_champion(real: RealStudy) -> None:
     study = real.train("shop", n_trials=1)
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     history = load_split(StudyRecord.of(study), None).interactions
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

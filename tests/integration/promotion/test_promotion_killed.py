@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from hpo.config.locations import Locations
 from hpo.gate import Refit
 from hpo.promotion import promote, promoter, registration as versions
-from hpo.promotion.outcome import Order
+from hpo.promotion.outcome import PromotionSettings
 from hpo.promotion.promote import promote_study, roll_back
 from hpo.registry import versions as registry
 from recsys.artifacts.mlflow_client import experiment_id, open_client
@@ -27,7 +27,7 @@ from tests.support.commands import environment
 from tests.support.real_study import RealStudy
 from tests.support.registered import Registered
 
-QUICK = Order(candidates=1, seeds=1)
+QUICK = PromotionSettings(candidates=1, seeds=1)
 
 
 class Dying:
@@ -159,7 +159,7 @@ def test_killed_after_any_call_and_run_again(
 ) -> None:
     real.train("shop", n_trials=1, promotion=rules)
     whole = dying(monkeypatch, 0)
-    promote_study(copy_of(real.locations, "whole"), "shop", order=QUICK)
+    promote_study(copy_of(real.locations, "whole"), "shop", settings=QUICK)
     check(replace(real.locations, tracking_uri=whole[0].tracking_uri), wanted)
     assert {"create_run", "log_batch", "create_model_version"} < set(whole[0].names)
     names = whole[0].names
@@ -169,9 +169,9 @@ def test_killed_after_any_call_and_run_again(
         locations = copy_of(real.locations, f"killed-{k}")
         dying(monkeypatch, k)
         with pytest.raises(KeyboardInterrupt):
-            promote_study(locations, "shop", order=QUICK)
+            promote_study(locations, "shop", settings=QUICK)
         dying(monkeypatch, 0)
-        promote_study(locations, "shop", order=QUICK)
+        promote_study(locations, "shop", settings=QUICK)
         check(locations, wanted)
 
 
@@ -179,17 +179,17 @@ def test_force_and_rollback_are_finished_by_the_next_call(
     real: RealStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real.train("shop", n_trials=1, promotion={"must_beat": ["champion"], "min_gain": 0.9})
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     forced = replace(QUICK, force="because")
     for act, wanted in (
         (
-            lambda locations: promote_study(locations, "shop", order=forced),
+            lambda locations: promote_study(locations, "shop", settings=forced),
             {"champion": 2, "previous": 1},
         ),
         (roll_back, {"champion": 1}),
     ):
         if act is roll_back:
-            promote_study(real.locations, "shop", order=forced)
+            promote_study(real.locations, "shop", settings=forced)
         whole = dying(monkeypatch, 0)
         act(copy_of(real.locations, f"whole-{len(wanted)}"))
         for k in range(1, len(whole[0].names)):  # after the last one it is done
@@ -212,12 +212,12 @@ def test_a_champion_of_the_meantime_is_not_pushed_aside(
     with monkeypatch.context() as patch:
         patch.setattr(registry, "apply_outcome", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            promote_study(real.locations, "shop", order=QUICK)
+            promote_study(real.locations, "shop", settings=QUICK)
     assert "create_model_version" in died[0].names
     version = client.get_model_version("two-tower", "1")
     client.create_model_version("two-tower", version.source, version.run_id)
     client.set_registered_model_alias("two-tower", "champion", "3")
-    found = promote_study(real.locations, "shop", order=QUICK).registered
+    found = promote_study(real.locations, "shop", settings=QUICK).registered
     assert found is not None
     assert (found.version, found.role, found.champion) == (2, "challenger", 3)
     assert found.refused == ("it was compared with version 1, and version 3 is the champion by now")
@@ -258,5 +258,5 @@ def test_kill_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) ->
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    promote_study(real.locations, "shop", order=QUICK)
+    promote_study(real.locations, "shop", settings=QUICK)
     check(real.locations, {"champion": 2, "previous": 1})

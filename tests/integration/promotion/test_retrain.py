@@ -40,7 +40,9 @@ def options(study: RealStudy) -> list[str]:
 def promoted(study: RealStudy, rules: dict[str, Any]) -> RealStudy:
     """Version 1 is the champion."""
     study.train("shop", n_trials=1, promotion=rules)
-    promote_study(study.locations, "shop", order=dataclasses.replace(QUICK, force="the first one"))
+    promote_study(
+        study.locations, "shop", settings=dataclasses.replace(QUICK, force="the first one")
+    )
     return study
 
 

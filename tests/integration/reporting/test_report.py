@@ -37,7 +37,7 @@ from hpo.reporting.report import (
 from hpo.reporting.sections import Findings
 from hpo.study import store_infeasible
 from hpo.study.data import load_split
-from hpo.study.files.artifacts import artifact_folder, kept_files
+from hpo.study.files.artifacts import artifact_folder, stored_artifacts
 from hpo.study.locks import exclusive
 from hpo.study.records import STUDY, Outcome, StudyRecord
 from hpo.study.trial_rows import best_so_far, read_trials
@@ -204,7 +204,9 @@ def test_the_models_are_those_that_the_study_trained(
 
     difference = winner.users.values["recall_at_10"] - default.users.values["recall_at_10"]
     assert page.rows(DEFAULT)[0][1] == with_bounds(mean_interval(difference), "+")
-    for group, cells in zip(findings.compared.bench.user_groups, page.tables[4][1:], strict=False):
+    for group, cells in zip(
+        findings.compared.evaluator.user_groups, page.tables[4][1:], strict=False
+    ):
         values = winner.users.values["recall_at_10"][group.members]
         assert float(cells[1]) == pytest.approx(float(values.mean()), abs=5e-5)
 
@@ -277,7 +279,7 @@ def test_a_model_that_comes_out_differently_is_said(findings: Findings) -> None:
 
 
 def kept_names(study: optuna.Study) -> dict[int | None, set[str]]:
-    kept = kept_files(study, StudyRecord.of(study).uid)
+    kept = stored_artifacts(study, StudyRecord.of(study).uid)
     return {number: {file.name for file in files} for number, files in kept.items()}
 
 
@@ -468,13 +470,13 @@ def test_the_end_of_a_study_writes_its_report(
     folder = report_folder(real.locations, "shop")
     best = real.train("shop", 0).best_trial.number
     text, code = report_at_end(real.locations, "shop", whole, log=False)
-    said, news, *verdict = text.splitlines()
+    said, news, *conclusion = text.splitlines()
     assert code == 0
     assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
     assert news == f"stored with the study: this report and the model of trial {best}"
-    assert verdict[0].startswith(f"recall_at_10 on validation: trial {best} ")
-    assert ", item-kNN 1.0000, popularity 0.0000" in verdict[0]
-    assert verdict[1:]
+    assert conclusion[0].startswith(f"recall_at_10 on validation: trial {best} ")
+    assert ", item-kNN 1.0000, popularity 0.0000" in conclusion[0]
+    assert conclusion[1:]
     assert {path.name for path in folder.iterdir()} == set(FILES)
     study = real.train("shop", 0)
     assert is_reported(real.locations, study)

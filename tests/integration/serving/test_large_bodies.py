@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from hpo.serving.app import _reasons
 from hpo.serving.metrics import ServingMetrics
 from hpo.serving.middleware import Counted, send_json
-from hpo.serving.schemas import MAX_ITEMS, MOST_REASONS, Ask, AskMany
+from hpo.serving.schemas import MAX_ITEMS, MOST_REASONS, BatchRequest, RecommendRequest
 from recsys.retrieval.recommender import Recommender
 from tests.support.registered import Client, Registered, running
 
@@ -34,12 +34,12 @@ FEW = 2 * MOST_REASONS
 def test_a_body_with_many_faults_makes_few_errors(question: dict[str, Any], reason: str) -> None:
     """Tell the first fault of each list; 340,000 of them would take seconds and a gigabyte."""
     with pytest.raises(ValidationError) as caught:
-        Ask.model_validate_json(json.dumps(question))
+        RecommendRequest.model_validate_json(json.dumps(question))
     assert caught.value.error_count() <= FEW
     assert _reasons(caught.value).startswith(reason)
     for body in ({"requests": [question] * 10}, {"requests": [KNOWN, {}] * 500}):
         with pytest.raises(ValidationError) as caught:
-            AskMany.model_validate_json(json.dumps(body))
+            BatchRequest.model_validate_json(json.dumps(body))
         assert caught.value.error_count() <= FEW
         assert _reasons(caught.value).startswith("requests.")
 
@@ -47,13 +47,13 @@ def test_a_body_with_many_faults_makes_few_errors(question: dict[str, Any], reas
 def test_a_batch_with_unknown_fields_makes_few_errors() -> None:
     body = {"requests": [KNOWN], **{f"x{i}": i for i in range(5000)}}
     with pytest.raises(ValidationError) as caught:
-        AskMany.model_validate_json(json.dumps(body))
+        BatchRequest.model_validate_json(json.dumps(body))
     assert caught.value.error_count() <= FEW
 
 
 def test_integers_in_long_lists_are_ids_as_in_the_files() -> None:
     ids: list[Any] = [*range(MAX_ITEMS - 1), "x"]
-    ask = Ask.model_validate_json(json.dumps({"history": ids, "exclude": ids}))
+    ask = RecommendRequest.model_validate_json(json.dumps({"history": ids, "exclude": ids}))
     assert ask.question.history == ask.question.exclude == [*map(str, ids)]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.serving import reply_cache as replies
 from hpo.serving.reply_cache import Replies
-from hpo.serving.schemas import Ask, Found
+from hpo.serving.schemas import Found, RecommendRequest
 from recsys.retrieval.recommender import Recommender
 from recsys.retrieval.requests import Answer, Question
 from tests.support.registered import Client, Registered, another, running
@@ -55,7 +55,7 @@ def kept(body: dict[str, Any], source: str = "model", version: str = "1") -> boo
     """Whether the reply to this body is there when it is asked for again."""
     memory, given = Replies("1"), json.dumps(body).encode()
     found = Found([], source, version)  # type: ignore[arg-type]
-    memory.keep(given, Ask.model_validate(body), found, b"reply")
+    memory.keep(given, RecommendRequest.model_validate(body), found, b"reply")
     assert memory.get(b"{}") is None
     return memory.get(given) == b"reply"
 
@@ -79,6 +79,6 @@ def test_the_oldest_reply_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Replies("1")
     for number in range(5):
         body = f"{number}".encode()
-        memory.keep(body, Ask(user_id="u"), Found([], "model", "1"), body)
+        memory.keep(body, RecommendRequest(user_id="u"), Found([], "model", "1"), body)
     found = [memory.get(f"{number}".encode()) for number in range(5)]
     assert found == [None, None, b"2", b"3", b"4"]

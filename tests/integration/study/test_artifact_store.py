@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 from hpo.config import Locations
 from hpo.errors import ArtifactStoreError, SettingsError
 from hpo.study.files.artifact_store import ArtifactStore
-from hpo.study.files.artifacts import artifact_folder, kept_files
-from hpo.study.files.contents import DashboardFiles, KeptContents
+from hpo.study.files.artifacts import artifact_folder, stored_artifacts
+from hpo.study.files.contents import ArtifactContents, DashboardFiles
 from hpo.study.files.sending import fetch_snapshots, record_snapshots, remove_sent, send_files
 from hpo.study.storage import parking_place, snapshot_file
 from recsys.artifacts import sha256
@@ -99,9 +99,9 @@ def test_another_machine_has_the_files_from_the_store(tmp_path: Path, url: str) 
     fetch_snapshots(study.locations, study.study, study.record, told.append)
     assert snapshot.read_bytes() == b"weights" * 1000
 
-    contents = KeptContents(study.locations, study.record.uid)
+    contents = ArtifactContents(study.locations, study.record.uid)
     shown = DashboardFiles(study.locations, study.storage)
-    for file in chain(*kept_files(study.study, study.record.uid).values()):
+    for file in chain(*stored_artifacts(study.study, study.record.uid).values()):
         assert contents.copy(file, tmp_path / "copy")
         assert sha256(tmp_path / "copy") == file.sha256
         with shown.open_reader(file.artifact_id) as reader:
@@ -113,13 +113,13 @@ def test_what_is_nowhere_is_named(tmp_path: Path, url: str) -> None:
     study = study_with(tmp_path / "a", url)
     study.run(TrialState.COMPLETE)
     study.keep(0)
-    (page,) = [f for f in kept_files(study.study, study.record.uid)[None] if "html" in f.name]
+    (page,) = [f for f in stored_artifacts(study.study, study.record.uid)[None] if "html" in f.name]
     (artifact_folder(study.locations.storage) / page.artifact_id).unlink()
     missing = send_files(study.locations, study.study)
     assert f"{url} lacks 'report.html', and so does this machine" in missing
     assert "hpo.sync" in missing
     assert names(study) == [name for name in KEPT if name != "report.html"]
-    assert not KeptContents(study.locations, study.record.uid).copy(page, tmp_path / "copy")
+    assert not ArtifactContents(study.locations, study.record.uid).copy(page, tmp_path / "copy")
     with pytest.raises(ArtifactNotFound):
         DashboardFiles(study.locations, study.storage).open_reader(page.artifact_id)
 

@@ -15,7 +15,7 @@ from hpo.errors import PromotionError, SettingsError
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import LineProgress
-from hpo.execution.running_trial import Ended
+from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import ending
 from hpo.reporting.tables import stages
@@ -51,7 +51,7 @@ def run(folder: Path, n_trials: int = 12) -> tuple[optuna.Study, ScriptedRunner]
     ended = Scheduler(
         Ledger(study, config, measures=MEASURES), [runner], MemoryProgress(), n_trials
     ).run()
-    assert ended == Ended("complete", n_trials)
+    assert ended == RunEnd("complete", n_trials)
     return study, runner
 
 
@@ -137,7 +137,7 @@ def test_the_cause_is_shown_everywhere(
     study, _ = finished
     first = next(trial for trial in study.trials if trial.params["dim"] > 20)
     n = sum(trial.params["dim"] > 20 for trial in study.trials)
-    text = ending(study, Ended("complete", 12), 12, Locations(), None)
+    text = ending(study, RunEnd("complete", 12), 12, Locations(), None)
     assert f"{n} infeasible, not trained, for instance: model_mb " in text
     assert "failed" not in text
     view = StudyView("s", 0, StudyRecord.of(study))

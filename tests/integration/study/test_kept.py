@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from hpo.errors import StudyError
 from hpo.study.files import artifacts as kept
-from hpo.study.files.artifacts import KeptFile, artifact_folder, kept_files
+from hpo.study.files.artifacts import StoredArtifact, artifact_folder, stored_artifacts
 from hpo.study.files.contents import DashboardFiles
 from hpo.study.locks import exclusive
 from hpo.study.storage import folder_of_storage
@@ -38,8 +38,8 @@ def folder(study: FakeStudy) -> Path:
     return artifact_folder(study.locations.storage)
 
 
-def files(study: FakeStudy) -> dict[int | None, list[KeptFile]]:
-    return kept_files(study.study, study.record.uid)
+def files(study: FakeStudy) -> dict[int | None, list[StoredArtifact]]:
+    return stored_artifacts(study.study, study.record.uid)
 
 
 def names(study: FakeStudy) -> dict[int | None, list[str]]:

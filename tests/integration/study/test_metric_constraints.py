@@ -18,7 +18,7 @@ from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.execution.ledger import Ledger
 from hpo.execution.objective import Objective, Stop
 from hpo.execution.progress import LineProgress
-from hpo.execution.running_trial import Ended
+from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import ending
 from hpo.gate.race import decide
@@ -66,7 +66,7 @@ def run(study: optuna.Study, n_trials: int = 12, **values: Any) -> list[str]:
             told.append(lines.line(assignment, state, outcome))
 
     ended = Scheduler(Ledger(study, config), [Narrowing()], Told(), n_trials).run()
-    assert ended == Ended("complete", n_trials)
+    assert ended == RunEnd("complete", n_trials)
     return told
 
 
@@ -135,7 +135,7 @@ def test_mlflow_report_and_end_say_which_limit(
     assert [row["best_recall_at_10"] for row in bests if "best_recall_at_10" in row][-1] == (
         best.value
     )
-    text = ending(study, Ended("complete", 12), 12, Locations(), None)
+    text = ending(study, RunEnd("complete", 12), 12, Locations(), None)
     n, last = len(record.infeasible), record.infeasible[-1]
     assert f"{n} complete, but cannot win, for instance trial {last}: coverage_at_10 " in text
     (said,) = left_out({3: "coverage_at_10 0.1 < 0.5"})

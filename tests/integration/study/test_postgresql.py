@@ -14,12 +14,12 @@ from optuna.storages import RDBStorage
 from hpo.errors import SettingsError, StudyStopped
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
-from hpo.execution.store.outages import Outages
+from hpo.execution.store.storage_retries import StorageRetries
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.locks import LockHeld, exclusive
-from hpo.study.server_lock import Hold, ServerHold
+from hpo.study.server_lock import ServerLock, StudyLock
 from hpo.study.storage import open_storage
 from tests.support.mlflow_server import eventually
 from tests.support.postgresql import postgresql_url
@@ -45,7 +45,7 @@ def test_six_first_starters_then_one_owner_and_an_exact_study(postgresql_url: st
         study, _ = open_study(open_storage(postgresql_url), "small", study_record(config))
         runners = [ScriptedRunner() for _ in range(3)]
         scheduler = Scheduler(Ledger(study, config), runners, MemoryProgress(), config.n_trials)
-        assert scheduler.run() == Ended("complete", 6)
+        assert scheduler.run() == RunEnd("complete", 6)
     assert len(study.trials) == 6
 
 
@@ -86,7 +86,7 @@ def test_who_lost_the_lock_starts_no_trial_beside_the_next_owner(postgresql_url:
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
     ledger = Ledger(study, config)
-    assert Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 6).run() == Ended("complete", 6)
+    assert Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 6).run() == RunEnd("complete", 6)
     assert len(study.trials) == 7
 
 
@@ -106,7 +106,7 @@ def test_a_lost_lock_is_taken_again_and_the_study_goes_on(
         scheduler = Scheduler(
             Ledger(study, config), [ScriptedRunner()], MemoryProgress(lose), 6, hold=hold
         )
-        assert scheduler.run() == Ended("complete", 6)
+        assert scheduler.run() == RunEnd("complete", 6)
         with pytest.raises(LockHeld), exclusive(postgresql_url, name):
             pass
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6
@@ -138,7 +138,7 @@ def test_a_lock_is_taken_from_the_own_session_that_a_cut_left_on_the_server(
     study, _ = open_study(open_storage(postgresql_url), name, study_record(config))
     with exclusive(postgresql_url, name) as hold:
         hold.sign(study)
-        assert isinstance(hold, ServerHold)
+        assert isinstance(hold, ServerLock)
         left, hold._connection = hold._connection, None  # a cut: the server sees no end of it
         assert left is not None
         assert hold.problem() is None
@@ -175,7 +175,7 @@ def test_a_connection_that_is_cut_anywhere_costs_no_trial(postgresql_url: str) -
     runners = [ScriptedRunner(), ScriptedRunner()]
     with exclusive(postgresql_url, name) as hold:
         hold.sign(study)
-        assert Scheduler(ledger, runners, progress, 16, hold=hold).run() == Ended("complete", 16)
+        assert Scheduler(ledger, runners, progress, 16, hold=hold).run() == RunEnd("complete", 16)
     assert len(n_cuts) >= 5
     assert any("out of reach" in note for note in progress.notes)
     assert any("the storage is back" in note for note in progress.notes)
@@ -190,7 +190,7 @@ def test_an_outage_longer_than_the_patience_is_a_sentence(postgresql_url: str) -
     study, _ = open_study(storage, name, study_record(config))
     ledger = Ledger(study, config)
     cut_every(storage, postgresql_url, statements=1)
-    ledger.outages = Outages(Hold(), lambda _: None, patience=1.0)
+    ledger.outages = StorageRetries(StudyLock(), lambda _: None, patience=1.0)
     with pytest.raises(StudyStopped, match="storage failed: .*same command again$"):
         ledger.start("inline", 1)
 

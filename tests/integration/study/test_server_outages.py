@@ -16,7 +16,7 @@ from hpo.config import SearchSpace
 from hpo.config.locations import Locations
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
-from hpo.execution.running_trial import Assignment, Ended
+from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.locks import exclusive
@@ -76,7 +76,7 @@ def run_study(
     with exclusive(url, name) as hold:
         hold.sign(study)
         scheduler = Scheduler(ledger, [ScriptedRunner(slowly)], progress, N_TRIALS, hold=hold)
-        assert scheduler.run() == Ended("complete", N_TRIALS)
+        assert scheduler.run() == RunEnd("complete", N_TRIALS)
     return study, progress
 
 

@@ -14,12 +14,12 @@ from recsys.training.step_plan import Planner
 from recsys.training.windows import Windows
 from tests.support.examples import conveyor_split
 
-CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 DEFAULT = TrainConfig()
 
 
 def machine(users: int, items: int, rows: int, device: torch.device = CPU) -> str:
-    return Capacity.of(Sizes(users, items, rows), DEFAULT, device).verdict.machine
+    return Capacity.of(Sizes(users, items, rows), DEFAULT, device).advice.machine
 
 
 @pytest.mark.parametrize("negatives", [0, 5])
@@ -44,18 +44,18 @@ def test_the_smallest_machine_that_has_the_room_is_named() -> None:
     assert machine(200_000_000, 50_000_000, 20_000_000_000) == "cluster"
 
 
-def test_cards_are_counted_by_the_memory_of_a_training() -> None:
-    assert machine(100_000, 100_000, 5_000_000, CARD) == "one card"
-    assert machine(100_000, 20_000_000, 5_000_000, CARD) == "several cards"
-    assert machine(100_000, 200_000_000, 5_000_000, CARD) == "cluster"
+def test_gpus_are_counted_by_the_memory_of_a_training() -> None:
+    assert machine(100_000, 100_000, 5_000_000, GPU) == "one GPU"
+    assert machine(100_000, 20_000_000, 5_000_000, GPU) == "several GPUs"
+    assert machine(100_000, 200_000_000, 5_000_000, GPU) == "cluster"
 
 
-def test_a_slow_epoch_asks_for_a_card() -> None:
+def test_a_slow_epoch_asks_for_a_gpu() -> None:
     found = Capacity.of(Sizes(100_000_000, 50_000, 4_000_000_000), DEFAULT, CPU)
     assert found.wall_seconds is not None
     assert found.wall_seconds > 3600
-    assert found.verdict.machine == "one card"
-    assert "s an epoch on a CPU" in found.verdict.because
+    assert found.advice.machine == "one GPU"
+    assert "s an epoch on a CPU" in found.advice.because
 
 
 def test_more_of_anything_takes_longer() -> None:
@@ -72,8 +72,8 @@ def test_one_line_says_it_all() -> None:
     text = str(Capacity.of(Sizes(943, 1_682, 100_000), DEFAULT, CPU, 1))
     assert text.endswith(" an epoch on 1 idle thread: laptop")
     assert "GB to read" in text
-    card = str(Capacity.of(Sizes(943, 1_682, 100_000), DEFAULT, CARD))
-    assert "GB on a card, seconds not known" in card
+    gpu = str(Capacity.of(Sizes(943, 1_682, 100_000), DEFAULT, GPU))
+    assert "GB on a GPU, seconds not known" in gpu
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ def test_each_kind_of_work_counts(name: str) -> None:
     assert usual.epoch < slow.epoch < 3 * usual.epoch
 
 
-def test_a_card_needs_a_processor_for_reading_only() -> None:
-    card = torch.device("cuda", 0)
-    slow = Capacity.of(SIZES, TrainConfig(), card, processor=times(3, "number"))
-    usual = Capacity.of(SIZES, TrainConfig(), card)
+def test_a_gpu_needs_a_processor_for_reading_only() -> None:
+    gpu = torch.device("cuda", 0)
+    slow = Capacity.of(SIZES, TrainConfig(), gpu, processor=times(3, "number"))
+    usual = Capacity.of(SIZES, TrainConfig(), gpu)
     assert slow.read_seconds == pytest.approx(3 * usual.read_seconds)
     assert slow.epoch_seconds is None

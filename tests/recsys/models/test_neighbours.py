@@ -175,8 +175,12 @@ def test_adding_is_a_product_with_the_table() -> None:
     lists = Neighbours(70, SMALL)
     lists.learn(log())
     scores = torch.zeros(2, 70)
-    asking = torch.tensor([0, 0, 1]), torch.tensor([5, 6, 5]), torch.tensor([1.0, 0.5, 2.0])
-    lists.add_to(scores, *asking)
+    neighbour_queries = (
+        torch.tensor([0, 0, 1]),
+        torch.tensor([5, 6, 5]),
+        torch.tensor([1.0, 0.5, 2.0]),
+    )
+    lists.add_to(scores, *neighbour_queries)
     near = table(log())
     np.testing.assert_allclose(scores[0].numpy(), near[5] + 0.5 * near[6], rtol=1e-5)
     np.testing.assert_allclose(scores[1].numpy(), 2 * near[5], rtol=1e-5)

@@ -98,9 +98,9 @@ def tower_by_hand(items: list[int]) -> np.ndarray:
     user = user / np.linalg.norm(user) / config.temperature
     unit = state["items"] / np.linalg.norm(state["items"], axis=1, keepdims=True)
     scores: np.ndarray = unit @ user + state["bias"]
-    asking = np.where(ages < NEWEST, weights, 0)
-    asking *= config.neighbour_weight / asking.sum()
-    for item, weight in zip(items, asking, strict=True):
+    neighbour_queries = np.where(ages < NEWEST, weights, 0)
+    neighbour_queries *= config.neighbour_weight / neighbour_queries.sum()
+    for item, weight in zip(items, neighbour_queries, strict=True):
         near = weight * state["neighbours.nearness"][item]
         np.add.at(scores, state["neighbours.items"][item], near)
     return scores

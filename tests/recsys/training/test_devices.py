@@ -119,13 +119,13 @@ def _told(model: Any, data: Holdout, place: torch.device, folder: Path) -> list[
     return found
 
 
-def test_the_peak_of_a_card_is_that_of_this_training(cuda: CudaDouble) -> None:
-    card = torch.device("cuda", 0)
-    list(Fit(DATA["timed"](), SMALL.replace(dim=64), card))
-    large = peak_gpu_mb(card)
-    forget_peaks(card)
-    results = list(Fit(DATA["timed"](), SMALL.replace(dim=4), card))
-    assert 0 < results[-1].gpu_memory_mb == peak_gpu_mb(card) < large
+def test_the_peak_of_a_gpu_is_that_of_this_training(cuda: CudaDouble) -> None:
+    GPU = torch.device("cuda", 0)
+    list(Fit(DATA["timed"](), SMALL.replace(dim=64), GPU))
+    large = peak_gpu_mb(GPU)
+    forget_peaks(GPU)
+    results = list(Fit(DATA["timed"](), SMALL.replace(dim=4), GPU))
+    assert 0 < results[-1].gpu_memory_mb == peak_gpu_mb(GPU) < large
 
 
 def test_a_mac_reports_what_is_used_now(mps: CudaDouble) -> None:
@@ -135,15 +135,15 @@ def test_a_mac_reports_what_is_used_now(mps: CudaDouble) -> None:
     assert peak_gpu_mb(place) == kept.numel() * 4 / 1e6
 
 
-def test_a_card_that_is_full_says_so_and_is_free_again(cuda: CudaDouble) -> None:
-    card = torch.device("cuda", 0)
+def test_a_gpu_that_is_full_says_so_and_is_free_again(cuda: CudaDouble) -> None:
+    GPU = torch.device("cuda", 0)
     cuda.memory.capacity = 1_000_000
     with pytest.raises(torch.OutOfMemoryError):
-        list(Fit(DATA["timed"](), SMALL.replace(dim=2048), card))
-    release_memory(card)
+        list(Fit(DATA["timed"](), SMALL.replace(dim=2048), GPU))
+    release_memory(GPU)
     assert cuda.emptied == 1
     assert cuda.memory.used < 100  # the cached constant of a step
-    list(Fit(DATA["timed"](), SMALL.replace(dim=4), card))
+    list(Fit(DATA["timed"](), SMALL.replace(dim=4), GPU))
 
 
 def test_a_double_refuses_what_a_device_refuses(cuda: CudaDouble) -> None:
@@ -217,9 +217,9 @@ def shop(n_users: int, n_items: int, per_user: int, *, timed: bool) -> Interacti
 def test_the_memory_of_a_training_is_known_before_it_starts(
     cuda: CudaDouble, log: Interactions, config: TrainConfig
 ) -> None:
-    data, card = split(log).tuning, torch.device("cuda", 0)
-    need = memory_need(Sizes.of(data.seen), config, card)
-    list(Fit(data, config.replace(epochs=2), card))
+    data, GPU = split(log).tuning, torch.device("cuda", 0)
+    need = memory_need(Sizes.of(data.seen), config, GPU)
+    list(Fit(data, config.replace(epochs=2), GPU))
     assert 0.5 < cuda.memory.peak / need.total < 1.1
     assert f"{need.total / 1e9:.2f} GB (tables" in str(need)
 
@@ -234,14 +234,14 @@ def test_a_large_training_needs_what_can_be_reckoned(cuda: CudaDouble) -> None:
     assert 8e9 < need.total < 16e9
 
 
-def test_an_evaluation_on_a_card_takes_few_chunks(cuda: CudaDouble) -> None:
-    card = torch.device("cuda", 0)
+def test_an_evaluation_on_a_gpu_takes_few_chunks(cuda: CudaDouble) -> None:
+    GPU = torch.device("cuda", 0)
     assert chunk_bytes_on(CPU) == 16 << 20
-    assert chunk_bytes_on(card) == (16 << 30) // 128
+    assert chunk_bytes_on(GPU) == (16 << 30) // 128
     cuda.total = 1 << 30
-    assert chunk_bytes_on(card) == 16 << 20
+    assert chunk_bytes_on(GPU) == 16 << 20
     cuda.total = 1 << 40
-    assert chunk_bytes_on(card) == 1 << 30
+    assert chunk_bytes_on(GPU) == 1 << 30
 
 
 def test_free_memory_is_that_of_a_gpu(cuda: CudaDouble) -> None:

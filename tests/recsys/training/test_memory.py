@@ -28,12 +28,12 @@ def test_without_a_gpu_nothing_is_taken_of_it() -> None:
     assert peak_gpu_mb(CPU) == 0
 
 
-def test_a_card_without_a_tensor_has_no_peak_to_forget(cuda: CudaDouble) -> None:
-    card = torch.device("cuda:0")
-    forget_peaks(card)
-    assert (cuda.forgotten, peak_gpu_mb(card)) == ([], 0)
+def test_a_gpu_without_a_tensor_has_no_peak_to_forget(cuda: CudaDouble) -> None:
+    GPU = torch.device("cuda:0")
+    forget_peaks(GPU)
+    assert (cuda.forgotten, peak_gpu_mb(GPU)) == ([], 0)
     cuda.use()
-    forget_peaks(card)
-    assert cuda.forgotten == [card]
-    kept = torch.ones(1000, device=card)
-    assert peak_gpu_mb(card) == kept.numel() * 4 / 1e6
+    forget_peaks(GPU)
+    assert cuda.forgotten == [GPU]
+    kept = torch.ones(1000, device=GPU)
+    assert peak_gpu_mb(GPU) == kept.numel() * 4 / 1e6

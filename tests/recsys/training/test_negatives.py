@@ -10,8 +10,8 @@ from recsys.data.interactions import Ints64
 from recsys.training.negatives import (
     DRAWN,
     WHOLE_CATALOGUE,
-    Candidates,
     NegativeSampler,
+    SampledItems,
     n_negatives,
 )
 from tests.support.examples import random_log
@@ -19,7 +19,7 @@ from tests.support.examples import random_log
 LOG = random_log(np.random.default_rng(0))
 
 
-def draws(times: int, n_drawn: int, n_targets: int) -> list[tuple[Ints64, Candidates]]:
+def draws(times: int, n_drawn: int, n_targets: int) -> list[tuple[Ints64, SampledItems]]:
     """Targets as training has them (by popularity) and the candidates drawn with them."""
     generator = torch.Generator().manual_seed(0)
     sampler = NegativeSampler(LOG, n_drawn)
@@ -40,7 +40,7 @@ def test_candidates_are_ascending_distinct_and_hold_every_target() -> None:
 
 
 def test_columns_say_what_is_not_there() -> None:
-    candidates = Candidates(np.array([2, 5, 9]), np.zeros(3, np.float32))
+    candidates = SampledItems(np.array([2, 5, 9]), np.zeros(3, np.float32))
     column, there = candidates.columns(np.array([0, 5, 9, 12]))
     assert there.tolist() == [False, True, True, False]
     assert column[there].tolist() == [1, 2]

@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.two_tower import new_model
-from recsys.training.cold_start import Newcomers
+from recsys.training.cold_start import ColdStartDropout
 from recsys.training.fit import Fit
 from recsys.training.negatives import NegativeSampler
 from recsys.training.trainer import Trainer
@@ -96,10 +96,10 @@ def test_rare_items_stand_in_for_new_ones_more_often() -> None:
     model.initialize(torch.Generator().manual_seed(0))
     with torch.no_grad():
         model.bias.fill_(1.0)
-    newcomers, generator = Newcomers(seen, CPU), torch.Generator().manual_seed(0)
-    keep = [torch.as_tensor(newcomers.draw(None, generator)) for _ in range(300)]
+    cold_start, generator = ColdStartDropout(seen, CPU), torch.Generator().manual_seed(0)
+    keep = [torch.as_tensor(cold_start.draw(None, generator)) for _ in range(300)]
     towers = model.towers()
-    bias = torch.stack([newcomers.candidates(towers, some, whole=True)[1] for some in keep])
+    bias = torch.stack([cold_start.candidates(towers, some, whole=True)[1] for some in keep])
     assert torch.isinf(bias[:, 2:]).all()
     shares = (bias[:, :2] == 0).float().mean(0)
     assert shares[0] == pytest.approx((1 + int(often.sum())) ** -0.5, abs=0.06)

@@ -1,4 +1,4 @@
-"""Patience with a storage that does not answer, as while a server restarts or fails over."""
+"""Repetition of storage calls while the storage does not answer, as during a server's restart."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from hpo.errors import StorageUnreachable, StudyStopped
-from hpo.study import PATIENCE_SECONDS, Hold
+from hpo.study import OUTAGE_SECONDS, StudyLock
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two attempts; doubled after each
 
 T = TypeVar("T")
 
 
-class Outages:
-    """Calls of the storage that are repeated until it is back in reach.
+class StorageRetries:
+    """Repeats calls of the storage until it is back in reach.
 
     The engine's listener in `hpo.study.storage` raises StorageUnreachable for a lost server. A
     repeated call is made only while the study's lock is known to be held.
@@ -26,18 +26,18 @@ class Outages:
         hold: the study's lock.
         say: called with a line when an outage begins, and when it ends.
         gives_up: returns True if the wait must end now.
-        patience: seconds of an outage until the call fails.
+        outage_seconds: length of an outage after which the call fails, in seconds.
     """
 
     def __init__(
         self,
-        hold: Hold,
+        hold: StudyLock,
         say: Callable[[str], None],
         gives_up: Callable[[], bool] = lambda: False,
-        patience: float = PATIENCE_SECONDS,
+        outage_seconds: float = OUTAGE_SECONDS,
     ) -> None:
         self._hold, self._say, self._gives_up = hold, say, gives_up
-        self._patience = patience
+        self._outage_seconds = outage_seconds
 
     def call(self, work: Callable[[], T], before_again: Callable[[], None] = lambda: None) -> T:
         """Return the result of `work`, which is called again after an outage.
@@ -58,9 +58,9 @@ class Outages:
             began, wait, last = time.monotonic(), SHORTEST_WAIT, error
         self._say(
             f"the study's storage is out of reach ({last.reason}); waiting up to "
-            f"{self._patience / 60:g} minutes while trainings go on"
+            f"{self._outage_seconds / 60:g} minutes while trainings go on"
         )
-        while not self._gives_up() and time.monotonic() - began < self._patience:
+        while not self._gives_up() and time.monotonic() - began < self._outage_seconds:
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             try:
@@ -84,7 +84,7 @@ def no_longer_ours(problem: str) -> StudyStopped:
     """Return the error for a launcher that has lost its study.
 
     Args:
-        problem: the reason, see `Hold.problem`.
+        problem: the reason, see `StudyLock.problem`.
     """
     return StudyStopped(
         f"stopped: the study is no longer this launcher's ({problem}); "
@@ -92,16 +92,16 @@ def no_longer_ours(problem: str) -> StudyStopped:
     )
 
 
-class Turns:
-    """An object whose calls of the storage take turns, and wait through outages.
+class SerializedCalls:
+    """Base of objects whose storage calls run one after the other and wait through outages.
 
     Attributes:
-        outages: patience with the storage; None: an outage is an error at once.
+        outages: repeats calls during an outage; None: an outage is an error at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.outages: Outages | None = None
+        self.outages: StorageRetries | None = None
 
     def call(self, work: Callable[[], T]) -> T:
         """Return the result of `work`, called under the lock, and again after an outage."""
@@ -113,7 +113,7 @@ class Turns:
 
 
 P = ParamSpec("P")
-Turn = TypeVar("Turn", bound=Turns)
+Turn = TypeVar("Turn", bound=SerializedCalls)
 
 
 def in_turn(method: Callable[Concatenate[Turn, P], T]) -> Callable[Concatenate[Turn, P], T]:

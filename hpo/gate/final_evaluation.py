@@ -30,7 +30,7 @@ from recsys.training import train
 
 
 @dataclass(eq=False)
-class Exam:
+class FinalEvaluation:
     """The test users, and one model trained on all other rows.
 
     Attributes:
@@ -79,7 +79,7 @@ class Exam:
         columns = np.stack(list(self.found.values.values()), axis=1)
         return dict(zip(self.found.values, mean_intervals(columns), strict=True))
 
-    def face(self, rival: str, scorer: Scorer, what: str = "") -> None:
+    def compare_with(self, rival: str, scorer: Scorer, what: str = "") -> None:
         """Compare the model with a rival on all test users.
 
         Args:
@@ -90,13 +90,13 @@ class Exam:
         self._compare(rival, self.found, self._evaluator.evaluate(scorer), what)
 
     def _compare(self, rival: str, ours: UserMetrics, theirs: UserMetrics, what: str) -> None:
-        """Record the comparison of two measurements of the same users, see `face`."""
+        """Record the comparison of two measurements of the same users, see `compare_with`."""
         values = (ours.values[self.objective], theirs.values[self.objective])
         renews = self.renews and rival == CHAMPION
         self.comparisons.append(compare(rival, *values, self.rules, what, renews=renews))
         self.lists[self.comparisons[-1].name] = theirs.mean().as_dict()
 
-    def face_champion(self, champion: Champion) -> None:
+    def compare_with_champion(self, champion: Champion) -> None:
         """Compare the model with the champion on common ground, or record the obstacle."""
         what = f"version {champion.version}"
         try:
@@ -115,7 +115,7 @@ class Exam:
         if ground.note:
             self.notes.append(ground.note)
 
-    def face_default(self, default: Candidate | None, config: TrainConfig) -> None:
+    def compare_with_default(self, default: Candidate | None, config: TrainConfig) -> None:
         """Compare the model with the study's default configuration, which is never a gate.
 
         Args:
@@ -135,11 +135,11 @@ class Exam:
             except DivergedError:
                 self.notes.append("the default configuration diverged on train + validation")
             else:
-                self.face(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
+                self.compare_with(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
 
-    def face_baselines(self) -> None:
+    def compare_with_baselines(self) -> None:
         """Compare the model with all baselines that the catalogue allows."""
         made, self.missing = baselines(self.split.final.seen, self.device)
         self.notes += [f"{name} was not measured: {why}" for name, why in self.missing.items()]
         for name, scorer in made.items():
-            self.face(name, scorer)
+            self.compare_with(name, scorer)

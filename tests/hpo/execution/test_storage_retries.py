@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from hpo.errors import StorageUnreachable, StudyStopped
-from hpo.execution.store import outages as outages_module
-from hpo.execution.store.outages import Outages
-from hpo.study.server_lock import Hold, connection_options
+from hpo.execution.store import storage_retries
+from hpo.execution.store.storage_retries import StorageRetries
+from hpo.study.server_lock import StudyLock, connection_options
 
 
-class LostLock(Hold):
+class LostLock(StudyLock):
     def problem(self) -> str | None:
         return "another launcher has it"
 
@@ -32,13 +32,13 @@ def failing(times: int) -> Callable[[], str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outages_module, "SHORTEST_WAIT", 0.001)
+    monkeypatch.setattr(storage_retries, "SHORTEST_WAIT", 0.001)
 
 
 def test_a_call_is_made_again_until_the_storage_answers() -> None:
     told: list[str] = []
     before_again: list[int] = []
-    outages = Outages(Hold(), told.append)
+    outages = StorageRetries(StudyLock(), told.append)
     assert outages.call(failing(0)) == "done"
     assert told == []
     assert outages.call(failing(3), lambda: before_again.append(1)) == "done"
@@ -50,16 +50,16 @@ def test_a_call_is_made_again_until_the_storage_answers() -> None:
 
 def test_another_launcher_ends_the_wait() -> None:
     with pytest.raises(StudyStopped, match=r"no longer this launcher's \(another launcher has it"):
-        Outages(LostLock(), lambda _: None).call(failing(1))
+        StorageRetries(LostLock(), lambda _: None).call(failing(1))
 
 
-def test_the_wait_ends_when_it_is_given_up_or_the_patience_is_over() -> None:
+def test_the_wait_ends_when_it_is_given_up_or_the_outage_is_too_long() -> None:
     told: list[str] = []
     with pytest.raises(StorageUnreachable, match="storage failed: the server restarts; fix that"):
-        Outages(Hold(), told.append, gives_up=lambda: True).call(failing(1))
+        StorageRetries(StudyLock(), told.append, gives_up=lambda: True).call(failing(1))
     assert told == []
     with pytest.raises(StorageUnreachable):
-        Outages(Hold(), told.append, patience=0.0).call(failing(1))
+        StorageRetries(StudyLock(), told.append, outage_seconds=0.0).call(failing(1))
 
 
 def test_time_outs_of_a_connection_are_the_urls_own_or_ours() -> None:

@@ -1,4 +1,4 @@
-"""The memory of cards: what the configs of a study need there, and how many workers share one."""
+"""The memory of GPUs: what the configs of a study need there, and how many workers share one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recsys.messages import count
 from recsys.training import MemoryNeed, Sizes, free_memory, memory_need
 
 GB = 1e9
-CONTEXT = 600_000_000  # bytes that a process takes on a card before its first tensor, about
+CONTEXT = 600_000_000  # bytes that a process takes on a GPU before its first tensor, about
 # Small kernels of more workers wait for each other: five finished 1.4 times as many trials as one.
 MAX_SLOTS = 4
 MEMORY_PARAMETERS = (
@@ -27,7 +27,7 @@ MEMORY_PARAMETERS = (
 )
 
 
-def fitted_to_cards(
+def fitted_to_gpus(
     config: StudyConfig,
     devices: Sequence[str],
     seen: Interactions,
@@ -92,15 +92,15 @@ def say_capacity(
     say(f"plan: {Capacity.of(sizes, base, device, threads, Processor.here())}")
 
 
-def n_slots(free: int, most: int, n_cards: int) -> int:
-    """Return how many workers share a card: by its memory and the cores of the machine.
+def n_slots(free: int, most: int, n_gpus: int) -> int:
+    """Return how many workers share a GPU: by its memory and the cores of the machine.
 
     Args:
-        free: free bytes of a card.
+        free: free bytes of a GPU.
         most: bytes of the largest training.
-        n_cards: number of cards.
+        n_gpus: number of GPUs.
     """
-    cores = (os.cpu_count() or 1) // n_cards  # a worker keeps a core busy with launching kernels
+    cores = (os.cpu_count() or 1) // n_gpus  # a worker keeps a core busy with launching kernels
     return max(1, min(free // (most + CONTEXT), cores, MAX_SLOTS))
 
 

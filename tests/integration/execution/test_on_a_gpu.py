@@ -1,4 +1,4 @@
-"""A study from its first trial to a registered model on a stand-in for a card."""
+"""A study from its first trial to a registered model on a stand-in for a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.commands import shop, study_file, study_in
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 
 
-def test_a_study_on_a_card_is_searched_reported_promoted_and_replayed(
+def test_a_study_on_a_gpu_is_searched_reported_promoted_and_replayed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,

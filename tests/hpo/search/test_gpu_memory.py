@@ -1,4 +1,4 @@
-"""The memory that trainings need on a card, reckoned before the first begins."""
+"""The memory that trainings need on a GPU, reckoned before the first begins."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from hpo.config import StudyConfig
 from hpo.errors import SettingsError
-from hpo.search.card_memory import (
+from hpo.search.gpu_memory import (
     CONTEXT,
     MAX_SLOTS,
     extremes,
-    fitted_to_cards,
+    fitted_to_gpus,
     n_slots,
     say_capacity,
 )
@@ -23,7 +23,7 @@ from tests.support.cuda_double import CudaDouble, cuda as cuda
 from tests.support.examples import conveyor_split
 
 SEEN = conveyor_split().tuning.seen
-CARD = torch.device("cuda", 0)
+GPU = torch.device("cuda", 0)
 SPACE = {
     "dim": {"low": 8, "high": 64},
     "batch_size": {"choices": [32, 512]},
@@ -39,7 +39,7 @@ def study(**values: Any) -> StudyConfig:
 def fitted(config: StudyConfig, *devices: str) -> tuple[list[str], list[str]]:
     """The devices of the workers, and what was said."""
     said: list[str] = []
-    found = fitted_to_cards(config, list(devices), SEEN, said.append, shared=True)
+    found = fitted_to_gpus(config, list(devices), SEEN, said.append, shared=True)
     return list(found), said
 
 
@@ -49,9 +49,9 @@ def test_a_cpu_is_left_as_it_is() -> None:
 
 def test_the_ends_of_a_space_bound_its_trainings(cuda: CudaDouble) -> None:
     config = study()
-    least, most = extremes(config, SEEN, CARD)
-    small = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=8, batch_size=32), CARD)
-    large = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=64, batch_size=512), CARD)
+    least, most = extremes(config, SEEN, GPU)
+    small = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=8, batch_size=32), GPU)
+    large = memory_need(Sizes.of(SEEN), config.train_config.replace(dim=64, batch_size=512), GPU)
     assert least.total <= small.total < large.total <= most.total
 
 
@@ -62,7 +62,7 @@ def test_need_and_memory_are_told(cuda: CudaDouble) -> None:
     assert len(said) == 1
 
 
-def test_a_card_without_room_is_refused_with_the_numbers(cuda: CudaDouble) -> None:
+def test_a_gpu_without_room_is_refused_with_the_numbers(cuda: CudaDouble) -> None:
     cuda.others = cuda.total - CONTEXT
     with pytest.raises(
         SettingsError, match="cuda:0: 0.60 GB are free, and even .*lower dim, batch"
@@ -72,7 +72,7 @@ def test_a_card_without_room_is_refused_with_the_numbers(cuda: CudaDouble) -> No
 
 def test_slots_follow_from_memory(cuda: CudaDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    cuda.n_cards = 2
+    cuda.n_gpus = 2
     auto = study(device_slots="auto")
     assert fitted(auto, "cuda:0", "cuda:1")[0] == ["cuda:0", "cuda:1"] * MAX_SLOTS
     cuda.others = cuda.total - 2 * CONTEXT - 40_000_000
@@ -90,14 +90,14 @@ def test_workers_that_may_not_fit_together_are_told(cuda: CudaDouble) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free_gb", "cores", "cards", "slots"),
+    ("free_gb", "cores", "gpus", "slots"),
     [(80, 16, 1, 4), (80, 4, 2, 2), (6, 16, 1, 2), (1, 1, 1, 1)],
 )
 def test_a_slot_takes_memory_and_a_core(
-    monkeypatch: pytest.MonkeyPatch, free_gb: int, cores: int, cards: int, slots: int
+    monkeypatch: pytest.MonkeyPatch, free_gb: int, cores: int, gpus: int, slots: int
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    assert n_slots(free_gb * 10**9, 2 * 10**9, cards) == slots
+    assert n_slots(free_gb * 10**9, 2 * 10**9, gpus) == slots
 
 
 def test_slots_are_a_number_or_auto() -> None:
@@ -113,4 +113,4 @@ def test_the_plan_of_a_study_is_that_of_its_defaults(name: str) -> None:
     device = torch.device("cpu" if name == "auto" else name)  # of a cluster, nobody knows
     whole = config.train_config.replace(dim=48)
     assert said == [f"plan: {Capacity.of(Sizes.of(SEEN), whole, device, 3, Processor.here())}"]
-    assert ("on a card" in said[0]) == (device.type == "cuda")
+    assert ("on a GPU" in said[0]) == (device.type == "cuda")

@@ -1,8 +1,8 @@
-"""Tensors that say they are on a card: computed by the CPU, refused where a card would refuse them.
+"""Tensors that say they are on a GPU: computed by the CPU, refused where a GPU would refuse them.
 
 Everything that a program may do wrong with a device shows here without one: tensors of two devices
 in one operation, numpy on a tensor that the host cannot read, a type that the device lacks, more
-memory than the card has. What is done right gives the CPU's numbers to the last bit.
+memory than the GPU has. What is done right gives the CPU's numbers to the last bit.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ FACTORIES = (
     "arange", "as_tensor", "empty", "eye", "full", "ones", "rand", "randn", "sparse_coo_tensor",
     "tensor", "zeros",
 )  # fmt: skip
-REFUSED = ("numpy", "__array__", "__dlpack__")  # the host cannot read a card's memory
+REFUSED = ("numpy", "__array__", "__dlpack__")  # the host cannot read a GPU's memory
 
 
 class Memory:
-    """Counts the bytes of tensors on a card. **Thread-safe.**
+    """Counts the bytes of tensors on a GPU. **Thread-safe.**
 
     Attributes:
-        capacity: bytes of the card; None: no end.
+        capacity: bytes of the GPU; None: no end.
         used: bytes of all tensors now.
         peak: the most that was used since it was last set.
-        copies: transfers from the card to the host, which wait for all the card has to do.
+        copies: transfers from the GPU to the host, which wait for all the GPU has to do.
         operations: names of the operations so far, each with how often.
     """
 
@@ -43,11 +43,11 @@ class Memory:
         self._shared: Counter[int] = Counter()
         self._bytes: dict[int, int] = {}
 
-    def take(self, tensor: CardTensor) -> None:
+    def take(self, tensor: GpuTensor) -> None:
         """Count the storage of a tensor, once for all its views, until the last of them is gone.
 
         Raises:
-            torch.OutOfMemoryError: the card is full.
+            torch.OutOfMemoryError: the GPU is full.
         """
         storage = tensor.inner.untyped_storage()
         place, size = storage.data_ptr(), storage.nbytes()
@@ -73,13 +73,13 @@ class Memory:
                 del self._shared[place]
 
 
-class CardTensor(torch.Tensor):
-    """A tensor of a card.
+class GpuTensor(torch.Tensor):
+    """A tensor of a GPU.
 
     Attributes:
         inner: the same numbers on the CPU.
-        place: the card.
-        memory: counts the card's tensors.
+        place: the GPU.
+        memory: counts the GPU's tensors.
     """
 
     inner: torch.Tensor
@@ -87,7 +87,7 @@ class CardTensor(torch.Tensor):
     memory: Memory
 
     @staticmethod
-    def __new__(cls, inner: torch.Tensor, place: torch.device, memory: Memory) -> CardTensor:
+    def __new__(cls, inner: torch.Tensor, place: torch.device, memory: Memory) -> GpuTensor:
         if place.type == "mps" and inner.dtype is torch.float64:
             raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
         made = torch.Tensor._make_wrapper_subclass(
@@ -129,7 +129,7 @@ class CardTensor(torch.Tensor):
             RuntimeError: the operation mixes devices.
         """
         given = [x for x in tree_flatten((args, kwargs or {}))[0] if isinstance(x, torch.Tensor)]
-        ours = [x for x in given if isinstance(x, CardTensor)]
+        ours = [x for x in given if isinstance(x, GpuTensor)]
         place, memory = ours[0].place, ours[0].memory
         others = {str(x.device) for x in given if x.device != place and x.dim()}
         if others and str(func) not in ACROSS:
@@ -138,36 +138,36 @@ class CardTensor(torch.Tensor):
                 f"{', '.join(sorted(others))} ({func})"
             )
         memory.operations[str(func)] += 1
-        inner = tree_map_only(CardTensor, lambda x: x.inner, (args, kwargs or {}))
+        inner = tree_map_only(GpuTensor, lambda x: x.inner, (args, kwargs or {}))
         found = func(*inner[0], **inner[1])
-        if str(func) == "aten.copy_.default" and not isinstance(args[0], CardTensor):
+        if str(func) == "aten.copy_.default" and not isinstance(args[0], GpuTensor):
             memory.copies += 1
         returns = func._schema.returns  # type: ignore[attr-defined]
         if returns and returns[0].alias_info is not None and returns[0].alias_info.is_write:
             return args[0]
-        wrap = lambda x: CardTensor(x, place, memory)  # noqa: E731
+        wrap = lambda x: GpuTensor(x, place, memory)  # noqa: E731
         return tree_map_only(torch.Tensor, wrap, found)
 
 
 def wrapped_factory(
-    real: Callable[..., Any], card_of: Callable[[Any], tuple[torch.device, Memory] | None]
+    real: Callable[..., Any], gpu_of: Callable[[Any], tuple[torch.device, Memory] | None]
 ) -> Callable[..., Any]:
-    """Return a function like torch.zeros that makes tensors of the card where it is asked to."""
+    """Return a function like torch.zeros that makes tensors of the GPU where it is asked to."""
 
     def made(*args: Any, device: Any = None, **kwargs: Any) -> Any:
-        found = card_of(device)
+        found = gpu_of(device)
         if found is None:
             return real(*args, device=device, **kwargs)
-        if args and isinstance(args[0], CardTensor):
+        if args and isinstance(args[0], GpuTensor):
             return args[0].to(device, **kwargs)
         result = real(*args, device="cpu", **kwargs)
-        return result if result.is_sparse else CardTensor(result.clone(), *found)
+        return result if result.is_sparse else GpuTensor(result.clone(), *found)
 
     return made
 
 
 def wrapped_to(
-    real: Callable[..., Any], card_of: Callable[[Any], tuple[torch.device, Memory] | None]
+    real: Callable[..., Any], gpu_of: Callable[[Any], tuple[torch.device, Memory] | None]
 ) -> Callable[..., Any]:
     """Return a stand-in for `Tensor.to`."""
 
@@ -175,8 +175,8 @@ def wrapped_to(
         device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
         if args and isinstance(args[0], torch.Tensor):
             device, dtype = args[0].device, args[0].dtype
-        found = card_of(device)
-        if isinstance(tensor, CardTensor):
+        found = gpu_of(device)
+        if isinstance(tensor, GpuTensor):
             if device is None or found is not None:
                 return tensor if dtype in (None, tensor.dtype) else real(tensor, dtype)
             tensor.memory.copies += 1
@@ -184,16 +184,16 @@ def wrapped_to(
             return real(inner, dtype or inner.dtype).clone()
         if found is None:
             return real(tensor, *args, **kwargs)
-        return CardTensor(real(tensor.detach(), dtype or tensor.dtype).clone(), *found)
+        return GpuTensor(real(tensor.detach(), dtype or tensor.dtype).clone(), *found)
 
     return to
 
 
 def refused(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of tensors that refuses those of a card."""
+    """Return a method of tensors that refuses those of a GPU."""
 
     def method(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(tensor, CardTensor):
+        if isinstance(tensor, GpuTensor):
             raise TypeError(f"can't convert {tensor.place} device type tensor to numpy ({name})")
         return real(tensor, *args, **kwargs)
 

@@ -16,7 +16,7 @@ from hpo.config.locations import Locations
 from hpo.config.study_config import PromotionConfig
 from hpo.errors import PromotionError
 from hpo.gate import findings as gate
-from hpo.gate.exam import Exam
+from hpo.gate.final_evaluation import FinalEvaluation
 from hpo.gate.findings import GateFindings
 from hpo.gate.race import Race, Racer
 from hpo.gate.rules import judge
@@ -59,24 +59,26 @@ def parts() -> Split:
 
 
 @pytest.fixture
-def exam(parts: Split) -> Exam:
-    return Exam(
+def evaluation(parts: Split) -> FinalEvaluation:
+    return FinalEvaluation(
         parts, train(parts.final.seen, WINNER, 3, CPU), PromotionConfig(), CPU, "recall_at_10"
     )
 
 
-def test_figures_equal_brute_force(exam: Exam, parts: Split) -> None:
-    scores = TowerScorer(exam.model, parts.final.seen).scores(USERS).numpy()
-    means = {name: interval.mean for name, interval in exam.test.items()}
+def test_figures_equal_brute_force(evaluation: FinalEvaluation, parts: Split) -> None:
+    scores = TowerScorer(evaluation.model, parts.final.seen).scores(USERS).numpy()
+    means = {name: interval.mean for name, interval in evaluation.test.items()}
     assert means == pytest.approx(reference.metrics(scores, parts.final), abs=1e-12)
-    recall = exam.test["recall_at_10"]
-    assert recall == mean_interval(exam.found.values["recall_at_10"])
+    recall = evaluation.test["recall_at_10"]
+    assert recall == mean_interval(evaluation.found.values["recall_at_10"])
 
 
-def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: Split) -> None:
+def test_the_default_configuration_is_refit_and_never_a_gate(
+    evaluation: FinalEvaluation, parts: Split
+) -> None:
     other = WINNER.replace(dim=2, lr=0.01)
-    exam.face_default(candidate(other, 0), WINNER)
-    (found,) = exam.comparisons
+    evaluation.compare_with_default(candidate(other, 0), WINNER)
+    (found,) = evaluation.comparisons
     model = train(parts.final.seen, other, candidate(other, 0).refit_epochs, CPU)
     theirs = reference.metrics(
         TowerScorer(model, parts.final.seen).scores(USERS).numpy(), parts.final
@@ -84,58 +86,64 @@ def test_the_default_configuration_is_refit_and_never_a_gate(exam: Exam, parts: 
     assert (found.name, found.need, found.n_users) == ("default (trial 0)", None, 60)
     assert found.theirs == pytest.approx(theirs["recall_at_10"])
     assert found.gain.mean == pytest.approx(found.ours - found.theirs)
-    assert not exam.notes
+    assert not evaluation.notes
 
 
-def test_a_default_that_cannot_be_compared_is_said(exam: Exam) -> None:
-    exam.face_default(None, WINNER)
-    exam.face_default(candidate(WINNER.replace(seed=7)), WINNER)
-    exam.face_default(candidate(WINNER.replace(lr=10, temperature=0.01)), WINNER)
-    assert exam.notes[:2] == [
+def test_a_default_that_cannot_be_compared_is_said(evaluation: FinalEvaluation) -> None:
+    evaluation.compare_with_default(None, WINNER)
+    evaluation.compare_with_default(candidate(WINNER.replace(seed=7)), WINNER)
+    evaluation.compare_with_default(candidate(WINNER.replace(lr=10, temperature=0.01)), WINNER)
+    assert evaluation.notes[:2] == [
         "the default configuration has no complete trial in the study",
         "the winner is the default configuration",
     ]
 
 
 def test_a_baseline_that_cannot_be_measured_is_not_replaced(
-    exam: Exam, monkeypatch: pytest.MonkeyPatch
+    evaluation: FinalEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(*_: object) -> None:
         raise DataError("20,000 items are too many")
 
     monkeypatch.setitem(BASELINES, "ease", too_large)  # type: ignore[call-overload]
-    exam.face_baselines()
-    needs = {found.rival: found.need for found in exam.comparisons}
+    evaluation.compare_with_baselines()
+    needs = {found.rival: found.need for found in evaluation.comparisons}
     assert needs == {"popularity": None, "itemknn": 0.0, "rp3beta": None}
-    assert exam.notes == ["ease was not measured: 20,000 items are too many"]
-    assert exam.missing == {"ease": "20,000 items are too many"}
+    assert evaluation.notes == ["ease was not measured: 20,000 items are too many"]
+    assert evaluation.missing == {"ease": "20,000 items are too many"}
 
 
-def test_all_baselines_stand_beside_it(exam: Exam) -> None:
-    exam.face_baselines()
-    needs = {found.rival: found.need for found in exam.comparisons}
+def test_all_baselines_stand_beside_it(evaluation: FinalEvaluation) -> None:
+    evaluation.compare_with_baselines()
+    needs = {found.rival: found.need for found in evaluation.comparisons}
     assert needs == {"popularity": None, "itemknn": 0.0, "rp3beta": None, "ease": None}
 
 
 def test_random_walks_can_be_asked_by_the_gate(parts: Split) -> None:
     """The walks' figure is that of the dense formula, and the gate asks for more than it."""
     model = train(parts.final.seen, WINNER.replace(epochs=1, lr=1e-6), 1, CPU)
-    exam = Exam(model=model, split=parts, rules=ASK_WALKS, device=CPU, objective="recall_at_10")
-    exam.face_baselines()
-    (found,) = [found for found in exam.comparisons if found.rival == "rp3beta"]
+    evaluation = FinalEvaluation(
+        model=model, split=parts, rules=ASK_WALKS, device=CPU, objective="recall_at_10"
+    )
+    evaluation.compare_with_baselines()
+    (found,) = [found for found in evaluation.comparisons if found.rival == "rp3beta"]
     seen = parts.final.seen
     has = np.zeros((seen.n_users, seen.n_items))
     has[seen.users, seen.items] = 1
     by_hand = reference.metrics(has @ reference.walks(seen, ALPHA, BETA), parts.final)
     assert (found.need, found.theirs) == (0.0, pytest.approx(by_hand["recall_at_10"], abs=1e-12))
-    reason = judge(exam.comparisons, ASK_WALKS, 1, 1)
+    reason = judge(evaluation.comparisons, ASK_WALKS, 1, 1)
     assert reason is not None
     assert reason.startswith("its gain over rp3beta is -")
 
 
-def test_what_everybody_shows_stands_beside_it_at_all_cutoffs(exam: Exam, parts: Split) -> None:
-    further = Exam(parts, exam.model, PromotionConfig(), CPU, "recall_at_10", cutoffs=(3,))
-    further.face_baselines()
+def test_what_everybody_shows_stands_beside_it_at_all_cutoffs(
+    evaluation: FinalEvaluation, parts: Split
+) -> None:
+    further = FinalEvaluation(
+        parts, evaluation.model, PromotionConfig(), CPU, "recall_at_10", cutoffs=(3,)
+    )
+    further.compare_with_baselines()
     names = ["this model", "popularity", "itemknn", "rp3beta", "ease"]
     assert list(further.lists) == names
     assert {"recall_at_3", "ndcg_at_3"} < set(further.test)
@@ -147,57 +155,59 @@ def test_what_everybody_shows_stands_beside_it_at_all_cutoffs(exam: Exam, parts:
     card = model_card(
         Recipe.of_candidate(candidate(WINNER)),
         parts,
-        dataclasses.replace(findings(exam, 1), lists=further.lists),
+        dataclasses.replace(findings(evaluation, 1), lists=further.lists),
         "c" * 40,
         Locations(),
     )
     assert f"| {' | '.join(rows[2])} |" in card
 
 
-def test_an_answer_is_timed_after_a_first_round(exam: Exam, parts: Split) -> None:
+def test_an_answer_is_timed_after_a_first_round(evaluation: FinalEvaluation, parts: Split) -> None:
     """The clock says 1 s for each answer of the first round, then 0, 1, 2 ... ms."""
     steps = [1.0] * ASKED + [i / 1000 for i in range(ASKED)]
     times = itertools.accumulate(itertools.chain.from_iterable((0.0, step) for step in steps))
-    found = latency_ms(Recommender(exam.model, parts.interactions), lambda: next(times))
+    found = latency_ms(Recommender(evaluation.model, parts.interactions), lambda: next(times))
     assert found == pytest.approx((ASKED - 1) / 2)
 
 
-def test_the_size_is_that_of_the_models_files(exam: Exam, parts: Split, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, exam.model, parts.interactions, {})
+def test_the_size_is_that_of_the_models_files(
+    evaluation: FinalEvaluation, parts: Split, tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path, evaluation.model, parts.interactions, {})
     (tmp_path / "notes.txt").write_text("x" * 10_000)
     files = [path for path in tmp_path.iterdir() if path.name != "notes.txt"]
     assert stored_mb(tmp_path) == sum(path.stat().st_size for path in files) / 1e6
 
 
-def findings(exam: Exam, n_racers: int) -> GateFindings:
+def findings(evaluation: FinalEvaluation, n_racers: int) -> GateFindings:
     flat = Interval(0.01, -0.01, 0.03)
     racers = tuple(Racer(i, 0.2, (0.19, 0.2, 0.21), flat) for i in range(n_racers))
-    comparisons = tuple(exam.comparisons)
+    comparisons = tuple(evaluation.comparisons)
     race = Race(racers, 0)
-    return GateFindings(exam.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
+    return GateFindings(evaluation.test, comparisons, ("a note",), 1.5, 0.2, 3, "why", race)
 
 
-def test_findings_survive_their_file(exam: Exam) -> None:
-    exam.face_baselines()
-    found = findings(exam, 3)
+def test_findings_survive_their_file(evaluation: FinalEvaluation) -> None:
+    evaluation.compare_with_baselines()
+    found = findings(evaluation, 3)
     assert gate.from_json(gate.to_json(found)) == found
     with pytest.raises(PromotionError, match=r"gate\.json of the version's run is damaged"):
         gate.from_json("{}")
 
 
-def test_a_card_fits_into_mlflow(exam: Exam, parts: Split, tmp_path: Path) -> None:
-    exam.face_baselines()
+def test_a_card_fits_into_mlflow(evaluation: FinalEvaluation, parts: Split, tmp_path: Path) -> None:
+    evaluation.compare_with_baselines()
     winner = Recipe.of_candidate(candidate(WINNER))
-    short = model_card(winner, parts, findings(exam, 10), "c" * 40, Locations())
+    short = model_card(winner, parts, findings(evaluation, 10), "c" * 40, Locations())
     assert len(short) < registry.MAX_DESCRIPTION
     blank = Locations("sqlite:////a b/o.db", "sqlite:////a b/m.db", "my runs")
-    card = model_card(winner, parts, findings(exam, 10), "c" * 40, blank)
+    card = model_card(winner, parts, findings(evaluation, 10), "c" * 40, blank)
     (pasted,) = re.findall("`(python -m hpo.promote .*?)`", card)
     assert shlex.split(pasted)[5:] == [
         "--storage", "sqlite:////a b/o.db", "--tracking-uri", "sqlite:////a b/m.db",
         "--experiment-name", "my runs",
     ]  # fmt: skip
-    long = model_card(winner, parts, findings(exam, 100), "c" * 40, Locations())
+    long = model_card(winner, parts, findings(evaluation, 100), "c" * 40, Locations())
     client = open_client(fresh_store(tmp_path))
     with open_run(client, experiment_id(client, "e"), "r", {}) as run:
         model = client.create_logged_model(experiment_id(client, "e"), "m", run)

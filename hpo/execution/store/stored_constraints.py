@@ -11,10 +11,10 @@ from hpo.config import SearchSpace, StudyConfig
 from hpo.execution.running_trial import Assignment
 from hpo.execution.store.owned_storage import OwnedStorage
 from hpo.search import Constraints, Measure, broken_limits, metric_excess
-from hpo.study import FINISHED, Outcome, StudyRecord, best_metrics, store_infeasible
+from hpo.study import COUNTED, Outcome, StudyRecord, best_metrics, store_infeasible
 
 
-class Limits:
+class StoredConstraints:
     """The limits of one study, and the trials that break them. Not thread-safe.
 
     Args:
@@ -32,19 +32,19 @@ class Limits:
         self._space = SearchSpace(config)
         self.record = StudyRecord.of(study)
 
-    def tell_samplers(self) -> None:
+    def refresh_for_samplers(self) -> None:
         """Let samplers read every finished trial by today's ranges and limits, not yesterday's."""
         storage = self._study._storage
         assert isinstance(storage, OwnedStorage), "the study of another writer"
-        for trial in self._study.get_trials(deepcopy=False, states=FINISHED):
-            self.tell_ranges(trial)
+        for trial in self._study.get_trials(deepcopy=False, states=COUNTED):
+            self.refresh_ranges(trial)
             if Outcome.of(trial) is None:
                 continue  # ended from outside, perhaps without parameters
             excess = self._constraints.all_excess(trial, best_metrics(trial))
             if excess != trial.constraints:
                 storage.replace_constraints(trial._trial_id, excess)
 
-    def tell_ranges(self, trial: FrozenTrial) -> None:
+    def refresh_ranges(self, trial: FrozenTrial) -> None:
         """Let samplers read a trial by today's ranges.
 
         Args:
