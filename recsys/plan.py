@@ -1,6 +1,6 @@
-"""Command that says what a training takes: python -m recsys.plan --users N --items N ...
+"""Command for the memory and time of a training: python -m recsys.plan --users N --items N ...
 
-It needs no data: memory and seconds are reckoned from sizes. The slopes of the seconds
+No data is needed: memory and seconds are estimated from sizes. The slopes of the seconds
 were measured once; a quarter of a second tells the speed of this machine, which scales them.
 """
 

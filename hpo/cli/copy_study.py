@@ -1,4 +1,4 @@
-"""The command `hpo copy-study`, which copies a study and marks the original as moved."""
+"""Command `hpo copy-study`: move a study to another storage; the work is in `hpo.cli.moving`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `hpo delete`, which removes a study with its files."""
+"""Command `hpo delete`: remove a study with its files."""
 
 from __future__ import annotations
 

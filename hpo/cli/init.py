@@ -75,5 +75,7 @@ def _copy(source: Path, target: Path) -> Path:
         with target.open("x", encoding="utf-8") as file:
             file.write(source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{target}: cannot be written: {error.strerror}") from None
+        raise SettingsError(
+            f"{target}: cannot be written: {error.strerror}; give another file with --out FILE.toml"
+        ) from None
     return target

@@ -15,7 +15,7 @@ LOOK_SECONDS = 2.0  # `hpo list` and `hpo status` hold the lock of a study for a
 
 @contextmanager
 def sole_owner(locations: Locations, name: str, deed: str) -> Iterator[None]:
-    """Own a study, or the name of one to come, while the block runs: nobody trains or syncs it.
+    """Lock a study, or an unused study name, while the block runs: nobody trains or syncs it.
 
     Args:
         locations: places of the study.

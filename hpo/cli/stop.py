@@ -1,4 +1,4 @@
-"""The command `hpo stop`, which parks a running study, from another machine too."""
+"""Command `hpo stop`: park a running study, from another machine too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's configuration: TOML file, search space, store locations. It holds no Optuna objects.
+"""A study's configuration: TOML file, search space, store locations; no Optuna objects.
 
 `toml_file` alone reads study files, `study_config` checks each key, `cross_checks` several at once.
 """

@@ -58,7 +58,7 @@ def toml_text(value: object) -> str:
 def is_explained_by_items(
     error: Mapping[str, Any], locations: Sequence[tuple[str | int, ...]]
 ) -> bool:
-    """Return True if a list or table counts as too short only because its parts are wrong.
+    """Return True if a list or table is too short only because its items are wrong.
 
     Args:
         error: one of `ValidationError.errors()`.

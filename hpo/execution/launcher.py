@@ -1,4 +1,4 @@
-"""The launcher behind hpo.run, which turns a request into a finished study."""
+"""Launcher of hpo.run: from a request to an ended study."""
 
 from __future__ import annotations
 

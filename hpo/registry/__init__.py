@@ -1,4 +1,7 @@
-"""The MLflow Model Registry: aliases, verified files, the pyfunc flavour, recipes."""
+"""The MLflow Model Registry: aliases, verified files, the pyfunc flavour, recipes.
+
+Only two-towers are registered; a model of the user's own is refused by `hpo.promote`.
+"""
 
 import lazy_loader as lazy
 

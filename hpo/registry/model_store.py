@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 KEPT_MODELS = 5  # models that stay in the cache at any age
 KEPT_SECONDS = 24 * 3600  # time that every model stays in the cache after its last use
 DIGEST = "sha256."  # a version's tag: this prefix and a file name, with the file's sha256
+# Names of a stored model; any other file, such as a pickle, is refused unread.
 SAFE_FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
 REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
@@ -268,7 +269,10 @@ def listed_files(version: ModelVersion) -> dict[str, str]:
     files = {tag.removeprefix(DIGEST): text for tag, text in tags if tag.startswith(DIGEST)}
     which = f"{version.name} version {version.version}"
     if not files:
-        raise ModelRefused(f"{which}: has no {DIGEST}* tags, so hpo.promote has not made it")
+        raise ModelRefused(
+            f"{which}: has no {DIGEST}* tags, so hpo.promote did not register it; "
+            "promote its study with python -m hpo.promote"
+        )
     for name in files:
         if not SAFE_FILE.fullmatch(name):
             raise ModelRefused(f"{which}: lists {name!r}, which is no file of a stored model")
@@ -304,7 +308,7 @@ def _manifest(folder: Path) -> dict[str, str]:
         if not SAFE_FILE.fullmatch(name):
             raise ModelRefused(f"{META} lists {name!r}, which is no file of a stored model")
     if not files:
-        raise ModelRefused(f"{META} lists no files; promote again")
+        raise ModelRefused(f"{META} lists no files; register the model again with hpo.promote")
     return files
 
 

@@ -32,7 +32,7 @@ IDLE_CPU_SECONDS = 0.3  # per minute; waiting with a heartbeat every 5 s takes 1
 
 
 def is_quick(seconds: float) -> bool:
-    """Return True for an epoch so short that with its like the limit is STALL_SECONDS."""
+    """Return True if epochs of this length are too short for STALL_FACTOR to matter."""
     return seconds * STALL_FACTOR < STALL_SECONDS
 
 

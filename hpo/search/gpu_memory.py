@@ -78,7 +78,7 @@ def fitted_to_gpus(
 def say_capacity(
     config: StudyConfig, name: str, seen: Interactions, say: Callable[[str], None]
 ) -> None:
-    """Say what `recsys.plan` says of this study's data, for the defaults of the study.
+    """Report the memory and seconds that `recsys.plan` estimates for the study's default config.
 
     Args:
         config: the study's config.

@@ -1,4 +1,7 @@
-"""The samplers that suggest configurations, and the seeds of all random draws."""
+"""The samplers that suggest configurations, and the seeds of all random draws.
+
+`hpo.execution.store.stored_constraints` fits past trials to changed ranges and constraints.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ def check_out(path: Path) -> None:
     """
     check_suffix("--out", path, tuple(WRITERS))
     if not path.parent.is_dir():
-        raise SettingsError(f"--out {path}: the folder {path.parent} does not exist")
+        raise SettingsError(
+            f"--out {path}: the folder {path.parent} does not exist; create it, or name another"
+        )
 
 
 def read_users(source: str, recommender: Recommender) -> Users:

@@ -25,6 +25,7 @@ from .files.sending import (
     remove_sent as remove_sent,
     send_files as send_files,
 )
+from .files.trial_model import save_model as save_model
 from .lifecycle import (
     hpo_studies as hpo_studies,
     load_named as load_named,
@@ -73,7 +74,6 @@ from .records import (
 from .replayer import (
     metric_tolerance as metric_tolerance,
     replay as replay,
-    save_model as save_model,
     trial_to_replay as trial_to_replay,
 )
 from .server_lock import StudyLock as StudyLock

@@ -113,9 +113,9 @@ def exclusive(
 
 
 def is_owned(storage: str, name: str) -> bool | None:
-    """Return True if a launcher owns the study, also one on another machine; None: unknown.
+    """Return True if a launcher, perhaps on another machine, owns the study.
 
-    It is unknown in a folder that this process may not write.
+    None: this process may not write in the folder of the storage, so the lock cannot be tested.
 
     Args:
         storage: URL of the Optuna storage.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,13 +20,10 @@ from hpo.study.data import load_split
 from hpo.study.machine import environment_facts
 from hpo.study.records import Attempt, StudyRecord, epochs_of
 from hpo.trainables import new_training
-from recsys.artifacts import origin, save
 from recsys.cli import usable_device
 from recsys.data import Split
 from recsys.errors import ConfigError
-from recsys.evaluation import Metrics
 from recsys.messages import count
-from recsys.models import TwoTower
 from recsys.training import torch_threads
 
 if TYPE_CHECKING:
@@ -180,39 +176,3 @@ def _other_processor(attempt: Attempt) -> list[str]:
     if attempt.processor in ("", now):  # old records have ""
         return []
     return [f"  processor: was {attempt.processor}, is {now}"]
-
-
-def save_model(
-    folder: Path,
-    model: TwoTower,
-    record: StudyRecord,
-    split: Split,
-    *,
-    trial: int,
-    best_epoch: int,
-    validation: Metrics,
-) -> None:
-    """Store the model of a trial's best epoch in the format of `recsys.train`.
-
-    Args:
-        folder: folder of the model.
-        model: the model after the best epoch.
-        record: the study's record.
-        split: the study's data.
-        trial: number of the trial.
-        best_epoch: number of the best epoch.
-        validation: metrics on validation at that epoch.
-
-    Raises:
-        CheckpointError: the folder cannot be written, or the disk is full.
-    """
-    about = {
-        **origin(record.data_name, split),
-        "study": {"name": record.config.name, "uid": record.uid},
-        "trial": trial,
-        "trained_on": "train",
-        "objective": record.config.objective,
-        "best_epoch": best_epoch,
-        "validation": validation.as_dict(),
-    }
-    save(folder, model, split.tuning.seen, about)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
-from hpo.config import Locations
+from hpo.config import Locations, command
 from hpo.errors import StudyError
 from hpo.study import (
     ArtifactContents,
@@ -37,6 +37,7 @@ from hpo.tracking.trial_projection import StudyView, best_name, project_trial
 from hpo.tracking.urls import mlflow_base, run_address, study_address
 from recsys.artifacts import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
+from recsys.passwords import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,6 +113,7 @@ class Mirror:
         self._places, self._connect = locations, connect
         self._storage = existing_storage(locations.storage)
         self._study = load_named(self._storage, study_name)
+        self._name = self._study.study_name  # to name the study even after its deletion
         self._view = self._look()
         self._runs: Runs | None = None
 
@@ -125,8 +127,9 @@ class Mirror:
         try:
             record = StudyRecord.of(study)
         except KeyError as error:  # Optuna reads the attributes of a deleted study as none
-            raise StudyError("the study was deleted from its storage") from error
-        return StudyView(study.study_name, study._study_id, record, self._places.dashboard_url)
+            where = without_password(self._places.storage)
+            raise StudyError(f"study {self._name!r} was deleted from {where}") from error
+        return StudyView(self._name, study._study_id, record, self._places.dashboard_url)
 
     @property
     def study(self) -> Study:
@@ -136,7 +139,7 @@ class Mirror:
     @property
     def study_name(self) -> str:
         """Return the name of the study."""
-        return self._view.name
+        return self._name
 
     def close(self) -> None:
         """Close the connections to the storage."""
@@ -279,6 +282,10 @@ class Mirror:
                     break
                 except LockHeld as error:
                     if time.monotonic() > deadline:
-                        raise TrackingError(f"another sync does not end: {error}") from error
+                        sync = command("sync", self.study_name, self._places)
+                        raise TrackingError(
+                            f"study {self.study_name!r}: another sync has not ended in "
+                            f"{LOCK_SECONDS:g} s: {error}; wait for it, or end it, then run: {sync}"
+                        ) from error
                 threading.Event().wait(0.05)
             yield

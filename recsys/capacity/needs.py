@@ -67,7 +67,7 @@ class Capacity:
         available: int = 2,
         processor: Processor = MEASURED_ON,
     ) -> Capacity:
-        """Reckon what a training takes.
+        """Estimate the memory and the seconds of a training.
 
         Args:
             sizes: sizes of the training data.

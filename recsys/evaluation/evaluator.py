@@ -105,8 +105,8 @@ class TowerScorer:
     def _product(self, vectors: Tensor) -> Tensor:
         """Return the scores of user vectors (b, dim) without neighbours, in the buffer.
 
-        A lone row is computed twice: for one row torch takes another product, which differs in the
-        last bits from the same row among others.
+        A lone row is computed twice: for one row torch takes another product. On most processors
+        the scores then have the bits of the same row among others; some differ at any size.
         """
         if len(vectors) == 1:
             return self._product(vectors.expand(2, -1))[:1]

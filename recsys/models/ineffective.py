@@ -10,11 +10,11 @@ _OF_WALKS = ("walk_alpha", "walk_beta")
 
 
 def ineffective_parameters(data: Interactions) -> dict[str, str]:
-    """Return why each hyperparameter that changes no training on this data does not.
+    """Return, by hyperparameter without effect on this data, the reason.
 
     Args:
-        data: the interactions, of which only vocabulary, times and features are looked at; so the
-            answer is the same for the training rows.
+        data: the interactions; only vocabulary, times and features count, so the training rows
+            give the same answer.
     """
     timed = data.times is not None
     found = {} if timed else dict.fromkeys(_OF_TIMES, "the data has no times")

@@ -1,4 +1,7 @@
-"""The limits of a study: of configurations before a training, of metrics after it."""
+"""What samplers read of stored trials: constraints, and parameters under ranges that changed.
+
+Constraints on a config are checked before its training, constraints on metrics after it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from hpo.study import COUNTED, Outcome, StudyRecord, best_metrics, store_infeasi
 
 
 class StoredConstraints:
-    """The limits of one study, and the trials that break them. Not thread-safe.
+    """The constraints of one study, and the trials that violate them. Not thread-safe.
 
     Args:
         study: the study, on the storage of its only writer.
@@ -33,7 +36,7 @@ class StoredConstraints:
         self.record = StudyRecord.of(study)
 
     def refresh_for_samplers(self) -> None:
-        """Let samplers read every finished trial by today's ranges and limits, not yesterday's."""
+        """Rewrite ranges and constraints of every finished trial as the config has them now."""
         storage = self._study._storage
         assert isinstance(storage, OwnedStorage), "the study of another writer"
         for trial in self._study.get_trials(deepcopy=False, states=COUNTED):
@@ -45,7 +48,7 @@ class StoredConstraints:
                 storage.replace_constraints(trial._trial_id, excess)
 
     def refresh_ranges(self, trial: FrozenTrial) -> None:
-        """Let samplers read a trial by today's ranges.
+        """Rewrite the ranges of a trial as the config has them now.
 
         Args:
             trial: a trial as the storage has it.

@@ -115,7 +115,7 @@ def remove_sent(locations: Locations, uid: str) -> None:
             store.remove(uid, store.keys(uid))
         except ArtifactStoreError as error:
             raise ArtifactStoreError(
-                f"{error}; the study is kept, fix that and delete it again"
+                f"{error}; the study is kept: make the store answer, then run hpo delete again"
             ) from error
 
 

@@ -151,5 +151,5 @@ def test_a_study_that_is_deleted_during_a_sync_is_a_sentence(
         return trials
 
     monkeypatch.setattr(optuna.Study, "get_trials", read_and_delete)
-    with pytest.raises(StudyError, match="the study was deleted from its storage"):
+    with pytest.raises(StudyError, match="was deleted from sqlite:///"):
         mirror.sync()

@@ -213,5 +213,5 @@ def test_a_user_alone_in_a_chunk_gets_the_scores_of_a_user_among_others() -> Non
     scorer = TowerScorer(model, holdout.seen)
     users = torch.arange(16)
     together = scorer.scores(users).clone()
-    for user in users:
-        assert torch.equal(scorer.scores(user[None])[0], together[user])
+    for user in users:  # to rounding: some processors' products depend on the number of rows
+        torch.testing.assert_close(scorer.scores(user[None])[0], together[user], rtol=0, atol=1e-6)
