@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 import polars as pl
@@ -195,6 +197,64 @@ def test_files_and_folders_of_a_store_of_objects() -> None:
     assert file.interactions.fingerprint == folder.interactions.fingerprint
     assert "memory://bucket/none.csv: cannot be fetched" in problem_of("memory://bucket/none.csv")
     assert "nosuch://bucket/x.csv: " in problem_of("nosuch://bucket/x.csv")
+
+
+@pytest.fixture
+def no_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without a login to AWS, and without the question for a machine's own."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("s3fs.S3FileSystem.cachable", False)  # one made before may have a login
+    return monkeypatch
+
+
+def test_a_store_without_a_login_says_which_variables_give_one(
+    no_aws: pytest.MonkeyPatch,
+) -> None:
+    found = problem_of("s3://bucket/events.parquet")
+    assert found.startswith(
+        "s3://bucket/events.parquet: cannot be fetched: Unable to locate credentials; "
+    )
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in found
+
+
+def test_a_store_out_of_reach_is_named(no_aws: pytest.MonkeyPatch) -> None:
+    no_aws.setenv("AWS_ACCESS_KEY_ID", "id")
+    no_aws.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    no_aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    found = problem_of("s3://bucket/events/")
+    assert found.startswith("s3://bucket/events/: cannot be fetched: Could not connect")
+    assert "hush" not in found
+
+
+def test_no_error_of_a_driver_shows_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers are plug-ins, whose errors have nothing in common and may repeat what they got."""
+
+    class DriverError(Exception):
+        pass
+
+    class Store(fsspec.AbstractFileSystem):
+        protocol = "talkative"
+        cachable = False
+
+        @staticmethod
+        def _get_kwargs_from_urls(url: str) -> dict[str, str]:
+            return {"url": url}
+
+        def __init__(self, url: str) -> None:
+            parts = urlsplit(url)
+            raise DriverError(f"{url}: {unquote(str(parts.password))!r}, {parts.query[6:]!r} wrong")
+
+    fsspec.register_implementation("talkative", Store, clobber=True)
+    monkeypatch.setenv("SHOP_PASSWORD", "hu/sh")
+    monkeypatch.setenv("SHOP_TOKEN", "hush2")
+    found = problem_of("talkative://ana:$SHOP_PASSWORD@host/log.csv?token=$SHOP_TOKEN")
+    assert found.startswith("talkative://host/log.csv: cannot be fetched: ")
+    assert "hu" not in found
 
 
 @pytest.mark.parametrize(
