@@ -14,6 +14,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from recsys.datasets.frames import SEVERAL_TYPES, as_text
 from recsys.errors import DataError
 from recsys.passwords import VARIABLE, public_uri
 from recsys.readers import first_line
@@ -21,6 +22,7 @@ from recsys.readers import first_line
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
 IN_FILES = ("sqlite", "duckdb")
 NO_FILE = (":", "md:", "motherduck:")  # beginnings of databases in memory, and of MotherDuck's
+_ON_COLUMN_NAMES = (pl.exceptions.DuplicateError, pl.exceptions.UnsuitableSQLError)
 
 
 def queried(url: str, sql: str) -> pl.DataFrame:
@@ -44,22 +46,20 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         ) from None
     try:
         frame = pl.read_database(sql, engine, infer_schema_length=None)  # by all rows
-    except (SQLAlchemyError, pl.exceptions.PolarsError) as error:
+    except (SQLAlchemyError, *_ON_COLUMN_NAMES) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; check --data and --sql with the database's own client"
         ) from None
+    except (pl.exceptions.PolarsError, TypeError):  # whose words may quote a cell
+        raise DataError(f"{shown}: {SEVERAL_TYPES}: CAST it in --sql") from None
+    except AttributeError:  # polars asks for the columns of an answer that has none
+        frame = pl.DataFrame()
     finally:
         engine.dispose()
     if not frame.height:
         raise DataError(f"{shown}: the query returns no rows; check --sql")
-    frame = frame.with_columns(_as_text(column) for column in frame if column.dtype == pl.Object)
+    frame = frame.with_columns(as_text(column) for column in frame if column.dtype == pl.Object)
     return frame.sort([name for name, kind in frame.schema.items() if not kind.is_nested()])
-
-
-def _as_text(column: pl.Series) -> pl.Series:
-    """Return Python objects, such as UUIDs, as their text."""
-    texts = [None if cell is None else str(cell) for cell in column]
-    return pl.Series(column.name, texts, pl.String)
 
 
 def address_only(url: str) -> str:

@@ -118,8 +118,8 @@ def _without_login(text: str, url: str, shown: str) -> str:
     options = [option.partition("=") for option in parts.query.split("&")]
     words = [value for name, _, value in options if _SECRET_OPTION.search(name)]
     words.append(parts.netloc.rpartition("@")[0].rpartition(":")[2])  # the password, or a token
-    for word in {form for word in words for form in (word, unquote(word)) if word}:
-        text = text.replace(word, "***")
+    for secret in {form for word in words for form in (word, unquote(word)) if word}:
+        text = text.replace(secret, "***")
     return text
 
 

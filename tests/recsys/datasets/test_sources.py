@@ -94,6 +94,14 @@ def test_queries_that_cannot_be(tmp_path: Path) -> None:
     assert "a database needs a query, such as --sql 'SELECT" in problem_of(url)
     assert "the query returns no rows" in problem_of(url, sql=f"{SQL} AND amount > 5")
     assert "install its driver" in problem_of("nosuch://host/db", sql=SQL)
+    for no_query in ("delete from orders", ""):
+        assert "the query returns no rows" in problem_of(url, sql=no_query)
+    twice = "SELECT buyer AS user, item_id, item_id FROM orders"
+    assert "'item_id' appears more than once" in problem_of(url, sql=twice)
+    mixed = "SELECT 1 AS user, 2 AS item UNION SELECT x'616e61', 3"
+    found = problem_of(url, sql=mixed)
+    assert "a column has values of several types; use one: CAST it in --sql" in found
+    assert "supertype" not in found, "polars' words, which may quote a cell"
     rows = "row 2, column 'user_id': '' is no user id"
     sql = "SELECT 1 AS user_id, 2 AS item_id UNION SELECT NULL, 3"
     assert f"{url}: {rows.replace('2', '1')}" in problem_of(url, sql=sql)
