@@ -16,13 +16,13 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from recsys.datasets.database import address_only, variables_filled
 from recsys.errors import DataError
-from recsys.passwords import VARIABLE
+from recsys.passwords import GRANTING_NAME, VARIABLE
 from recsys.readers import first_line
 
 _TIMEOUT = 30  # seconds to connect, and between two packets
-# Options of an address that grant access: signatures of S3, GCS and Azure, tokens, keys.
+# Options of an address that grant access: also signatures of S3, GCS and Azure, and keys.
 _SECRET_OPTION = re.compile(
-    r"(token|secret|password|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
+    rf"({GRANTING_NAME}|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
 )
 
 # Variables with the login of a store, as its driver takes it from the environment.

@@ -84,6 +84,63 @@ def test_a_password_is_never_part_of_the_settings(monkeypatch: pytest.MonkeyPatc
     assert "hush" not in found
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://127.0.0.1:1/shop?sslpassword=hush",
+        "mysql+pymysql://127.0.0.1:1/shop?PASSWD=hush",
+        "mssql+pyodbc://127.0.0.1:1/shop?pwd=hush",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BUID%3Dana%3B%20Pwd%3Dhush",
+        "mssql+pyodbc:///?odbc_connect=PWD=$SHOP;UID=ana;PASSWORD=hush",
+        "duckdb:///md:shop?motherduck_token=hush",
+        "duckdb:///shop.duckdb?s3_secret_access_key=hush",
+    ],
+)
+def test_a_password_among_the_options_of_a_database_is_refused(url: str) -> None:
+    found = problem_of(url, sql=SQL)
+    assert "the URL holds a password" in found
+    assert "hush" not in found
+
+
+@pytest.mark.parametrize(
+    "options", ["password=$SHOP", "odbc_connect=$SHOP", "odbc_connect=UID=ana;PWD=${SHOP};X=1"]
+)
+def test_an_option_may_name_a_variable(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP", raising=False)
+    url = f"postgresql+psycopg://127.0.0.1:1/shop?{options}"
+    assert "the environment variable SHOP is not set" in problem_of(url, sql=SQL)
+    monkeypatch.setenv("SHOP", "hush")
+    found = problem_of(url, sql=SQL)
+    assert "check --data and --sql" in found
+    assert "hush" not in found
+
+
+def test_options_of_a_database_are_filled_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAIT", "5")
+    url = f"{database(tmp_path, ROWS)}?timeout=$WAIT"
+    assert len(load(url, sql=SQL, columns=BOUGHT).interactions) == 480
+    for option in ("passfile=~/.pgpass", "options=-csearch_path=$user"):
+        found = problem_of(f"postgresql+psycopg://127.0.0.1:1/shop?{option}", sql=SQL)
+        assert "check --data and --sql" in found
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_a_database_file_that_is_not_there_is_not_made(scheme: str, tmp_path: Path) -> None:
+    file = tmp_path / "typo.db"
+    found = problem_of(f"{scheme}:///{file.as_posix()}", sql=SQL)
+    assert found == f"{scheme}:///{file.as_posix()}: there is no such file; check --data"
+    assert not file.exists()
+
+
+def test_a_query_changes_no_database(tmp_path: Path) -> None:
+    url = database(tmp_path, ROWS)
+    for change in ("drop table orders", "delete from orders", "create table more (a)"):
+        assert "readonly database" in problem_of(url, sql=change)
+    assert len(load(url, sql=SQL, columns=BOUGHT).interactions) == 480
+
+
 def test_queries_that_cannot_be(tmp_path: Path) -> None:
     url = database(tmp_path, ROWS)
     assert "no such table: nowhere" in problem_of(url, sql="SELECT * FROM nowhere")
@@ -94,8 +151,7 @@ def test_queries_that_cannot_be(tmp_path: Path) -> None:
     assert "a database needs a query, such as --sql 'SELECT" in problem_of(url)
     assert "the query returns no rows" in problem_of(url, sql=f"{SQL} AND amount > 5")
     assert "install its driver" in problem_of("nosuch://host/db", sql=SQL)
-    for no_query in ("delete from orders", ""):
-        assert "the query returns no rows" in problem_of(url, sql=no_query)
+    assert "the query returns no rows" in problem_of(url, sql="")
     twice = "SELECT buyer AS user, item_id, item_id FROM orders"
     assert "'item_id' appears more than once" in problem_of(url, sql=twice)
     mixed = "SELECT 1 AS user, 2 AS item UNION SELECT x'616e61', 3"
@@ -155,6 +211,7 @@ def test_the_login_of_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatc
         "https://hush@x.example/shop.csv",
         "https://x.example/shop.csv?v=1&X-Amz-Signature=hush",
         "https://x.example/shop.csv?access_token=hush",
+        "https://x.example/shop.csv?passwd=hush",
         "s3://id:hush@bucket/shop.csv",
     ],
 )
