@@ -10,7 +10,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-# Ends of the names of a URL's options that grant access, as libpq, MySQL, ODBC and DuckDB have them:
+# Ends of the names of a URL's options that grant access, as libpq, MySQL, ODBC, DuckDB have them:
 # password, sslpassword, passwd, pwd, client_secret, secret_access_key, motherduck_token
 GRANTING_NAME = r"(?:(?<!by)pass(?:word|wd|phrase|code)?|pwd|secret[\w-]*|token)"
 _ODBC = r"odbc_connect(?=[^&#\s'\"]*(?:pwd|password)(?:\s|\+|%20)*(?:=|%3d))"  # with one inside
