@@ -10,8 +10,11 @@ import os
 import re
 from urllib.parse import urlsplit
 
-# libpq's and MySQL's names of secrets in a URL's query: password, sslpassword, passwd, passphrase
-_QUERY = re.compile(r"([?&][\w.-]*pass(?:word|wd|phrase)?=)[^&#\s'\"]*", re.IGNORECASE)
+# Ends of the names of a URL's options that grant access, as libpq, MySQL, ODBC, DuckDB have them:
+# password, sslpassword, passwd, pwd, client_secret, secret_access_key, motherduck_token
+GRANTING_NAME = r"(?:(?<!by)pass(?:word|wd|phrase|code)?|pwd|secret[\w-]*|token)"
+_ODBC = r"odbc_connect(?=[^&#\s'\"]*(?:pwd|password)(?:\s|\+|%20)*(?:=|%3d))"  # with one inside
+_QUERY = re.compile(rf"([?&](?:[\w.-]*{GRANTING_NAME}|{_ODBC})=)([^&#\s'\"]*)", re.IGNORECASE)
 # A user may have an @ too, as on Azure, and a password a slash: up to the last @ before options.
 # A port is no password, so one that begins with digits and a slash is not found.
 _LOGIN = re.compile(r"(://[^:/\s]*):(?!\d{1,5}(?:[/?#\s'\"]|$))([^\s?]*|\S*)@")
@@ -34,10 +37,15 @@ def public_uri(uri: str) -> str:
 
 
 def _masked(login: re.Match[str]) -> str:
-    name = VARIABLE.fullmatch(login[2])
-    is_name = name is not None and (name[1] or name[2]) in os.environ
-    return login[0] if is_name else f"{login[1]}:***@"
+    return login[0] if _is_set_variable(login[2]) else f"{login[1]}:***@"
+
+
+def _is_set_variable(text: str) -> bool:
+    name = VARIABLE.fullmatch(text)
+    return name is not None and (name[1] or name[2]) in os.environ
 
 
 def _without_query_passwords(text: str) -> str:
-    return _QUERY.sub(r"\1***", text)
+    return _QUERY.sub(
+        lambda found: found[0] if _is_set_variable(found[2]) else f"{found[1]}***", text
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -15,7 +17,8 @@ from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
 VERSION = "1.34"
-RULES: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+KUSTOMIZATION = (FOLDER / "kustomization.yaml").read_text(encoding="utf-8")
+RULES: dict[str, Any] = yaml.safe_load(KUSTOMIZATION)
 DOCUMENTS: list[dict[str, Any]] = [
     document
     for name in RULES["resources"]
@@ -25,6 +28,8 @@ WORKLOADS = {
     each["metadata"]["name"]: each for each in DOCUMENTS if "template" in each.get("spec", {})
 }
 RAY_JOB: dict[str, Any] = yaml.safe_load((FOLDER / "rayjob.yaml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SECRETS = [
     line.removesuffix("=")
     for line in (FOLDER / "secrets.env.example").read_text().splitlines()
@@ -164,6 +169,32 @@ def test_services_and_policies_find_their_pods() -> None:
     assert others[-1]["metadata"]["labels"] == {"ray-submitter": "yes"}
 
 
+def test_who_reads_or_writes_studies_files_has_the_keys_of_the_store_and_its_driver() -> None:
+    settings = next(each for each in DOCUMENTS if each["metadata"]["name"] == "hpo")
+    store = urlsplit(settings["data"]["HPO_ARTIFACTS"])
+    assert store.scheme == "s3" and store.path.strip("/"), "beside MLflow's, in a folder"
+    assert f"--artifacts-destination=s3://{store.netloc}" in container("mlflow")["command"]
+    head = next(ray_pods())["spec"]["containers"][0]
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    for running in (head, container("dashboard")):
+        assert {"configMapRef": {"name": "hpo"}} in running["envFrom"]
+        from_secret = {
+            each["name"] for each in running["env"] if "secretKeyRef" in each["valueFrom"]
+        }
+        assert keys <= from_secret & {*SECRETS}, running["name"]
+    (line,) = re.findall(r"^# IMAGE is yours.*EXTRAS=\[(\w+)\]", KUSTOMIZATION, re.MULTILINE)
+    assert any(each.startswith("s3fs>=") for each in EXTRAS[line])
+
+
+def test_the_ray_job_names_the_version_of_ray_that_the_image_has() -> None:
+    """By it KubeRay chooses probes; those for older or unnamed versions call wget."""
+    version = RAY_JOB["spec"]["rayClusterSpec"]["rayVersion"]
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f"ray=={version}" in constraints
+    recipe = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^RUN apt-get update .*install .*\bwget\b", recipe, re.MULTILINE)
+
+
 def test_the_pods_of_the_ray_job_may_run_in_the_namespace() -> None:
     """Which takes no pod that is not `restricted`."""
     for template in ray_pods():
@@ -192,4 +223,7 @@ def test_both_deployments_have_the_same_databases_and_logins() -> None:
     assert (FOLDER / "databases.sql").read_text() == (compose / "databases.sql").read_text()
     ours = [line for line in (FOLDER / "auth.ini").read_text().splitlines() if "=" in line]
     theirs = (compose / "mlflow-auth.ini").read_text().replace("@postgres:", "@postgresql:")
+    probes = container("postgresql")["readinessProbe"]["exec"]["command"]
+    composed = yaml.safe_load((ROOT / "docker-compose.team.yml").read_text())["services"]
+    assert composed["postgres"]["healthcheck"]["test"] == ["CMD", *probes]
     assert ours == [line for line in theirs.splitlines() if "=" in line]

@@ -95,6 +95,18 @@ def test_a_folder_of_modules_is_a_package_that_git_keeps(folder: Path) -> None:
     assert ignored.returncode != 0, f"git ignores new modules in {folder}"
 
 
+def test_the_files_that_comments_of_the_project_name_exist() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wheel = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    comments = "\n".join(re.findall(r"#.*", text))
+    paths = re.findall(r"(?<![\w:/.-])[\w.*-]+(?:/[\w*-]+(?:\.\w+)?)+", comments)
+    files = re.findall(r"(?<![\w/.-])[\w-][\w.-]*\.(?:py|md|yml|toml|txt|cff)\b", comments)
+    assert {"recsys/*/__init__.py", ".ci/run", "hpo/study"} <= {*paths}
+    assert {"docker-compose.team.yml", "CITATION.cff"} <= {*files}
+    named = {*paths, *files} - {*wheel["sources"].values()}
+    assert [name for name in sorted(named) if not any(ROOT.glob(name))] == []
+
+
 def test_the_commit_hooks_are_the_checks_of_make() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert [repo["repo"] for repo in config["repos"]] == ["local"]

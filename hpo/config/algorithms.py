@@ -79,7 +79,7 @@ class PrunerConfig(_Kind):
     name: Literal["none", "median", "percentile", "patient", "asha", "hyperband", "forecast"] = (
         "percentile"
     )
-    """Kind of the comparison with other trials, see the README."""
+    """Kind of the comparison with other trials, see docs/studies.md."""
     startup: int = Field(5, ge=0)
     """Number of COMPLETE trials before any trial is pruned."""
     warmup: int = Field(15, ge=0)

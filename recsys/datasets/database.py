@@ -7,20 +7,28 @@ environment variable, or the driver finds the password by itself (~/.pgpass).
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import sqlalchemy
+from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from recsys.datasets.frames import SEVERAL_TYPES, as_text
 from recsys.errors import DataError
-from recsys.passwords import VARIABLE, public_uri
+from recsys.passwords import GRANTING_NAME, VARIABLE, public_uri
 from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
 IN_FILES = ("sqlite", "duckdb")
-NO_FILE = (":", "md:", "motherduck:")  # beginnings of databases in memory, and of MotherDuck's
+# Beginnings of databases in memory, of MotherDuck's, and of SQLite's own URIs.
+NO_FILE = (":", "md:", "motherduck:", "file:")
+_SECRET_OPTION = re.compile(rf"{GRANTING_NAME}$", re.IGNORECASE)
+_ODBC_PASSWORD = re.compile(r"((?:^|;)\s*(?:pwd|password)\s*=\s*)([^;]*)", re.IGNORECASE)
+_ON_COLUMN_NAMES = (pl.exceptions.DuplicateError, pl.exceptions.UnsuitableSQLError)
 
 
 def queried(url: str, sql: str) -> pl.DataFrame:
@@ -31,12 +39,17 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         sql: the query.
 
     Raises:
-        DataError: the URL is none or holds a password, or the database does not answer with rows.
+        DataError: the URL is none or holds a password, its file is not there, or the database does
+            not answer with rows.
     """
     address = _address(url)
     shown = address_only(url)
+    if (file := _file(address)) is not None and not file.exists():  # drivers would make it
+        raise DataError(f"{shown}: there is no such file; check --data")
     try:
         engine = sqlalchemy.create_engine(address)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _only_read)
     except (SQLAlchemyError, ImportError) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; give a URL as postgresql+psycopg://HOST/DATABASE or "
@@ -44,22 +57,35 @@ def queried(url: str, sql: str) -> pl.DataFrame:
         ) from None
     try:
         frame = pl.read_database(sql, engine, infer_schema_length=None)  # by all rows
-    except (SQLAlchemyError, pl.exceptions.PolarsError) as error:
+    except (SQLAlchemyError, *_ON_COLUMN_NAMES) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; check --data and --sql with the database's own client"
         ) from None
+    except (pl.exceptions.PolarsError, TypeError):  # whose words may quote a cell
+        raise DataError(f"{shown}: {SEVERAL_TYPES}: CAST it in --sql") from None
+    except AttributeError:  # polars asks for the columns of an answer that has none
+        frame = pl.DataFrame()
     finally:
         engine.dispose()
     if not frame.height:
         raise DataError(f"{shown}: the query returns no rows; check --sql")
-    frame = frame.with_columns(_as_text(column) for column in frame if column.dtype == pl.Object)
+    frame = frame.with_columns(as_text(column) for column in frame if column.dtype == pl.Object)
     return frame.sort([name for name, kind in frame.schema.items() if not kind.is_nested()])
 
 
-def _as_text(column: pl.Series) -> pl.Series:
-    """Return Python objects, such as UUIDs, as their text."""
-    texts = [None if cell is None else str(cell) for cell in column]
-    return pl.Series(column.name, texts, pl.String)
+def _only_read(connection: Any, _: object) -> None:
+    """Let SQLite refuse changes, some of which it would commit without being asked.
+
+    The other way, mode=ro, cannot read what a killed writer left half-done.
+    """
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _file(url: URL) -> Path | None:
+    """Return the file of an SQLite or DuckDB database; None for others, and for one in memory."""
+    file = url.database or ":memory:"
+    is_path = url.get_backend_name() in IN_FILES and not file.startswith(NO_FILE)
+    return Path(file) if is_path and "://" not in file else None
 
 
 def address_only(url: str) -> str:
@@ -76,10 +102,7 @@ def absolute_url(url: str) -> str:
         DataError: the URL is none.
     """
     made = _made(url)
-    file = made.database or ":memory:"
-    if made.get_backend_name() not in IN_FILES or file.startswith(NO_FILE):
-        return url
-    if VARIABLE.search(file):
+    if (file := _file(made)) is None or VARIABLE.search(str(file)):
         return url
     head, _, rest = url.partition(":///")  # the rest of the text stays as it is
     path, mark, options = rest.partition("?")
@@ -93,17 +116,34 @@ def _address(url: str) -> URL:
         DataError: it holds a password, or a variable is not set.
     """
     made = _made(url)
-    is_open = bool(made.password) and not VARIABLE.fullmatch(str(made.password))
-    if is_open or "password" in made.query:
+    options = [(name, value) for name, values in made.normalized_query.items() for value in values]
+    secrets = [value for name, value in options if _SECRET_OPTION.search(name)]
+    secrets += [
+        found[2].strip() for _, value in options for found in _ODBC_PASSWORD.finditer(value)
+    ]
+    if not all(map(VARIABLE.fullmatch, filter(None, [str(made.password or ""), *secrets]))):
         raise DataError(
             f"{address_only(url)}: the URL holds a password, which would be stored with the "
-            "study; write $NAME in its place (//USER:$NAME@HOST) and set that environment variable"
+            "study; write $NAME in its place (//USER:$NAME@HOST or ?password=$NAME, in single "
+            "quotes) and set that environment variable"
         )
+
+    def filled(text: str) -> str:
+        if VARIABLE.fullmatch(text):
+            return variables_filled(text, url) or ""
+        return _ODBC_PASSWORD.sub(
+            lambda part: part[1] + (variables_filled(part[2], url) or ""), text
+        )
+
     return made.set(
         username=variables_filled(made.username, url),
         password=variables_filled(made.password, url),
         host=variables_filled(made.host, url),
         database=variables_filled(made.database, url),
+        query={
+            name: filled(value) if isinstance(value, str) else tuple(map(filled, value))
+            for name, value in made.query.items()
+        },
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("user_id", "item_id", "timestamp")  # of plain columns, in this order
 FILES = {"data": "interactions.parquet", "users": "users.parquet", "items": "items.parquet"}
+SEVERAL_TYPES = "a column has values of several types; use one"
+# Words of polars and pyarrow.
+_SEVERAL_TYPES = re.compile("unexpected value while building|is not an instance of")
+_NAMES_NO_CELL = re.compile("called with unsupported type|non-unique|datetime resolution")
 
 
 class ArrowTable(Protocol):
@@ -98,15 +103,52 @@ def _frame(name: str, table: InMemory) -> pl.DataFrame:
             )
         table = dict(zip(COLUMNS, table, strict=False))
     try:
-        return pl.DataFrame(table)
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{name}: is no table of columns of one length ({reason})") from None
+        frame = pl.DataFrame(table)
+        return frame.with_columns(
+            _of_plain_values(column) for column in frame if column.dtype == pl.Object
+        )
     except Exception as error:
         # pyarrow's errors on columns of mixed types come from a package that need not be there
-        if type(error).__module__.partition(".")[0] != "pyarrow":
+        expected = (pl.exceptions.PolarsError, TypeError, ValueError)
+        if not isinstance(error, expected) and not _is_of_pyarrow(error):
             raise
-        raise DataError(f"{name}: a column has values of several types; use one") from None
+        raise DataError(f"{name}: {_without_cells(error)}") from None
+
+
+def _of_plain_values(column: pl.Series) -> pl.Series:
+    """Return Python objects as a column of their one plain type, such as int, else as their texts.
+
+    Raises:
+        TypeError: they are of several types, of which one is plain.
+    """
+    import polars as pl
+
+    plain = pl.Series(column.name, column.to_list())
+    return as_text(plain) if plain.dtype == pl.Object else plain
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """Return Python objects, such as UUIDs, as their text."""
+    import polars as pl
+
+    texts = [None if cell is None else str(cell) for cell in column]
+    return pl.Series(column.name, texts, pl.String)
+
+
+def _is_of_pyarrow(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] == "pyarrow"
+
+
+def _without_cells(error: Exception) -> str:
+    """Return what is wrong with a table, without the words of a library that may quote a cell."""
+    import polars as pl
+
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, pl.exceptions.ShapeError) or _NAMES_NO_CELL.search(reason):
+        return f"is no table of columns of one length ({reason})"
+    if _is_of_pyarrow(error) or _SEVERAL_TYPES.search(reason):
+        return SEVERAL_TYPES
+    return "a column has values that no table holds; use text, numbers, dates or times"
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -12,18 +12,24 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from recsys.datasets.database import address_only, variables_filled
 from recsys.errors import DataError
-from recsys.passwords import VARIABLE
+from recsys.passwords import GRANTING_NAME, VARIABLE
 from recsys.readers import first_line
 
 _TIMEOUT = 30  # seconds to connect, and between two packets
-# Options of an address that grant access: signatures of S3, GCS and Azure, tokens, keys.
+# Options of an address that grant access: also signatures of S3, GCS and Azure, and keys.
 _SECRET_OPTION = re.compile(
-    r"(token|secret|password|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
+    rf"({GRANTING_NAME}|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
 )
+
+# Variables with the login of a store, as its driver takes it from the environment.
+_S3, _GCS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"
+_AZURE = "AZURE_STORAGE_CONNECTION_STRING"
+_LOGINS = {"s3": _S3, "s3a": _S3, "gs": _GCS, "gcs": _GCS}
+_LOGINS |= dict.fromkeys(("az", "abfs", "abfss"), _AZURE)
 
 
 @contextmanager
@@ -52,9 +58,9 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
             raise DataError(
                 f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
-        except (OSError, ValueError) as error:
+        except Exception as error:  # each driver of fsspec has errors of its own
             why = _without_login(first_line(error), url, shown)
-            raise DataError(f"{shown}: cannot be fetched: {why}") from None
+            raise DataError(f"{shown}: cannot be fetched: {why}{_cure(url, error)}") from None
         try:
             yield local
         except DataError as error:
@@ -89,6 +95,14 @@ def _with_login(url: str) -> str:
     return urlunsplit(parts._replace(netloc=address + mark + host, query=query))
 
 
+def _cure(url: str, error: Exception) -> str:
+    """Return what to do about an error of a store of objects; nothing for other addresses."""
+    variables = _LOGINS.get(urlsplit(url).scheme)
+    if variables is None or isinstance(error, FileNotFoundError):
+        return ""
+    return f"; check the address, and set {variables} for a login"
+
+
 def _without_login(text: str, url: str, shown: str) -> str:
     """Return a message without the login and the options of an address.
 
@@ -101,6 +115,11 @@ def _without_login(text: str, url: str, shown: str) -> str:
     text = text.replace(url, shown)
     for secret in (f"?{parts.query}", f"{parts.netloc.rpartition('@')[0]}@"):
         text = text.replace(secret, "") if len(secret) > 1 else text
+    options = [option.partition("=") for option in parts.query.split("&")]
+    words = [value for name, _, value in options if _SECRET_OPTION.search(name)]
+    words.append(parts.netloc.rpartition("@")[0].rpartition(":")[2])  # the password, or a token
+    for secret in {form for word in words for form in (word, unquote(word)) if word}:
+        text = text.replace(secret, "***")
     return text
 
 

@@ -67,7 +67,13 @@ def _read(path: Path, problems: list[str]) -> pl.DataFrame | None:
             )
     if len(problems) > before or not arrays:
         return None
-    return pl.DataFrame([found, *(pl.Series(name, values) for name, values in arrays.items())])
+    return pl.DataFrame([found, *(_series(name, values) for name, values in arrays.items())])
+
+
+def _series(name: str, values: np.ndarray) -> pl.Series:
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:  # polars panics on long doubles
+        values = values.astype(np.float64)
+    return pl.Series(name, values)
 
 
 def _loaded(path: Path, problems: list[str]) -> dict[str, np.ndarray] | None:

@@ -49,6 +49,13 @@ def test_next_commands_leave_out_the_storage_of_the_environment(
             "postgresql://me:***@db/t?sslmode=require&sslpassword=***&sslkey=k.pem",
         ),
         ("mysql://db/t?PASSWD=hush#end", "mysql://db/t?PASSWD=***#end"),
+        ("mssql://db/t?a=1&Pwd=hush", "mssql://db/t?a=1&Pwd=***"),
+        ("duckdb:///md:t?motherduck_token=hush", "duckdb:///md:t?motherduck_token=***"),
+        ("duckdb:///t?s3_secret_access_key=hush", "duckdb:///t?s3_secret_access_key=***"),
+        (
+            "mssql:///?odbc_connect=UID%3Da%3BPWD%3Dhush%3BX%3D1&b=2",
+            "mssql:///?odbc_connect=***&b=2",
+        ),
         ("postgresql://me@db/t?password=a@b&user=me", "postgresql://me@db/t?password=***&user=me"),
         (
             "--storage 'postgresql://db/t?password=hush'",
@@ -133,8 +140,11 @@ def test_the_name_of_a_variable_is_no_password(name: str, monkeypatch: pytest.Mo
     url = f"postgresql+psycopg://me:{name}@h/shop"
     monkeypatch.setenv("SHOP_PASSWORD", "hush")
     assert without_password(url) == url
+    option = f"postgresql+psycopg://h/shop?password={name}&a=b"
+    assert without_password(option) == option
     monkeypatch.delenv("SHOP_PASSWORD")
     assert without_password(url) == "postgresql+psycopg://me:***@h/shop"
+    assert without_password(option) == "postgresql+psycopg://h/shop?password=***&a=b"
 
 
 @pytest.mark.parametrize("password", ["a/b", "a#b", "a?b", "a@b"])

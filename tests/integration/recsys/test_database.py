@@ -57,5 +57,6 @@ def test_a_path_is_made_absolute_but_for_what_may_be_another_tomorrow(
     token = "duckdb:///shop.duckdb?token=$TOKEN"
     assert absolute_url(token) == f"duckdb:///{here}/shop.duckdb?token=$TOKEN"
     stay = ("sqlite:///$DIR/shop.db", "sqlite:///${DIR}/shop.db", "sqlite://")
-    for url in (*stay, "duckdb:///md:shop?motherduck_token=$TOKEN", "duckdb:///:memory:one"):
+    uri = "sqlite:///file:shop.db?mode=ro&uri=true"
+    for url in (*stay, "duckdb:///md:shop?motherduck_token=$TOKEN", "duckdb:///:memory:one", uri):
         assert absolute_url(url) == url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,35 @@ def test_side_tables_go_with_the_log() -> None:
     assert dataset.item_table["genre"].to_list() == ["x", "y", "x", "y"]
     with pytest.raises(DataError, match="go with a table of interactions"):
         load_dataset("demo", items=items)
+
+
+def test_objects_are_their_texts_as_those_of_a_database_are() -> None:
+    users = [uuid.UUID(int=number) for number in (7, 7, 12)]
+    for column in (users, np.array(users, object)):
+        dataset = load_dataset((column, ["a", "b", "a"]))
+        assert dataset.interactions.user_ids == (str(users[0]), str(users[2]))
+
+
+def test_an_array_of_objects_is_the_column_of_its_values(tmp_path: Path) -> None:
+    arrays = {name: np.array(column, object) for name, column in LOG.items()}
+    assert load_dataset(arrays).interactions.fingerprint == on_disk(tmp_path)
+
+
+MIXED = ([1, "ana@shop.example", 2], ["ana@shop.example", 1, 2])
+
+
+@pytest.mark.parametrize("users", [*MIXED, [["ana@shop.example"], 1], [{"a": 1}, {"a": "ana@s.x"}]])
+@pytest.mark.parametrize("form", [list, lambda users: np.array(users, object), pd.Series])
+def test_a_column_of_several_types_is_refused_without_a_cell_of_it(users: Any, form: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        load_dataset({"user_id": form(users), "item_id": [*range(len(users))]})
+    assert str(caught.value) == "data: a column has values of several types; use one"
+
+
+def test_what_no_table_holds_is_refused_with_what_one_does() -> None:
+    nested = [[uuid.UUID(int=1)], [uuid.UUID(int=2)]]
+    with pytest.raises(DataError, match="^data: a column has values that no table holds; use text"):
+        load_dataset({"user_id": [1, 2], "item_id": [1, 2], "tags": nested})
 
 
 @pytest.mark.parametrize(

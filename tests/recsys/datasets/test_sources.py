@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 import polars as pl
@@ -82,6 +84,63 @@ def test_a_password_is_never_part_of_the_settings(monkeypatch: pytest.MonkeyPatc
     assert "hush" not in found
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://127.0.0.1:1/shop?sslpassword=hush",
+        "mysql+pymysql://127.0.0.1:1/shop?PASSWD=hush",
+        "mssql+pyodbc://127.0.0.1:1/shop?pwd=hush",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BUID%3Dana%3B%20Pwd%3Dhush",
+        "mssql+pyodbc:///?odbc_connect=PWD=$SHOP;UID=ana;PASSWORD=hush",
+        "duckdb:///md:shop?motherduck_token=hush",
+        "duckdb:///shop.duckdb?s3_secret_access_key=hush",
+    ],
+)
+def test_a_password_among_the_options_of_a_database_is_refused(url: str) -> None:
+    found = problem_of(url, sql=SQL)
+    assert "the URL holds a password" in found
+    assert "hush" not in found
+
+
+@pytest.mark.parametrize(
+    "options", ["password=$SHOP", "odbc_connect=$SHOP", "odbc_connect=UID=ana;PWD=${SHOP};X=1"]
+)
+def test_an_option_may_name_a_variable(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP", raising=False)
+    url = f"postgresql+psycopg://127.0.0.1:1/shop?{options}"
+    assert "the environment variable SHOP is not set" in problem_of(url, sql=SQL)
+    monkeypatch.setenv("SHOP", "hush")
+    found = problem_of(url, sql=SQL)
+    assert "check --data and --sql" in found
+    assert "hush" not in found
+
+
+def test_options_of_a_database_are_filled_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAIT", "5")
+    url = f"{database(tmp_path, ROWS)}?timeout=$WAIT"
+    assert len(load(url, sql=SQL, columns=BOUGHT).interactions) == 480
+    for option in ("passfile=~/.pgpass", "options=-csearch_path=$user"):
+        found = problem_of(f"postgresql+psycopg://127.0.0.1:1/shop?{option}", sql=SQL)
+        assert "check --data and --sql" in found
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_a_database_file_that_is_not_there_is_not_made(scheme: str, tmp_path: Path) -> None:
+    file = tmp_path / "typo.db"
+    found = problem_of(f"{scheme}:///{file.as_posix()}", sql=SQL)
+    assert found == f"{scheme}:///{file.as_posix()}: there is no such file; check --data"
+    assert not file.exists()
+
+
+def test_a_query_changes_no_database(tmp_path: Path) -> None:
+    url = database(tmp_path, ROWS)
+    for change in ("drop table orders", "delete from orders", "create table more (a)"):
+        assert "readonly database" in problem_of(url, sql=change)
+    assert len(load(url, sql=SQL, columns=BOUGHT).interactions) == 480
+
+
 def test_queries_that_cannot_be(tmp_path: Path) -> None:
     url = database(tmp_path, ROWS)
     assert "no such table: nowhere" in problem_of(url, sql="SELECT * FROM nowhere")
@@ -92,6 +151,13 @@ def test_queries_that_cannot_be(tmp_path: Path) -> None:
     assert "a database needs a query, such as --sql 'SELECT" in problem_of(url)
     assert "the query returns no rows" in problem_of(url, sql=f"{SQL} AND amount > 5")
     assert "install its driver" in problem_of("nosuch://host/db", sql=SQL)
+    assert "the query returns no rows" in problem_of(url, sql="")
+    twice = "SELECT buyer AS user, item_id, item_id FROM orders"
+    assert "'item_id' appears more than once" in problem_of(url, sql=twice)
+    mixed = "SELECT 1 AS user, 2 AS item UNION SELECT x'616e61', 3"
+    found = problem_of(url, sql=mixed)
+    assert "a column has values of several types; use one: CAST it in --sql" in found
+    assert "supertype" not in found, "polars' words, which may quote a cell"
     rows = "row 2, column 'user_id': '' is no user id"
     sql = "SELECT 1 AS user_id, 2 AS item_id UNION SELECT NULL, 3"
     assert f"{url}: {rows.replace('2', '1')}" in problem_of(url, sql=sql)
@@ -145,6 +211,7 @@ def test_the_login_of_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatc
         "https://hush@x.example/shop.csv",
         "https://x.example/shop.csv?v=1&X-Amz-Signature=hush",
         "https://x.example/shop.csv?access_token=hush",
+        "https://x.example/shop.csv?passwd=hush",
         "s3://id:hush@bucket/shop.csv",
     ],
 )
@@ -195,6 +262,64 @@ def test_files_and_folders_of_a_store_of_objects() -> None:
     assert file.interactions.fingerprint == folder.interactions.fingerprint
     assert "memory://bucket/none.csv: cannot be fetched" in problem_of("memory://bucket/none.csv")
     assert "nosuch://bucket/x.csv: " in problem_of("nosuch://bucket/x.csv")
+
+
+@pytest.fixture
+def no_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without a login to AWS, and without the question for a machine's own."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("s3fs.S3FileSystem.cachable", False)  # one made before may have a login
+    return monkeypatch
+
+
+def test_a_store_without_a_login_says_which_variables_give_one(
+    no_aws: pytest.MonkeyPatch,
+) -> None:
+    found = problem_of("s3://bucket/events.parquet")
+    assert found.startswith(
+        "s3://bucket/events.parquet: cannot be fetched: Unable to locate credentials; "
+    )
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in found
+
+
+def test_a_store_out_of_reach_is_named(no_aws: pytest.MonkeyPatch) -> None:
+    no_aws.setenv("AWS_ACCESS_KEY_ID", "id")
+    no_aws.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    no_aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    found = problem_of("s3://bucket/events/")
+    assert found.startswith("s3://bucket/events/: cannot be fetched: Could not connect")
+    assert "hush" not in found
+
+
+def test_no_error_of_a_driver_shows_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers are plug-ins, whose errors have nothing in common and may repeat what they got."""
+
+    class DriverError(Exception):
+        pass
+
+    class Store(fsspec.AbstractFileSystem):
+        protocol = "talkative"
+        cachable = False
+
+        @staticmethod
+        def _get_kwargs_from_urls(url: str) -> dict[str, str]:
+            return {"url": url}
+
+        def __init__(self, url: str) -> None:
+            parts = urlsplit(url)
+            raise DriverError(f"{url}: {unquote(str(parts.password))!r}, {parts.query[6:]!r} wrong")
+
+    fsspec.register_implementation("talkative", Store, clobber=True)
+    monkeypatch.setenv("SHOP_PASSWORD", "hu/sh")
+    monkeypatch.setenv("SHOP_TOKEN", "hush2")
+    found = problem_of("talkative://ana:$SHOP_PASSWORD@host/log.csv?token=$SHOP_TOKEN")
+    assert found.startswith("talkative://host/log.csv: cannot be fetched: ")
+    assert "hu" not in found
 
 
 @pytest.mark.parametrize(

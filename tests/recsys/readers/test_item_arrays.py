@@ -75,6 +75,19 @@ def test_other_files_are_refused_with_the_cure(shop: Path) -> None:
         read_dataset(shop)
 
 
+@pytest.mark.parametrize("kind", ["?", "i1", "u8", "f2", "f8", ">f4", ">i8", "longdouble", "U3"])
+def test_every_kind_of_number_is_read(shop: Path, kind: str) -> None:
+    (shop / "items.csv").write_text("item_id,brand\n1,x\n2,x\n", encoding="utf-8")
+    numbers = np.array([[0, 1], [1, 1], [1, 0]]).astype(kind)
+    save(shop, item_id=np.array([1, 2, 3]), price=numbers[:, 0], embedding=numbers)
+    data = read_dataset(shop)
+    assert data.item_table is not None
+    assert not data.item_table["price"].dtype.is_nested()
+    assert data.item_table["price"].dtype != pl.Object
+    vectors = [] if kind in "?U3" else ["embedding:vector"]
+    with_features(data, items=["price:category", *vectors], users=[])
+
+
 def test_a_name_in_both_places_is_refused(shop: Path) -> None:
     (shop / "items.csv").write_text("item_id,price\n1,2\n", encoding="utf-8")
     save(shop, item_id=np.arange(3), price=np.arange(3.0))
