@@ -104,6 +104,7 @@ _STEMS = {
     "users": ("users", "usuarios"),
     "items": ("items", "productos", "movies"),
 }
+_SIDES = (*_STEMS["users"], *_STEMS["items"])
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def _may_be_part(file: Path) -> bool:
         return True
     if file.name.startswith(("_", ".")) or extension_of(file) not in TABLES:
         return False
-    return stem_of(file).casefold() not in {*_STEMS["users"], *_STEMS["items"]}
+    return stem_of(file).casefold() not in _SIDES
 
 
 def _split_name(file: Path) -> re.Match[str] | None:
@@ -271,12 +272,10 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
         )
     usable = [file for file in files if extension_of(file) in (*TABLES, ".inter")]
     logs = [file for file in usable if _may_be_part(file)]
-    tables = [file for file in usable if file not in logs]
-    cure = (
-        f"pass the file itself, such as {(logs or usable)[0]}"
-        if usable
-        else (f"readable are {READABLE_TEXT}")
-    )
+    tables = [file for file in usable if stem_of(file).casefold() in _SIDES]
+    cure = f"readable are {READABLE_TEXT}"
+    if usable:
+        cure = f"pass the file itself, such as {(logs or usable)[0]}"
     if logs and tables:
         named = logs[0].name.replace(stem_of(logs[0]), "interactions")
         cure += f", or rename it {named}, so that {_file_names(tables)} are read with it"
