@@ -67,7 +67,7 @@ def read_events(
     # but if lines are ragged, cells are in the wrong columns and are not checked.
     before_reading = len(problems)
     lowest = min_rating if names["rating"] else None
-    parts = _read_with_quotes_or_without(table, names, columns.time_format, lowest, problems)
+    table, parts = _read_with_quotes_or_without(table, names, columns.time_format, lowest, problems)
     if parts is None or len(problems) > before_reading:
         return None
     parts = replace(parts, remarks=(*remarks, *parts.remarks))
@@ -219,24 +219,35 @@ def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
     return f"{table.where}: column {name!r} is of type {dtype}; ids must be text or numbers"
 
 
+class _StrayQuotesError(Exception):
+    """Quotes of a text that join whole lines into one row."""
+
+
 def _read_with_quotes_or_without(
     table: Table,
     names: dict[Role, str | None],
     time_format: str | None,
     lowest: float | None,
     problems: list[str],
-) -> ColumnBatch | None:
+) -> tuple[Table, ColumnBatch | None]:
+    """Return the table in the form in which it can be read, and its columns."""
+    before = len(problems)
     try:
-        return _read(table, names, time_format, lowest, problems)
+        return table, _read(table, names, time_format, lowest, problems)
+    except _StrayQuotesError:
+        del problems[before:]
+        plain = table.without_stray_quotes()
+        return _read_with_quotes_or_without(plain, names, time_format, lowest, problems)
     except READ_ERRORS as error:
-        plain = table.without_quotes()
-        if plain is not None:
+        del problems[before:]
+        other = table.without_quotes()
+        if other is not None:
             try:
-                return _read(plain, names, time_format, lowest, problems)
+                return other, _read(other, names, time_format, lowest, problems)
             except READ_ERRORS:
-                pass  # the first error is explained below
+                del problems[before:]  # the first error is explained below
         explain(table, error, problems)
-        return None
+        return table, None
 
 
 def _read(
@@ -246,6 +257,11 @@ def _read(
     lowest: float | None,
     problems: list[str],
 ) -> ColumnBatch | None:
+    """Return the columns of a table, or None (and a problem) if their types rule that out.
+
+    Raises:
+        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
+    """
     coded: tuple[Role, ...] = ("user", "item", "event")
     codes = {role: CodeColumn(name) for role in coded if (name := names[role])}
     rating = RatingColumn(names["rating"] or "", lowest) if lowest is not None else None
@@ -256,7 +272,7 @@ def _read(
     headers: list[int] = []
     blank = [np.empty(0, np.int64)]
     for part in table.parts:
-        start, short = n_rows, False
+        start, short, broken = n_rows, False, False
         for batch in part.batches(_selection(part, codes, names)):
             for role, column in codes.items():
                 column.add(batch[role])
@@ -265,11 +281,11 @@ def _read(
             if rating:
                 rating.add(batch["rating"])
             short = short or bool(batch["short"].any())
+            broken = broken or bool(batch["broken"].any())
             if batch["header"].any():
                 headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
             n_rows += batch.height
-        if short:
-            blank.append(part.irregular(problems) + start)
+        blank.append(_blank_rows(part, problems, short=short, broken=broken) + start)
     if headers:
         verb = "repeats" if len(headers) == 1 else "repeat"
         problems.append(
@@ -280,6 +296,17 @@ def _read(
               if name not in names.values()]  # fmt: skip
     told = tuple(text for name in unused if (text := low_ratings(table, name)))
     return ColumnBatch(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
+
+
+def _blank_rows(table: Table, problems: list[str], *, short: bool, broken: bool) -> Ints64:
+    """Return the row positions of blank lines, and report ragged lines.
+
+    Raises:
+        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
+    """
+    if broken and table.without_stray_quotes() is not table:
+        raise _StrayQuotesError
+    return table.irregular(problems) if short else np.empty(0, np.int64)
 
 
 def _type_problems(
@@ -322,7 +349,7 @@ def _selection(
         chosen.append((raw.cast(pl.String) if is_word else raw).alias("time"))
     if rating := names["rating"]:
         chosen.append(pl.col(rating).alias("rating"))
-    chosen.append(table.suspect.alias("short"))
+    chosen += [table.suspect.alias("short"), table.broken.alias("broken")]
     chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
 

@@ -47,9 +47,10 @@ def read_side_table(
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
-    frame = _whole(table, problems) if name else None
-    if name is None or frame is None:
+    whole = _whole(table, problems) if name else None
+    if name is None or whole is None:
         return None
+    table, frame = whole
     wrong = id_type_problem(table, name, frame.schema[name])
     if wrong:
         problems.append(wrong)
@@ -91,17 +92,22 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
     return None
 
 
-def _whole(table: Table, problems: list[str]) -> pl.DataFrame | None:
-    for attempt in (table, table.without_quotes()):
-        try:
-            return attempt.scan().collect() if attempt else None
-        except READ_ERRORS as error:
-            failure = error
-            if attempt and attempt.without_quotes():
-                continue
-            break
-    explain(table, failure, problems)
-    return None
+def _whole(table: Table, problems: list[str]) -> tuple[Table, pl.DataFrame] | None:
+    """Return the table in the form in which it can be read, and all of its rows."""
+    try:
+        frame = table.scan().collect()
+        if frame.select(table.broken.any()).item():
+            plain = table.without_stray_quotes()
+            return plain, plain.scan().collect()
+        return table, frame
+    except READ_ERRORS as error:
+        if other := table.without_quotes():
+            try:
+                return other, other.scan().collect()
+            except READ_ERRORS:
+                pass  # the first error is explained
+        explain(table, error, problems)
+        return None
 
 
 def _usable_ids(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,32 @@ def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, 
         odd.filter("blank")["row"].to_numpy(),
         list(zip(numbers, ragged["fields"].to_list(), strict=True)),
     )
+
+
+def has_inch_marks_only(path: Path, form: TextForm) -> bool:
+    """Return True if all lines have the right number of fields and none begins with a quote.
+
+    Args:
+        path: the file.
+        form: form of the text, with quotes as letters.
+    """
+    if irregular_rows(path, form)[1]:
+        return False
+    opening = pl.col("line").str.contains(rf'(?:^|{re.escape(form.separator)})\s*"')
+    lines = pl.scan_lines(path, glob=False).slice(form.header_line)
+    return not lines.select(opening.any()).collect(engine="streaming").item()
+
+
+def oddly_quoted_lines(path: Path, form: TextForm) -> list[int]:
+    """Return the numbers of the lines with an odd number of quotes.
+
+    Args:
+        path: the file.
+        form: form of the text.
+    """
+    lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
+    odd = lines.filter(pl.col("line").str.count_matches('"', literal=True) % 2 == 1)
+    return [row + 1 for row in odd.select("row").collect(engine="streaming")["row"]]
 
 
 def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
