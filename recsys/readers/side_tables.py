@@ -21,8 +21,16 @@ from recsys.readers.columns import (
     is_data,
     spelled,
 )
-from recsys.readers.event_log import id_type_problem, text_of
-from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
+from recsys.readers.event_log import id_type_problem
+from recsys.readers.ids import (
+    LOST_DIGITS,
+    NO_ID,
+    are_whole_floats,
+    has_lost_digits,
+    id_faults,
+    text_of,
+    without_fraction,
+)
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
 
@@ -59,6 +67,11 @@ def read_side_table(
     # Blank and short lines end in an empty field; see event_log.py.
     if table.form and (frame.to_series(-1) == "").any():
         keep[table.irregular(problems)] = False
+    lost = frame.select(has_lost_digits(name, frame.schema[name])).to_series()
+    if lost.any():
+        places = table.places(lost.arg_true().to_numpy())
+        problems.append(f"{table.where}: {places}, column {name!r}: {LOST_DIGITS}")
+        return None
     ids = frame.select(text_of(name, frame.schema[name])).to_series()
     if are_whole_floats(ids.filter(pl.Series(keep))):
         ids = without_fraction(ids)
