@@ -94,9 +94,9 @@ EVENT_WEIGHTS: dict[str, float] = {
 }
 
 # Marks of --time-format: those of strptime, and of chrono's that polars reads besides. Both read
-# all of them alike but %f, which timestamps.py translates.
+# all of them alike but %f and %z, which timestamps.py translates.
 _STRPTIME = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
-_MARK = re.compile(rf"%(?:[-_0]?[{_STRPTIME}CDFPRTeghklnst]|:z|\.\d?f|[369]f)")
+_MARK = re.compile(rf"%(?:[-_0]?[{_STRPTIME}CDFPRTeghklnst]|[:#]z|\.\d?f|[369]f)")
 
 
 @dataclass(frozen=True)

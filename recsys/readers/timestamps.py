@@ -160,7 +160,8 @@ def _parse_as(text: pl.Series, form: str) -> pl.Series:
     """Return what `parse_date` returns for a format of strptime, which chrono reads otherwise."""
     if ",%f" in form:  # chrono has fractions after a point only
         text, form = text.str.replace("^(.*),", "${1}."), form.replace(",%f", ".%f")
-    form = form.replace(".%f", "%.f")  # chrono's %f are whole nanoseconds
+    # chrono's %f are whole nanoseconds, and its %z is no Z.
+    form = re.sub("%%|%z", lambda mark: mark[0].replace("%z", "%#z"), form.replace(".%f", "%.f"))
     if re.search("%[-_0]?[HIkl]", form) and not re.search("%[-_0]?[McXTR]", form):
         text, form = text + " 00", form + " %M"  # polars wants minutes beside hours
     try:

@@ -67,6 +67,16 @@ def test_a_fraction_has_any_number_of_digits(tmp_path: Path, mark: str) -> None:
     assert [time % 1_000_000 for time in found] == [500_000, 123_000, 123_456]
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%%z %z"])
+def test_zones_are_read_as_in_python(tmp_path: Path, form: str) -> None:
+    zones = ("Z", "+0000", "+02:00", "-0330")
+    texts = [
+        (MOMENT + timedelta(days=number)).strftime(form) + zone for number, zone in enumerate(zones)
+    ]
+    expected = [microseconds(datetime.strptime(text, form).astimezone(UTC)) for text in texts]
+    assert times_of(tmp_path, texts, form) == expected
+
+
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
