@@ -62,7 +62,8 @@ def _features(
     if table is None:
         problems.append(
             f"{side} features are asked for ({listed(wanted)}), but there is no table of "
-            f"{side}s; put {side}s.csv beside the interactions, or leave them out"
+            f"{side}s; put {side}s.csv beside the interactions and name those interactions.csv (a "
+            "file of another name is read alone, and so are wildcards), or leave them out"
         )
         return None
     before = len(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,11 @@ EVENT_WEIGHTS: dict[str, float] = {
     word: weight for weight, words in _EVENT_WORDS.items() for word in words
 }
 
+# Marks of --time-format: those of strptime, and of chrono's that polars reads besides. Both read
+# all of them alike but %f and %z, which timestamps.py translates.
+_STRPTIME = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
+_MARK = re.compile(rf"%(?:[-_0]?[{_STRPTIME}CDFPRTeghklnst]|[:#]z|\.\d?f|[369]f)")
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -119,11 +125,13 @@ class Columns:
     event_weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
 
     def __post_init__(self) -> None:
-        """Check the weights of events, and hold them as pairs.
+        """Check the format of times and the weights of events, and hold these as pairs.
 
         Raises:
-            DataError: a weight is negative or not finite.
+            DataError: the format has an unknown mark, or a weight is negative or not finite.
         """
+        if self.time_format is not None and (wrong := _format_fault(self.time_format)):
+            raise DataError(f"--time-format {self.time_format!r}: {wrong}")
         given = self.event_weights
         pairs = tuple(given.items() if isinstance(given, Mapping) else given)
         object.__setattr__(self, "event_weights", pairs)
@@ -147,6 +155,18 @@ class Columns:
         """
         own = {_plain_word(known): weight for known, weight in dict(self.event_weights).items()}
         return own.get(_plain_word(word), EVENT_WEIGHTS.get(_plain_word(word)))
+
+
+def _format_fault(form: str) -> str | None:
+    """Return the fault of a format of times, with its cure; None if it can be read."""
+    rest = _MARK.sub("", form)
+    if "%" in rest:
+        unknown = rest[rest.index("%") :][:2]
+        known = ", ".join(f"%{mark}" for mark in _STRPTIME)
+        return f"{unknown} is no mark of strptime; allowed are {known}"
+    if re.search("(?<![.,%])%f", form):
+        return "%f is read only after a point or a comma, as in %S.%f; put one before it"
+    return None
 
 
 AUTO = Columns()

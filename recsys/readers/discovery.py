@@ -70,7 +70,7 @@ def split_files(files: Iterable[Path]) -> list[SplitFiles]:
     for extensions in _SPLIT:
         found: dict[str, dict[Role, list[Path]]] = {}
         for file in files:
-            match = _NAME.fullmatch(stem_of(file).casefold())
+            match = _split_name(file)
             if match and extension_of(file) in extensions:
                 empty: dict[Role, list[Path]] = {"train": [], "validation": [], "test": []}
                 parts = found.setdefault(match[1] or "", empty)
@@ -104,6 +104,7 @@ _STEMS = {
     "users": ("users", "usuarios"),
     "items": ("items", "productos", "movies"),
 }
+_SIDES = (*_STEMS["users"], *_STEMS["items"])
 
 
 @dataclass(frozen=True)
@@ -199,19 +200,35 @@ def _parts_of(folder: Path, files: list[Path]) -> list[Path]:
     """Return the files of one form that hold a folder's interactions together, perhaps none.
 
     A single file counts if its name or its folder's (KEY=VALUE) says that it is a part.
+
+    Raises:
+        DataError: parts lie both in folders named KEY=VALUE and beside them, or beside parts of a
+            ready-made split.
     """
-    nested = sorted(
-        file
-        for inner in folder.iterdir()
-        if inner.is_dir() and "=" in inner.name
-        for file in inner.rglob("*")
-        if file.is_file()
-    )
-    found = [file for file in nested or files if _may_be_part(file)]
-    if len({extension_of(file) for file in found}) != 1:
+    inner = (each for each in folder.iterdir() if each.is_dir() and "=" in each.name)
+    below = sorted(file for each in inner for file in each.rglob("*") if file.is_file())
+    nested = [file for file in below if _may_be_part(file)]
+    beside = [file for file in files if _may_be_part(file)]
+    found = nested or beside
+    plain = [file for file in found if not _split_name(file)]
+    if len({extension_of(file) for file in plain}) != 1:
         return []
-    alone = len(found) == 1 and not nested and not _PART.fullmatch(found[0].name)
-    return [] if alone else found
+    split = _parts_of_splits(found)
+    found = [file for file in found if file not in split]
+    if len(found) == 1 and not nested and not _PART.fullmatch(found[0].name):
+        return []
+    if nested and beside:
+        raise DataError(
+            f"{folder}: holds parts in folders ({nested[0].relative_to(folder)}) and beside them: "
+            f"{_file_names(beside)}; move these into a folder named KEY=VALUE, or out of {folder}"
+        )
+    if split:
+        raise DataError(
+            f"{folder}: {_file_names(split)} look like parts of a ready-made split (train.* with "
+            f"test.*), beside {_file_names(found)}; move or rename them, or choose files with "
+            "wildcards, such as 'logs/2024-*.csv'"
+        )
+    return found
 
 
 def _may_be_part(file: Path) -> bool:
@@ -220,8 +237,24 @@ def _may_be_part(file: Path) -> bool:
         return True
     if file.name.startswith(("_", ".")) or extension_of(file) not in TABLES:
         return False
-    stem = stem_of(file).casefold()
-    return stem not in {*_STEMS["users"], *_STEMS["items"]} and not _NAME.fullmatch(stem)
+    return stem_of(file).casefold() not in _SIDES
+
+
+def _split_name(file: Path) -> re.Match[str] | None:
+    """Return the match of a name that ends in a word for a part of a split: shop_dev."""
+    return _NAME.fullmatch(stem_of(file).casefold())
+
+
+def _parts_of_splits(files: Iterable[Path]) -> list[Path]:
+    """Return the files of splits: test.csv, and shop_dev.csv beside shop_test.csv, but not alone.
+
+    Beside log_eu.csv and log_us.csv, a single log_dev.csv is one more log.
+    """
+    named = [(file, match) for file in files if (match := _split_name(file))]
+    roles: dict[tuple[Path, str], set[Role]] = {}
+    for file, match in named:
+        roles.setdefault((file.parent, match[1] or ""), set()).add(_ROLE_OF[match[2]])
+    return [file for file, match in named if not match[1] or len(roles[file.parent, match[1]]) > 1]
 
 
 def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
@@ -237,8 +270,15 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
             f"{folder}: several interactions files: {_file_names(found)}; pass the one you mean, "
             f"such as {found[0]}"
         )
-    usable = next((file for file in files if extension_of(file) in (*TABLES, ".inter")), None)
-    cure = f"pass the file itself, such as {usable}" if usable else f"readable are {READABLE_TEXT}"
+    usable = [file for file in files if extension_of(file) in (*TABLES, ".inter")]
+    logs = [file for file in usable if _may_be_part(file)]
+    tables = [file for file in usable if stem_of(file).casefold() in _SIDES]
+    cure = f"readable are {READABLE_TEXT}"
+    if usable:
+        cure = f"pass the file itself, such as {(logs or usable)[0]}"
+    if logs and tables:
+        named = logs[0].name.replace(stem_of(logs[0]), "interactions")
+        cure += f", or rename it {named}, so that {_file_names(tables)} are read with it"
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .jsonl (or .gz), "
         ".parquet, .arrow, interacciones.csv, ratings.csv, ratings.dat, NAME.inter, u.data, parts "

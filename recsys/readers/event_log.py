@@ -7,6 +7,7 @@ runs over rows; only the vocabularies are sorted in Python.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from recsys.readers.columns import (
     matching_columns,
     spelled,
 )
+from recsys.readers.ids import LOST_DIGITS, has_lost_digits, text_of
 from recsys.readers.ratings import RatingColumn, low_ratings
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
@@ -67,7 +69,7 @@ def read_events(
     # but if lines are ragged, cells are in the wrong columns and are not checked.
     before_reading = len(problems)
     lowest = min_rating if names["rating"] else None
-    parts = _read_with_quotes_or_without(table, names, columns.time_format, lowest, problems)
+    table, parts = _read_with_quotes_or_without(table, names, columns.time_format, lowest, problems)
     if parts is None or len(problems) > before_reading:
         return None
     parts = replace(parts, remarks=(*remarks, *parts.remarks))
@@ -186,25 +188,6 @@ def _column_of_event_words(table: Table, columns: Columns, taken: set[str]) -> s
     return found[0] if len(found) == 1 else None
 
 
-def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the expression of an id column as stripped text.
-
-    7 and 7.0 become "7", "007" stays, null becomes "".
-
-    Args:
-        name: the column.
-        dtype: type of the column.
-    """
-    column = pl.col(name)
-    if dtype.is_float():
-        # pandas turns a column of whole numbers with one gap into floats; they are still ids.
-        whole = column.cast(pl.Int64, strict=False)
-        column = pl.when(whole == column).then(whole.cast(pl.String)).otherwise(
-            column.cast(pl.String)
-        )  # fmt: skip
-    return column.cast(pl.String).str.strip_chars().fill_null("")
-
-
 def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
     """Return a problem if the type of a column rules out ids, else None.
 
@@ -219,24 +202,35 @@ def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
     return f"{table.where}: column {name!r} is of type {dtype}; ids must be text or numbers"
 
 
+class _StrayQuotesError(Exception):
+    """Quotes of a text that join whole lines into one row."""
+
+
 def _read_with_quotes_or_without(
     table: Table,
     names: dict[Role, str | None],
     time_format: str | None,
     lowest: float | None,
     problems: list[str],
-) -> ColumnBatch | None:
+) -> tuple[Table, ColumnBatch | None]:
+    """Return the table in the form in which it can be read, and its columns."""
+    before = len(problems)
     try:
-        return _read(table, names, time_format, lowest, problems)
+        return table, _read(table, names, time_format, lowest, problems)
+    except _StrayQuotesError:
+        del problems[before:]
+        plain = table.without_stray_quotes()
+        return _read_with_quotes_or_without(plain, names, time_format, lowest, problems)
     except READ_ERRORS as error:
-        plain = table.without_quotes()
-        if plain is not None:
+        del problems[before:]
+        other = table.without_quotes()
+        if other is not None:
             try:
-                return _read(plain, names, time_format, lowest, problems)
+                return other, _read(other, names, time_format, lowest, problems)
             except READ_ERRORS:
-                pass  # the first error is explained below
+                del problems[before:]  # the first error is explained below
         explain(table, error, problems)
-        return None
+        return table, None
 
 
 def _read(
@@ -246,17 +240,29 @@ def _read(
     lowest: float | None,
     problems: list[str],
 ) -> ColumnBatch | None:
+    """Return the columns of a table, or None (and a problem) if their types rule that out.
+
+    Raises:
+        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
+    """
     coded: tuple[Role, ...] = ("user", "item", "event")
-    codes = {role: CodeColumn(name) for role in coded if (name := names[role])}
+    schemas = [part.scan().collect_schema() for part in table.parts]
+    codes = {
+        role: CodeColumn(
+            name, from_floats=role != "event" and all(s[name].is_float() for s in schemas)
+        )
+        for role in coded
+        if (name := names[role])
+    }
     rating = RatingColumn(names["rating"] or "", lowest) if lowest is not None else None
-    if wrong := _type_problems(table, names, codes):
+    if wrong := _type_problems(table, names, codes, schemas):
         problems.extend(wrong)
         return None
     time, n_rows = TimeColumn(time_format), 0
-    headers: list[int] = []
+    marked: dict[str, list[int]] = {mark: [] for mark in ("header", *codes)}
     blank = [np.empty(0, np.int64)]
     for part in table.parts:
-        start, short = n_rows, False
+        start, short, broken = n_rows, False, False
         for batch in part.batches(_selection(part, codes, names)):
             for role, column in codes.items():
                 column.add(batch[role])
@@ -265,31 +271,55 @@ def _read(
             if rating:
                 rating.add(batch["rating"])
             short = short or bool(batch["short"].any())
-            if batch["header"].any():
-                headers.extend((np.flatnonzero(batch["header"].to_numpy()) + n_rows).tolist())
+            broken = broken or bool(batch["broken"].any())
+            for mark, rows in marked.items():
+                rows.extend((np.flatnonzero(batch[f"is {mark}"].to_numpy()) + n_rows).tolist())
             n_rows += batch.height
-        if short:
-            blank.append(part.irregular(problems) + start)
-    if headers:
-        verb = "repeats" if len(headers) == 1 else "repeat"
-        problems.append(
-            f"{table.where}: {table.places(headers)} {verb} the header (files put together?); "
-            "delete each such line"
-        )
+        blank.append(_blank_rows(part, problems, short=short, broken=broken) + start)
+    problems += _marked_rows(table, codes, marked)
     unused = [name for name in spelled(SPELLINGS["rating"], table.names)
               if name not in names.values()]  # fmt: skip
     told = tuple(text for name in unused if (text := low_ratings(table, name)))
     return ColumnBatch(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
 
 
+def _marked_rows(
+    table: Table, codes: dict[Role, CodeColumn], marked: dict[str, list[int]]
+) -> Iterator[str]:
+    """Yield a problem for the rows that repeat the header, and for inexact ids of each column."""
+    if headers := marked["header"]:
+        verb = "repeats" if len(headers) == 1 else "repeat"
+        yield (
+            f"{table.where}: {table.places(headers)} {verb} the header (files put together?); "
+            "delete each such line"
+        )
+    for role, column in codes.items():
+        if rows := marked[role]:
+            place = f"{table.where}: {table.places(rows)}, column {column.name!r}"
+            yield f"{place}: {LOST_DIGITS}"
+
+
+def _blank_rows(table: Table, problems: list[str], *, short: bool, broken: bool) -> Ints64:
+    """Return the row positions of blank lines, and report ragged lines.
+
+    Raises:
+        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
+    """
+    if broken and table.without_stray_quotes() is not table:
+        raise _StrayQuotesError
+    return table.irregular(problems) if short else np.empty(0, np.int64)
+
+
 def _type_problems(
-    table: Table, names: dict[Role, str | None], codes: dict[Role, CodeColumn]
+    table: Table,
+    names: dict[Role, str | None],
+    codes: dict[Role, CodeColumn],
+    schemas: list[pl.Schema],
 ) -> list[str]:
     """Return a problem for each column whose type rules out its role, in any file of the table."""
     found: list[str | None] = []
     kinds: dict[str, Path] = {}
-    for part in table.parts:
-        schema = part.scan().collect_schema()
+    for part, schema in zip(table.parts, schemas, strict=True):
         found += [id_type_problem(part, each.name, schema[each.name]) for each in codes.values()]
         found.append(_time_type_problem(part, names["time"], schema))
         if name := names["time"]:
@@ -313,16 +343,20 @@ def _selection(
     table: Table, codes: dict[Role, CodeColumn], names: dict[Role, str | None]
 ) -> list[pl.Expr]:
     schema = table.scan().collect_schema()
-    chosen = [
-        _words_of(column.name, schema[column.name]).alias(role) for role, column in codes.items()
-    ]
+    chosen = []
+    for role, column in codes.items():
+        dtype = schema[column.name]
+        words = text_of(column.name, dtype, as_integers=True)
+        chosen.append((pl.col(column.name) if dtype.is_integer() else words).alias(role))
+        lost = pl.lit(value=False) if role == "event" else has_lost_digits(column.name, dtype)
+        chosen.append(lost.alias(f"is {role}"))
     if time := names["time"]:
         raw = pl.col(time)
         is_word = isinstance(schema[time], (pl.Categorical, pl.Enum))
         chosen.append((raw.cast(pl.String) if is_word else raw).alias("time"))
     if rating := names["rating"]:
         chosen.append(pl.col(rating).alias("rating"))
-    chosen.append(table.suspect.alias("short"))
+    chosen += [table.suspect.alias("short"), table.broken.alias("broken")]
     chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
 
@@ -330,13 +364,9 @@ def _selection(
 def _repeats_header(table: Table, names: list[str]) -> pl.Expr:
     """Return a mask expression of rows with id and event columns that hold the columns' names."""
     if table.form is None or len(names) < 2:
-        return pl.lit(value=False).alias("header")
+        return pl.lit(value=False).alias("is header")
     same = [pl.col(name).str.strip_chars() == name for name in names]
-    return pl.all_horizontal(same).alias("header")
-
-
-def _words_of(name: str, dtype: pl.DataType) -> pl.Expr:
-    return pl.col(name) if dtype.is_integer() else text_of(name, dtype)
+    return pl.all_horizontal(same).alias("is header")
 
 
 def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:

@@ -16,7 +16,32 @@ _MIXED = (
     "the id is a whole number written as a float, and other ids of the column are not; write all "
     "ids in one form (12, not 12.0)"
 )
+# Floats from here on do not hold all whole numbers, so two ids may have become one.
+_EXACT, _EXACT_32 = 2.0**53, 2.0**24
+LOST_DIGITS = (
+    "the id is a float so large that its last digits are lost; write the column as integers or as "
+    "text"
+)
 _TAIL = r"\.0+$"
+
+
+def text_of(name: str, dtype: pl.DataType, *, as_integers: bool = False) -> pl.Expr:
+    """Return the expression of a column of ids or events as stripped text.
+
+    7 becomes "7", 7.0 becomes "7.0", "007" stays, null becomes "".
+
+    Args:
+        name: the column.
+        dtype: type of the column.
+        as_integers: True if whole floats become integers (7.0 "7") whatever else the column holds.
+    """
+    column = pl.col(name)
+    if dtype.is_float() and as_integers:
+        whole = column.cast(pl.Int64, strict=False)
+        column = pl.when(whole == column).then(whole.cast(pl.String)).otherwise(
+            column.cast(pl.String)
+        )  # fmt: skip
+    return column.cast(pl.String).str.strip_chars().fill_null("")
 
 
 def id_faults(ids: pl.Series) -> list[tuple[pl.Series, str]]:
@@ -42,6 +67,20 @@ def id_faults(ids: pl.Series) -> list[tuple[pl.Series, str]]:
         if not others.str.contains(_DECIMAL).all():
             found.append((floats, _MIXED))
     return found
+
+
+def has_lost_digits(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return a mask expression of the ids that are floats too large to be exact.
+
+    Args:
+        name: the id column.
+        dtype: type of the column.
+    """
+    if not dtype.is_float():
+        return pl.lit(value=False)
+    limit = _EXACT if dtype == pl.Float64 else _EXACT_32
+    column = pl.col(name)
+    return (column.is_finite() & (column.abs() >= limit)).fill_null(value=False)
 
 
 def are_whole_floats(ids: pl.Series) -> bool:

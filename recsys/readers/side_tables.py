@@ -21,8 +21,16 @@ from recsys.readers.columns import (
     is_data,
     spelled,
 )
-from recsys.readers.event_log import id_type_problem, text_of
-from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
+from recsys.readers.event_log import id_type_problem
+from recsys.readers.ids import (
+    LOST_DIGITS,
+    NO_ID,
+    are_whole_floats,
+    has_lost_digits,
+    id_faults,
+    text_of,
+    without_fraction,
+)
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
 
@@ -47,9 +55,10 @@ def read_side_table(
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
-    frame = _whole(table, problems) if name else None
-    if name is None or frame is None:
+    whole = _whole(table, problems) if name else None
+    if name is None or whole is None:
         return None
+    table, frame = whole
     wrong = id_type_problem(table, name, frame.schema[name])
     if wrong:
         problems.append(wrong)
@@ -58,6 +67,11 @@ def read_side_table(
     # Blank and short lines end in an empty field; see event_log.py.
     if table.form and (frame.to_series(-1) == "").any():
         keep[table.irregular(problems)] = False
+    lost = frame.select(has_lost_digits(name, frame.schema[name])).to_series()
+    if lost.any():
+        places = table.places(lost.arg_true().to_numpy())
+        problems.append(f"{table.where}: {places}, column {name!r}: {LOST_DIGITS}")
+        return None
     ids = frame.select(text_of(name, frame.schema[name])).to_series()
     if are_whole_floats(ids.filter(pl.Series(keep))):
         ids = without_fraction(ids)
@@ -91,17 +105,22 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
     return None
 
 
-def _whole(table: Table, problems: list[str]) -> pl.DataFrame | None:
-    for attempt in (table, table.without_quotes()):
-        try:
-            return attempt.scan().collect() if attempt else None
-        except READ_ERRORS as error:
-            failure = error
-            if attempt and attempt.without_quotes():
-                continue
-            break
-    explain(table, failure, problems)
-    return None
+def _whole(table: Table, problems: list[str]) -> tuple[Table, pl.DataFrame] | None:
+    """Return the table in the form in which it can be read, and all of its rows."""
+    try:
+        frame = table.scan().collect()
+        if frame.select(table.broken.any()).item():
+            plain = table.without_stray_quotes()
+            return plain, plain.scan().collect()
+        return table, frame
+    except READ_ERRORS as error:
+        if other := table.without_quotes():
+            try:
+                return other, other.scan().collect()
+            except READ_ERRORS:
+                pass  # the first error is explained
+        explain(table, error, problems)
+        return None
 
 
 def _usable_ids(

@@ -15,7 +15,7 @@ from recsys.messages import SHOWN, and_more
 from recsys.readers.paths import extension_of
 from recsys.readers.tables.json_lines import JsonTable, faulty_lines
 from recsys.readers.tables.table import ARROW, READ_ERRORS, Table
-from recsys.readers.tables.text import undecodable_lines
+from recsys.readers.tables.text import oddly_quoted_lines, undecodable_lines
 
 
 def explain(table: Table, error: BaseException, problems: list[str]) -> None:
@@ -52,10 +52,24 @@ def _explain_file(table: Table, error: BaseException, problems: list[str]) -> No
                 problems.extend(faulty_lines(table.path))
             else:
                 table.irregular(problems)
+                if len(problems) == before and (odd := _odd_quotes(table)):
+                    problems.append(f"{table.path}: {odd}")
     except READ_ERRORS as damage:
         error = damage
     if len(problems) == before:
         problems.append(f"{table.path}: {damage_of(table.path, error)}")
+
+
+def _odd_quotes(table: Table) -> str | None:
+    lines = oddly_quoted_lines(table.path, table.form) if table.form and table.form.quote else []
+    if not lines:
+        return None
+    numbers = ", ".join(map(str, lines[:SHOWN])) + and_more(len(lines))
+    verb = "has" if len(lines) == 1 else "have"
+    return (
+        f"line {numbers} {verb} an odd number of quotes, so the table cannot be parsed; remove the "
+        'quotes, or put the text in quotes and double those in it ("disc 12""")'
+    )
 
 
 def damage_of(path: Path, error: BaseException) -> str:

@@ -8,12 +8,14 @@ JSON.
 
 from __future__ import annotations
 
+import codecs
 import glob
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 
@@ -73,15 +75,15 @@ def open_json(path: Path) -> JsonTable:
     names: dict[str, None] = {}
     for number, line in islice(_filled_lines(path), _SEEN_LINES):
         found = _object_on(line)
-        if found is None and line.lstrip(b" \t\xef\xbb\xbf").startswith(b"["):
-            raise BadTextError(
-                f"line {number}: is a JSON array; write one object per line (JSON lines), "
-                "without brackets and commas around them"
-            )
-        if found is None:
+        if isinstance(found, str):
+            if line.lstrip(b" \t\xef\xbb\xbf").startswith(b"["):
+                raise BadTextError(
+                    f"line {number}: is a JSON array; write one object per line (JSON lines), "
+                    "without brackets and commas around them"
+                )
             if lines := undecodable_lines(path, 1):
                 raise BadTextError(f"line {lines[0]}: is not UTF-8; save the file again as UTF-8")
-            raise BadTextError(f"line {number}: {_NO_OBJECT}")
+            raise BadTextError(f"line {number}: {found}")
         names |= dict.fromkeys(found)
     if not names:
         raise BadTextError("is empty; it needs a JSON object on each line")
@@ -89,22 +91,27 @@ def open_json(path: Path) -> JsonTable:
 
 
 def faulty_lines(path: Path) -> list[str]:
-    """Return a problem that lists the lines without a JSON object, or no problem if all have one.
+    """Return a problem for each kind of line without a JSON object; none if all have one.
 
     Args:
         path: the file.
     """
-    bad = [number for number, line in _filled_lines(path) if _object_on(line) is None]
-    if not bad:
-        return []
-    numbers = ", ".join(map(str, bad[:SHOWN])) + and_more(len(bad))
-    return [f"{path}: line {numbers}: {_NO_OBJECT}"]
+    bad: dict[str, list[int]] = {}
+    for number, line in _filled_lines(path):
+        if isinstance(fault := _object_on(line), str):
+            bad.setdefault(fault, []).append(number)
+    return [
+        f"{path}: line {', '.join(map(str, lines[:SHOWN]))}{and_more(len(lines))}: {fault}"
+        for fault, lines in bad.items()
+    ]
 
 
 _NO_OBJECT = (
     'is not a JSON object such as {"user_id": "u1", "item_id": "i1"} (cut off? names and texts '
     "need double quotes); mend or delete the line"
 )
+_MARK = "begins with a byte order mark; save the file again as UTF-8 without it (without BOM)"
+_NO_NUMBER = "holds NaN or Infinity, which are no JSON; write null instead"
 
 
 def _filled_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -112,9 +119,27 @@ def _filled_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
 
 
-def _object_on(line: bytes) -> dict[str, object] | None:
+class _NoNumberError(ValueError):
+    """NaN or Infinity, which Python's JSON has and JSON has not."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse a constant that is no JSON.
+
+    Raises:
+        _NoNumberError: always.
+    """
+    raise _NoNumberError(constant)
+
+
+def _object_on(line: bytes) -> dict[str, object] | str:
+    """Return the object on a line, or the reason why there is none, with a cure."""
+    if line.startswith(codecs.BOM_UTF8) and not line.removeprefix(codecs.BOM_UTF8).startswith(b"["):
+        return _MARK
     try:
-        found = json.loads(line.decode("utf-8-sig"))
+        found = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+    except _NoNumberError:
+        return _NO_NUMBER
     except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        return _NO_OBJECT
+    return found if isinstance(found, dict) else _NO_OBJECT

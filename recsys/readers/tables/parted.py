@@ -74,6 +74,11 @@ class PartedTable(Table):
         files = tuple(new or old for new, old in zip(plain, self.files, strict=True))
         return replace(self, files=files)
 
+    def without_stray_quotes(self) -> Table:
+        """Return the table with quotes as letters in the files whose quotes join whole lines."""
+        files = tuple(part.without_stray_quotes() for part in self.files)
+        return self if files == self.files else replace(self, files=files)
+
     def spots(self, rows: Sequence[int] | Ints64) -> list[str]:
         """Return a phrase for each of the first SHOWN row positions: "part-1.csv line 3".
 

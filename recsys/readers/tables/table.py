@@ -12,7 +12,13 @@ import polars as pl
 from recsys.data import Ints64
 from recsys.messages import SHOWN, and_more
 from recsys.readers.paths import extension_of
-from recsys.readers.tables.text import DAMAGE, TextForm, irregular_rows, line_numbers
+from recsys.readers.tables.text import (
+    DAMAGE,
+    TextForm,
+    has_inch_marks_only,
+    irregular_rows,
+    line_numbers,
+)
 
 ARROW = (".arrow", ".feather", ".ipc")
 READ_ERRORS = (pl.exceptions.PolarsError, OSError, *DAMAGE)
@@ -64,12 +70,42 @@ class Table:
     def without_quotes(self) -> Table | None:
         """Return the same table with quotes as ordinary letters, or None where that makes no sense.
 
-        Tab separated exports often have bare quotes (12" discs) that no CSV rule can parse. None is
-        returned for other separators, Parquet, and tables with such quotes already.
+        Tab separated exports often have bare quotes (12" discs) that no CSV rule can parse, and so
+        have others, if all of their lines have the right number of separators and no field begins
+        with a quote. None is returned for Parquet, and for tables with such quotes already.
         """
-        if self.form is None or self.form.separator != "\t" or self.form.quote is None:
+        if self.form is None or self.form.quote is None:
             return None
-        return replace(self, form=replace(self.form, quote=None))
+        plain = replace(self.form, quote=None)
+        try:
+            may_be = self.form.separator == "\t" or has_inch_marks_only(self.path, plain)
+        except READ_ERRORS:
+            return None
+        return replace(self, form=plain) if may_be else None
+
+    def without_stray_quotes(self) -> Table:
+        """Return the table with quotes as letters if its quotes join whole lines, else itself.
+
+        Call this if a row has a line break inside quotes (`broken`): two bare quotes on different
+        lines then hide the lines between them.
+        """
+        plain = self.without_quotes() if self._is_tabbed else None
+        if plain is None or plain.form is None or irregular_rows(self.path, plain.form)[1]:
+            return self
+        return plain
+
+    @property
+    def broken(self) -> pl.Expr:
+        """Return a mask expression of rows with a line break inside quotes; tab separated only."""
+        if self.form is None or not self._is_tabbed:
+            return pl.lit(value=False)
+        return pl.any_horizontal(
+            pl.col(name).str.contains("\n", literal=True) for name in self.form.names
+        )
+
+    @property
+    def _is_tabbed(self) -> bool:
+        return self.form is not None and self.form.separator == "\t" and bool(self.form.quote)
 
     @property
     def is_text(self) -> bool:

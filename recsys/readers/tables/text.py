@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +21,13 @@ import numpy as np
 import polars as pl
 
 from recsys.data import Ints64
+from recsys.readers.tables.separators import DOUBLE_COLON, separator_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
-SEPARATORS = (",", ";", "\t", "|")
-DOUBLE_COLON = "::"  # MovieLens; polars and csv parse separators of one letter only
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
+_LOOKED_AT = 20  # lines by which the separator is found
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
 _FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
 
@@ -66,17 +67,17 @@ def read_form(
 
     Args:
         path: the file.
-        separator: separator that belongs to the extension. Another one is used if it occurs more
-            often in the header (spreadsheets in Spanish write semicolons into .csv).
+        separator: separator that belongs to the extension. The first lines may show another one
+            (spreadsheets in Spanish write semicolons into .csv).
         atomic: True for RecBole's form `user_id:token`, with types to strip from the names.
         is_dat: True for MovieLens' form, in which "::" may be the separator.
 
     Raises:
         BadTextError: the file is empty, not UTF-8 or not text, or two columns have one name.
     """
-    header_line, header = _header(path)
-    separator = _separator_of(header, separator, double_colon=is_dat)
-    names = [name.strip() for name in _fields(header, separator)]
+    header_line, lines = _first_lines(path)
+    separator = separator_of(lines, separator, double_colon=is_dat)
+    names = [name.strip() for name in _fields(lines[0], separator)]
     if atomic:
         names = [_without_type(name) for name in names]
     names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
@@ -91,22 +92,15 @@ def read_headless_form(path: Path, separator: str) -> TextForm:
 
     Args:
         path: the file.
-        separator: separator that belongs to the extension; the first line may show another one.
+        separator: separator that belongs to the extension; the first lines may show another one.
 
     Raises:
         BadTextError: the file is empty, not UTF-8 or not text.
     """
-    _, line = _header(path)
-    separator = _separator_of(line, separator, double_colon=True)
-    names = tuple(str(place) for place in range(1, len(_fields(line, separator)) + 1))
+    _, lines = _first_lines(path)
+    separator = separator_of(lines, separator, double_colon=True)
+    names = tuple(str(place) for place in range(1, len(_fields(lines[0], separator)) + 1))
     return TextForm(names, separator, _quote_of(separator), 0)
-
-
-def _separator_of(line: str, usual: str, *, double_colon: bool) -> str:
-    """Return the separator that occurs most often in the first line, `usual` among equals."""
-    if double_colon and DOUBLE_COLON in line:
-        return DOUBLE_COLON
-    return max(SEPARATORS, key=lambda mark: (line.count(mark), mark == usual))
 
 
 def _quote_of(separator: str) -> str | None:
@@ -153,6 +147,32 @@ def irregular_rows(path: Path, form: TextForm) -> tuple[Ints64, list[tuple[int, 
     )
 
 
+def has_inch_marks_only(path: Path, form: TextForm) -> bool:
+    """Return True if all lines have the right number of fields and none begins with a quote.
+
+    Args:
+        path: the file.
+        form: form of the text, with quotes as letters.
+    """
+    if irregular_rows(path, form)[1]:
+        return False
+    opening = pl.col("line").str.contains(rf'(?:^|{re.escape(form.separator)})\s*"')
+    lines = pl.scan_lines(path, glob=False).slice(form.header_line)
+    return not lines.select(opening.any()).collect(engine="streaming").item()
+
+
+def oddly_quoted_lines(path: Path, form: TextForm) -> list[int]:
+    """Return the numbers of the lines with an odd number of quotes.
+
+    Args:
+        path: the file.
+        form: form of the text.
+    """
+    lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
+    odd = lines.filter(pl.col("line").str.count_matches('"', literal=True) % 2 == 1)
+    return [row + 1 for row in odd.select("row").collect(engine="streaming")["row"]]
+
+
 def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
     """Return the line on which each row starts, with line breaks inside quotes counted.
 
@@ -179,8 +199,8 @@ def undecodable_lines(path: Path, limit: int | None = None) -> list[int]:
         return list(islice((n for n, line in enumerate(file, 1) if not _is_utf8(line)), limit))
 
 
-def _header(path: Path) -> tuple[int, str]:
-    """Return the number and text of the first line that is not blank.
+def _first_lines(path: Path) -> tuple[int, list[str]]:
+    """Return the number of the first line that is not blank, and the texts of it and the next.
 
     Raises:
         BadTextError: there is no such line, or it is not UTF-8 text.
@@ -200,7 +220,9 @@ def _header(path: Path) -> tuple[int, str]:
                 raise BadTextError(
                     "line 1: lines end in bare carriage returns; save it with newlines"
                 )
-            return number, text
+            more = islice(iter(lambda: file.readline(_HEADER_LIMIT), b""), _LOOKED_AT - 1)
+            others = [line.decode(errors="replace").rstrip("\r\n") for line in more]
+            return number, [text, *(other for other in others if other.strip())]
     raise BadTextError("is empty; it needs a header line and rows")
 
 

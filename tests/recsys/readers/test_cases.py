@@ -158,6 +158,22 @@ BAD_JSON = {
     "no id": ('{"user": 1, "item": 2}\n\n{"user": 3}\n', ["line 3, column 'item': '' is no item"]),
     "Python": ("{'user': 1, 'item': 2}\n", ["line 1", "double quotes"]),
     "nothing": ("\n\n", ["is empty"]),
+    "a byte order mark": (
+        '\ufeff{"user": 1, "item": 2}\n{"user": 3, "item": 4}\n',
+        ["line 1: begins with a byte order mark; save the file again as UTF-8 without it"],
+    ),
+    "a byte order mark later": (
+        '{"user": 1, "item": 2}\n' * 1500 + '\ufeff{"user": 3, "item": 4}\n',
+        ["line 1501: begins with a byte order mark"],
+    ),
+    "NaN": (
+        '{"user": 1, "item": 2, "rating": 5}\n{"user": 1, "item": 2, "rating": NaN}\n',
+        ["line 2: holds NaN or Infinity, which are no JSON; write null instead"],
+    ),
+    "NaN and others later": (
+        '{"user": 1, "item": 2}\n' * 1500 + '{"user": 3, "x": [-Infinity]}\n{"x": NaN}\n{\n',
+        ["line 1501, 1502: holds NaN or Infinity", "line 1503: is not a JSON object"],
+    ),
 }
 
 
