@@ -13,9 +13,10 @@ import polars as pl
 
 from hpo.errors import SettingsError
 from recsys.messages import listed
-from recsys.readers import SEPARATOR_OF, SEPARATORS, matching_columns
+from recsys.readers import SEPARATOR_OF, matching_columns, separator_of
 
 HEADER = "user_id"
+HEAD = 20  # first lines, which decide the separator
 WANTED = (
     "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id or "
     "another usual name of users"
@@ -80,15 +81,16 @@ def _user_lines(path: Path) -> list[str]:
         _UnusableError: the file is a table without a column of users.
     """
     lines = path.read_text(encoding="utf-8-sig").splitlines()
-    first = lines[0] if lines else ""
-    mark = max(SEPARATORS, key=first.count)
+    first, suffix = lines[0] if lines else "", path.suffix.lower()
+    usual = SEPARATOR_OF.get(suffix, ",")
+    mark = separator_of(lines[:HEAD], usual, double_colon=False) if lines else usual
     names = [name.strip() for name in next(csv.reader([first], delimiter=mark), [])]
     header = _column_of_users(names)
     if len(names) > 1 and header is not None:
         column = names.index(header)
         rows = csv.reader(lines[1:], delimiter=mark)
         return [row[column].strip() if len(row) > column else "" for row in rows]
-    is_table = path.suffix.lower() in SEPARATOR_OF
+    is_table = suffix in SEPARATOR_OF
     if len(names) > 1 and is_table:
         # The columns are not shown: without a header line they are personal data.
         raise _UnusableError(f"it has {len(names)} columns, and line 1 calls none {HEADER}")

@@ -147,6 +147,15 @@ def test_whole_numbers_written_as_floats_are_looked_up_as_integers(tmp_path: Pat
     assert users.unknown == ("4.5", "999.0")
 
 
+def test_the_separator_is_that_of_the_readers(tmp_path: Path) -> None:
+    """Quoted marks are letters, and a name may hold more bars than the line has commas."""
+    path = tmp_path / "users.csv"
+    path.write_text('user_id,genres\nu5,"a|b|c|d"\nu3,a|b|c\n', encoding="utf-8")
+    assert user_files.user_ids(str(path)) == ["u5", "u3"]
+    path.write_text('user_id,"a;b;c"\nu5,1\n', encoding="utf-8")
+    assert user_files.user_ids(str(path)) == ["u5"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
 @pytest.mark.parametrize("name", ["users[1].parquet", "users*.parquet", "users?.parquet"])
 def test_a_file_name_is_no_pattern(tmp_path: Path, name: str) -> None:
