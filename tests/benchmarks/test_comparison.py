@@ -158,6 +158,22 @@ def test_a_report_on_another_machine_keeps_every_interval(report: Path, tmp_path
     assert report.read_text(encoding="utf-8") == before
 
 
+def test_the_peers_figures_in_the_documents_are_stored() -> None:
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    shown = {tuple(row[1:]) for row in rows[1:] if "two-tower" not in row[0]}
+    tuned, tested = (Store(RESULTS, RESULTS).records(kind) for kind in ("tuned", "tested"))
+    stored = set()
+    for key, record in tested.items():
+        if key[0] != "ml-100k":
+            continue
+        trials = str(tuned[key]["trials"]) if tuned[key]["tunable"] else "-"
+        values = (record["test"][name] for name in ("recall_at_10", "ndcg_at_10"))
+        stored.add((trials, *(f"{value:.3f}" for value in values)))
+    assert len(shown) == 7
+    assert shown <= stored
+
+
 def figures(seed: int) -> list[UserMetrics]:
     values = np.random.default_rng(seed).random((4, 300))
     names = ("recall_at_10", "ndcg_at_10", "recall_at_20", "mrr")
