@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,13 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
-from recsys.training.resources import Sizes, memory_need, peak_gpu_mb, release_memory
+from recsys.training.resources import (
+    Sizes,
+    forget_peaks,
+    memory_need,
+    peak_gpu_mb,
+    release_memory,
+)
 from recsys.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,15 +77,45 @@ class Setting:
     def on_gpu(self) -> bool:
         return torch.device(self.device).type == "cuda"
 
+    @property
+    def device_inside(self) -> str:
+        """Return the device's name in the commands, which see no other GPU."""
+        return "cuda" if self.on_gpu else self.device
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the commands, some of which have no --device.
+
+        Raises:
+            SystemExit: CUDA_VISIBLE_DEVICES hides the GPU.
+        """
+        place, seen = torch.device(self.device).index or 0, os.environ.get("CUDA_VISIBLE_DEVICES")
+        gpus = [str(place)] if seen is None else seen.split(",")[place : place + 1]
+        if self.on_gpu and not gpus:
+            raise SystemExit(
+                f"--device {self.device}: CUDA_VISIBLE_DEVICES={seen} shows fewer GPUs; give a "
+                "lower number, or unset it"
+            )
+        return {**os.environ, "CUDA_VISIBLE_DEVICES": gpus[0] if self.on_gpu else "-1"}
+
 
 class Skipped(Exception):
     """A part that means nothing on this device."""
 
 
-def run(module: str, *arguments: object, folder: Path, codes: tuple[int, ...] = (0,)) -> str:
+def run(
+    setting: Setting,
+    module: str,
+    *arguments: object,
+    folder: Path | None = None,
+    codes: tuple[int, ...] = (0,),
+) -> str:
     """Run a command and return what it printed; raise AssertionError on another exit code."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        command, cwd=folder or setting.folder, env=setting.environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
     assert found.returncode in codes, f"{module}: exit code {found.returncode}: {_tail(found)}"
     return found.stdout
 
@@ -94,13 +131,13 @@ def study(
     """Write a study file; return the options of hpo.run for it."""
     path = setting.folder / f"{name}.toml"
     path.write_text(STUDY.format(n_trials=n_trials, epochs=epochs, dims=dims), encoding="utf-8")
-    return ["--study", path, "--device", setting.device, "--study-name", name]
+    return ["--study", path, "--device", setting.device_inside, "--study-name", name]
 
 
 def cuda_tests(setting: Setting) -> str:
     if not setting.on_gpu:
         raise Skipped
-    out = run("pytest", "-q", "-m", "cuda", ROOT / "tests/recsys/training", folder=ROOT)
+    out = run(setting, "pytest", "-q", "-m", "cuda", ROOT / "tests/recsys/training", folder=ROOT)
     assert "passed" in out, out
     return out.strip().splitlines()[-1]
 
@@ -116,10 +153,8 @@ def searches(setting: Setting) -> str:
             begin = time.perf_counter()
             options = study(setting, name, n_trials, epochs)
             quiet = ["--no-tracking", "--no-report", "--json"]
-            out = run(
-                "hpo.run", *options, "--data", source, "--workers", workers, *quiet,
-                folder=setting.folder,
-            )  # fmt: skip
+            flags = ["--data", source, "--workers", workers]
+            out = run(setting, "hpo.run", *options, *flags, *quiet)
             last = json.loads(out.splitlines()[-1])
             assert (last["reason"], last["n_finished"]) == ("complete", n_trials), last
             told.append(f"{name} {time.perf_counter() - begin:.0f} s")
@@ -132,7 +167,8 @@ def stop_and_go_on(setting: Setting) -> str:
     command = [*options, "--data", "demo", "--workers", 1, "--no-tracking", "--no-report", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hpo.run", *map(str, command)],
-        cwd=setting.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=setting.folder, env=setting.environment, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
@@ -141,7 +177,7 @@ def stop_and_go_on(setting: Setting) -> str:
             break
     process.stdout.read()
     assert process.wait() in (0, 130), f"exit code {process.returncode} after Ctrl-C"
-    last = json.loads(run("hpo.run", *command, folder=setting.folder).splitlines()[-1])
+    last = json.loads(run(setting, "hpo.run", *command).splitlines()[-1])
     assert last["reason"] == "complete", last
     return "parked, resumed" if process.returncode else "ended before Ctrl-C arrived"
 
@@ -158,10 +194,8 @@ def out_of_memory(setting: Setting) -> str:
     frame(shop).write_parquet(path)
     options = study(setting, "full", 4, 1, dims="[8, 4096]")
     options += ["--set", "base.dim=4096"]
-    out = run(
-        "hpo.run", *options, "--data", path, "--workers", 1, "--no-tracking", "--no-report",
-        "--json", folder=setting.folder,
-    )  # fmt: skip
+    quiet = ["--no-tracking", "--no-report", "--json"]
+    out = run(setting, "hpo.run", *options, "--data", path, "--workers", 1, *quiet)
     ended = [json.loads(line) for line in out.splitlines() if '"ended"' in line]
     full = [event for event in ended if event.get("cause") == "out-of-memory"]
     states = [event["state"].upper() for event in full]
@@ -173,21 +207,22 @@ def out_of_memory(setting: Setting) -> str:
 
 
 def replays(setting: Setting) -> str:
-    out = run("hpo.replay", "--trial", 0, "--study-name", "stopped", folder=setting.folder)
+    out = run(setting, "hpo.replay", "--trial", 0, "--study-name", "stopped")
     return out.strip().splitlines()[-1]
 
 
 def promotes(setting: Setting) -> str:
     """Promote, report and serve a model that was trained on the device."""
     options = study(setting, "served", 2, 2)
-    run("hpo.run", *options, "--data", "demo", "--workers", 1, "--no-report", folder=setting.folder)
-    run("hpo.report", "--study-name", "served", folder=setting.folder)
+    run(setting, "hpo.run", *options, "--data", "demo", "--workers", 1, "--no-report")
+    run(setting, "hpo.report", "--study-name", "served")
     flags = ["--study-name", "served", "--candidates", 1, "--seeds", 1, "--force", "gpu-check"]
-    run("hpo.promote", *flags, folder=setting.folder, codes=(0, 1))
+    run(setting, "hpo.promote", *flags, codes=(0, 1))
     port = 18_000 + int(time.time()) % 10_000
     server = subprocess.Popen(
         [sys.executable, "-m", "hpo.serve", "--port", str(port)],
-        cwd=setting.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=setting.folder, env=setting.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         answer = _asked(f"http://127.0.0.1:{port}/recommend", server)
@@ -198,18 +233,21 @@ def promotes(setting: Setting) -> str:
 
 
 def _asked(url: str, server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Return an answer as soon as the server gives one."""
-    body = json.dumps({"user_id": "u1", "k": 5}).encode()
+    """Return the model's answer for a user of demo, as soon as the server gives one."""
+    body = json.dumps({"user_id": "u0001", "k": 5}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     for _ in range(600):
         assert server.poll() is None, f"hpo.serve ended with {server.returncode}"
         try:
             with urllib.request.urlopen(request, timeout=5) as reply:
                 found: dict[str, Any] = json.load(reply)
-                return found
+                break
         except OSError:
             time.sleep(0.1)
-    raise AssertionError("hpo.serve gave no answer in a minute")
+    else:
+        raise AssertionError("hpo.serve gave no answer in a minute")
+    assert found["source"] == "model", found
+    return found
 
 
 def generated(n_users: int, n_items: int, n: int, *, timed: bool) -> Interactions:
@@ -235,6 +273,7 @@ def speed(setting: Setting, name: str, size: tuple[int, int, int], *, timed: boo
     data = split(generated(*size, timed=timed)).tuning
     device, config = torch.device(setting.device), TrainConfig()
     need = memory_need(Sizes.of(data.seen), config, device)
+    forget_peaks(device)  # those of the part that fills the GPU
     trainer, evaluator = Trainer(data.seen, config, device), Evaluator(data, device)
 
     def evaluate() -> None:

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from recsys.data.holdout_file import load_holdout, save_holdout
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.readers.reader import read_dataset
-from recsys.training.resources import Sizes
+from recsys.training.resources import Sizes, peak_resident_mb
 from recsys.training.trainer import Trainer
 
 ROWS = (1_000_000, 10_000_000, 50_000_000)
@@ -60,7 +59,7 @@ class Stages:
         return result
 
     def report(self) -> str:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        peak = peak_resident_mb() / 1000
         return json.dumps({"seconds": self.seconds, "facts": self.facts, "peak_gb": peak})
 
 

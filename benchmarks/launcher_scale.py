@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import optuna
 from benchmarks import launcher
 from hpo.config.algorithms import PrunerConfig
 from hpo.execution.scheduler import Scheduler
+from recsys.training.resources import peak_resident_mb
 
 
 def ideal_wall(trained: Sequence[tuple[float, float]], workers: int) -> float:
@@ -64,12 +64,11 @@ def main() -> None:
         trials = ledger.study.get_trials(deepcopy=False)
     reports = sum(len(trial.intermediate_values) for trial in trials)
     ideal = ideal_wall(sorted(each for runner in runners for each in runner.trained), len(runners))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
         f"{options.workers} workers, epochs of {options.epoch_seconds:g} s, {len(trials)} trials, "
         f"{reports} reports: wall {wall:.1f} s (ideal {ideal:.1f}, {wall / ideal:.2f} times), "
         f"CPU {cpu:.1f} s, {cpu / wall:.2f} cores, {1000 * cpu / reports:.2f} ms of CPU a report, "
-        f"{memory} MB"
+        f"{peak_resident_mb():.0f} MB"
     )
 
 

@@ -9,7 +9,8 @@ is first), trained again on train + validation with several seeds, scored on tes
 `recsys.evaluation.evaluator` whatever the model. One thread. Finished cells are kept in
 `benchmarks/results` and never run again: delete a line to repeat one. Peers that are libraries
 get an environment of their own below --cache, made at the first use. The data sets are looked for
-below --data-root (ml-100k is fetched if it is not there).
+below --data-root (ml-100k is fetched if it is not there); without --data, one that is not there is
+left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import argparse
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from comparison.cases import CASES, Case, digest, load, source
+from comparison.cases import CASES, Case, DataMissing, digest, load, source
 from comparison.contestants import Contestant, contestant, measure
 from comparison.report import write_report
 from comparison.roster import OURS, PEERS, Model
@@ -114,29 +115,35 @@ class Cell:
         self._say(f"tested with {len(results)} seeds")
 
     def _run_ours(self, tuned: dict[str, Any] | None) -> None:
-        from comparison.ours import config_of, run_study, test_seed
+        from comparison.ours import test_seed
 
         options, split = self.options, _split(self.case, _places(self.options))
-        folder = source(self.case, options.data_root, options.cache)
-        study = run_study(self.case, folder, OURS[self.model], self._budget(), options.cache)
-        if tuned is None:
-            record = {
-                **self._head(split, {"torch": torch.__version__}),
-                "tunable": True,
-                "trials": study.trials,
-                "params": config_of(study.candidate),
-                "validation": dict(study.candidate.validation),
-                "cpu_seconds": round(study.cpu_seconds, 2),
-            }
-            self.store.add("tuned", record)
-            self._say(f"validation {record['validation']['recall_at_10']:.4f}")
+        params = (tuned or self._tune_ours(split))["params"]
         if options.no_test:
             return
         seeds = options.seeds or (5 if self.case.name == "ml-100k" else 3)
-        found = [test_seed(study.candidate, seed) for seed in range(seeds)]
+        found = [test_seed(params, split.final, seed) for seed in range(seeds)]
         cpu = sum(seconds for _, seconds in found) / seeds
         versions = {"torch": torch.__version__}
         self._tested(split, [result for result, _ in found], cpu, versions)
+
+    def _tune_ours(self, split: Split) -> dict[str, Any]:
+        from comparison.ours import params_of, run_study
+
+        folder = source(self.case, *_places(self.options))
+        toml, cache_folder = OURS[self.model], self.options.cache
+        study = run_study(self.case, folder, toml, self._budget(), cache_folder)
+        record = {
+            **self._head(split, {"torch": torch.__version__}),
+            "tunable": True,
+            "trials": study.trials,
+            "params": params_of(study.candidate),
+            "validation": dict(study.candidate.validation),
+            "cpu_seconds": round(study.cpu_seconds, 2),
+        }
+        self.store.add("tuned", record)
+        self._say(f"validation {record['validation']['recall_at_10']:.4f}")
+        return record
 
     def _budget(self) -> Budget:
         return Budget(self.options.trials, self.options.cpu_seconds)
@@ -191,6 +198,17 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                 raise SystemExit(f"{model} takes part in {', '.join(only)} only")
 
 
+def run_all(all_cells: Iterable[Cell], *, named: bool) -> None:
+    """Run the cells; one whose data set is not there is told and left out, unless it was named."""
+    for cell in all_cells:
+        try:
+            cell.run()
+        except DataMissing as error:
+            if named:
+                raise
+            print(f"{cell.case.name} {cell.model}: left out: {error}", flush=True)
+
+
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -224,8 +242,7 @@ def main() -> None:
         os.environ[name] = "1"  # for the processes started from here; this one has only torch
     torch.set_num_threads(1)
     if not options.report:
-        for cell in cells(options):
-            cell.run()
+        run_all(cells(options), named=bool(options.data))
     write_report(Store(options.results, options.cache), options.results.parent / "RESULTS.md")
 
 

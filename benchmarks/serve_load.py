@@ -115,8 +115,9 @@ def started(target: Target, port: int, env: dict[str, str], cores: list[int]) ->
                 each.cpu_affinity(cores[:1])
         yield process.pid
     finally:
-        for each in reversed(family(process.pid)):
-            each.terminate()
+        if process.poll() is None:  # else the failure that ended it is being raised
+            for each in reversed(family(process.pid)):
+                each.terminate()
         process.wait()
 
 

@@ -1,7 +1,7 @@
 """The promoted model's test figures once more, from what the server answers, by brute force.
 
     python -m hpo.run --data ml-100k --n-trials 5 && python -m hpo.promote
-    python benchmarks/served_figures.py --data ~/.cache/recsys-hpo/ml-100k/ml-100k.inter
+    python benchmarks/served_figures.py
 
 Reads the raw file, holds the test rows out again, asks `hpo.serve --as-measured` over HTTP for each
 test user's items, counts hits in plain Python and compares with the model card to 6 digits. Nothing
@@ -21,6 +21,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import pooch
 
 CUTOFFS = (5, 10, 20)
 PAGE = 1000  # the most that one request may ask for
@@ -123,12 +125,24 @@ def description(tracking_uri: str, model: str) -> str:
     return get(name, which).description or ""
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cache = Path(os.environ.get("RECSYS_CACHE") or pooch.os_cache("recsys-hpo"))
+    result.add_argument(
+        "--data", type=Path, default=cache / "ml-100k" / "ml-100k.inter",
+        help="user, item, rating, time by tabs (default: %(default)s)",
+    )  # fmt: skip
+    result.add_argument("--tracking-uri", default="sqlite:///studies/mlflow.db")
+    result.add_argument("--model", default="models:/two-tower@champion")
+    return result
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="user, item, rating, time by tabs")
-    parser.add_argument("--tracking-uri", default="sqlite:///studies/mlflow.db")
-    parser.add_argument("--model", default="models:/two-tower@champion")
-    options = parser.parse_args()
+    options = parser().parse_args()
+    if not options.data.exists():
+        raise SystemExit(
+            f"{options.data}: no such file; name the rows that the model was made of with --data"
+        )
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     card = card_figures(description(options.tracking_uri, options.model))
     test = newest_fifth(read_rows(options.data))

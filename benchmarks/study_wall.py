@@ -3,10 +3,10 @@
     python -m benchmarks.study_wall [--data ml-100k] [--trials 30] [--workers 2]
 
 First `hpo.run` as a user calls it, MLflow on, random search without pruning, without the report at
-the end. Then as many plain processes as it had workers train the same configurations with the
-same seeds, each reading the data itself, trial i in process i % workers: no study, no database.
-Lines: the study at most 1.15 times the plain processes, and at most 1.10 times (sum of its trials'
-seconds / workers) from its first trial's start to its last one's end.
+the end, on the CPU. Then as many plain processes as it had workers train the same configurations
+with the same seeds there, each reading the data itself, trial i in process i % workers: no study,
+no database. Lines: the study at most 1.15 times the plain processes, and at most 1.10 times (sum of
+its trials' seconds / workers) from its first trial's start to its last one's end.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def run_study(folder: Path, options: argparse.Namespace) -> float:
     tracking = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
     return _wall([[
         "hpo.run", "--data", options.data, "--n-trials", options.trials, "--workers",
-        options.workers, "--study-name", NAME, "--storage", _database(folder), "--tracking-uri",
-        tracking, "--no-report", "--set", "pruner.name=none", "--set", "sampler.name=random",
+        options.workers, "--device", "cpu", "--study-name", NAME, "--storage", _database(folder),
+        "--tracking-uri", tracking, "--no-report", "--set", "pruner.name=none", "--set",
+        "sampler.name=random",
     ]])  # fmt: skip
 
 

@@ -6,7 +6,8 @@ One thread; CPU seconds, so other load disturbs little. Three parts, `--part` ru
 
 - epoch: an epoch of ml-100k at dim 128, its evaluation, and the floor: the time that the epoch's
   products and its tables' bytes take by themselves on this machine, measured in the same run.
-- als: how long ours takes to the validation recall@10 of a tuned implicit ALS, beside ALS's fit.
+- als: how long ours takes to the validation recall@10 of implicit's ALS, beside ALS's fit; its
+  configuration is the one in `results/tuned.jsonl`.
 - shop: an epoch of a generated untimed set, 30,000 users x 41,000 items x 800,000 rows, dim 64.
 """
 
@@ -20,12 +21,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from comparison.cases import CASES, load, source
 from comparison.contestants import contestant, measure
 from comparison.roster import PEERS
+from comparison.store import Store
 
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
@@ -37,7 +40,7 @@ from recsys.training.trainer import Trainer
 from recsys.training.windows import Windows
 
 CPU = torch.device("cpu")
-ALS = {"factors": 238, "regularization": 9.9, "alpha": 2.42, "iterations": 32}
+RESULTS = Path(__file__).parent / "results"
 EPOCH_LINE, RECALL_LINE, ALS_LINE, SHOP_LINE = 0.06, 0.184, 1 / 3, 8.0
 ADAM_PASSES = 8  # reads of weight, gradient and two moments; writes of all but the gradient; zeros
 
@@ -173,16 +176,27 @@ def time_to(split: Split, goal: float, seed: int) -> tuple[float, float, int]:
     raise SystemExit(f"ours has not reached {goal:.4f} in {trainer.epoch} epochs")
 
 
+def tuned_als(results: Path = RESULTS) -> dict[str, Any]:
+    """The configuration that benchmarks/quality.py found for ml-100k."""
+    tuned = Store(results, results).records("tuned").get(("ml-100k", "als"))
+    if tuned is None:
+        raise SystemExit(
+            f"{results / 'tuned.jsonl'}: no als of ml-100k; tune it with "
+            "python benchmarks/quality.py --data ml-100k --model als --no-test"
+        )
+    return dict(tuned["params"])
+
+
 def als_part(split: Split, envs: Path, repeats: int) -> None:
     """ALS and ours in turns, so that both meet the same machine."""
-    fits, goals, ours = [], [], []
+    fits, goals, ours, params = [], [], [], tuned_als()
     with (
         tempfile.TemporaryDirectory() as folder,
         contestant(PEERS["als"], envs, Path(folder)) as als,
     ):
-        als.train(split.tuning.seen, {**ALS, "iterations": 1}, 0)  # warm
+        als.train(split.tuning.seen, {**params, "iterations": 1}, 0)  # warm
         for seed in range(repeats):
-            trained = als.train(split.tuning.seen, ALS, seed)
+            trained = als.train(split.tuning.seen, params, seed)
             fits.append(trained.cpu)
             goals.append(measure(trained, split.tuning).mean().recall_at_10)
             ours.append(time_to(split, max(goals), seed))
@@ -190,7 +204,7 @@ def als_part(split: Split, envs: Path, repeats: int) -> None:
     fit = statistics.median(fits)
     whole, training, epochs = (statistics.median(column) for column in zip(*ours, strict=True))
     print(f"Time to the validation recall@10 of ALS, median of {repeats} seeds, CPU seconds:")
-    print(f"  implicit {versions['implicit']} ALS {ALS}: {fit:.2f}, recall@10 {max(goals):.4f}")
+    print(f"  implicit {versions['implicit']} ALS {params}: {fit:.2f}, recall@10 {max(goals):.4f}")
     print(
         f"  ours, dim 128: {training:.2f} of training ({epochs:.0f} epochs), {whole:.2f} with an "
         f"evaluation after each"

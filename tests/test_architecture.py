@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -92,6 +93,17 @@ def arrows_upward(name: str, uses: set[str]) -> set[str]:
         and other.split(".")[:2] != package
         and floor >= own
     }
+
+
+def test_contributing_shows_the_same_floors() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`(?:recsys|hpo)\.[^|]*) \|", text, re.MULTILINE)
+    packages = {name: int(row) for row, cell in rows for name in re.findall(r"`([\w.]+)`", cell)}
+    modules = {name for name, row in packages.items() if row == 16}  # one a command
+    below = [name for floor in FLOORS for name in floor]
+    assert set(packages) - modules == set(below)
+    shown = [packages[name] for name in below]
+    assert shown == sorted(shown)
 
 
 def test_a_planted_violation_is_found() -> None:

@@ -146,12 +146,23 @@ def check(words: Sequence[str]) -> None:
 
 
 def check_benchmark(words: Sequence[str]) -> None:
-    """Look for the benchmark, and for its options in its source."""
+    """Look for the benchmark, and in its source for its options and those that it must be given."""
     at = 2 if words[1] == "-m" else 1
     path = words[at].replace(".", "/") + ".py" if at == 2 else words[at]
     source = (ROOT / path).read_text(encoding="utf-8")
     options = [word for word in words[at + 1 :] if word.startswith("-")]
     assert all(f'"{option}"' in source for option in options)
+    assert required_options(source) <= set(options)
+
+
+def required_options(source: str) -> set[str]:
+    """The options without which a program ends at once."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return {
+        str(ast.literal_eval(call.args[0]))
+        for call in calls
+        if any(word.arg == "required" for word in call.keywords) and call.args
+    }
 
 
 def check_extras(text: str) -> None:
@@ -247,6 +258,11 @@ def test_the_python_of_all_documents_runs(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "\n(('p" in result.stdout  # recommendations of the README
     assert "study als-demo" in result.stdout
+
+
+def test_an_option_that_a_benchmark_must_be_given_is_found() -> None:
+    source = 'p.add_argument("--data", type=Path, required=True)\np.add_argument("--k", type=int)'
+    assert required_options(source) == {"--data"}
 
 
 def test_what_is_wrong_is_found(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:

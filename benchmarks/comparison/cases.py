@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 from recsys.data.splitting import split
 from recsys.datasets.registry import cache_folder, load_dataset
+from recsys.errors import DataError
 
 if TYPE_CHECKING:
     from recsys.data.interactions import Repeats
     from recsys.data.splitting import Split
+
+
+class DataMissing(SystemExit):
+    """A data set that is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,13 @@ def source(case: Case, data_root: Path, cache: Path) -> Path:
     """The folder that everybody reads this case from, ours included."""
     folder = data_root / case.folder
     if not folder.is_dir() and case.folder == "ml-100k":
-        load_dataset("ml-100k")  # fetches it where it is not there yet
+        try:
+            load_dataset("ml-100k")  # fetches it where it is not there yet
+        except DataError as error:
+            raise DataMissing(f"{case.name}: {error}") from error
         folder = cache_folder() / "ml-100k"
     if not folder.is_dir():
-        raise SystemExit(
+        raise DataMissing(
             f"{case.name}: there is no {folder}; put the data set there as interactions.tsv.gz "
             "(columns user_id, item_id, timestamp), or name its parent folder with --data-root"
         )

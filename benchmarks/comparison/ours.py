@@ -6,22 +6,30 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from optuna import Study
+from optuna.trial import FrozenTrial
 
 from comparison.cases import Case
 from comparison.tuning import Budget
+from hpo.errors import StudyError
 from hpo.gate.race import run_race
 from hpo.promotion.outcome import PromotionSettings
 from hpo.study.candidates import Candidate, top_candidates
 from hpo.study.data import load_split
 from hpo.study.lifecycle import load_named
-from hpo.study.records import Outcome
-from hpo.study.storage import open_storage
+from hpo.study.records import COUNTED, Outcome, epochs_of, first_start_ms
+from hpo.study.storage import storage_if_there
+from recsys.artifacts.checkpoint import BEFORE
+from recsys.config import TrainConfig
+from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import UserMetrics
 from recsys.training.fit import train
@@ -36,7 +44,7 @@ class OurStudy:
 
     Attributes:
         candidate: the winner of the race of its best trials on validation.
-        trials: that ended by themselves.
+        trials: COMPLETE or PRUNED, as n_trials counts.
         cpu_seconds: of the study and the race.
     """
 
@@ -48,7 +56,8 @@ class OurStudy:
 def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) -> OurStudy:
     """The public command on one worker, MLflow left out; it continues what was interrupted.
 
-    Its time limit counts wall time, so a busy machine gives it less than the peers get.
+    Its time limit counts wall time, so a busy machine gives it less than the peers get; what was
+    interrupted goes on with the rest of it. The race afterwards comes on top.
     """
     storage = f"sqlite:///{(cache / 'ours.db').as_posix()}"
     name = f"{Path(toml).stem}-{case.name}"
@@ -56,16 +65,43 @@ def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) 
         sys.executable, "-m", "hpo.run", "--study", str(REPOSITORY / "studies" / toml),
         "--data", str(folder.resolve()), "--repeats", case.repeats, "--study-name", name,
         "--storage", storage, "--n-trials", str(budget.trials), "--workers", "1",
-        "--timeout", str(budget.cpu_seconds), "--no-tracking", "--device", "cpu",
+        "--no-tracking", "--device", "cpu",
     ]  # fmt: skip
-    before = _children()
-    subprocess.run(command, check=True, cwd=REPOSITORY, env=dict(os.environ))
-    study = load_named(open_storage(storage), name)
-    ended = [each for each in study.get_trials(deepcopy=False) if Outcome.of(each)]
+    before, study = _children(), _stored(storage, name)
+    left = budget.cpu_seconds - (wall_seconds(study) if study else 0.0)
+    if left > 0:
+        command += ["--timeout", f"{left:.1f}"]
+        subprocess.run(command, check=True, cwd=REPOSITORY, env=dict(os.environ))
+        study = _stored(storage, name)
+    assert study is not None
+    ended = study.get_trials(deepcopy=False, states=COUNTED)
     cpu = _children() - before
     begin = time.process_time()
     candidate = _winner(study)
     return OurStudy(candidate, len(ended), cpu + time.process_time() - begin)
+
+
+def _stored(storage: str, name: str) -> Study | None:
+    """None before the first call."""
+    found = storage_if_there(storage)
+    try:
+        return load_named(found, name) if found else None
+    except StudyError:
+        return None
+
+
+def wall_seconds(study: Study) -> float:
+    """What all trainings took so far: also those that failed, or wait to go on."""
+    return sum(_seconds(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """Of a trial without an end: so many epochs of the median length; pauses do not count."""
+    outcome, ends = Outcome.of(trial), epochs_of(trial).get("time_ms", [])
+    if outcome or not ends:
+        return outcome.seconds if outcome else 0.0
+    each = [later - end for end, later in pairwise([first_start_ms(trial) or ends[0], *ends])]
+    return len(ends) * median(each) / 1000
 
 
 def _winner(study: Study) -> Candidate:
@@ -77,16 +113,23 @@ def _winner(study: Study) -> Candidate:
     return next(each for each in candidates if each.trial == race.winner)
 
 
-def test_seed(candidate: Candidate, seed: int) -> tuple[UserMetrics, float]:
-    """One refit on train + validation, scored on test; with its CPU seconds."""
-    question = load_split(candidate.record, None).final
+def test_seed(params: Mapping[str, Any], question: Holdout, seed: int) -> tuple[UserMetrics, float]:
+    """One refit on train + validation, scored on test; with its CPU seconds.
+
+    Args:
+        params: of `params_of`.
+        question: the test rows, and all rows before them.
+        seed: of the training.
+    """
+    values = {name: value for name, value in params.items() if name != "refit_epochs"}
+    config = TrainConfig.from_dict({**BEFORE, **values, "seed": seed})
     begin = time.process_time()
-    model = train(question.seen, candidate.config.replace(seed=seed), candidate.refit_epochs, CPU)
+    model = train(question.seen, config, params["refit_epochs"], CPU)
     cpu = time.process_time() - begin
     return Evaluator(question, CPU).evaluate(TowerScorer(model, question.seen)), cpu
 
 
-def config_of(candidate: Candidate) -> dict[str, Any]:
+def params_of(candidate: Candidate) -> dict[str, Any]:
     return {**candidate.config.as_dict(), "refit_epochs": candidate.refit_epochs}
 
 

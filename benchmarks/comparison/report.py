@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from comparison.cases import CASES, Case
-from comparison.roster import OURS
+from comparison.roster import OURS, PEERS
 from comparison.store import Store
 from recsys.evaluation.bootstrap import Interval, mean_interval
 
@@ -23,7 +23,10 @@ Record = dict[str, Any]
 
 
 def write_report(store: Store, path: Path) -> None:
-    """Put the tables between the two marks of the file; all else in it stays."""
+    """Put the tables between the two marks of the file; all else in it stays.
+
+    Differences to ours are stored as soon as the users' figures are here, and read from there.
+    """
     text = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -48,12 +51,19 @@ def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[st
     counts = next(iter(tuned.values()))["counts"]
     ours = max(OURS.keys() & tested.keys(), key=lambda name: _validation(tuned[name]), default=None)
     order = sorted(tuned, key=lambda name: -_sort_key(name, tuned, tested))
-    lines = [_line(case, store, name, ours, tuned[name], tested.get(name)) for name in order]
+    lines = [_line(case, store, name, ours, tuned[name], tested) for name in order]
+    missing = [name for name in (*PEERS, *OURS) if name not in tuned and _takes_part(name, case)]
     sizes = (
         f"{counts['users']:,} users, {counts['items']:,} items; {counts['train']:,} rows train, "
         f"{counts['validation']:,} validation, {counts['test']:,} test."
     )
-    return "\n".join([f"### {case.name}", "", f"{case.about}: {sizes}", "", HEAD, *lines])
+    after = ["", f"Not run on it: {', '.join(missing)}."] if missing else []
+    return "\n".join([f"### {case.name}", "", f"{case.about}: {sizes}", "", HEAD, *lines, *after])
+
+
+def _takes_part(name: str, case: Case) -> bool:
+    only = PEERS[name].cases if name in PEERS else None
+    return only is None or case.name in only
 
 
 def _validation(record: Record) -> float:
@@ -66,14 +76,20 @@ def _sort_key(name: str, tuned: dict[str, Record], tested: dict[str, Record]) ->
 
 
 def _line(
-    case: Case, store: Store, name: str, ours: str | None, tuned: Record, tested: Record | None
+    case: Case,
+    store: Store,
+    name: str,
+    ours: str | None,
+    tuned: Record,
+    all_tested: dict[str, Record],
 ) -> str:
+    tested = all_tested.get(name)
     cells = [
         f"**{name}**" if name in OURS else name,
         str(tuned["trials"]) if tuned["tunable"] else "-",
         f"{_validation(tuned):.4f}",
         *(_test_cells(tested) if tested else ["not yet"] * 3),
-        _difference(store, case.name, ours, name) if tested else "",
+        _difference(store, case.name, ours, name, all_tested) if tested else "",
         f"{tuned['cpu_seconds']:.0f}",
         f"{tested['cpu_seconds']:.3g}" if tested else "",
     ]
@@ -92,16 +108,31 @@ def _test_cells(tested: Record) -> list[str]:
     ]
 
 
-def _difference(store: Store, case: str, ours: str | None, peer: str) -> str:
+def _difference(
+    store: Store, case: str, ours: str | None, peer: str, tested: dict[str, Record]
+) -> str:
     """Paired over users, each user's recall a mean over the seeds."""
     if ours is None or ours == peer:
         return ""
+    of = {"ours": ours, "when": [tested[ours]["when"], tested[peer]["when"]]}
+    stored = store.records("paired").get((case, peer), {})
+    if any(stored.get(name) != value for name, value in of.items()):  # of other tests
+        found = _paired(store, case, ours, peer)
+        if found is None:
+            return "users' figures are not here"
+        difference = [round(value, 6) for value in (found.mean, found.low, found.high)]
+        stored = {"case": case, "model": peer, **of, "difference": difference}
+        store.add("paired", stored)
+    mean, low, high = stored["difference"]
+    return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def _paired(store: Store, case: str, ours: str, peer: str) -> Interval | None:
     mine, theirs = store.users(case, ours), store.users(case, peer)
     if mine is None or theirs is None:
-        return "users' figures are not here"
+        return None
     assert np.array_equal(mine["users"], theirs["users"])
-    found: Interval = mean_interval(mine["recall_at_10"] - theirs["recall_at_10"])
-    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+    return mean_interval(mine["recall_at_10"] - theirs["recall_at_10"])
 
 
 def _versions(records: list[Record]) -> str:

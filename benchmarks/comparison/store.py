@@ -16,7 +16,9 @@ FIGURES = ("recall_at_10", "ndcg_at_10", "recall_at_20", "mrr")
 
 @dataclass(frozen=True)
 class Store:
-    """Two kinds of lines, "tuned" and "tested"; of equal ones the last holds.
+    """Three kinds of lines, "tuned", "tested" and "paired"; of equal ones the last holds.
+
+    A "paired" line is a model's difference to ours, so that it outlives the users' figures.
 
     Attributes:
         folder: of the JSON lines; small, kept in the repository.

@@ -6,7 +6,8 @@
 
 Every study begins with the default configuration and searches the space of studies/two_tower.toml
 on one worker. CPU seconds are the recorded ones of the trainings: pruned epochs cost nothing.
-Results are kept in `benchmarks/results/search.jsonl`, a line a cell.
+Results are kept in `benchmarks/results/search.jsonl`, a line a cell. A cell of as many configs and
+seeds is not computed again.
 """
 
 from __future__ import annotations
@@ -111,6 +112,12 @@ def results() -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["data"], row["name"]): row for row in rows}
 
 
+def is_kept(row: dict[str, Any] | None, n_configs: int, n_seeds: int) -> bool:
+    if row is None:
+        return False
+    return (row["configs"], len(row["trials"]["best"])) == (n_configs, n_seeds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", action="append", choices=GOALS, help="default: all recorded")
@@ -124,7 +131,7 @@ def main() -> None:
     names = options.data or recorded
     for data in () if options.report else names:
         for name in options.only or contenders():
-            if (data, name) in results():
+            if is_kept(results().get((data, name)), len(table(data).curves), options.seeds):
                 continue
             row = cell(data, name, options.seeds)
             with RESULTS.open("a") as file:
