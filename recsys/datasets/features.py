@@ -65,9 +65,12 @@ def _features(
             f"{side}s; put {side}s.csv beside the interactions, or leave them out"
         )
         return None
+    key = f"{side}_id"
+    if table[key].is_duplicated().any():  # a join would give its rows to the next ids
+        problems.append(f"the table of {side}s has an id in several rows; keep one row per {side}")
+        return None
     before = len(problems)
     kinds = _resolve(side, wanted, table, problems)
-    key = f"{side}_id"
     frame = pl.DataFrame({key: list(ids)}).join(
         table.select(key, *kinds), on=key, how="left", maintain_order="left"
     )

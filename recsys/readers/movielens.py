@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+
+from recsys.data import Ints64
+from recsys.messages import SHOWN
+from recsys.readers.columns import AUTO
+from recsys.readers.side_tables import Side, read_side_table
+from recsys.readers.tables.frame import FrameTable
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
@@ -29,7 +36,7 @@ def read_u_tables(
     Returns:
         (user table, item table), None in place of a table that is missing or cannot be read.
     """
-    return _read_both(((users, user_table), (items, item_table)), problems)
+    return _read_both((("user", users, user_table), ("item", items, item_table)), problems)
 
 
 def read_dat_tables(
@@ -45,20 +52,44 @@ def read_dat_tables(
     Returns:
         (user table, item table), None in place of a table that is missing or cannot be read.
     """
-    return _read_both(((users, _user_dat), (items, _item_dat)), problems)
+    return _read_both((("user", users, _user_dat), ("item", items, _item_dat)), problems)
 
 
 def _read_both(
-    wanted: Iterable[tuple[Path | None, Callable[[bytes], pl.DataFrame]]], problems: list[str]
+    wanted: Iterable[tuple[Side, Path | None, Callable[[bytes], pl.DataFrame]]],
+    problems: list[str],
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     frames: list[pl.DataFrame | None] = []
-    for path, parse in wanted:
+    for side, path, parse in wanted:
         try:
-            frames.append(parse(path.read_bytes()) if path else None)
+            frame = parse(path.read_bytes()) if path else None
         except (OSError, ValueError, IndexError) as error:
-            frames.append(None)
+            frame = None
             problems.append(f"{path}: {first_line(error)}; unpack the archive again")
+        if path and frame is not None:
+            table = _LinesTable(path, tuple(frame.columns), None, frame=frame, label=str(path))
+            frame = read_side_table(table, side, AUTO, problems)
+        frames.append(frame)
     return frames[0], frames[1]
+
+
+@dataclass(frozen=True)
+class _LinesTable(FrameTable):
+    """The parsed lines of a file, whose rows are named by their lines."""
+
+    @property
+    def row_word(self) -> str:
+        """Return "line", the word for a position in this file."""
+        return "line"
+
+    def line_numbers(self, rows: Sequence[int] | Ints64) -> list[int]:
+        """Return the line numbers of the first SHOWN row positions.
+
+        Args:
+            rows: row positions from 0, ascending.
+        """
+        numbers = [number for number, _ in _filled_lines(self.path.read_bytes())]
+        return [numbers[row] for row in rows[:SHOWN]]
 
 
 def _user_dat(data: bytes) -> pl.DataFrame:
@@ -120,20 +151,21 @@ def _fields(data: bytes, width: int, separator: str = "|") -> list[list[str]]:
     Raises:
         ValueError: the file is empty, or a line does not have `width` fields.
     """
-    rows = [line.split(separator) for line in _lines(data) if line]
-    wrong = [number for number, row in enumerate(rows, start=1) if len(row) != width]
+    rows = [(number, line.split(separator)) for number, line in _filled_lines(data)]
+    wrong = [number for number, row in rows if len(row) != width]
     if wrong or not rows:
         place = f"line {wrong[0]} does not have" if wrong else "is empty, without"
         raise ValueError(f"{place} the {width} fields of MovieLens")
-    return rows
+    return [row for _, row in rows]
 
 
-def _lines(data: bytes) -> list[str]:
-    """Return the lines of a file in UTF-8, as of MovieLens-10M, or else in Latin-1."""
+def _filled_lines(data: bytes) -> list[tuple[int, str]]:
+    """Return (line number, text) of the filled lines, in UTF-8 as MovieLens-10M, or in Latin-1."""
     try:
-        return data.decode().splitlines()
+        text = data.decode()
     except UnicodeDecodeError:
-        return data.decode("latin-1").splitlines()
+        text = data.decode("latin-1")
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line]
 
 
 def _split_year(text: str) -> tuple[str, int | None]:

@@ -175,3 +175,16 @@ def test_vectors_are_part_of_the_fingerprint() -> None:
     one = fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
     assert one == fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
     assert one != fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.6])
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_a_table_with_an_id_in_two_rows_is_refused(side: str) -> None:
+    def twice(table: pl.DataFrame) -> pl.DataFrame:
+        return pl.concat([table, table[:1]])
+
+    data = dataset(twice(USERS), twice(ITEMS))
+    wanted = (
+        {"items": ("genres",), "users": ()} if side == "item" else {"items": (), "users": ("zone",)}
+    )
+    with pytest.raises(DataError, match=f"the table of {side}s has an id in several rows"):
+        with_features(data, **wanted)

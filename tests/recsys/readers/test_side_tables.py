@@ -1,0 +1,57 @@
+"""Tables of users and items beside the interactions: their ids, their headers, their forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import DataError
+from recsys.readers.reader import read_dataset
+
+U_DATA = "1\t1\t5\t100\n2\t2\t3\t200\n"
+RATINGS = "1::1::5::100\n2::2::3::200\n"
+FLAGS = "|".join(["1", *["0"] * 18])
+
+
+def written(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def problem_of(path: Path) -> str:
+    with pytest.raises(DataError) as error:
+        read_dataset(path)
+    return "\n".join(error.value.problems)
+
+
+def film(number: str, title: str) -> str:
+    return f"{number}|{title}|01-Jan-1995||http://x|{FLAGS}\n"
+
+
+TWICE = {
+    "u.item": (U_DATA, film("1", "A") + "\n" + film("2", "B") + film("1", "A"), "line 4", "item"),
+    "u.user": (U_DATA, "1|24|M|x|85711\n2|53|F|y|94043\n1|24|M|x|85711\n", "line 3", "user"),
+    "movies.dat": (RATINGS, "1::A (1995)::War\n2::B (1996)::War\n1::C::War\n", "line 3", "item"),
+    "users.dat": (RATINGS, "1::F::25::15::55117\n1::F::25::15::55117\n", "line 2", "user"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_an_id_that_comes_twice_in_a_table_of_movielens_is_named(tmp_path: Path, name: str) -> None:
+    rows, text, line, side = TWICE[name]
+    written(tmp_path, **{"u.data" if rows == U_DATA else "ratings.dat": rows, name: text})
+    found = problem_of(tmp_path)
+    assert found.startswith(f"{tmp_path / name}: {line}, column '{side}_id': the {side} id")
+    assert f"was in an earlier row; keep one row per {side}" in found
+
+
+def test_a_row_without_an_id_in_a_table_of_movielens_is_named(tmp_path: Path) -> None:
+    written(tmp_path, **{"u.data": U_DATA, "u.user": "1|24|M|x|85711\n\n|53|F|y|94043\n"})
+    assert f"{tmp_path / 'u.user'}: line 3, column 'user_id': no user id" in problem_of(tmp_path)
+
+
+def test_the_line_of_another_width_is_counted_with_blank_lines(tmp_path: Path) -> None:
+    written(tmp_path, **{"u.data": U_DATA, "u.user": "1|24|M|x|85711\n\n2|53|F\n"})
+    assert "u.user: line 3 does not have the 5 fields" in problem_of(tmp_path)
