@@ -70,11 +70,15 @@ def _features(
         problems.append(f"the table of {side}s has an id in several rows; keep one row per {side}")
         return None
     before = len(problems)
-    kinds = _resolve(side, wanted, table, problems)
+    said = _resolve(side, wanted, table, problems)
     frame = pl.DataFrame({key: list(ids)}).join(
-        table.select(key, *kinds), on=key, how="left", maintain_order="left"
+        table.select(key, *said), on=key, how="left", maintain_order="left"
     )
-    kinds = {name: kind or guess_kind(frame[name]) for name, kind in kinds.items()}
+    kinds = {
+        name: kind or guess_kind(frame[name])
+        for name, kind in said.items()
+        if _has_values_to_use(side, frame[name], kind, problems)
+    }
     wide = [name for name, kind in kinds.items() if kind == "vector"]
     coded = {
         name: _encode(side, frame[name], kind, problems)
@@ -137,12 +141,23 @@ def _resolve(
     return kinds
 
 
-def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str]) -> Coded | None:
+def _has_values_to_use(
+    side: Side, column: pl.Series, kind: Kind | None, problems: list[str]
+) -> bool:
+    """Return True if the type of a column allows features of its kind; else add a problem."""
     place = f"{side} feature {column.name!r}"
     simple = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
     if simple.is_nested() or simple in (pl.Binary, pl.Object):
         problems.append(f"{place}: is of type {column.dtype}; give text, numbers or lists of them")
-        return None
+        return False
+    if kind == "number" and simple != column.dtype:
+        problems.append(f"{place}: is of type {column.dtype}, not of numbers; leave :number out")
+        return False
+    return True
+
+
+def _encode(side: Side, column: pl.Series, kind: Kind, problems: list[str]) -> Coded | None:
+    place = f"{side} feature {column.name!r}"
     if column.dtype == pl.String and (reason := why_revealing(column)):
         problems.append(f"{place}: {reason}, so it is never used; leave it out")
         return None
@@ -154,7 +169,6 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
             f"{place}: is of type {column.dtype}, and words are in text; leave :words out"
         )
         return None
-    kind = kind or guess_kind(column)
     coded = encode(column, kind)
     # Many people share a first name or a last name, but the whole cell identifies a person.
     in_parts = kind == "words" or (kind == "list" and is_prose(column))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -188,3 +189,51 @@ def test_a_table_with_an_id_in_two_rows_is_refused(side: str) -> None:
     )
     with pytest.raises(DataError, match=f"the table of {side}s has an id in several rows"):
         with_features(data, **wanted)
+
+
+def with_cells(cells: pl.Series, kind: str) -> Dataset:
+    data = dataset(items=ITEMS.with_columns(cells.alias("c")))
+    return with_features(data, items=(f"c{kind}",), users=())
+
+
+KINDS = ("", ":category", ":list", ":words", ":number", ":vector")
+NO_VALUES = {
+    "records": pl.Series([{"a": 1}] * 3),
+    "bytes": pl.Series([b"a"] * 3),
+    "lists of records": pl.Series([[{"a": 1}] * 2] * 3),
+    "lists of lists": pl.Series([[[1.0], [2.0]]] * 3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cells", NO_VALUES.values(), ids=NO_VALUES)
+def test_a_type_without_values_is_named_with_the_types_that_have_some(
+    cells: pl.Series, kind: str
+) -> None:
+    with pytest.raises(DataError, match=r"'c': is of type .*; give text, numbers or lists of them"):
+        with_cells(cells, kind)
+
+
+@pytest.mark.parametrize("dtype", [pl.Null, pl.Decimal(10, 2), pl.String, pl.Int64, pl.Date])
+def test_a_column_without_a_filled_cell_teaches_nothing(dtype: pl.DataType) -> None:
+    with pytest.raises(DataError, match=r"'c': hardly any two items share a value"):
+        with_cells(pl.Series([None] * 3, dtype=dtype), "")
+
+
+def test_lists_are_no_numbers() -> None:
+    with pytest.raises(DataError, match=r"'c': is of type List\(Int64\).*leave :number out"):
+        with_cells(pl.Series([[1, 2]] * 3), ":number")
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (pl.Series(["1", "1", "2"], dtype=pl.Categorical), ":number"),
+        (pl.Series(["1", "1", "2"], dtype=pl.Enum(["1", "2"])), ":number"),
+        (pl.Series([timedelta(1), timedelta(1), timedelta(2)]), ":category"),
+    ],
+)
+def test_kinds_that_a_type_allows(cells: pl.Series, kind: str) -> None:
+    found = with_cells(cells, kind).interactions.item_features
+    assert found is not None
+    assert found.n_codes == 1
