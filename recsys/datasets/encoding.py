@@ -2,7 +2,7 @@
 
     kind        cells                                             codes
     category    Drama                                             one each
-    list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
+    list        a|b|c, a;b;c, a, b, c or a b c; lists in files    one for each part
     words       RED SPOTTY CUP, of ceramic (never guessed)        one for each word
     number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
     vector      lists of numbers of one length in Parquet         none: projected, see vectors.py

@@ -158,7 +158,10 @@ def _has_values_to_use(
 
 def _encode(side: Side, column: pl.Series, kind: Kind, problems: list[str]) -> Coded | None:
     place = f"{side} feature {column.name!r}"
-    if column.dtype == pl.String and (reason := why_revealing(column)):
+    cells = column.explode() if isinstance(column.dtype, pl.List | pl.Array) else column
+    if cells.dtype in (pl.String, pl.Categorical, pl.Enum) and (
+        reason := why_revealing(cells.cast(pl.String))
+    ):
         problems.append(f"{place}: {reason}, so it is never used; leave it out")
         return None
     if kind == "number" and column.count() and not as_number(column).count():

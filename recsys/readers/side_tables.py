@@ -24,6 +24,7 @@ from recsys.readers.columns import (
 from recsys.readers.event_log import id_type_problem, text_of
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.readers.tables.damage import explain
+from recsys.readers.tables.json_lines import JsonTable, with_lists
 from recsys.readers.tables.table import READ_ERRORS, Table
 
 Side = Literal["user", "item"]
@@ -43,7 +44,7 @@ def read_side_table(
     Returns:
         A frame with `user_id` or `item_id` (text, unique) as first column, or None (and at least
         one problem) if the table cannot be used. Other columns keep names and order; text columns
-        of numbers alone become numbers, "" becomes null.
+        of numbers alone become numbers, JSON arrays become lists, "" becomes null.
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
@@ -65,6 +66,8 @@ def read_side_table(
     if len(problems) > before:
         return None
     others = frame.drop(name, f"{side}_id", strict=False)
+    if isinstance(table, JsonTable):
+        others = others.select(with_lists(column) for column in others)
     if table.is_text:
         others = others.select(_as_number(column) for column in others)
     return others.insert_column(0, ids.alias(f"{side}_id")).filter(keep)
@@ -142,8 +145,10 @@ def _usable_ids(
 def _as_number(column: pl.Series) -> pl.Series:
     """Return a text column as Int64 or Float64 if all filled cells are plain numbers, else as text.
 
-    Empty cells become null.
+    Empty cells become null. Lists stay as they are.
     """
+    if column.dtype != pl.String:
+        return column
     text = column.str.strip_chars()
     text = text.set(text == "", None)
     # 007 is a code, not seven: a number would lose its zeros.

@@ -237,3 +237,23 @@ def test_kinds_that_a_type_allows(cells: pl.Series, kind: str) -> None:
     found = with_cells(cells, kind).interactions.item_features
     assert found is not None
     assert found.n_codes == 1
+
+
+def test_lists_in_json_lines_are_features_part_by_part(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("user_id,item_id\na,x\nb,y\nb,z\n")
+    rows = '{"id": "x", "kinds": ["A", "B"]}\n{"id": "y", "kinds": ["B"]}\n{"id": "z"}\n'
+    (tmp_path / "items.jsonl").write_text(rows)
+    for asked in ("kinds", "kinds:list"):
+        found = with_features(read_dataset(tmp_path), items=(asked,), users=()).interactions
+        assert found.item_features is not None
+        assert found.item_features.offsets.tolist() == [0, 1, 2, 2]
+        assert found.item_features.codes.tolist() == [0, 0]  # B; A is of one item only
+
+
+@pytest.mark.parametrize("dtype", [pl.List(pl.String), pl.List(pl.Categorical), pl.Categorical])
+def test_contacts_in_other_types_of_text_are_refused(dtype: pl.DataType) -> None:
+    shared = ["ada@x.es", "ada@x.es", "bo@x.es", "bo@x.es", None]
+    cells = shared if dtype == pl.Categorical else [[cell] if cell else None for cell in shared]
+    users = USERS.with_columns(c=pl.Series(cells, dtype=dtype))
+    with pytest.raises(DataError, match="'c': holds e-mail addresses, so it is never used"):
+        with_features(dataset(users), items=(), users=("c",))

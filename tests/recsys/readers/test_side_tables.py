@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recsys.errors import DataError
 from recsys.readers.reader import read_dataset
 
+CSV = "user_id,item_id\na,x\nb,y\n"
 U_DATA = "1\t1\t5\t100\n2\t2\t3\t200\n"
 RATINGS = "1::1::5::100\n2::2::3::200\n"
 FLAGS = "|".join(["1", *["0"] * 18])
@@ -55,3 +57,37 @@ def test_a_row_without_an_id_in_a_table_of_movielens_is_named(tmp_path: Path) ->
 def test_the_line_of_another_width_is_counted_with_blank_lines(tmp_path: Path) -> None:
     written(tmp_path, **{"u.data": U_DATA, "u.user": "1|24|M|x|85711\n\n2|53|F\n"})
     assert "u.user: line 3 does not have the 5 fields" in problem_of(tmp_path)
+
+
+LISTS = {
+    "texts": (['["A", "B, b"]', '["A"]', "[]"], pl.List(pl.String), [["A", "B, b"], ["A"], []]),
+    "whole numbers": (["[1, 2]", "[3]"], pl.List(pl.Int64), [[1, 2], [3]]),
+    "numbers": (["[1, 2]", "[0.5, null]"], pl.List(pl.Float64), [[1.0, 2.0], [0.5, None]]),
+    "mixed values": (['["a", 1]', "[true]"], pl.List(pl.String), [["a", "1"], ["true"]]),
+    "nested lists": (['[["A", "B"], ["A"]]', "[[]]"], pl.List(pl.String), None),
+    "a text beside a list": (['["A"]', '"B"'], pl.String, ['["A"]', "B"]),
+    "objects in a list": (['[{"a": 1}]', "[]"], pl.String, ['[{"a": 1}]', "[]"]),
+    "a bracket only": (['"[A]"', '"[B"'], pl.String, ["[A]", "[B"]),
+}
+
+
+@pytest.mark.parametrize(("cells", "dtype", "expected"), LISTS.values(), ids=LISTS)
+def test_arrays_in_json_lines_become_lists(
+    tmp_path: Path, cells: list[str], dtype: pl.DataType, expected: list[object] | None
+) -> None:
+    lines = [f'{{"item_id": "i{n}", "c": {cell}}}\n' for n, cell in enumerate([*cells, "null"])]
+    written(tmp_path, **{"interactions.csv": CSV, "items.jsonl": "".join(lines)})
+    table = read_dataset(tmp_path).item_table
+    assert table is not None
+    assert table.schema["c"] == dtype
+    found = table["c"].to_list()
+    assert found[-1] is None
+    if expected is None:
+        assert found[0] == ["A", "B", "A"]
+        assert not any(found[1] or ())
+    elif dtype == pl.String:
+        assert [str(cell).replace(" ", "") for cell in found[:-1]] == [
+            str(cell).replace(" ", "") for cell in expected
+        ]
+    else:
+        assert found[:-1] == expected
