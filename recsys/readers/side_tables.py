@@ -5,6 +5,7 @@ Messages never show cells of a user table (names, e-mails), only its lines and c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -74,16 +75,16 @@ def read_side_table(
 
 
 def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) -> str | None:
-    if any(map(is_data, table.names)):  # the line is not shown: it may hold somebody's name
-        problems.append(
-            f"{table.where}: line 1 looks like data; add a header line that names the {side}_id"
-        )
-        return None
     asked = columns.named(side)
     # Overrides are meant for the interactions; the side table need not have such a column.
     found = [asked] if asked in table.names else []
     for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side], OTHER_LANGUAGES[side]):
         found = found or spelled(known, table.names)
+    if table.form and _is_row(table.names, found):  # not shown: it may hold somebody's name
+        problems.append(
+            f"{table.where}: line 1 looks like data; add a header line that names the {side}_id"
+        )
+        return None
     if len(found) == 1:
         return found[0]
     trouble = f"{listed(found)} all look like the" if found else "no"
@@ -92,6 +93,16 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
         f"name one of them {side}_id, or pass --{side}-col"
     )
     return None
+
+
+def _is_row(names: Sequence[str], id_columns: Sequence[str]) -> bool:
+    """Return True if the names of a text table's columns are the cells of a row.
+
+    A number may well be a name, such as a year beside the id column; an e-mail address never is.
+    """
+    like_data = [name for name in names if is_data(name)]
+    has_id = any(name not in like_data for name in id_columns)
+    return any("@" in name for name in like_data) or (bool(like_data) and not has_id)
 
 
 def _whole(table: Table, problems: list[str]) -> pl.DataFrame | None:

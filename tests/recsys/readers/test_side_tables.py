@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from recsys.errors import DataError
+from recsys.readers.columns import Columns
 from recsys.readers.reader import read_dataset
 
 CSV = "user_id,item_id\na,x\nb,y\n"
@@ -91,3 +92,46 @@ def test_arrays_in_json_lines_become_lists(
         ]
     else:
         assert found[:-1] == expected
+
+
+def test_numbers_may_name_columns_of_a_table_with_an_id(tmp_path: Path) -> None:
+    written(tmp_path, **{"interactions.csv": CSV, "items.csv": "item_id,2023,2024\nx,1,2\n"})
+    table = read_dataset(tmp_path).item_table
+    assert table is not None
+    assert table.rows() == [("x", 1, 2)]
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "jsonl"])
+def test_a_file_with_a_schema_has_no_line_that_looks_like_data(tmp_path: Path, form: str) -> None:
+    written(tmp_path, **{"interactions.csv": CSV})
+    frame = pl.DataFrame({"id": ["x"], "0": [0.5], "1": [1.5]})
+    write = {"parquet": frame.write_parquet, "arrow": frame.write_ipc, "jsonl": frame.write_ndjson}
+    write[form](tmp_path / f"items.{form}")
+    table = read_dataset(tmp_path).item_table
+    assert table is not None
+    assert table.columns == ["item_id", "0", "1"]
+
+
+def test_a_schema_without_an_id_is_told_with_its_columns(tmp_path: Path) -> None:
+    written(tmp_path, **{"interactions.csv": CSV})
+    frame = pl.DataFrame({"label": ["a"], "0": [0.5], "1": [1.5]})
+    frame.write_parquet(tmp_path / "users.parquet")
+    assert "no user id column; columns found: 'label', '0', '1'" in problem_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ("7,Ana,31", Columns()),
+        ("7,Ana,31", Columns(user="7")),
+        ("7,user,ana@x.es", Columns()),
+    ],
+)
+def test_a_first_line_of_data_is_still_no_header(
+    tmp_path: Path, line: str, columns: Columns
+) -> None:
+    written(tmp_path, **{"interactions.csv": CSV, "users.csv": f"{line}\n8,Bo,32\n"})
+    with pytest.raises(DataError) as error:
+        read_dataset(tmp_path, columns)
+    assert f"{tmp_path / 'users.csv'}: line 1 looks like data" in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("Ana", "ana@"))
