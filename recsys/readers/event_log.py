@@ -55,7 +55,7 @@ def read_events(
         The rows, or None (and at least one problem) if anything is wrong with them.
     """
     before = len(problems)
-    if columns.header and all(map(is_data, table.names)):
+    if _has_header_line(table, columns) and all(map(is_data, table.names)):
         problems.append(
             f"{table.where}: the first line looks like data ({listed(table.names)}); "
             "add a header line such as user_id,item_id,timestamp, or name the columns by "
@@ -75,13 +75,18 @@ def read_events(
     return None if len(problems) > before else events
 
 
+def _has_header_line(table: Table, columns: Columns) -> bool:
+    """Return True if the columns are named by first lines, which may be data by mistake."""
+    return columns.header and all(part.form for part in table.parts)
+
+
 def _columns_of(
     table: Table, columns: Columns, problems: list[str], *, rated: bool
 ) -> tuple[dict[Role, str | None], list[str]]:
     """Return the column of each role, and remarks on how columns were recognised."""
     roles: tuple[Role, ...] = ("user", "item", "time", "event")
     advice = {"time": _finest_time(table) if columns.time is None else ""}
-    if columns.header and any(map(is_data, table.names)):
+    if _has_header_line(table, columns) and any(map(is_data, table.names)):
         advice |= dict.fromkeys(
             ("user", "item"), f"; if the first line is data, give {_BY_POSITION}"
         )

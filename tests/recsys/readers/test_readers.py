@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from recsys.data.interactions import Interactions
+from recsys.errors import DataError
 from recsys.readers.columns import SPELLINGS, Columns
 from recsys.readers.reader import read_dataset
 from recsys.readers.tables import table
@@ -444,3 +445,12 @@ def test_the_columns_used_and_the_range_of_times_are_told(tmp_path):
     )
     untimed = read_dataset(write(tmp_path, "untimed.csv", "user,item\na,x\nb,y\n"))
     assert untimed.columns == "columns: user 'user', item 'item'"
+
+
+def test_columns_of_parquet_may_be_named_by_numbers(tmp_path):
+    frame = pl.DataFrame(ROWS, schema=["0", "1", "2"], orient="row")
+    frame.write_parquet(tmp_path / "log.parquet")
+    expect_rows(read_dataset(tmp_path / "log.parquet", Columns("0", "1", "2")).interactions)
+    with pytest.raises(DataError, match="no user column; columns found: '0', '1', '2'") as error:
+        read_dataset(tmp_path / "log.parquet")
+    assert "first line" not in str(error.value)
