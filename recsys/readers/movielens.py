@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data import Ints64
-from recsys.messages import SHOWN
+from recsys.messages import SHOWN, count
 from recsys.readers.columns import AUTO
 from recsys.readers.side_tables import Side, read_side_table
 from recsys.readers.tables.frame import FrameTable
@@ -21,6 +21,9 @@ GENRES = (
     "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
     "Thriller", "War", "Western",
 )  # fmt: skip
+_USER_DAT, _ITEM_DAT = 5, 3  # fields of a line of users.dat and of movies.dat
+_Parser = Callable[[bytes], pl.DataFrame]
+_Wanted = tuple[Side, Path | None, _Parser]
 
 
 def read_u_tables(
@@ -40,7 +43,7 @@ def read_u_tables(
 
 
 def read_dat_tables(
-    users: Path | None, items: Path | None, problems: list[str]
+    users: Path | None, items: Path | None, problems: list[str], remarks: list[str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     """Read the user and item tables beside ratings.dat, as in MovieLens-1M.
 
@@ -48,16 +51,40 @@ def read_dat_tables(
         users: users.dat, or None if it is missing.
         items: movies.dat, or None if it is missing.
         problems: list that receives a line for each problem found.
+        remarks: list that receives a line for each table of another form, as MovieTweetings has.
 
     Returns:
-        (user table, item table), None in place of a table that is missing or cannot be read.
+        (user table, item table), None in place of a table that is missing, cannot be read or is of
+        another form.
     """
-    return _read_both((("user", users, _user_dat), ("item", items, _item_dat)), problems)
+    wanted: tuple[tuple[Side, Path | None, _Parser, int], ...] = (
+        ("user", users, _user_dat, _USER_DAT),
+        ("item", items, _item_dat, _ITEM_DAT),
+    )
+    known: list[_Wanted] = []
+    for side, path, parse, width in wanted:
+        found = _first_width(path, "::") if path else 0
+        known.append((side, path if found in {0, width} else None, parse))
+        if found not in {0, width}:
+            remarks.append(
+                f"{path}: not used: its lines have {count(found, 'field')}, not the {width} of "
+                f"MovieLens; for {side} features, save ratings.csv and {side}s.csv with header "
+                "lines"
+            )
+    return _read_both(known, problems)
+
+
+def _first_width(path: Path, separator: str) -> int:
+    """Return the number of fields of the first filled line; 0 if there is none to be read."""
+    try:
+        lines = _filled_lines(path.read_bytes())
+    except OSError:
+        return 0
+    return len(lines[0][1].split(separator)) if lines else 0
 
 
 def _read_both(
-    wanted: Iterable[tuple[Side, Path | None, Callable[[bytes], pl.DataFrame]]],
-    problems: list[str],
+    wanted: Iterable[_Wanted], problems: list[str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     frames: list[pl.DataFrame | None] = []
     for side, path, parse in wanted:
@@ -94,16 +121,16 @@ class _LinesTable(FrameTable):
 
 def _user_dat(data: bytes) -> pl.DataFrame:
     """Parse users.dat (id::gender::age::occupation::zip), without the ZIP codes."""
-    rows = [row[:4] for row in _fields(data, 5, "::")]
+    rows = [row[:4] for row in _fields(data, _USER_DAT, "::")]
     schema = {"user_id": pl.String, "gender": pl.String, "age": pl.Int64, "occupation": pl.String}
     return pl.DataFrame(
-        [(user, gender, int(age), work) for user, gender, age, work in rows], schema, orient="row"
+        [(user, gender, _age(age), work) for user, gender, age, work in rows], schema, orient="row"
     )
 
 
 def _item_dat(data: bytes) -> pl.DataFrame:
     """Parse movies.dat (id::title (year)::genres) into item_id, title, year, genres."""
-    rows = [(row[0], *_split_year(row[1]), row[2]) for row in _fields(data, 3, "::")]
+    rows = [(row[0], *_split_year(row[1]), row[2]) for row in _fields(data, _ITEM_DAT, "::")]
     return pl.DataFrame(rows, _ITEM_SCHEMA, orient="row")
 
 
@@ -121,7 +148,7 @@ def user_table(data: bytes) -> pl.DataFrame:
     """
     rows = _fields(data, 5)
     return pl.DataFrame(
-        [(row[0], int(row[1]) if row[1].isdigit() else None, row[2], row[3]) for row in rows],
+        [(row[0], _age(row[1]), row[2], row[3]) for row in rows],
         schema={"user_id": pl.String, "age": pl.Int64, "gender": pl.String,
                 "occupation": pl.String},
         orient="row",
@@ -166,6 +193,10 @@ def _filled_lines(data: bytes) -> list[tuple[int, str]]:
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line]
+
+
+def _age(text: str) -> int | None:
+    return int(text) if text.strip().isdecimal() else None
 
 
 def _split_year(text: str) -> tuple[str, int | None]:

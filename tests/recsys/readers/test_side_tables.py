@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recsys.datasets.features import with_features
 from recsys.errors import DataError
 from recsys.readers.columns import Columns
 from recsys.readers.reader import read_dataset
@@ -135,3 +136,34 @@ def test_a_first_line_of_data_is_still_no_header(
         read_dataset(tmp_path, columns)
     assert f"{tmp_path / 'users.csv'}: line 1 looks like data" in str(error.value)
     assert not any(secret in str(error.value) for secret in ("Ana", "ana@"))
+
+
+def test_tables_of_another_form_beside_ratings_dat_are_left_out_and_told(tmp_path: Path) -> None:
+    rows = "1::0000008::5::100\n2::0000010::3::200\n"
+    movies = "0000008::A (1894)::Short\n"
+    written(tmp_path, **{"ratings.dat": rows, "users.dat": "1::9999\n", "movies.dat": movies})
+    data = read_dataset(tmp_path)
+    assert data.user_table is None
+    assert data.item_table is not None
+    (told,) = [note for note in data.notes if "users.dat" in note]
+    assert told == (
+        f"{tmp_path / 'users.dat'}: not used: its lines have 2 fields, not the 5 of MovieLens; for "
+        "user features, save ratings.csv and users.csv with header lines"
+    )
+    with pytest.raises(DataError, match="there is no table of users"):
+        with_features(data, items=(), users=("age",))
+    written(tmp_path, **{"movies.dat": "0000008::A\n"})
+    assert read_dataset(tmp_path).item_table is None
+
+
+def test_a_damaged_table_beside_ratings_dat_is_named(tmp_path: Path) -> None:
+    written(tmp_path, **{"ratings.dat": RATINGS, "users.dat": "1::F::25::15::55117\n2::M\n"})
+    found = problem_of(tmp_path)
+    assert "users.dat: line 2 does not have the 5 fields of MovieLens; unpack" in found
+
+
+def test_cells_of_users_dat_are_not_shown(tmp_path: Path) -> None:
+    written(tmp_path, **{"ratings.dat": RATINGS, "users.dat": "1::F::Ana::15::55117\n"})
+    table = read_dataset(tmp_path).user_table
+    assert table is not None
+    assert table.rows() == [("1", "F", None, "15")]
