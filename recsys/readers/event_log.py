@@ -25,7 +25,7 @@ from recsys.readers.columns import (
     matching_columns,
     spelled,
 )
-from recsys.readers.ratings import RatingColumn, low_ratings
+from recsys.readers.ratings import RatingColumn, is_rating_type, low_ratings
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
 from recsys.readers.timestamps import TIME_FORMS, TimeColumn, is_time_type
@@ -297,6 +297,7 @@ def _type_problems(
         schema = part.scan().collect_schema()
         found += [id_type_problem(part, each.name, schema[each.name]) for each in codes.values()]
         found.append(_time_type_problem(part, names["time"], schema))
+        found.append(_rating_type_problem(part, names["rating"], schema))
         if name := names["time"]:
             kinds.setdefault(_kind_of_time(schema[name]), part.path)
     if len(kinds) > 1:
@@ -348,3 +349,12 @@ def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str
     if name is None or is_time_type(schema[name]):
         return None
     return f"{table.where}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"
+
+
+def _rating_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:
+    if name is None or is_rating_type(schema[name]):
+        return None
+    return (
+        f"{table.where}: column {name!r} is of type {schema[name]}; ratings must be numbers: name "
+        "another column with --rating-col, or leave --min-rating out"
+    )
