@@ -149,6 +149,32 @@ def test_items_have_public_names_but_sellers_have_addresses() -> None:
     assert why_personal("item", "seller_email") is not None
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["headphone_type", "microphone", "smartphone_os", "iPhoneModel", "automobile_make",
+     "snowmobile", "automovil", "inmovilizador", "unidireccional", "multi_band", "addressable"],
+)  # fmt: skip
+def test_words_of_goods_that_hold_a_word_of_contacts_are_allowed(name: str) -> None:
+    assert why_personal("item", name) is None
+
+
+CONTACTS = ("phone", "phone_number", "sellerPhone", "phonenumber", "telephone", "mobile_phone",
+            "Teléfono", "telefonos", "móvil", "email", "selleremail", "E-Mail", "addresses",
+            "billingAddress1", "dirección", "zipcode", "postal_code",
+            "whatsapp", "iban")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTACTS)
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_contacts_are_refused_in_both_tables(side: str, name: str) -> None:
+    assert why_personal(side, name) == "says where somebody is or can be reached"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["kundentelefon", "workmobile", "privatephone", "direccion2"])
+def test_a_part_of_a_word_is_enough_in_a_table_of_users(name: str) -> None:
+    assert why_personal("user", name) is not None
+
+
 def test_what_stands_in_files(tmp_path: Path) -> None:
     (tmp_path / "interactions.csv").write_text("user_id,item_id\na,x\nb,y\nb,z\n")
     (tmp_path / "items.csv").write_text("item_id,year,kind:of\nx,1999,p\ny,1999,q\nz,2001,p\n")
