@@ -100,16 +100,19 @@ def with_lists(column: pl.Series) -> pl.Series:
     filled = text.drop_nulls()
     if not len(filled) or not filled.str.contains(r"(?s)^\[.*\]$").all():
         return column
-    has_text, has_fraction = (filled.str.contains(mark).any() for mark in ('"', "[.eE]"))
-    numbers = pl.Float64 if has_fraction else pl.Int64  # Int64 would cut fractions off
+    # polars cuts fractions off for Int64, and drops whole numbers that are too long for it.
+    has_text, has_fraction = (
+        filled.str.contains(mark).any() for mark in (r'"|true|false|[\[,\s-]\d{19}', "[.eE]")
+    )
+    numbers = pl.Float64 if has_fraction else pl.Int64
     for kind in (pl.String,) if has_text else (numbers, pl.String):
         try:
             return text.str.json_decode(pl.List(kind))
-        except pl.exceptions.ComputeError:
+        except pl.exceptions.PolarsError:
             continue
     try:
         nested = text.str.json_decode(pl.List(pl.List(pl.String)))
-    except pl.exceptions.ComputeError:
+    except pl.exceptions.PolarsError:
         return column
     return nested.list.eval(pl.element().explode())
 
