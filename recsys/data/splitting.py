@@ -337,10 +337,8 @@ def _check_parts(result: Split) -> None:
             "test file, or choose another split"
         )
     if min(result.counts) == 0:
-        most = int(np.bincount(result.interactions.users).max(initial=0))
         raise DataError(
-            f"nothing to hold out: {found} with split {result.method!r}. At least one user needs "
-            f"4 different items; the most that any user has is {most}. Give more interactions."
+            f"nothing to hold out: {found} with split {result.method!r}. {_what_is_needed(result)}"
         )
     if np.bincount(result.interactions.users[result.parts == TRAIN]).max() < 2:
         raise DataError(
@@ -348,6 +346,31 @@ def _check_parts(result: Split) -> None:
             "most one row in train, so there is no next item to learn. Give more interactions, or "
             "another split."
         )
+
+
+def _what_is_needed(result: Split) -> str:
+    """Return the rows that the method needs, those that there are, and the cure."""
+    users, fraction = result.interactions.users, result.fraction
+    if result.method == "given":
+        if result.counts[TRAIN] == 0:
+            return "No row is left in train; give a train file with other rows."
+        most = int(np.bincount(users[result.parts == TRAIN]).max())
+        return (
+            f"No user has the 3 rows in train that a validation needs (the most is {most}): "
+            "give a validation file (valid.*), or more rows in train."
+        )
+    if result.method == "global-time":
+        return (
+            f"Test is the newest {fraction:g} of {count(len(users), 'row')}, validation the same "
+            "share of the rest, both rounded down to whole rows. Give more interactions, or a "
+            "larger fraction."
+        )
+    # Two rows must be left beside the share for test: n - fraction * n > 2, and n is 4 or more.
+    needed = 3 if result.method == "leave-one-out" else max(4, int(2 / (1 - fraction) + 1e-9) + 1)
+    return (
+        f"At least one user needs {needed} different items; the most that any user has is "
+        f"{int(np.bincount(users).max(initial=0))}. Give more interactions."
+    )
 
 
 def _generator(seed: int) -> np.random.Generator:

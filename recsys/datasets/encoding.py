@@ -2,7 +2,7 @@
 
     kind        cells                                             codes
     category    Drama                                             one each
-    list        a|b|c, a;b;c, a, b, c or a b c; lists in Parquet  one for each part
+    list        a|b|c, a;b;c, a, b, c or a b c; lists in files    one for each part
     words       RED SPOTTY CUP, of ceramic (never guessed)        one for each word
     number      17, 3.5, 2024-01-31                               one of `BUCKETS` quantiles
     vector      lists of numbers of one length in Parquet         none: projected, see vectors.py
@@ -66,11 +66,12 @@ def guess_kind(column: pl.Series) -> Kind:
     if column.dtype.is_integer():
         is_key = column.name.casefold().endswith(("id", "code", "type"))
         return "category" if is_key or column.n_unique() <= FEW else "number"
-    if column.dtype in (pl.Boolean, pl.Categorical, pl.Enum):
-        return "category"
     filled = column.drop_nulls()
+    # A column without a filled cell may be of any type, even of none (pl.Null).
+    if column.dtype in (pl.Boolean, pl.Categorical, pl.Enum) or not filled.len():
+        return "category"
     number = as_number(column)
-    if filled.len() and number.count() >= _NUMBERS * filled.len():
+    if number.count() >= _NUMBERS * filled.len():
         return "category" if number.n_unique() <= FEW else "number"
     return "list" if _separator(filled) else "category"
 
@@ -109,6 +110,8 @@ def encode(column: pl.Series, kind: Kind) -> Coded:
 
 def as_number(column: pl.Series) -> pl.Series:
     """Return (n,) Float64, null for each cell that is neither a finite number nor a date."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype == pl.String:
         days = column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).to_physical()
         plain = column.str.strip_chars().cast(pl.Float64, strict=False)
@@ -150,7 +153,8 @@ def _typed_values(column: pl.Series, kind: Kind) -> pl.Series:
         return column.str.extract_all(_WORD)
     if isinstance(column.dtype, pl.Array):
         return column.arr.to_list()
-    return column
+    # polars cannot write a duration as text
+    return column.to_physical() if column.dtype == pl.Duration else column
 
 
 def _separator(filled: pl.Series) -> str | None:

@@ -66,13 +66,20 @@ def _features(
             "file of another name is read alone, and so are wildcards), or leave them out"
         )
         return None
-    before = len(problems)
-    kinds = _resolve(side, wanted, table, problems)
     key = f"{side}_id"
+    if table[key].is_duplicated().any():  # a join would give its rows to the next ids
+        problems.append(f"the table of {side}s has an id in several rows; keep one row per {side}")
+        return None
+    before = len(problems)
+    said = _resolve(side, wanted, table, problems)
     frame = pl.DataFrame({key: list(ids)}).join(
-        table.select(key, *kinds), on=key, how="left", maintain_order="left"
+        table.select(key, *said), on=key, how="left", maintain_order="left"
     )
-    kinds = {name: kind or guess_kind(frame[name]) for name, kind in kinds.items()}
+    kinds = {
+        name: kind or guess_kind(frame[name])
+        for name, kind in said.items()
+        if _has_values_to_use(side, frame[name], kind, problems)
+    }
     wide = [name for name, kind in kinds.items() if kind == "vector"]
     coded = {
         name: _encode(side, frame[name], kind, problems)
@@ -135,13 +142,27 @@ def _resolve(
     return kinds
 
 
-def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str]) -> Coded | None:
+def _has_values_to_use(
+    side: Side, column: pl.Series, kind: Kind | None, problems: list[str]
+) -> bool:
+    """Return True if the type of a column allows features of its kind; else add a problem."""
     place = f"{side} feature {column.name!r}"
     simple = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
     if simple.is_nested() or simple in (pl.Binary, pl.Object):
         problems.append(f"{place}: is of type {column.dtype}; give text, numbers or lists of them")
-        return None
-    if column.dtype == pl.String and (reason := why_revealing(column)):
+        return False
+    if kind == "number" and simple != column.dtype:
+        problems.append(f"{place}: is of type {column.dtype}, not of numbers; leave :number out")
+        return False
+    return True
+
+
+def _encode(side: Side, column: pl.Series, kind: Kind, problems: list[str]) -> Coded | None:
+    place = f"{side} feature {column.name!r}"
+    cells = column.explode() if isinstance(column.dtype, pl.List | pl.Array) else column
+    if cells.dtype in (pl.String, pl.Categorical, pl.Enum) and (
+        reason := why_revealing(cells.cast(pl.String))
+    ):
         problems.append(f"{place}: {reason}, so it is never used; leave it out")
         return None
     if kind == "number" and column.count() and not as_number(column).count():
@@ -152,7 +173,6 @@ def _encode(side: Side, column: pl.Series, kind: Kind | None, problems: list[str
             f"{place}: is of type {column.dtype}, and words are in text; leave :words out"
         )
         return None
-    kind = kind or guess_kind(column)
     coded = encode(column, kind)
     # Many people share a first name or a last name, but the whole cell identifies a person.
     in_parts = kind == "words" or (kind == "list" and is_prose(column))

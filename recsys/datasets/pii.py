@@ -13,9 +13,14 @@ import polars as pl
 
 from recsys.readers import Side
 
-# Matched anywhere in a squeezed name: "E-Mail", "billingAddress1", "numero_telefono".
+# Matched anywhere in a squeezed name of a user table: "E-Mail", "billingAddress1",
+# "numero_telefono". In an item table they are whole words: goods have a "headphone_type".
 _CONTACT = ("email", "phone", "telefon", "mobile", "movil", "whatsapp", "address", "direccion",
             "domicilio", "postal", "zipcode", "passport", "pasaporte", "iban")  # fmt: skip
+_CONTACT_WORD = re.compile(rf"(?:tele)?(?:{'|'.join(_CONTACT)})(?:e?s|os?)?")
+# Matched anywhere in a squeezed name of an item table, too.
+_CONTACT_OF_ITEMS = ("email", "phonenumber", "mobilephone", "telefono", "whatsapp", "zipcode",
+                     "postalcode", "streetaddress", "mailaddress")  # fmt: skip
 # Matched as whole words only: "zip", but not "zipper_type".
 _CONTACT_WORDS = frozenset(
     {"mail", "correo", "tel", "cell", "celular", "fax", "zip", "street", "calle", "ip", "ssn",
@@ -46,12 +51,22 @@ def why_personal(side: Side, name: str) -> str | None:
     """
     words = _words(name)
     squeezed = "".join(words)
-    if _CONTACT_WORDS & {*words} or any(part in squeezed for part in _CONTACT):
+    if _CONTACT_WORDS & {*words} or _says_contact(side, name):
         return "says where somebody is or can be reached"
     is_name = _NAME_WORDS & {*words} or any(part in squeezed for part in _NAMES)
     if side == "user" and is_name and not _OF_GROUPS & {*words}:
         return "names people"
     return None
+
+
+def _says_contact(side: Side, name: str) -> bool:
+    if side == "user":
+        return any(part in "".join(_words(name)) for part in _CONTACT)
+    words = _words(name.replace("iPhone", "iphone"))  # a product, not the phone of an "i"
+    squeezed = "".join(words)
+    return any(map(_CONTACT_WORD.fullmatch, words)) or any(
+        part in squeezed for part in _CONTACT_OF_ITEMS
+    )
 
 
 def why_revealing(column: pl.Series) -> str | None:

@@ -27,7 +27,7 @@ from recsys.readers.columns import (
     spelled,
 )
 from recsys.readers.ids import LOST_DIGITS, has_lost_digits, text_of
-from recsys.readers.ratings import RatingColumn, low_ratings
+from recsys.readers.ratings import RatingColumn, is_rating_type, low_ratings
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
 from recsys.readers.timestamps import TIME_FORMS, TimeColumn, is_time_type
@@ -57,7 +57,7 @@ def read_events(
         The rows, or None (and at least one problem) if anything is wrong with them.
     """
     before = len(problems)
-    if columns.header and all(map(is_data, table.names)):
+    if _has_header_line(table, columns) and all(map(is_data, table.names)):
         problems.append(
             f"{table.where}: the first line looks like data ({listed(table.names)}); "
             "add a header line such as user_id,item_id,timestamp, or name the columns by "
@@ -77,13 +77,18 @@ def read_events(
     return None if len(problems) > before else events
 
 
+def _has_header_line(table: Table, columns: Columns) -> bool:
+    """Return True if the columns are named by first lines, which may be data by mistake."""
+    return columns.header and all(part.form for part in table.parts)
+
+
 def _columns_of(
     table: Table, columns: Columns, problems: list[str], *, rated: bool
 ) -> tuple[dict[Role, str | None], list[str]]:
     """Return the column of each role, and remarks on how columns were recognised."""
     roles: tuple[Role, ...] = ("user", "item", "time", "event")
     advice = {"time": _finest_time(table) if columns.time is None else ""}
-    if columns.header and any(map(is_data, table.names)):
+    if _has_header_line(table, columns) and any(map(is_data, table.names)):
         advice |= dict.fromkeys(
             ("user", "item"), f"; if the first line is data, give {_BY_POSITION}"
         )
@@ -322,6 +327,7 @@ def _type_problems(
     for part, schema in zip(table.parts, schemas, strict=True):
         found += [id_type_problem(part, each.name, schema[each.name]) for each in codes.values()]
         found.append(_time_type_problem(part, names["time"], schema))
+        found.append(_rating_type_problem(part, names["rating"], schema))
         if name := names["time"]:
             kinds.setdefault(_kind_of_time(schema[name]), part.path)
     if len(kinds) > 1:
@@ -373,3 +379,12 @@ def _time_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str
     if name is None or is_time_type(schema[name]):
         return None
     return f"{table.where}: column {name!r} is of type {schema[name]}; times are {TIME_FORMS}"
+
+
+def _rating_type_problem(table: Table, name: str | None, schema: pl.Schema) -> str | None:
+    if name is None or is_rating_type(schema[name]):
+        return None
+    return (
+        f"{table.where}: column {name!r} is of type {schema[name]}; ratings must be numbers: name "
+        "another column with --rating-col, or leave --min-rating out"
+    )

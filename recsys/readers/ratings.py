@@ -7,7 +7,7 @@ import polars as pl
 
 from recsys.data import Bools
 from recsys.messages import SHOWN
-from recsys.readers.tables.table import Table
+from recsys.readers.tables.table import READ_ERRORS, Table
 
 _MOST_RATINGS = 12  # different values of a scale: half stars from 0 to 5 are 11
 
@@ -66,13 +66,10 @@ def low_ratings(table: Table, name: str) -> str | None:
         table: the table.
         name: the column.
     """
-    value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    found: dict[float, int] = {}
-    for part in table.parts:
-        rows = part.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
-        counts = rows.group_by("value").len().collect(engine="streaming")
-        for each, n in counts.iter_rows():
-            found[each] = found.get(each, 0) + n
+    try:
+        found = _distribution(table, name)
+    except READ_ERRORS:
+        return None  # the columns in use have been read, so the file is good enough
     if not 2 <= len(found) <= _MOST_RATINGS:
         return None  # all alike, or no scale
     total = sum(found.values())
@@ -81,6 +78,25 @@ def low_ratings(table: Table, name: str) -> str | None:
         f"ratings: column {name!r} is not used, so a low rating counts as interest like a high "
         f"one ({shares}); --min-rating {_upper_half(found):g} leaves lower ones out"
     )
+
+
+def _distribution(table: Table, name: str) -> dict[float, int]:
+    """Return the number of rows of each rating; none if the column's type rules ratings out."""
+    value = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    found: dict[float, int] = {}
+    for part in table.parts:
+        if not is_rating_type(part.scan().collect_schema()[name]):
+            return {}
+        rows = part.scan().select(value.alias("value")).filter(pl.col("value").is_finite())
+        counts = rows.group_by("value").len().collect(engine="streaming")
+        for each, n in counts.iter_rows():
+            found[each] = found.get(each, 0) + n
+    return found
+
+
+def is_rating_type(dtype: pl.DataType) -> bool:
+    """Return True if columns of this type may hold ratings."""
+    return dtype.is_numeric() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null))
 
 
 def _upper_half(found: dict[float, int]) -> float:

@@ -71,7 +71,8 @@ def read_dataset(
         files = _split_events(layout.split, asked, problems)
     else:
         files = _events({TRAIN: layout.interactions}, asked, problems, layout.parts)
-    user_table, item_table = _side_tables(layout, columns, problems)
+    remarks: list[str] = []
+    user_table, item_table = _side_tables(layout, columns, problems, remarks)
     if layout.item_arrays:
         item_table = with_item_arrays(item_table, layout.item_arrays, problems)
     if problems:
@@ -81,7 +82,7 @@ def read_dataset(
         interactions, ready_made = join(without_equal_times(files), repeats)
     else:
         interactions = without_equal_times(files)[TRAIN].interactions(repeats)
-    told = notes(files.values(), interactions, ready_made)
+    told = (*notes(files.values(), interactions, ready_made), *remarks)
     used = _columns_line(files.values(), interactions)
     return Dataset(layout.name, interactions, user_table, item_table, ready_made, told, used)
 
@@ -165,13 +166,13 @@ def _split_events(split: SplitFiles, asked: _Asked, problems: list[str]) -> dict
 
 
 def _side_tables(
-    layout: Layout, columns: Columns, problems: list[str]
+    layout: Layout, columns: Columns, problems: list[str], remarks: list[str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     name = layout.interactions.name.casefold().removesuffix(".gz")
     if name == MOVIELENS_DATA:
         return read_u_tables(layout.users, layout.items, problems)
     if name == RATINGS_DAT:
-        return read_dat_tables(layout.users, layout.items, problems)
+        return read_dat_tables(layout.users, layout.items, problems, remarks)
     sides: tuple[tuple[Side, Path | None], ...] = (("user", layout.users), ("item", layout.items))
     frames = []
     for side, path in sides:

@@ -5,6 +5,7 @@ Messages never show cells of a user table (names, e-mails), only its lines and c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from recsys.readers.ids import (
     without_fraction,
 )
 from recsys.readers.tables.damage import explain
+from recsys.readers.tables.json_lines import JsonTable, with_lists
 from recsys.readers.tables.table import READ_ERRORS, Table
 
 Side = Literal["user", "item"]
@@ -51,7 +53,7 @@ def read_side_table(
     Returns:
         A frame with `user_id` or `item_id` (text, unique) as first column, or None (and at least
         one problem) if the table cannot be used. Other columns keep names and order; text columns
-        of numbers alone become numbers, "" becomes null.
+        of numbers alone become numbers, JSON arrays become lists, "" becomes null.
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
@@ -79,22 +81,24 @@ def read_side_table(
     if len(problems) > before:
         return None
     others = frame.drop(name, f"{side}_id", strict=False)
+    if isinstance(table, JsonTable):
+        others = others.select(with_lists(column) for column in others)
     if table.is_text:
         others = others.select(_as_number(column) for column in others)
     return others.insert_column(0, ids.alias(f"{side}_id")).filter(keep)
 
 
 def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) -> str | None:
-    if any(map(is_data, table.names)):  # the line is not shown: it may hold somebody's name
-        problems.append(
-            f"{table.where}: line 1 looks like data; add a header line that names the {side}_id"
-        )
-        return None
     asked = columns.named(side)
     # Overrides are meant for the interactions; the side table need not have such a column.
     found = [asked] if asked in table.names else []
     for known in (SPELLINGS[side], (SIDE_TABLE_ID,), FURTHER[side], OTHER_LANGUAGES[side]):
         found = found or spelled(known, table.names)
+    if table.form and _is_row(table.names, found):  # not shown: it may hold somebody's name
+        problems.append(
+            f"{table.where}: line 1 looks like data; add a header line that names the {side}_id"
+        )
+        return None
     if len(found) == 1:
         return found[0]
     trouble = f"{listed(found)} all look like the" if found else "no"
@@ -103,6 +107,16 @@ def _id_column(table: Table, side: Side, columns: Columns, problems: list[str]) 
         f"name one of them {side}_id, or pass --{side}-col"
     )
     return None
+
+
+def _is_row(names: Sequence[str], id_columns: Sequence[str]) -> bool:
+    """Return True if the names of a text table's columns are the cells of a row.
+
+    A number may well be a name, such as a year beside the id column; an e-mail address never is.
+    """
+    like_data = [name for name in names if is_data(name)]
+    has_id = any(name not in like_data for name in id_columns)
+    return any("@" in name for name in like_data) or (bool(like_data) and not has_id)
 
 
 def _whole(table: Table, problems: list[str]) -> tuple[Table, pl.DataFrame] | None:
@@ -161,8 +175,10 @@ def _usable_ids(
 def _as_number(column: pl.Series) -> pl.Series:
     """Return a text column as Int64 or Float64 if all filled cells are plain numbers, else as text.
 
-    Empty cells become null.
+    Empty cells become null. Lists stay as they are.
     """
+    if column.dtype != pl.String:
+        return column
     text = column.str.strip_chars()
     text = text.set(text == "", None)
     # 007 is a code, not seven: a number would lose its zeros.

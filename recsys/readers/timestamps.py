@@ -206,6 +206,7 @@ _YEARS = (315_532_800e6, 4_102_444_800e6)  # 1980 and 2100, microseconds
 # same goes for minutes and seconds: 20241025155839 is no millisecond of the year 2611.
 _FIRST_DAY, _LAST_DAY = 19_000_101, 22_001_231
 _CALENDAR = ((1, "%Y%m%d"), (10_000, "%Y%m%d%H%M"), (1_000_000, "%Y%m%d%H%M%S"))
+_SAMPLES = 200  # texts for each one shown, since many of the rows may be left out by their ratings
 TIME_FORMS = "2024-10-25 15:58:39, 2024-10-25T15:58:39Z, 2024-10-25, 25/10/2024 15:58, or a number"
 
 
@@ -219,7 +220,7 @@ class TimeColumn:
         form: format of strptime of all texts; None if it is recognised.
         missing: row positions of empty cells, ascending.
         unreadable: row positions of cells that are no time, ascending.
-        samples: text of the first unreadable cells.
+        samples: text of the first unreadable cells, some for each example that is shown.
         dates: the dates, with their evidence for the order of day and month.
     """
 
@@ -344,7 +345,8 @@ class TimeColumn:
         self.unreadable = np.append(
             self.unreadable, np.flatnonzero(unreadable.to_numpy()) + self._rows
         )
-        self.samples += text.filter(unreadable).head(n_samples - len(self.samples)).to_list()
+        n_more = _SAMPLES * n_samples - len(self.samples)
+        self.samples += text.filter(unreadable).head(n_more).to_list()
 
 
 def is_time_type(dtype: pl.DataType) -> bool:

@@ -67,7 +67,7 @@ def check_parts(
         keep &= weights > 0
     n_returns = parts.n_rows - len(parts.blank) - int(keep.sum())
     n_low = _leave_low_ratings_out(table, parts.rating, keep, problems)
-    _report_times(table, parts, problems, columns.time_format)
+    _report_times(table, parts, keep, problems, columns.time_format)
     if not keep.any():
         problems.append(f"{table.where}: {_why_none(parts, weights, n_low)}")
         return None
@@ -198,25 +198,32 @@ def _row_weights(
 
 
 def _report_times(
-    table: Table, parts: ColumnBatch, problems: list[str], time_format: str | None
+    table: Table, parts: ColumnBatch, keep: Bools, problems: list[str], time_format: str | None
 ) -> None:
+    """Report the times of the kept rows that are missing, unreadable or ambiguous."""
     time, column = parts.time, f"column {parts.time_name!r}"
-    missing = np.setdiff1d(time.missing, parts.blank)
+    missing = time.missing[keep[time.missing]]
     if len(missing):
         problems.append(
             f"{table.where}: {table.places(missing)}, {column}: no time; fill it in or delete "
             "the row"
         )
-    if len(time.unreadable):
-        places = _quoted(table, time.unreadable, time.samples)
+    is_kept = keep[time.unreadable]
+    unreadable = time.unreadable[is_kept]
+    if len(unreadable):
+        texts = [text for text, kept in zip(time.samples, is_kept, strict=False) if kept][:SHOWN]
+        if len(texts) == min(SHOWN, len(unreadable)):
+            places = f"{_quoted(table, unreadable, texts)}{and_more(len(unreadable))}"
+        else:
+            places = table.places(unreadable)
         wanted = f"write {TIME_FORMS}"
         if time_format is not None:
             wanted = f"mend --time-format {time_format!r}"
         problems.append(
-            f"{table.where}: {column}: not a time: {places}{and_more(len(time.unreadable))}; "
-            f"{wanted}, or delete the rows"
+            f"{table.where}: {column}: not a time: {places}; {wanted}, or delete the rows"
         )
-    problems.extend(f"{table.where}: {column}: {text}" for text in _unsettled_times(table, time))
+    unsettled = _unsettled_times(table, time, keep)
+    problems.extend(f"{table.where}: {column}: {text}" for text in unsettled)
 
 
 def _quoted(table: Table, rows: Sequence[int] | Ints64, texts: Sequence[str]) -> str:
@@ -225,10 +232,12 @@ def _quoted(table: Table, rows: Sequence[int] | Ints64, texts: Sequence[str]) ->
     return ", ".join(f"{spot} {shorten(text)!r}" for spot, text in shown)
 
 
-def _unsettled_times(table: Table, time: TimeColumn) -> Iterator[str]:
+def _unsettled_times(table: Table, time: TimeColumn, keep: Bools) -> Iterator[str]:
     """Yield a problem for each way in which readable times are ambiguous."""
     unit, others = time.other_units()
-    for other, rows in others:
+    for other, rows in ((other, rows[keep[rows]]) for other, rows in others):
+        if not len(rows):
+            continue
         yield (
             f"numbers in two units: {len(rows):,} of {len(time):,} look like {other} since 1970 "
             f"({table.places(rows)}), the largest like {unit}; write all of them in one unit"

@@ -3,7 +3,7 @@
     {"reviewerID": "A14", "asin": "B37", "unixReviewTime": 1502851780}
 
 Numbers keep their digits, a missing key and null are an empty cell, and nested values are their
-JSON.
+JSON; `with_lists` makes lists of the arrays in tables of users and items.
 """
 
 from __future__ import annotations
@@ -88,6 +88,35 @@ def open_json(path: Path) -> JsonTable:
     if not names:
         raise BadTextError("is empty; it needs a JSON object on each line")
     return JsonTable(path, tuple(names), None)
+
+
+def with_lists(column: pl.Series) -> pl.Series:
+    """Return a column of lists if each filled cell is a JSON array of plain values, else as it is.
+
+    Arrays in arrays, as Amazon's paths of categories are, become one list a cell.
+
+    Args:
+        column: text as read from JSON lines; "" where there is no value.
+    """
+    text = column.set(column == "", None)
+    filled = text.drop_nulls()
+    if not len(filled) or not filled.str.contains(r"(?s)^\[.*\]$").all():
+        return column
+    # polars cuts fractions off for Int64, and drops whole numbers that are too long for it.
+    has_text, has_fraction = (
+        filled.str.contains(mark).any() for mark in (r'"|true|false|[\[,\s-]\d{19}', "[.eE]")
+    )
+    numbers = pl.Float64 if has_fraction else pl.Int64
+    for kind in (pl.String,) if has_text else (numbers, pl.String):
+        try:
+            return text.str.json_decode(pl.List(kind))
+        except pl.exceptions.PolarsError:
+            continue
+    try:
+        nested = text.str.json_decode(pl.List(pl.List(pl.String)))
+    except pl.exceptions.PolarsError:
+        return column
+    return nested.list.eval(pl.element().explode())
 
 
 def faulty_lines(path: Path) -> list[str]:

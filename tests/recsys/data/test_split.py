@@ -171,3 +171,47 @@ def test_data_too_small_to_split_is_named(tmp_path):
     with pytest.raises(DataError, match="nothing to hold out") as error:
         train.main(["--data", str(file), "--artifacts", str(tmp_path / "model")])
     assert str(error.value).startswith(f"{file}: ")
+
+
+def told(log: Interactions, *how: object, **more: object) -> str:
+    with pytest.raises(DataError, match="nothing to hold out") as error:
+        split(log, *how, **more)  # type: ignore[arg-type]
+    return str(error.value)
+
+
+@pytest.mark.parametrize("method", ["temporal", "random"])
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5, 0.66, 0.9])
+def test_the_rows_said_to_be_needed_are_enough_and_one_less_is_not(
+    method: str, fraction: float
+) -> None:
+    found = told(history_of([2]), method, fraction=fraction)
+    needed = int(found.split("needs ")[1].split()[0])
+    assert f"needs {needed} different items" in told(
+        history_of([needed - 1]), method, fraction=fraction
+    )
+    assert min(split(history_of([needed, 2]), method, fraction=fraction).counts) > 0  # type: ignore[arg-type]
+
+
+def test_leave_one_out_needs_three_rows_of_a_user() -> None:
+    found = told(history_of([2, 1]), "leave-one-out")
+    assert "At least one user needs 3 different items; the most that any user has is 2." in found
+    assert min(split(history_of([3, 2]), "leave-one-out").counts) > 0
+
+
+def test_global_time_needs_a_share_of_all_rows() -> None:
+    found = told(history_of([9, 9]), "global-time", fraction=0.05)
+    assert "the newest 0.05 of 18 rows" in found
+    assert "user needs" not in found
+
+
+def test_a_ready_made_split_without_validation_needs_rows_in_train() -> None:
+    log = history_of([2, 5])  # in train 2 rows of each user, in test 3 of one
+    found = told(log, given=np.array([0, 0, 0, 0, 2, 2, 2], np.int8))
+    assert "No user has the 3 rows in train that a validation needs (the most is 2)" in found
+    assert "give a validation file (valid.*), or more rows in train" in found
+    assert "different items" not in found
+
+
+def test_a_ready_made_split_without_train_says_so() -> None:
+    found = told(history_of([3]), given=np.array([1, 2, 2], np.int8))
+    assert "No row is left in train; give a train file with other rows" in found

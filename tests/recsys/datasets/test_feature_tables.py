@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -148,6 +149,32 @@ def test_items_have_public_names_but_sellers_have_addresses() -> None:
     assert why_personal("item", "seller_email") is not None
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["headphone_type", "microphone", "smartphone_os", "iPhoneModel", "automobile_make",
+     "snowmobile", "automovil", "inmovilizador", "unidireccional", "multi_band", "addressable"],
+)  # fmt: skip
+def test_words_of_goods_that_hold_a_word_of_contacts_are_allowed(name: str) -> None:
+    assert why_personal("item", name) is None
+
+
+CONTACTS = ("phone", "phone_number", "sellerPhone", "phonenumber", "telephone", "mobile_phone",
+            "Teléfono", "telefonos", "móvil", "email", "selleremail", "E-Mail", "addresses",
+            "billingAddress1", "dirección", "zipcode", "postal_code",
+            "whatsapp", "iban")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTACTS)
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_contacts_are_refused_in_both_tables(side: str, name: str) -> None:
+    assert why_personal(side, name) == "says where somebody is or can be reached"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["kundentelefon", "workmobile", "privatephone", "direccion2"])
+def test_a_part_of_a_word_is_enough_in_a_table_of_users(name: str) -> None:
+    assert why_personal("user", name) is not None
+
+
 def test_what_stands_in_files(tmp_path: Path) -> None:
     (tmp_path / "interactions.csv").write_text("user_id,item_id\na,x\nb,y\nb,z\n")
     (tmp_path / "items.csv").write_text("item_id,year,kind:of\nx,1999,p\ny,1999,q\nz,2001,p\n")
@@ -175,3 +202,84 @@ def test_vectors_are_part_of_the_fingerprint() -> None:
     one = fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
     assert one == fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])
     assert one != fingerprint([1.0, 0.0], [0.0, 1.0], [0.5, 0.6])
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_a_table_with_an_id_in_two_rows_is_refused(side: str) -> None:
+    def twice(table: pl.DataFrame) -> pl.DataFrame:
+        return pl.concat([table, table[:1]])
+
+    data = dataset(twice(USERS), twice(ITEMS))
+    wanted = (
+        {"items": ("genres",), "users": ()} if side == "item" else {"items": (), "users": ("zone",)}
+    )
+    with pytest.raises(DataError, match=f"the table of {side}s has an id in several rows"):
+        with_features(data, **wanted)
+
+
+def with_cells(cells: pl.Series, kind: str) -> Dataset:
+    data = dataset(items=ITEMS.with_columns(cells.alias("c")))
+    return with_features(data, items=(f"c{kind}",), users=())
+
+
+KINDS = ("", ":category", ":list", ":words", ":number", ":vector")
+NO_VALUES = {
+    "records": pl.Series([{"a": 1}] * 3),
+    "bytes": pl.Series([b"a"] * 3),
+    "lists of records": pl.Series([[{"a": 1}] * 2] * 3),
+    "lists of lists": pl.Series([[[1.0], [2.0]]] * 3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cells", NO_VALUES.values(), ids=NO_VALUES)
+def test_a_type_without_values_is_named_with_the_types_that_have_some(
+    cells: pl.Series, kind: str
+) -> None:
+    with pytest.raises(DataError, match=r"'c': is of type .*; give text, numbers or lists of them"):
+        with_cells(cells, kind)
+
+
+@pytest.mark.parametrize("dtype", [pl.Null, pl.Decimal(10, 2), pl.String, pl.Int64, pl.Date])
+def test_a_column_without_a_filled_cell_teaches_nothing(dtype: pl.DataType) -> None:
+    with pytest.raises(DataError, match=r"'c': hardly any two items share a value"):
+        with_cells(pl.Series([None] * 3, dtype=dtype), "")
+
+
+def test_lists_are_no_numbers() -> None:
+    with pytest.raises(DataError, match=r"'c': is of type List\(Int64\).*leave :number out"):
+        with_cells(pl.Series([[1, 2]] * 3), ":number")
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (pl.Series(["1", "1", "2"], dtype=pl.Categorical), ":number"),
+        (pl.Series(["1", "1", "2"], dtype=pl.Enum(["1", "2"])), ":number"),
+        (pl.Series([timedelta(1), timedelta(1), timedelta(2)]), ":category"),
+    ],
+)
+def test_kinds_that_a_type_allows(cells: pl.Series, kind: str) -> None:
+    found = with_cells(cells, kind).interactions.item_features
+    assert found is not None
+    assert found.n_codes == 1
+
+
+def test_lists_in_json_lines_are_features_part_by_part(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("user_id,item_id\na,x\nb,y\nb,z\n")
+    rows = '{"id": "x", "kinds": ["A", "B"]}\n{"id": "y", "kinds": ["B"]}\n{"id": "z"}\n'
+    (tmp_path / "items.jsonl").write_text(rows)
+    for asked in ("kinds", "kinds:list"):
+        found = with_features(read_dataset(tmp_path), items=(asked,), users=()).interactions
+        assert found.item_features is not None
+        assert found.item_features.offsets.tolist() == [0, 1, 2, 2]
+        assert found.item_features.codes.tolist() == [0, 0]  # B; A is of one item only
+
+
+@pytest.mark.parametrize("dtype", [pl.List(pl.String), pl.List(pl.Categorical), pl.Categorical])
+def test_contacts_in_other_types_of_text_are_refused(dtype: pl.DataType) -> None:
+    shared = ["ada@x.es", "ada@x.es", "bo@x.es", "bo@x.es", None]
+    cells = shared if dtype == pl.Categorical else [[cell] if cell else None for cell in shared]
+    users = USERS.with_columns(c=pl.Series(cells, dtype=dtype))
+    with pytest.raises(DataError, match="'c': holds e-mail addresses, so it is never used"):
+        with_features(dataset(users), items=(), users=("c",))

@@ -341,3 +341,42 @@ def test_bad_ratings(tmp_path: Path) -> None:
     assert "name it with --rating-col" in told("user,item,what\n" + rows)
     assert "line 3, column 'what'" in told("user,item,what\n" + rows, rating="what")
     assert "no row has a rating of 4 or more" in told("user,item,rating\na,x,1\nb,y,2\n")
+
+
+@pytest.mark.parametrize("time", ["", "noon"])
+def test_times_of_rows_that_are_left_out_need_not_be_readable(tmp_path: Path, time: str) -> None:
+    rows = f"a,x,5,buy,1\nb,y,4,buy,2\nc,x,1,buy,3\na,y,1,buy,{time}\nb,x,5,return,{time}\n"
+    data = read_dataset(
+        write(tmp_path / "log.csv", "user,item,rating,event,ts\n" + rows), min_rating=4
+    )
+    assert data.interactions.times is not None
+    assert data.interactions.times.tolist() == [1_000_000, 2_000_000]
+
+
+def test_only_the_unreadable_times_of_kept_rows_are_shown(tmp_path: Path) -> None:
+    left_out = "".join(f"a,x,1,t{n}\na,x,1,{n}\n" for n in range(20))
+    file = write(
+        tmp_path / "log.csv", f"user,item,rating,ts\n{left_out}a,x,5,1\nb,y,4,noon\nc,x,5,9\n"
+    )
+    with pytest.raises(DataError) as error:
+        read_dataset(file, min_rating=4)
+    (problem,) = error.value.problems
+    assert "column 'ts': not a time: line 43 'noon'; write" in problem
+
+
+def test_an_unreadable_time_after_very_many_in_rows_left_out_is_named_by_its_line(
+    tmp_path: Path,
+) -> None:
+    times = "".join(f"a,x,5,{n}\n" for n in range(2000))
+    left_out = "".join(f"a,x,1,t{n}\n" for n in range(1500))
+    file = write(tmp_path / "log.csv", f"user,item,rating,ts\n{times}{left_out}b,y,4,noon\n")
+    with pytest.raises(DataError) as error:
+        read_dataset(file, min_rating=4)
+    (problem,) = error.value.problems
+    assert "column 'ts': not a time: line 3502; write" in problem
+
+
+def test_units_of_times_are_compared_in_kept_rows_only(tmp_path: Path) -> None:
+    rows = "a,x,5,1600000000000\nb,y,4,1600000001000\na,y,1,1600000002\n"
+    file = write(tmp_path / "log.csv", "user,item,rating,ts\n" + rows)
+    assert len(read_dataset(file, min_rating=4).interactions) == 2

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from recsys.data.interactions import Interactions
+from recsys.errors import DataError
 from recsys.readers.columns import SPELLINGS, Columns
 from recsys.readers.reader import read_dataset
 from recsys.readers.tables import table
@@ -444,3 +445,37 @@ def test_the_columns_used_and_the_range_of_times_are_told(tmp_path):
     )
     untimed = read_dataset(write(tmp_path, "untimed.csv", "user,item\na,x\nb,y\n"))
     assert untimed.columns == "columns: user 'user', item 'item'"
+
+
+def test_columns_of_parquet_may_be_named_by_numbers(tmp_path):
+    frame = pl.DataFrame(ROWS, schema=["0", "1", "2"], orient="row")
+    frame.write_parquet(tmp_path / "log.parquet")
+    expect_rows(read_dataset(tmp_path / "log.parquet", Columns("0", "1", "2")).interactions)
+    with pytest.raises(DataError, match="no user column; columns found: '0', '1', '2'") as error:
+        read_dataset(tmp_path / "log.parquet")
+    assert "first line" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["ratings", "stars", "overall"])
+@pytest.mark.parametrize(
+    "cells", [[[1, 5], [2]], [{"a": 1}, {"a": 5}], [b"1", b"\xff"], [date(2024, 1, 1)] * 2]
+)
+def test_a_column_named_like_ratings_that_holds_none_is_no_damage(tmp_path, name, cells):
+    frame = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], name: cells})
+    frame.write_parquet(tmp_path / "log.parquet")
+    data = read_dataset(tmp_path / "log.parquet")
+    assert len(data.interactions) == 2
+    assert not any(note.startswith("ratings:") for note in data.notes)
+    with pytest.raises(DataError, match=f"column '{name}' is of type .*; ratings must be numbers"):
+        read_dataset(tmp_path / "log.parquet", min_rating=4)
+
+
+def test_damage_of_a_column_that_is_not_used_stops_no_reading(tmp_path):
+    frame = pl.DataFrame({"rating": [5, 1] * 9, "user": ["a", "b"] * 9, "item": list("xyz") * 6})
+    frame.write_parquet(tmp_path / "log.parquet")
+    data = bytearray((tmp_path / "log.parquet").read_bytes())
+    data[4:20] = b"\xff" * 16  # the first column's pages follow the four bytes PAR1
+    (tmp_path / "log.parquet").write_bytes(data)
+    found = read_dataset(tmp_path / "log.parquet")
+    assert len(found.interactions) == 6
+    assert not any(note.startswith("ratings:") for note in found.notes)
