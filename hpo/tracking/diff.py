@@ -20,7 +20,7 @@ from hpo.tracking.run_content import Content
 from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former, obsolete_tags
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study
-from hpo.tracking.trial_projection import StudyView, project_trial
+from hpo.tracking.trial_projection import StudyView, project_trial, refusal
 from recsys.messages import count
 
 if TYPE_CHECKING:
@@ -62,16 +62,24 @@ def differences(
     for run in runs.search():
         number = run.data.tags.get("optuna.trial")
         found[None if number is None else int(number)].append(run)
-    return list(_compare(client, found, _contents(view, trials, found)))
+    contents, refused = _contents(view, trials, found)
+    for number in refused:
+        found.pop(number, None)
+    return [*refused.values(), *_compare(client, found, contents)]
 
 
 def _contents(
     view: StudyView, trials: Sequence[FrozenTrial], found: Mapping[int | None, Sequence[Run]]
-) -> dict[int | None, Content]:
+) -> tuple[dict[int | None, Content], dict[int, str]]:
+    """Return the content of each run, and a line on each trial that cannot be projected."""
     parent = found[None][0].info.run_id if None in found else ""
-    contents = [project_study(view, trials)]
-    contents += [project_trial(view, trial, parent) for trial in trials]
-    return {content.trial: content for content in contents if content}
+    contents, refused = [project_study(view, trials)], dict[int, str]()
+    for trial in trials:
+        try:
+            contents.append(project_trial(view, trial, parent))
+        except Exception as error:  # as in a sync, one trial must not hide the others
+            refused[trial.number] = refusal(trial, error)
+    return {content.trial: content for content in contents if content}, refused
 
 
 def _compare(

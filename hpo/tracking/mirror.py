@@ -33,7 +33,7 @@ from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study, study_line
-from hpo.tracking.trial_projection import StudyView, best_name, project_trial
+from hpo.tracking.trial_projection import StudyView, best_name, project_trial, refusal
 from hpo.tracking.urls import mlflow_base, run_address, study_address
 from recsys.artifacts import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
@@ -57,6 +57,7 @@ class SyncReport:
         uploaded: number of artifacts uploaded.
         absent: paths of artifacts that a run lacks and that this machine does not have with the
             recorded content.
+        refused: a line on each trial that cannot be shown in MLflow; the others are there.
         calls: number of requests to MLflow.
         seconds: wall time.
         address: address of the study's trials in the MLflow UI; None before the first trial starts.
@@ -69,6 +70,7 @@ class SyncReport:
     updated: int
     uploaded: int
     absent: tuple[str, ...]
+    refused: tuple[str, ...]
     calls: int
     seconds: float
     address: str | None
@@ -116,6 +118,7 @@ class Mirror:
         self._name = self._study.study_name  # to name the study even after its deletion
         self._view = self._look()
         self._runs: Runs | None = None
+        self._refused: list[str] = []  # of the last sync, see `SyncReport`
 
     def _look(self) -> StudyView:
         """Reread the study; another launcher may have changed its settings.
@@ -187,6 +190,7 @@ class Mirror:
             updated=runs.updated,
             uploaded=uploads.sent,
             absent=tuple(uploads.absent),
+            refused=tuple(self._refused),
             calls=runs.calls,
             seconds=time.monotonic() - started,
             address=self._addresses.get(None),
@@ -229,11 +233,17 @@ class Mirror:
     def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> list[Content]:
         """Write all runs without their artifacts, and return the contents that have some."""
         with_files = []
+        self._refused = []
         parent = runs.ensure(whole).run_id
         for trial in trials:
             if (trial.number, parent) in self._settled:
                 continue
-            if content := project_trial(self._view, trial, parent):
+            try:
+                content = project_trial(self._view, trial, parent)
+            except Exception as error:  # one trial must not keep the others out
+                self._refused.append(refusal(trial, error))
+                continue
+            if content:
                 runs.bring_up(content)
                 with_files += [content] if content.files else []
             if trial.state.is_finished():

@@ -109,6 +109,17 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
     )
 
 
+def refusal(trial: FrozenTrial, error: Exception) -> str:
+    """Return a line on a trial that cannot be projected.
+
+    Args:
+        trial: the trial; only another program, or a change by hand, can store such a one.
+        error: what its projection raised.
+    """
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"trial {trial.number} cannot be shown in MLflow: {reason}"
+
+
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     """Return the whole config of a trial; {} while the trial still draws its params.
 
@@ -161,7 +172,7 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     """Yield the epochs that the pruner saw but whose times were lost with their launcher.
 
     Their times continue at the pace of the epochs before. Without any epoch before, the lost epochs
-    divide the duration of the trial.
+    divide the duration of the trial. A trial of another program may have reported at step 0 only.
     """
     columns = epochs_of(trial)
     known, times = columns.get("epoch", []), columns.get("time_ms", [])
@@ -169,7 +180,10 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     ended = end_ms(trial)
     if not lost or ended is None:
         return
-    pace = (times[-1] - start_ms) / known[-1] if known else (ended - start_ms) / lost[-1]
+    if known:
+        pace = (times[-1] - start_ms) / known[-1]
+    else:
+        pace = (ended - start_ms) / max(1, lost[-1])
     for step in lost:
         time_ms = min(int(start_ms + pace * step), ended)
         yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
