@@ -106,10 +106,7 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     info, data = run.info, run.data
     if is_former(Mark.parse(data.tags.get(MARK)), content):
         content = content.as_before()
-        yield (
-            f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
-            "where older versions put them; step 0 in the storage"
-        )
+        yield _of_former(content)
     pairs: list[tuple[str, object, object]] = [
         ("status", info.status, content.status),
         ("start", info.start_time, content.start_ms),
@@ -135,6 +132,19 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
         history = client.get_metric_history(info.run_id, name)
         points = [(m.step, m.timestamp, _as_stored_value(m.value)) for m in history]
         yield from _of_metric(name, points, wanted_points)
+
+
+def _of_former(content: Content) -> str:
+    """Return the line on a run whose rows older versions wrote in another way."""
+    if content.trial is None:
+        return (
+            "progress: in the order of the clock in MLflow, as older versions wrote it; in the "
+            "order in which trials ended in the storage"
+        )
+    return (
+        f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
+        "where older versions put them; step 0 in the storage"
+    )
 
 
 def _points(content: Content) -> dict[str, list[Point]]:

@@ -81,6 +81,11 @@ def is_former(mark: Mark | None, content: Content) -> bool:
     return mark.is_part_of(content.as_before())
 
 
+def can_become(mark: Mark, content: Content) -> bool:
+    """Return True if a run with this mark can hold the content, as today or as before."""
+    return mark.is_part_of(content) or is_former(mark, content)
+
+
 @dataclass
 class RunState:
     """A run as MLflow holds it.

@@ -17,6 +17,7 @@ from hpo.tracking.run_marks import (
     MARK,
     Mark,
     RunState,
+    can_become,
     data_of,
     dataset_input,
     is_former,
@@ -127,7 +128,7 @@ class Runs:
         """
         held = self.held.get(content.trial)
         tags = {NOTE: content.description, NAME: content.name, **content.tags}
-        if held and held.mark and not held.mark.is_part_of(content):
+        if held and held.mark and not can_become(held.mark, content):
             old = self._client.get_run(held.run_id).data.tags
             theirs = {key: text for key, text in old.items() if not key.startswith(OUR_TAGS)}
             tags = {**theirs, **tags, **{key: old[key] for key in (NOTE, NAME) if key in old}}

@@ -180,10 +180,7 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     ended = end_ms(trial)
     if not lost or ended is None:
         return
-    if known:
-        pace = (times[-1] - start_ms) / known[-1]
-    else:
-        pace = (ended - start_ms) / max(1, lost[-1])
+    pace = (times[-1] - start_ms) / known[-1] if known else (ended - start_ms) / max(1, lost[-1])
     for step in lost:
         time_ms = min(int(start_ms + pace * step), ended)
         yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))
