@@ -21,6 +21,7 @@ from hpo.errors import StudyError
 from hpo.study import (
     ArtifactContents,
     LockHeld,
+    Moved,
     StudyRecord,
     exclusive,
     existing_storage,
@@ -116,6 +117,7 @@ class Mirror:
         self._storage = existing_storage(locations.storage)
         self._study = load_named(self._storage, study_name)
         self._name = self._study.study_name  # to name the study even after its deletion
+        self._uid: str | None = None
         self._view = self._look()
         self._runs: Runs | None = None
         self._refused: list[str] = []  # of the last sync, see `SyncReport`
@@ -124,14 +126,24 @@ class Mirror:
         """Reread the study; another launcher may have changed its settings.
 
         Raises:
-            StudyError: the study was deleted.
+            StudyError: the study was deleted, also if another one has got its id, or was moved.
         """
         study = self._study
+        where = without_password(self._places.storage)
         try:
             record = StudyRecord.of(study)
         except KeyError as error:  # Optuna reads the attributes of a deleted study as none
-            where = without_password(self._places.storage)
             raise StudyError(f"study {self._name!r} was deleted from {where}") from error
+        if self._uid not in (None, record.uid):
+            raise StudyError(
+                f"study {self._name!r} was deleted from {where}, and another one was made there; "
+                "call this again to sync that one"
+            )
+        if mark := Moved.of(study):  # two mirrors of one uid would overwrite each other
+            raise StudyError(
+                f"study {self._name!r} was moved and goes on in {mark.to}: give that with --storage"
+            )
+        self._uid = record.uid
         return StudyView(self._name, study._study_id, record, self._places.dashboard_url)
 
     @property
