@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config import Parameter, StudyConfig
+from hpo.config import MAX_NAME, Parameter, StudyConfig
 from hpo.study import (
     Outcome,
     StudyRecord,
@@ -20,7 +20,7 @@ from hpo.study import (
     system_metrics,
 )
 from hpo.tracking.run_content import Content, DataInput, Row
-from hpo.tracking.trial_projection import StudyView, best_name, cut
+from hpo.tracking.trial_projection import MAX_NOTE, StudyView, best_name, cut
 from recsys.messages import count
 
 COUNTERS = {
@@ -50,7 +50,7 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
     status = _study_status(view.record.config, trials)
     return Content(
         trial=None,
-        name=view.name,
+        name=view.name[:MAX_NAME],  # stored studies and file names may be longer
         start_ms=min(starts),
         status=status,
         end_ms=_by_end(by_clock[-1])[0] if status == "FINISHED" else None,
@@ -58,11 +58,15 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
         rows=[*baselines, *progress],
         former=[*baselines, *former] if former else (),
         tags=_study_tags(view, ended),
-        description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
-        f"{view.record.config.description}".rstrip(),
+        description=cut(_note(view), MAX_NOTE),
         data=_data(view.record),
         files=view.kept.get(None, ()),
     )
+
+
+def _note(view: StudyView) -> str:
+    link = f"[Study {view.name} in optuna-dashboard]({view.dashboard()})"
+    return f"{link}\n\n{view.record.config.description}".rstrip()
 
 
 def _data(record: StudyRecord) -> DataInput:

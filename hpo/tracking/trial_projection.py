@@ -36,6 +36,7 @@ STATUS = {
     TrialState.WAITING: "SCHEDULED",  # parked; a trial that never started has no run
 }
 MAX_VALUE = 5900  # characters; MLflow takes 6000 in a param, 8000 in a tag
+MAX_NOTE = 7900  # a note is a tag
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,9 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
 
 
-def cut(value: str) -> str:
+def cut(value: str, limit: int = MAX_VALUE) -> str:
     """Return the value, shortened to the length that MLflow takes."""
-    return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
+    return value if len(value) <= limit else value[:limit] + "..."
 
 
 def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
