@@ -17,7 +17,16 @@ from optuna.trial import FrozenTrial
 from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former, obsolete_tags
+from hpo.tracking.run_marks import (
+    FILES,
+    MARK,
+    TRIAL,
+    Mark,
+    by_trial,
+    data_of,
+    is_former,
+    obsolete_tags,
+)
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study
 from hpo.tracking.trial_projection import StudyView, project_trial, refusal
@@ -58,14 +67,16 @@ def differences(
         state = "missing" if experiment is None else "deleted"
         return [f"experiment {locations.experiment!r} is {state}"]
     runs = Runs(CountingClient(client), experiment.experiment_id, view.record.uid)
-    found: dict[int | None, list[Run]] = defaultdict(list)
-    for run in runs.search():
-        number = run.data.tags.get("optuna.trial")
-        found[None if number is None else int(number)].append(run)
+    found, strays = by_trial(runs.search())
     contents, refused = _contents(view, trials, found)
     for number in refused:
         found.pop(number, None)
-    return [*refused.values(), *_compare(client, found, contents)]
+    lost = [f"run {run.info.run_id}: its trial cannot be told, {_trial_tag(run)}" for run in strays]
+    return [*refused.values(), *_compare(client, found, contents), *lost]
+
+
+def _trial_tag(run: Run) -> str:
+    return f"tag {TRIAL} is {_shortened(run.data.tags.get(TRIAL))} in MLflow"
 
 
 def _contents(

@@ -190,6 +190,7 @@ class Mirror:
                     with_files = self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request repeated on the network may create two
+                runs.delete_others()
             self._link(runs, trials, study_line(self._view.record, trials))
             contents = ArtifactContents(self._places, self._view.record.uid)
             uploads = Uploads(self._client, contents, look=fresh)

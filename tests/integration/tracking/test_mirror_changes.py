@@ -173,7 +173,9 @@ def test_a_study_that_is_moved_is_followed_no_longer(
         assert waits == 1, "it goes on after the move"
         move_study(study.locations.storage, there, None)
 
-    monkeypatch.setattr(sync, "threading", SimpleNamespace(Event=lambda: SimpleNamespace(wait=move)))
+    monkeypatch.setattr(
+        sync, "threading", SimpleNamespace(Event=lambda: SimpleNamespace(wait=move))
+    )
     with pytest.raises(StudyError, match=r"'fake-demo' was moved and goes on in sqlite:///.*new"):
         sync.main([*stores, "--follow"])
 
