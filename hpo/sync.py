@@ -101,6 +101,10 @@ def main(argv: Sequence[str]) -> int:
     if report.absent:
         print(_absent(mirror, locations, report))
     print(_where(mirror, locations, report))
+    for line in report.refused:
+        print(line, file=sys.stderr)
+    if report.refused:
+        return TrackingError.exit_code
     return ArtifactStoreError.exit_code if unsent else 0
 
 

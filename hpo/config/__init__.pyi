@@ -35,6 +35,7 @@ from .shipped_studies import (
     study_path as study_path,
 )
 from .study_config import (
+    MAX_NAME as MAX_NAME,
     OUR_TAGS as OUR_TAGS,
     DataConfig as DataConfig,
     PromotionConfig as PromotionConfig,

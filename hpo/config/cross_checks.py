@@ -1,4 +1,4 @@
-"""Checks of a study across keys: base, space, conditions and warm starts."""
+"""Checks of a study across keys: base, space, conditions and warm starts; and of its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
 from hpo.config.search_space import SearchSpace, clamped_defaults, with_defaults
-from hpo.config.study_config import StudyConfig
+from hpo.config.study_config import MAX_NAME, StudyConfig
 from hpo.errors import SettingsError
 from recsys.config import Hyperparameters, TrainConfig
 from recsys.errors import ConfigError
@@ -49,11 +49,11 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
         model = config.hyperparameters
     except SettingsError as error:
         return [StudyProblem(("trainable",), text) for text in error.problems]
-    found = [*_of_two_towers(config), *_base(config, config.base)]
+    found = [*_name(config), *_of_two_towers(config), *_base(config, config.base)]
     for name, parameter in config.space.items():
         found += _parameter(name, parameter, model)
         found += _conditions(name, config.space, model)
-    wrong = {str(problem.place[1]) for problem in found}
+    wrong = {str(problem.place[1]) for problem in found if len(problem.place) > 1}
     try:
         in_order(config.space)
     except CycleError as error:
@@ -80,6 +80,13 @@ def check_study(config: StudyConfig) -> None:
     """
     if found := problems(config):
         raise SettingsError([str(problem) for problem in found])
+
+
+def _name(config: StudyConfig) -> Iterator[StudyProblem]:
+    """Yield the problem of a name that is too long; here, so that stored studies stay readable."""
+    if config.name is not None and len(config.name) > MAX_NAME:
+        text = f"must have at most {MAX_NAME} characters, which MLflow takes"
+        yield StudyProblem(("name",), f"{text}; this one has {len(config.name)}")
 
 
 def _of_two_towers(config: StudyConfig) -> Iterator[StudyProblem]:

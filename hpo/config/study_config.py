@@ -31,6 +31,7 @@ from recsys.evaluation import (
 )
 
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
+MAX_NAME = 250  # characters of a run's name in MLflow; Optuna takes 512
 MAX_DEVICE_SLOTS = 64
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
@@ -222,7 +223,7 @@ class ResourcesConfig(_Section):
 class StudyConfig(_Section):
     """The definition of a study, stored with it, so other commands need only the study's name."""
 
-    name: str | None = Field(None, min_length=1)
+    name: str | None = Field(None, min_length=1, json_schema_extra={"maxLength": MAX_NAME})
     """Name of the study; left out: FILE-DATA."""
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()

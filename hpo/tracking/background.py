@@ -107,10 +107,11 @@ class MirrorThread:
 
     def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
         try:
-            self.result = mirror.sync(fresh=fresh)
+            report = mirror.sync(fresh=fresh)
         except Exception as error:
             self._keep(error)
             return False
+        self.result = TrackingError("; ".join(report.refused)) if report.refused else report
         return True
 
     def _keep(self, error: Exception) -> None:

@@ -17,10 +17,19 @@ from optuna.trial import FrozenTrial
 from hpo.config import Locations, require_store
 from hpo.tracking.artifact_uploads import lost_files
 from hpo.tracking.run_content import Content
-from hpo.tracking.run_marks import FILES, MARK, Mark, data_of, is_former, obsolete_tags
+from hpo.tracking.run_marks import (
+    FILES,
+    MARK,
+    TRIAL,
+    Mark,
+    by_trial,
+    data_of,
+    is_former,
+    obsolete_tags,
+)
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study
-from hpo.tracking.trial_projection import StudyView, project_trial
+from hpo.tracking.trial_projection import StudyView, project_trial, refusal
 from recsys.messages import count
 
 if TYPE_CHECKING:
@@ -58,20 +67,30 @@ def differences(
         state = "missing" if experiment is None else "deleted"
         return [f"experiment {locations.experiment!r} is {state}"]
     runs = Runs(CountingClient(client), experiment.experiment_id, view.record.uid)
-    found: dict[int | None, list[Run]] = defaultdict(list)
-    for run in runs.search():
-        number = run.data.tags.get("optuna.trial")
-        found[None if number is None else int(number)].append(run)
-    return list(_compare(client, found, _contents(view, trials, found)))
+    found, strays = by_trial(runs.search())
+    contents, refused = _contents(view, trials, found)
+    for number in refused:
+        found.pop(number, None)
+    lost = [f"run {run.info.run_id}: its trial cannot be told, {_trial_tag(run)}" for run in strays]
+    return [*refused.values(), *_compare(client, found, contents), *lost]
+
+
+def _trial_tag(run: Run) -> str:
+    return f"tag {TRIAL} is {_shortened(run.data.tags.get(TRIAL))} in MLflow"
 
 
 def _contents(
     view: StudyView, trials: Sequence[FrozenTrial], found: Mapping[int | None, Sequence[Run]]
-) -> dict[int | None, Content]:
+) -> tuple[dict[int | None, Content], dict[int, str]]:
+    """Return the content of each run, and a line on each trial that cannot be projected."""
     parent = found[None][0].info.run_id if None in found else ""
-    contents = [project_study(view, trials)]
-    contents += [project_trial(view, trial, parent) for trial in trials]
-    return {content.trial: content for content in contents if content}
+    contents, refused = [project_study(view, trials)], dict[int, str]()
+    for trial in trials:
+        try:
+            contents.append(project_trial(view, trial, parent))
+        except Exception as error:  # as in a sync, one trial must not hide the others
+            refused[trial.number] = refusal(trial, error)
+    return {content.trial: content for content in contents if content}, refused
 
 
 def _compare(
@@ -98,10 +117,7 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
     info, data = run.info, run.data
     if is_former(Mark.parse(data.tags.get(MARK)), content):
         content = content.as_before()
-        yield (
-            f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
-            "where older versions put them; step 0 in the storage"
-        )
+        yield _of_former(content)
     pairs: list[tuple[str, object, object]] = [
         ("status", info.status, content.status),
         ("start", info.start_time, content.start_ms),
@@ -127,6 +143,19 @@ def _of_run(client: MlflowClient, run: Run, content: Content) -> Iterator[str]:
         history = client.get_metric_history(info.run_id, name)
         points = [(m.step, m.timestamp, _as_stored_value(m.value)) for m in history]
         yield from _of_metric(name, points, wanted_points)
+
+
+def _of_former(content: Content) -> str:
+    """Return the line on a run whose rows older versions wrote in another way."""
+    if content.trial is None:
+        return (
+            "progress: in the order of the clock in MLflow, as older versions wrote it; in the "
+            "order in which trials ended in the storage"
+        )
+    return (
+        f"{', '.join(content.rows[-1].names)}: at step {content.rows[-1].step} in MLflow, "
+        "where older versions put them; step 0 in the storage"
+    )
 
 
 def _points(content: Content) -> dict[str, list[Point]]:

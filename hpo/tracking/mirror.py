@@ -21,6 +21,7 @@ from hpo.errors import StudyError
 from hpo.study import (
     ArtifactContents,
     LockHeld,
+    Moved,
     StudyRecord,
     exclusive,
     existing_storage,
@@ -33,7 +34,7 @@ from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study, study_line
-from hpo.tracking.trial_projection import StudyView, best_name, project_trial
+from hpo.tracking.trial_projection import StudyView, best_name, project_trial, refusal
 from hpo.tracking.urls import mlflow_base, run_address, study_address
 from recsys.artifacts import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
@@ -57,6 +58,7 @@ class SyncReport:
         uploaded: number of artifacts uploaded.
         absent: paths of artifacts that a run lacks and that this machine does not have with the
             recorded content.
+        refused: a line on each trial that cannot be shown in MLflow; the others are there.
         calls: number of requests to MLflow.
         seconds: wall time.
         address: address of the study's trials in the MLflow UI; None before the first trial starts.
@@ -69,6 +71,7 @@ class SyncReport:
     updated: int
     uploaded: int
     absent: tuple[str, ...]
+    refused: tuple[str, ...]
     calls: int
     seconds: float
     address: str | None
@@ -114,21 +117,33 @@ class Mirror:
         self._storage = existing_storage(locations.storage)
         self._study = load_named(self._storage, study_name)
         self._name = self._study.study_name  # to name the study even after its deletion
+        self._uid: str | None = None
         self._view = self._look()
         self._runs: Runs | None = None
+        self._refused: list[str] = []  # of the last sync, see `SyncReport`
 
     def _look(self) -> StudyView:
         """Reread the study; another launcher may have changed its settings.
 
         Raises:
-            StudyError: the study was deleted.
+            StudyError: the study was deleted, also if another one has got its id, or was moved.
         """
         study = self._study
+        where = without_password(self._places.storage)
         try:
             record = StudyRecord.of(study)
         except KeyError as error:  # Optuna reads the attributes of a deleted study as none
-            where = without_password(self._places.storage)
             raise StudyError(f"study {self._name!r} was deleted from {where}") from error
+        if self._uid not in (None, record.uid):
+            raise StudyError(
+                f"study {self._name!r} was deleted from {where}, and another one was made there; "
+                "call this again to sync that one"
+            )
+        if mark := Moved.of(study):  # two mirrors of one uid would overwrite each other
+            raise StudyError(
+                f"study {self._name!r} was moved and goes on in {mark.to}: give that with --storage"
+            )
+        self._uid = record.uid
         return StudyView(self._name, study._study_id, record, self._places.dashboard_url)
 
     @property
@@ -175,6 +190,7 @@ class Mirror:
                     with_files = self._write(runs, whole, trials)
                 if fresh and runs.created:
                     runs.read()  # a request repeated on the network may create two
+                runs.delete_others()
             self._link(runs, trials, study_line(self._view.record, trials))
             contents = ArtifactContents(self._places, self._view.record.uid)
             uploads = Uploads(self._client, contents, look=fresh)
@@ -187,6 +203,7 @@ class Mirror:
             updated=runs.updated,
             uploaded=uploads.sent,
             absent=tuple(uploads.absent),
+            refused=tuple(self._refused),
             calls=runs.calls,
             seconds=time.monotonic() - started,
             address=self._addresses.get(None),
@@ -229,11 +246,17 @@ class Mirror:
     def _write(self, runs: Runs, whole: Content, trials: Sequence[FrozenTrial]) -> list[Content]:
         """Write all runs without their artifacts, and return the contents that have some."""
         with_files = []
+        self._refused = []
         parent = runs.ensure(whole).run_id
         for trial in trials:
             if (trial.number, parent) in self._settled:
                 continue
-            if content := project_trial(self._view, trial, parent):
+            try:
+                content = project_trial(self._view, trial, parent)
+            except Exception as error:  # one trial must not keep the others out
+                self._refused.append(refusal(trial, error))
+                continue
+            if content:
                 runs.bring_up(content)
                 with_files += [content] if content.files else []
             if trial.state.is_finished():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 
 OURS = "hpo."  # only we write tags with such names, see `OUR_TAGS`
 MARK = "hpo.synced"
+KIND, TRIAL = "hpo.kind", "optuna.trial"
+NUMBER = re.compile("[0-9]{1,9}")
+SIGNS = (  # of a trial's number in other tags, should somebody have changed the tag of the number
+    ("hpo.dashboard", re.compile(r".*[?&]numbers=([0-9]{1,9})")),
+    ("mlflow.runName", re.compile("trial-([0-9]{1,9})")),
+)
 FILES = "hpo.files"  # digest of a run's artifacts; a tag of its own, since they come last
 
 
@@ -81,6 +89,11 @@ def is_former(mark: Mark | None, content: Content) -> bool:
     return mark.is_part_of(content.as_before())
 
 
+def can_become(mark: Mark, content: Content) -> bool:
+    """Return True if a run with this mark can hold the content, as today or as before."""
+    return mark.is_part_of(content) or is_former(mark, content)
+
+
 @dataclass
 class RunState:
     """A run as MLflow holds it.
@@ -108,6 +121,55 @@ class RunState:
     def has_status(self, content: Content) -> bool:
         """Return True if status and end are those of the content."""
         return self.status == content.status and content.end_ms in (None, self.end_ms)
+
+    @classmethod
+    def of(cls, run: Run) -> RunState:
+        """Return the state of a run that was read from MLflow."""
+        info, tags = run.info, run.data.tags
+        mark, files = Mark.parse(tags.get(MARK)), tags.get(FILES)
+        return cls(info.run_id, info.status, info.end_time, mark, data_of(run), files, tags)
+
+    def worth(self, content: Content | None = None) -> tuple[int, int]:
+        """Return how much a run is worth keeping among several of the same trial.
+
+        A run that can become the content comes first, then one without a mark, which may just
+        have been made to replace one that cannot; of those, the one with the most rows.
+
+        Args:
+            content: content that the run is to hold; None: unknown.
+        """
+        if self.mark is None:
+            return (1 if content else 0), 0
+        return (2 if content is None or can_become(self.mark, content) else 0), self.mark.rows
+
+
+def by_trial(runs: Iterable[Run]) -> tuple[dict[int | None, list[Run]], list[Run]]:
+    """Return the runs of each trial (None: the study itself), and those of no trial.
+
+    The runs of a trial are in the order of their start and id, so that every sync decides alike.
+    """
+    found: dict[int | None, list[Run]] = defaultdict(list)
+    strays = []
+    for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)):
+        tags = run.data.tags
+        number = _number(tags)
+        kind = tags.get(KIND)
+        if number is None and (kind == "trial" or (kind != "study" and TRIAL in tags)):
+            strays.append(run)
+        else:
+            found[number].append(run)
+    return found, strays
+
+
+def _number(tags: Mapping[str, str]) -> int | None:
+    """Return the number of a run's trial, also if people changed its tag; None if none is told."""
+    if NUMBER.fullmatch(tags.get(TRIAL, "")):
+        return int(tags[TRIAL])
+    if tags.get(KIND) != "study":
+        for name, sign in SIGNS:
+            if match := sign.fullmatch(tags.get(name, "")):
+                return int(match[1])
+    return None
 
 
 def data_of(run: Run) -> str | None:

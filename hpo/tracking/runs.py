@@ -6,18 +6,18 @@ interrupted write is repeated, and MLflow drops the values that it has already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.config import OUR_TAGS
 from hpo.study import PROMOTION_OF
 from hpo.tracking.run_content import Content
 from hpo.tracking.run_marks import (
-    FILES,
     MARK,
     Mark,
     RunState,
-    data_of,
+    by_trial,
+    can_become,
     dataset_input,
     is_former,
     obsolete_tags,
@@ -68,6 +68,8 @@ class Runs:
     def __init__(self, client: CountingClient, experiment_id: str, uid: str) -> None:
         self._client, self._experiment_id, self._uid = client, experiment_id, uid
         self.held: dict[int | None, RunState] = {}
+        self._doubles: dict[int | None, list[RunState]] = {}
+        self._strays: list[str] = []
         self.created = self.updated = 0
 
     @property
@@ -80,34 +82,47 @@ class Runs:
         self.created = self.updated = self._client.n = 0
 
     def read(self) -> None:
-        """Read the state of all runs, and delete duplicates.
+        """Read the state of all runs.
 
-        Duplicates come from two syncs without a common lock, or from a request that was repeated
-        because its answer got lost. The run with the smallest (start, id) stays, so that every sync
-        decides alike.
+        Several runs of one trial come from two syncs without a common lock, from a request that was
+        repeated because its answer got lost, from a sync that ended while it replaced a run, or
+        from an experiment that was restored with its deleted runs. One stays, see `RunState.worth`;
+        the others go when its content is written, or else in `delete_others`.
         """
-        self.held = {}
-        for run in sorted(self.search(), key=lambda run: (run.info.start_time, run.info.run_id)):
-            number = run.data.tags.get("optuna.trial")
-            key = None if number is None else int(number)
-            info, mark = run.info, Mark.parse(run.data.tags.get(MARK))
-            files = run.data.tags.get(FILES)
-            if key in self.held:
-                self._client.delete_run(info.run_id)
-            else:
-                self.held[key] = RunState(
-                    info.run_id,
-                    info.status,
-                    info.end_time,
-                    mark,
-                    data_of(run),
-                    files,
-                    run.data.tags,
-                )
+        found, strays = by_trial(self.search())
+        states = {key: [RunState.of(run) for run in runs] for key, runs in found.items()}
+        self.held = {key: max(several, key=RunState.worth) for key, several in states.items()}
+        self._doubles = {key: several for key, several in states.items() if len(several) > 1}
+        self._strays = [run.info.run_id for run in strays]
+
+    def _choose(self, content: Content) -> None:
+        """Keep the best of several runs of a content."""
+        if doubles := self._doubles.pop(content.trial, None):
+            kept = max(doubles, key=lambda state: state.worth(content))
+            self._keep(content.trial, kept, doubles)
+
+    def _keep(self, key: int | None, kept: RunState, several: Sequence[RunState]) -> None:
+        self.held[key] = kept
+        if key is None:
+            self._adopt(kept.run_id)
+        for state in several:
+            if state is not kept:
+                self._client.delete_run(state.run_id)
+
+    def delete_others(self) -> None:
+        """Delete what is left of several runs of one trial, and runs whose trial cannot be told."""
+        for key, several in self._doubles.items():
+            self._keep(key, self.held[key], several)
+        for run_id in self._strays:
+            self._client.delete_run(run_id)
+        self._doubles, self._strays = {}, []
 
     def search(self) -> Iterator[Run]:
-        """Yield all runs of the study, whatever their content."""
-        token = None
+        """Yield all runs of the study, whatever their content.
+
+        Pages are cut by position, so a run may be on two of them if another is made meanwhile.
+        """
+        token, seen = None, set[str]()
         while True:
             page = self._client.search_runs(
                 [self._experiment_id],
@@ -115,7 +130,10 @@ class Runs:
                 max_results=PAGE,
                 page_token=token,
             )
-            yield from page
+            for run in page:
+                if run.info.run_id not in seen:
+                    seen.add(run.info.run_id)
+                    yield run
             token = page.token
             if not token:
                 return
@@ -124,15 +142,16 @@ class Runs:
         """Return the run of a content; a missing run is created, one with anything else replaced.
 
         Tags that users have added to the old run, its note and its name are copied to the new run.
+        The old run goes last, so that they are never lost.
         """
-        held = self.held.get(content.trial)
+        self._choose(content)
+        held, old = self.held.get(content.trial), None
         tags = {NOTE: content.description, NAME: content.name, **content.tags}
-        if held and held.mark and not held.mark.is_part_of(content):
-            old = self._client.get_run(held.run_id).data.tags
-            theirs = {key: text for key, text in old.items() if not key.startswith(OUR_TAGS)}
-            tags = {**theirs, **tags, **{key: old[key] for key in (NOTE, NAME) if key in old}}
-            self._client.delete_run(held.run_id)
-            held = None
+        if held and held.mark and not can_become(held.mark, content):
+            there = self._client.get_run(held.run_id).data.tags
+            theirs = {key: text for key, text in there.items() if not key.startswith(OUR_TAGS)}
+            tags = {**theirs, **tags, **{key: there[key] for key in (NOTE, NAME) if key in there}}
+            held, old = None, held
         if held is None:
             run = self._client.create_run(
                 self._experiment_id,
@@ -141,10 +160,8 @@ class Runs:
                 run_name=tags[NAME],
             )
             held = RunState(run.info.run_id, run.info.status, None, None, is_new=True)
-            self.held[content.trial] = held
             self.created += 1
-            if content.trial is None:
-                self._adopt(held.run_id)
+            self._keep(content.trial, held, [old] if old else [])
         return held
 
     def _adopt(self, run_id: str) -> None:
@@ -155,6 +172,7 @@ class Runs:
 
     def bring_up(self, content: Content) -> None:
         """Write everything that the run of a content lacks."""
+        self._choose(content)
         held, mark = self.held.get(content.trial), Mark.of(content)
         if held and held.mark != mark and is_former(held.mark, content):
             content = content.as_before()

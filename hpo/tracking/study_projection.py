@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config import Parameter, StudyConfig
+from hpo.config import MAX_NAME, Parameter, StudyConfig
 from hpo.study import (
     Outcome,
     StudyRecord,
@@ -19,7 +20,7 @@ from hpo.study import (
     system_metrics,
 )
 from hpo.tracking.run_content import Content, DataInput, Row
-from hpo.tracking.trial_projection import StudyView, best_name, cut
+from hpo.tracking.trial_projection import MAX_NOTE, StudyView, best_name, cut
 from recsys.messages import count
 
 COUNTERS = {
@@ -42,25 +43,30 @@ def project_study(view: StudyView, trials: Sequence[FrozenTrial]) -> Content | N
     starts = [start for trial in trials if (start := first_start_ms(trial)) is not None]
     if not starts:
         return None
-    ended = sorted((trial for trial in trials if trial.state.is_finished()), key=_by_end)
+    by_clock = sorted((trial for trial in trials if trial.state.is_finished()), key=_by_end)
+    ended, baselines = _as_recorded(by_clock), list(_baseline_rows(view.record, min(starts)))
+    progress = _progress_rows(view.record, ended, min(starts))
+    former = () if ended == by_clock else _progress_rows(view.record, by_clock, min(starts))
     status = _study_status(view.record.config, trials)
     return Content(
         trial=None,
-        name=view.name,
+        name=view.name[:MAX_NAME],  # stored studies and file names may be longer
         start_ms=min(starts),
         status=status,
-        end_ms=_by_end(ended[-1])[0] if status == "FINISHED" else None,
+        end_ms=_by_end(by_clock[-1])[0] if status == "FINISHED" else None,
         params=_study_params(view.record),
-        rows=[
-            *_baseline_rows(view.record, min(starts)),
-            *_progress_rows(view.record, ended, min(starts)),
-        ],
+        rows=[*baselines, *progress],
+        former=[*baselines, *former] if former else (),
         tags=_study_tags(view, ended),
-        description=f"[Study {view.name} in optuna-dashboard]({view.dashboard()})\n\n"
-        f"{view.record.config.description}".rstrip(),
+        description=cut(_note(view), MAX_NOTE),
         data=_data(view.record),
         files=view.kept.get(None, ()),
     )
+
+
+def _note(view: StudyView) -> str:
+    link = f"[Study {view.name} in optuna-dashboard]({view.dashboard()})"
+    return f"{link}\n\n{view.record.config.description}".rstrip()
 
 
 def _data(record: StudyRecord) -> DataInput:
@@ -97,6 +103,27 @@ def _by_end(trial: FrozenTrial) -> tuple[int, int]:
     return ended, trial.number
 
 
+def _as_recorded(by_clock: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return ended trials in the recorded order of their ends, to which news are only added.
+
+    The clock may step back between two ends. Trials without a recorded place, from old versions or
+    other programs, fill the places that are left.
+
+    Args:
+        by_clock: the ended trials, in the order of the clock.
+    """
+    outcomes = {trial.number: Outcome.of(trial) for trial in by_clock}
+    places = {n: found.order for n, found in outcomes.items() if found and found.order is not None}
+    placed = [trial for trial in by_clock if trial.number in places]
+    others = deque(trial for trial in by_clock if trial.number not in places)
+    ended: list[FrozenTrial] = []
+    for trial in sorted(placed, key=lambda trial: places[trial.number]):
+        while others and len(ended) < places[trial.number]:
+            ended.append(others.popleft())
+        ended.append(trial)
+    return [*ended, *others]
+
+
 def _study_status(config: StudyConfig, trials: Sequence[FrozenTrial]) -> str:
     """Return the status of the study's run; SCHEDULED: interrupted, to be continued."""
     states = [trial.state for trial in trials]
@@ -118,23 +145,23 @@ def _progress_rows(
     """Yield a row after each trial's end: counts by state, best value so far, time, resources.
 
     After other data was accepted, the best value starts again. After constraints were tightened,
-    the best value goes on without the trials that break them.
+    the best value goes on without the trials that break them. Times never go back.
 
     The step is the highest number among the trials ended so far, not the trial's own number: MLflow
     shows the value of the highest step, and with several workers the last trial to end does not
     always have the highest number.
     """
     counts = dict.fromkeys(COUNTERS, 0)
-    step, complete = 0, list[FrozenTrial]()
+    step, time_ms, leaders = 0, 0, _Leaders(record)
     for trial in ended:
-        time_ms, number = _by_end(trial)
-        step = max(step, number)
+        ended_ms, number = _by_end(trial)
+        step, time_ms = max(step, number), max(time_ms, ended_ms)
         counts[trial.state] += 1
         values: dict[str, float] = {COUNTERS[trial.state]: counts[trial.state]}
         values["elapsed_seconds"] = (time_ms - start_ms) / 1000
         if trial.state == TrialState.COMPLETE:
-            complete.append(trial)
-            if best := best_complete(_rivals(record, number, complete)):
+            leaders.add(trial)
+            if best := leaders.when_ended(trial):
                 assert best.value is not None, f"trial {best.number} is complete without a value"
                 values[best_name(record.config.objective)] = best.value
         if outcome := Outcome.of(trial):
@@ -142,16 +169,36 @@ def _progress_rows(
         yield Row.of(step, time_ms, **values)
 
 
-def _rivals(
-    record: StudyRecord, number: int, complete: Sequence[FrozenTrial]
-) -> Sequence[FrozenTrial]:
-    """Return the trials that a trial was compared with when it ended, itself included."""
-    changed = next((note for note in record.changes if number < note["trial"]), None)
-    if changed is None:
-        return comparable(record, complete)
-    first, out = record.comparable_from, changed.get("infeasible", ())
-    same_data = [each for each in complete if (each.number < first) == (number < first)]
-    return [each for each in same_data if each.number not in out]
+class _Leaders:
+    """The best of the COMPLETE trials so far, from each view that the study has had of them.
+
+    A view is that of a time between two accepted changes: trials on other data do not count in it,
+    nor those that broke the constraints then.
+
+    Args:
+        record: the study's record.
+    """
+
+    def __init__(self, record: StudyRecord) -> None:
+        self._ends = [note["trial"] for note in record.changes]
+        self._out = [frozenset(note.get("infeasible", ())) for note in record.changes]
+        self._out.append(frozenset(record.infeasible))
+        self._first = record.comparable_from
+        self._best: dict[tuple[int, bool], FrozenTrial] = {}
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Compare a trial with the best ones; in one step per change, for studies of thousands."""
+        for time, out in enumerate(self._out):
+            if trial.number not in out:
+                view = time, trial.number < self._first
+                rivals = [trial, self._best[view]] if view in self._best else [trial]
+                self._best[view] = best_complete(rivals) or trial
+
+    def when_ended(self, trial: FrozenTrial) -> FrozenTrial | None:
+        """Return the best of the trials that this one was compared with, itself included."""
+        number = trial.number
+        time = next((n for n, end in enumerate(self._ends) if number < end), len(self._ends))
+        return self._best.get((time, number < self._first))
 
 
 def _study_params(record: StudyRecord) -> dict[str, str]:

@@ -36,6 +36,7 @@ STATUS = {
     TrialState.WAITING: "SCHEDULED",  # parked; a trial that never started has no run
 }
 MAX_VALUE = 5900  # characters; MLflow takes 6000 in a param, 8000 in a tag
+MAX_NOTE = 7900  # a note is a tag
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,17 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
     )
 
 
+def refusal(trial: FrozenTrial, error: Exception) -> str:
+    """Return a line on a trial that cannot be projected.
+
+    Args:
+        trial: the trial; only another program, or a change by hand, can store such a one.
+        error: what its projection raised.
+    """
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"trial {trial.number} cannot be shown in MLflow: {reason}"
+
+
 def _trial_params(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     """Return the whole config of a trial; {} while the trial still draws its params.
 
@@ -144,9 +156,9 @@ def _trial_tags(view: StudyView, trial: FrozenTrial) -> dict[str, str]:
     return view.identity("trial") | {name: cut(value) for name, value in tags.items() if value}
 
 
-def cut(value: str) -> str:
+def cut(value: str, limit: int = MAX_VALUE) -> str:
     """Return the value, shortened to the length that MLflow takes."""
-    return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
+    return value if len(value) <= limit else value[:limit] + "..."
 
 
 def _epoch_rows(trial: FrozenTrial) -> Iterator[Row]:
@@ -161,7 +173,7 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     """Yield the epochs that the pruner saw but whose times were lost with their launcher.
 
     Their times continue at the pace of the epochs before. Without any epoch before, the lost epochs
-    divide the duration of the trial.
+    divide the duration of the trial. A trial of another program may have reported at step 0 only.
     """
     columns = epochs_of(trial)
     known, times = columns.get("epoch", []), columns.get("time_ms", [])
@@ -169,7 +181,7 @@ def _lost_rows(trial: FrozenTrial, start_ms: int, objective: MetricName) -> Iter
     ended = end_ms(trial)
     if not lost or ended is None:
         return
-    pace = (times[-1] - start_ms) / known[-1] if known else (ended - start_ms) / lost[-1]
+    pace = (times[-1] - start_ms) / known[-1] if known else (ended - start_ms) / max(1, lost[-1])
     for step in lost:
         time_ms = min(int(start_ms + pace * step), ended)
         yield Row(step, time_ms, (objective,), (trial.intermediate_values[step],))

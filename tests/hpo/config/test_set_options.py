@@ -128,6 +128,7 @@ def test_another_kind_drops_the_options_of_the_old_one(tmp_path: Path) -> None:
         (["--timeout", "0"], "--timeout 0.0: must be above 0"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),
         (["--study-name", ""], "--study-name '': must not be empty"),
+        (["--study-name", "x" * 251], f"--study-name {'x' * 251}: must have at most 250"),
         (["--tag", "hpo.x=1"], "--tag: 'hpo.x': tags that begin with"),
         (["--set", "n_trials=0", "--seed", "-1"], "--set n_trials=0: n_trials: must be at least"),
         (["--set", "split=3", "--split", "temporal"], "--set split=3: split: must be a table"),

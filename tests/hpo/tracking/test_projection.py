@@ -197,6 +197,11 @@ def test_lost_epochs_alone_divide_the_life_of_the_trial() -> None:
     ]  # fmt: skip
 
 
+def test_a_value_at_step_0_alone_has_the_start_of_its_trial() -> None:
+    outside = trial(TrialState.FAIL, 0, intermediate_values={0: 0.1})
+    assert named(content(outside), "recall_at_10") == [(0, START_MS, 0.1)]
+
+
 def test_lost_epochs_never_come_after_the_end() -> None:
     found = named(content(trial(TrialState.FAIL, 3, lost=2, end_s=0.35)), "recall_at_10")
     assert [time - START_MS for _, time, _ in found][-2:] == [350, 350]
@@ -292,6 +297,21 @@ def test_how_a_study_is_run_may_change_so_it_is_in_tags() -> None:
     assert found.tags["hpo.promotion.must_beat"] == "champion, itemknn"
     assert found.tags["hpo.warm_starts"] == '[{"dim": 32.0}]'
     assert not {"sampler", "pruner"} & set(found.params)
+
+
+def test_a_long_name_and_text_are_cut_to_what_mlflow_takes() -> None:
+    """The name of a stored study, or of its file, may be longer than a new one's."""
+    long = view(name="n" * 300, description="d" * 9000)
+    found = project_study(replace(long, name="n" * 300), [trial(TrialState.RUNNING)])
+    assert found
+    assert found.name == "n" * 250
+    assert len(found.description) < 8000
+    assert found.description.startswith("[Study nnn")
+    assert found.description.endswith("dd...")
+    assert found.tags["optuna.study"] == "n" * 300
+    assert study([trial(TrialState.RUNNING)], description="as it is").description.endswith(
+        "\nas it is"
+    )
 
 
 @pytest.mark.parametrize(

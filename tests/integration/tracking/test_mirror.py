@@ -228,6 +228,28 @@ def test_notes_link_to_mlflow_and_keep_what_people_wrote(study: FakeStudy, mirro
     )
 
 
+def test_a_note_that_is_saved_during_a_sync_is_kept(
+    study: FakeStudy, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [study.run(COMPLETE) for _ in range(3)]
+    storage = mirror.study._storage
+    write, saved = storage.set_study_system_attr, []
+
+    def write_while_people_do(study_id: int, key: str, value: Any) -> None:
+        write(study_id, key, value)
+        if not saved:
+            saved.append(key)
+            optuna_dashboard.save_note(trials[2], "looks odd")
+
+    monkeypatch.setattr(storage, "set_study_system_attr", write_while_people_do)
+    mirror.sync()
+    note = optuna_dashboard.get_note(trials[2])
+    assert note.startswith("[See it in MLflow](http://")
+    assert note.endswith(")\n\nlooks odd")
+    attrs = storage.get_study_system_attrs(mirror.study._study_id)
+    assert attrs[f"dashboard:{trials[2]._trial_id}:note_ver"] == 2
+
+
 def test_links_lead_where_people_see_the_pages(study: FakeStudy) -> None:
     trial = study.run(COMPLETE)
     Mirror(study.locations, None).sync()

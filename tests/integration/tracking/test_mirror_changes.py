@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo import sync
+from hpo.cli.moving import move_study
 from hpo.config.study_config import StudyConfig
 from hpo.errors import StudyError
 from hpo.study.lifecycle import open_study
@@ -153,3 +156,40 @@ def test_a_study_that_is_deleted_during_a_sync_is_a_sentence(
     monkeypatch.setattr(optuna.Study, "get_trials", read_and_delete)
     with pytest.raises(StudyError, match="was deleted from sqlite:///"):
         mirror.sync()
+
+
+def test_a_study_that_is_moved_is_followed_no_longer(
+    study: FakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run(TrialState.COMPLETE)
+    (tmp_path / "new").mkdir()
+    there = f"sqlite:///{(tmp_path / 'new' / 'optuna.db').as_posix()}"
+    stores = ["--storage", study.locations.storage, "--tracking-uri", study.locations.tracking_uri]
+    waits = 0
+
+    def move(*_: object) -> None:
+        nonlocal waits
+        waits += 1
+        assert waits == 1, "it goes on after the move"
+        move_study(study.locations.storage, there, None)
+
+    monkeypatch.setattr(
+        sync, "threading", SimpleNamespace(Event=lambda: SimpleNamespace(wait=move))
+    )
+    with pytest.raises(StudyError, match=r"'fake-demo' was moved and goes on in sqlite:///.*new"):
+        sync.main([*stores, "--follow"])
+
+
+def test_another_study_with_the_id_of_a_deleted_one_is_not_synced(study: FakeStudy) -> None:
+    study.run(TrialState.COMPLETE)
+    mirror = Mirror(study.locations, None)
+    mirror.sync()
+    before = set(by_trial(study.locations.tracking_uri))
+    optuna.delete_study(study_name=study.study.study_name, storage=study.storage)
+    other = FakeStudy(study.locations)
+    other.run(TrialState.COMPLETE)
+    assert other.study._study_id == mirror.study._study_id
+    for look in (mirror.sync, mirror.check):
+        with pytest.raises(StudyError, match="'fake-demo' was deleted from .* another one was"):
+            look()
+    assert set(by_trial(study.locations.tracking_uri)) == before
