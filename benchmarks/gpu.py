@@ -90,7 +90,8 @@ class Setting:
             SystemExit: CUDA_VISIBLE_DEVICES hides the GPU.
         """
         place, seen = torch.device(self.device).index or 0, os.environ.get("CUDA_VISIBLE_DEVICES")
-        gpus = [str(place)] if seen is None else seen.split(",")[place : place + 1]
+        names = [name for name in (seen or "").split(",") if name.strip() not in ("", "-1")]
+        gpus = [str(place)] if seen is None else names[place : place + 1]
         if self.on_gpu and not gpus:
             raise SystemExit(
                 f"--device {self.device}: CUDA_VISIBLE_DEVICES={seen} shows fewer GPUs; give a "

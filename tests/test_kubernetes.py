@@ -173,7 +173,15 @@ def test_who_reads_or_writes_studies_files_has_the_keys_of_the_store_and_its_dri
     settings = next(each for each in DOCUMENTS if each["metadata"]["name"] == "hpo")
     store = urlsplit(settings["data"]["HPO_ARTIFACTS"])
     assert store.scheme == "s3" and store.path.strip("/"), "beside MLflow's, in a folder"
-    assert f"--artifacts-destination=s3://{store.netloc}" in container("mlflow")["command"]
+    (option,) = [
+        each
+        for each in container("mlflow")["command"]
+        if each.startswith("--artifacts-destination")
+    ]
+    place = urlsplit(option.partition("=")[2])
+    assert (place.scheme, place.netloc) == (store.scheme, store.netloc)
+    assert place.path.strip("/"), "or studies' files were artifacts of MLflow, too"
+    assert place.path.split("/")[1] != store.path.split("/")[1]
     head = next(ray_pods())["spec"]["containers"][0]
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     for running in (head, container("dashboard")):
@@ -182,6 +190,12 @@ def test_who_reads_or_writes_studies_files_has_the_keys_of_the_store_and_its_dri
             each["name"] for each in running["env"] if "secretKeyRef" in each["valueFrom"]
         }
         assert keys <= from_secret & {*SECRETS}, running["name"]
+        are_optional = {
+            each["name"]
+            for each in running["env"]
+            if each["valueFrom"].get("secretKeyRef", {}).get("optional")
+        }
+        assert are_optional == keys, "a role of the cloud needs none"
     (line,) = re.findall(r"^# IMAGE is yours.*EXTRAS=\[(\w+)\]", KUSTOMIZATION, re.MULTILINE)
     assert any(each.startswith("s3fs>=") for each in EXTRAS[line])
 

@@ -17,9 +17,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from recsys.datasets.frames import SEVERAL_TYPES, as_text
+from recsys.datasets.frames import BEYOND_64_BITS, SEVERAL_TYPES, as_text
 from recsys.errors import DataError
-from recsys.passwords import GRANTING_NAME, VARIABLE, public_uri
+from recsys.passwords import (
+    GRANTING_NAME,
+    ODBC_PASSWORD,
+    VARIABLE,
+    public_uri,
+    without_braces,
+)
 from recsys.readers import first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb")  # schemes
@@ -27,7 +33,7 @@ IN_FILES = ("sqlite", "duckdb")
 # Beginnings of databases in memory, of MotherDuck's, and of SQLite's own URIs.
 NO_FILE = (":", "md:", "motherduck:", "file:")
 _SECRET_OPTION = re.compile(rf"{GRANTING_NAME}$", re.IGNORECASE)
-_ODBC_PASSWORD = re.compile(r"((?:^|;)\s*(?:pwd|password)\s*=\s*)([^;]*)", re.IGNORECASE)
+_ODBC = "odbc_connect"  # the option with a text for an ODBC driver, as SQLAlchemy spells it
 _ON_COLUMN_NAMES = (pl.exceptions.DuplicateError, pl.exceptions.UnsuitableSQLError)
 
 
@@ -56,21 +62,37 @@ def queried(url: str, sql: str) -> pl.DataFrame:
             "sqlite:///FILE, and install its driver (pip install 'psycopg[binary]')"
         ) from None
     try:
-        frame = pl.read_database(sql, engine, infer_schema_length=None)  # by all rows
+        frame = _answer(engine, sql)
     except (SQLAlchemyError, *_ON_COLUMN_NAMES) as error:
         raise DataError(
             f"{shown}: {first_line(error)}; check --data and --sql with the database's own client"
         ) from None
     except (pl.exceptions.PolarsError, TypeError):  # whose words may quote a cell
         raise DataError(f"{shown}: {SEVERAL_TYPES}: CAST it in --sql") from None
-    except AttributeError:  # polars asks for the columns of an answer that has none
-        frame = pl.DataFrame()
+    except OverflowError:
+        raise DataError(f"{shown}: {BEYOND_64_BITS}: CAST it in --sql") from None
     finally:
         engine.dispose()
     if not frame.height:
         raise DataError(f"{shown}: the query returns no rows; check --sql")
     frame = frame.with_columns(as_text(column) for column in frame if column.dtype == pl.Object)
     return frame.sort([name for name, kind in frame.schema.items() if not kind.is_nested()])
+
+
+def _answer(engine: sqlalchemy.Engine, sql: str) -> pl.DataFrame:
+    """Return the rows of a query, without a column where it is none that returns rows."""
+    returns_rows: list[bool] = []
+
+    def note(_: object, cursor: Any, *_more: object) -> None:
+        returns_rows.append(cursor.description is not None)
+
+    event.listen(engine, "after_cursor_execute", note)
+    try:
+        return pl.read_database(sql, engine, infer_schema_length=None)  # by all rows
+    except AttributeError:  # of polars, which asks for the columns of any answer
+        if returns_rows and not returns_rows[-1]:
+            return pl.DataFrame()
+        raise
 
 
 def _only_read(connection: Any, _: object) -> None:
@@ -119,7 +141,10 @@ def _address(url: str) -> URL:
     options = [(name, value) for name, values in made.normalized_query.items() for value in values]
     secrets = [value for name, value in options if _SECRET_OPTION.search(name)]
     secrets += [
-        found[2].strip() for _, value in options for found in _ODBC_PASSWORD.finditer(value)
+        without_braces(found[2])
+        for name, value in options
+        if name == _ODBC
+        for found in ODBC_PASSWORD.finditer(value)
     ]
     if not all(map(VARIABLE.fullmatch, filter(None, [str(made.password or ""), *secrets]))):
         raise DataError(
@@ -128,12 +153,10 @@ def _address(url: str) -> URL:
             "quotes) and set that environment variable"
         )
 
-    def filled(text: str) -> str:
+    def filled(name: str, text: str) -> str:
         if VARIABLE.fullmatch(text):
             return variables_filled(text, url) or ""
-        return _ODBC_PASSWORD.sub(
-            lambda part: part[1] + (variables_filled(part[2], url) or ""), text
-        )
+        return _odbc_filled(text, url) if name == _ODBC else text
 
     return made.set(
         username=variables_filled(made.username, url),
@@ -141,10 +164,28 @@ def _address(url: str) -> URL:
         host=variables_filled(made.host, url),
         database=variables_filled(made.database, url),
         query={
-            name: filled(value) if isinstance(value, str) else tuple(map(filled, value))
+            name: filled(name, value)
+            if isinstance(value, str)
+            else tuple(filled(name, each) for each in value)
             for name, value in made.query.items()
         },
     )
+
+
+def _odbc_filled(text: str, url: str) -> str:
+    """Return a text for an ODBC driver with the passwords that its variables have.
+
+    They are in braces, in which a ; is a part of them.
+
+    Raises:
+        DataError: a variable is not set.
+    """
+
+    def in_braces(found: re.Match[str]) -> str:
+        password = variables_filled(without_braces(found[2]), url) or ""
+        return f"{found[1]}{{{password.replace('}', '}}')}}}" if password else found[1]
+
+    return ODBC_PASSWORD.sub(in_braces, text)
 
 
 def _made(url: str) -> URL:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 COLUMNS = ("user_id", "item_id", "timestamp")  # of plain columns, in this order
 FILES = {"data": "interactions.parquet", "users": "users.parquet", "items": "items.parquet"}
 SEVERAL_TYPES = "a column has values of several types; use one"
+BEYOND_64_BITS = "a column has a whole number beyond 64 bits; use text"
 # Words of polars and pyarrow.
 _SEVERAL_TYPES = re.compile("unexpected value while building|is not an instance of")
+_BEYOND_64_BITS = re.compile(r"type U?Int\d+; found value of type U?Int128|too large to fit int64")
 _NAMES_NO_CELL = re.compile("called with unsupported type|non-unique|datetime resolution")
 
 
@@ -109,7 +111,7 @@ def _frame(name: str, table: InMemory) -> pl.DataFrame:
         )
     except Exception as error:
         # pyarrow's errors on columns of mixed types come from a package that need not be there
-        expected = (pl.exceptions.PolarsError, TypeError, ValueError)
+        expected = (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError)
         if not isinstance(error, expected) and not _is_of_pyarrow(error):
             raise
         raise DataError(f"{name}: {_without_cells(error)}") from None
@@ -146,6 +148,8 @@ def _without_cells(error: Exception) -> str:
     reason = str(error).partition("\n")[0]
     if isinstance(error, pl.exceptions.ShapeError) or _NAMES_NO_CELL.search(reason):
         return f"is no table of columns of one length ({reason})"
+    if isinstance(error, OverflowError) or _BEYOND_64_BITS.search(reason):
+        return BEYOND_64_BITS
     if _is_of_pyarrow(error) or _SEVERAL_TYPES.search(reason):
         return SEVERAL_TYPES
     return "a column has values that no table holds; use text, numbers, dates or times"

@@ -22,7 +22,7 @@ from recsys.readers import first_line
 _TIMEOUT = 30  # seconds to connect, and between two packets
 # Options of an address that grant access: also signatures of S3, GCS and Azure, and keys.
 _SECRET_OPTION = re.compile(
-    rf"({GRANTING_NAME}|apikey|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
+    rf"({GRANTING_NAME}|credential|signature|(^|[-_.])(sig|key|auth))$", re.IGNORECASE
 )
 
 # Variables with the login of a store, as its driver takes it from the environment.
@@ -30,6 +30,9 @@ _S3, _GCS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_C
 _AZURE = "AZURE_STORAGE_CONNECTION_STRING"
 _LOGINS = {"s3": _S3, "s3a": _S3, "gs": _GCS, "gcs": _GCS}
 _LOGINS |= dict.fromkeys(("az", "abfs", "abfss"), _AZURE)
+_CONTAINERS = ("abfs", "abfss")  # abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/FILE
+# A password of fewer letters may be a word, or a part of words, of a message.
+_LONG = 8
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
             package is missing.
     """
     shown = address_only(url)  # without options, too: they may be a signature
-    url = _with_login(url)
+    url, secrets = _with_login(url)
     name = PurePosixPath(urlsplit(url).path).name or "data"
     announce(f"fetching {shown}")
     with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
@@ -59,7 +62,7 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
                 f"{shown}: {error}; pip install s3fs reads s3://, gcsfs gs://"
             ) from None
         except Exception as error:  # each driver of fsspec has errors of its own
-            why = _without_login(first_line(error), url, shown)
+            why = _without_login(first_line(error), url, shown, secrets)
             raise DataError(f"{shown}: cannot be fetched: {why}{_cure(url, error)}") from None
         try:
             yield local
@@ -68,8 +71,8 @@ def fetched(url: str, announce: Callable[[str], None]) -> Iterator[Path]:
             raise DataError([text.replace(folder, base) for text in error.problems]) from None
 
 
-def _with_login(url: str) -> str:
-    """Return the address with environment variables in place of their names.
+def _with_login(url: str) -> tuple[str, set[str]]:
+    """Return the address with environment variables in place of their names, and what they hide.
 
     Raises:
         DataError: it holds a login or a signature, or a variable is not set.
@@ -77,9 +80,11 @@ def _with_login(url: str) -> str:
     parts = urlsplit(url)
     login, mark, host = parts.netloc.rpartition("@")
     words = login.split(":") if mark else []
+    is_container = parts.scheme in _CONTAINERS and len(words) == 1
     options = [option.partition("=") for option in parts.query.split("&")]
     granting = [value for name, _, value in options if value and _SECRET_OPTION.search(name)]
-    if not all(map(VARIABLE.fullmatch, [*words[-1:], *granting])):
+    granting += [] if is_container else words[-1:]  # the password, or a token
+    if not all(map(VARIABLE.fullmatch, granting)):
         raise DataError(
             f"{address_only(url)}: the address holds a login or a signature, which would be "
             "stored with the study; write $NAME in its place ('https://USER:$NAME@HOST/FILE' or "
@@ -92,7 +97,9 @@ def _with_login(url: str) -> str:
     # a login is quoted here; options are written as in the address
     address = ":".join(quote(filled(word), "%" if filled(word) == word else "") for word in words)
     query = "&".join(name + equals + filled(value) for name, equals, value in options)
-    return urlunsplit(parts._replace(netloc=address + mark + host, query=query))
+    filled_url = urlunsplit(parts._replace(netloc=address + mark + host, query=query))
+    hidden = [*granting, *(value for _, _, value in options if VARIABLE.fullmatch(value))]
+    return filled_url, set(map(filled, hidden)) - {""}
 
 
 def _cure(url: str, error: Exception) -> str:
@@ -103,23 +110,24 @@ def _cure(url: str, error: Exception) -> str:
     return f"; check the address, and set {variables} for a login"
 
 
-def _without_login(text: str, url: str, shown: str) -> str:
+def _without_login(text: str, url: str, shown: str, secrets: set[str]) -> str:
     """Return a message without the login and the options of an address.
 
     Args:
         text: the message.
         url: the address as it was asked.
         shown: the address as it may be shown.
+        secrets: passwords, signatures and other values of variables in it.
     """
     parts = urlsplit(url)
     text = text.replace(url, shown)
-    for secret in (f"?{parts.query}", f"{parts.netloc.rpartition('@')[0]}@"):
-        text = text.replace(secret, "") if len(secret) > 1 else text
-    options = [option.partition("=") for option in parts.query.split("&")]
-    words = [value for name, _, value in options if _SECRET_OPTION.search(name)]
-    words.append(parts.netloc.rpartition("@")[0].rpartition(":")[2])  # the password, or a token
-    for secret in {form for word in words for form in (word, unquote(word)) if word}:
-        text = text.replace(secret, "***")
+    login = parts.netloc.rpartition("@")[0]
+    for part in (f"?{parts.query}", f"{login}@" if ":" in login else ""):  # else one word, below
+        text = text.replace(part, "") if len(part) > 1 else text
+    forms = {form for word in secrets for form in (word, unquote(word), quote(word, ""))}
+    for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
+        pattern = re.escape(form)
+        text = re.sub(pattern if len(form) >= _LONG else rf"(?<!\w){pattern}(?!\w)", "***", text)
     return text
 
 

@@ -80,12 +80,15 @@ def test_the_commands_see_the_gpu_that_was_asked_for_and_no_other(
     assert options[options.index("--device") + 1] == device.partition(":")[0]
 
 
+@pytest.mark.parametrize(
+    ("device", "seen"), [("cuda:1", "4"), ("cuda", ""), ("cuda", "-1"), ("cuda:1", "4,")]
+)
 def test_a_gpu_that_a_variable_hides_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VISIBLE, "4")
-    with pytest.raises(SystemExit, match=f"--device cuda:1: {VISIBLE}=4 shows fewer GPUs"):
-        gpu.run(setting(tmp_path, "cuda:1"), "tell")
+    monkeypatch.setenv(VISIBLE, seen)
+    with pytest.raises(SystemExit, match=f"--device {device}: {VISIBLE}={seen} shows fewer GPUs"):
+        gpu.run(setting(tmp_path, device), "tell")
 
 
 class Server(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -54,8 +55,28 @@ def test_next_commands_leave_out_the_storage_of_the_environment(
         ("duckdb:///t?s3_secret_access_key=hush", "duckdb:///t?s3_secret_access_key=***"),
         (
             "mssql:///?odbc_connect=UID%3Da%3BPWD%3Dhush%3BX%3D1&b=2",
-            "mssql:///?odbc_connect=***&b=2",
+            "mssql:///?odbc_connect=UID%3Da%3BPWD%3D***%3BX%3D1&b=2",
         ),
+        (
+            "mssql:///?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};UID=me;PWD=hush",
+            "mssql:///?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};UID=me;PWD=***",
+        ),
+        (
+            "mssql:///?odbc_connect=Password = hu sh;UID=me",
+            "mssql:///?odbc_connect=Password = ***;UID=me",
+        ),
+        ("mssql:///?odbc_connect=PWD={h;u}};sh};UID=me", "mssql:///?odbc_connect=PWD=***;UID=me"),
+        ("mssql:///?odbc_connect=PWD={hu;sh", "mssql:///?odbc_connect=PWD=***"),
+        (
+            "mssql:///?odbc_connect=DRIVER%3D%7BODBC+18%7D%3BPWD%3D%7Bh%3B+u%7D%3BX%3D1",
+            "mssql:///?odbc_connect=DRIVER%3D%7BODBC+18%7D%3BPWD%3D***%3BX%3D1",
+        ),
+        (
+            "--data 'mssql:///?odbc_connect=A={b c};PWD=hu sh' --sql 'SELECT 1'",
+            "--data 'mssql:///?odbc_connect=A={b c};PWD=***' --sql 'SELECT 1'",
+        ),
+        ("duckdb:///t?apiKey=hush&s3.secret=hush", "duckdb:///t?apiKey=***&s3.secret=***"),
+        ("mysql://db/t?dbPass=hush&db_pass=hush", "mysql://db/t?dbPass=***&db_pass=***"),
         ("postgresql://me@db/t?password=a@b&user=me", "postgresql://me@db/t?password=***&user=me"),
         (
             "--storage 'postgresql://db/t?password=hush'",
@@ -69,6 +90,23 @@ def test_next_commands_leave_out_the_storage_of_the_environment(
 )
 def test_a_password_in_a_query_is_hidden(given: str, shown: str) -> None:
     assert without_password(given) == shown
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "allow_persistent_secrets=false",
+        "secret_directory=/run/secrets",
+        "compass=north",
+        "bypass=true",
+        "max_tokens=5",
+        "sslkey=k.pem",
+        "odbc_connect=DRIVER={SQL};PWDX=1;UID=me;PWD=;Encrypt=yes",
+    ],
+)
+def test_a_harmless_option_stays(option: str) -> None:
+    for url in (f"duckdb:///t?{option}", f"duckdb:///t?a=1&{option}&b=2"):
+        assert without_password(url) == public_uri(url) == url
 
 
 def test_a_password_in_a_query_is_in_no_command_and_no_address(
@@ -142,7 +180,13 @@ def test_the_name_of_a_variable_is_no_password(name: str, monkeypatch: pytest.Mo
     assert without_password(url) == url
     option = f"postgresql+psycopg://h/shop?password={name}&a=b"
     assert without_password(option) == option
+    odbc = f"mssql+pyodbc:///?odbc_connect=DRIVER={{SQL Server}};UID=me;PWD={name}"
+    in_braces = odbc.replace(name, f"{{{name}}};Encrypt=yes")
+    for text in (odbc, in_braces, quote(odbc, ":/?="), quote(in_braces, ":/?=")):
+        assert without_password(text) == text
     monkeypatch.delenv("SHOP_PASSWORD")
+    assert without_password(odbc).endswith("UID=me;PWD=***")
+    assert without_password(in_braces).endswith("UID=me;PWD=***;Encrypt=yes")
     assert without_password(url) == "postgresql+psycopg://me:***@h/shop"
     assert without_password(option) == "postgresql+psycopg://h/shop?password=***&a=b"
 

@@ -101,6 +101,14 @@ def test_a_column_of_several_types_is_refused_without_a_cell_of_it(users: Any, f
     assert str(caught.value) == "data: a column has values of several types; use one"
 
 
+@pytest.mark.parametrize("users", [[1, 2**70], [-1, 2**63], [1, 2**128], [1, -(2**70)]])
+@pytest.mark.parametrize("form", [list, lambda users: np.array(users, object), pd.Series])
+def test_a_number_beyond_64_bits_is_told_from_several_types(users: Any, form: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        load_dataset({"user_id": form(users), "item_id": [1, 2]})
+    assert str(caught.value) == "data: a column has a whole number beyond 64 bits; use text"
+
+
 def test_what_no_table_holds_is_refused_with_what_one_does() -> None:
     nested = [[uuid.UUID(int=1)], [uuid.UUID(int=2)]]
     with pytest.raises(DataError, match="^data: a column has values that no table holds; use text"):
