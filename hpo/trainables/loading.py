@@ -154,5 +154,7 @@ def _problems(found: type[Any]) -> Iterator[str]:
         return
     try:
         config.from_dict({})
-    except (ConfigError, KeyError, TypeError) as error:
+    except ConfigError as error:
         yield f"its defaults are refused: {error}"
+    except Exception as error:
+        yield f"its defaults are refused by {config.__name__}: {type(error).__name__}: {error}"
