@@ -244,7 +244,7 @@ def load_study(
 
 def given_locations(
     storage: str | Path | None,
-    tracking: str | None,
+    tracking: str | Path | None,
     experiment: str | None,
     artifacts: str | Path | None,
 ) -> Locations:
@@ -252,7 +252,7 @@ def given_locations(
 
     Args:
         storage: URL or SQLite file of the Optuna storage.
-        tracking: URI of MLflow.
+        tracking: URI of MLflow, or its SQLite file.
         experiment: MLflow experiment.
         artifacts: folder or URL of the artifact store.
 
@@ -269,6 +269,8 @@ def given_locations(
         )
     if isinstance(storage, Path) or (storage and "://" not in storage):
         storage = sqlite_url(Path(storage).expanduser())
+    if isinstance(tracking, Path):  # a folder stays one, and is refused where MLflow is opened
+        tracking = str(tracking) if tracking.is_dir() else sqlite_url(tracking.expanduser())
     store = None if artifacts is None else str(artifacts)
     found = Locations.resolve(storage, tracking, experiment, artifacts=store)
     if cure := without_three_slashes(found.tracking_uri):
