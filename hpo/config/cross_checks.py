@@ -54,6 +54,8 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
         found += _parameter(name, parameter, model)
         found += _conditions(name, config.space, model)
     wrong = {str(problem.place[1]) for problem in found}
+    secrets = config.notify.secrets_of_the_command()
+    found += [StudyProblem(("notify", "command"), text) for text in secrets]
     try:
         in_order(config.space)
     except CycleError as error:
@@ -70,7 +72,7 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     )
     if why := _refused_base(sound):
         # what was left out may be what keeps the rules
-        return found if wrong or broken else [StudyProblem(("base",), why)]
+        return found if wrong or broken else [*found, StudyProblem(("base",), why)]
     sound = with_defaults(sound, clamped_defaults(sound))
     return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
 
