@@ -105,6 +105,19 @@ def test_broken_toml_says_where(tmp_path: Path) -> None:
         load(tmp_path, "a = 1\nb = = 2\n")
 
 
+def test_a_file_of_notepad_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert load_study_config(path, {}) == override(tmp_path)
+
+
+def test_a_file_in_utf_16_is_answered_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"study\.toml: is not UTF-8 .*; save it as UTF-8"):
+        load_study_config(path, {})
+
+
 def test_options_beat_the_environment_which_beats_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
