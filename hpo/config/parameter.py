@@ -10,6 +10,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from hpo.config.error_text import Number, Positive, Switch
+
 TOLERANCE = 1e-8  # in steps, since 0.1 + 2 * 0.1 is not 0.3 in floating point
 
 
@@ -25,11 +27,11 @@ class _Values(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    low: float | None = None
+    low: Number | None = None
     """Smallest legal value."""
-    high: float | None = None
+    high: Number | None = None
     """Largest legal value."""
-    choices: tuple[float, ...] | None = Field(None, min_length=1)
+    choices: tuple[Number, ...] | None = Field(None, min_length=1)
     """All legal values, instead of low and high."""
 
     @property
@@ -97,9 +99,9 @@ class Parameter(_Values):
     The hyperparameter decides if the values are integers.
     """
 
-    log: bool = False
+    log: Switch = False
     """Search on a logarithmic scale."""
-    step: float | None = Field(None, gt=0)
+    step: Positive | None = None
     """Search only low, low + step, ..., high; the step must divide high - low."""
     when: dict[str, ShortCondition] = {}
     """Search only where other parameters are searched and have such values; else take [base]."""
