@@ -205,3 +205,28 @@ def test_a_rule_across_values_is_told_with_its_class(tmp_path: Path, name: str, 
 def test_a_base_that_breaks_a_rule_once_it_is_clamped_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"base: clamped to \[space\] \(steps = 5\), Ordered"):
         study(tmp_path, f'trainable = "{ORDERED}"\n[space]\nsteps = {{ low = 5, high = 8 }}\n')
+
+
+def test_reading_a_study_file_makes_the_model_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[Popular]()
+
+    def remember(one: Popular) -> None:
+        made.append(one)
+
+    monkeypatch.setattr(Popular, "__init__", remember)
+    text = f'trainable = "{POPULAR}"\n[space]\nnoise = {{ low = 0, high = 2 }}\n'
+    monkeypatch.setattr("hpo.trainables.loading._MADE", {})
+    study(tmp_path, text)
+    assert len(made) == 1
+    assert load_trainable(POPULAR) is not load_trainable(POPULAR)
+
+
+def test_a_class_that_has_changed_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hyperparameters_of(POPULAR) is PopularConfig
+    monkeypatch.setattr(Popular, "config", TrainConfig)
+    assert hyperparameters_of(POPULAR) is TrainConfig
+    monkeypatch.setattr(Popular, "config", None)
+    with pytest.raises(SettingsError, match="has no class attribute config"):
+        hyperparameters_of(POPULAR)
