@@ -217,7 +217,7 @@ def test_reading_a_study_file_makes_the_model_once(
 
     monkeypatch.setattr(Popular, "__init__", remember)
     text = f'trainable = "{POPULAR}"\n[space]\nnoise = {{ low = 0, high = 2 }}\n'
-    monkeypatch.setattr("hpo.trainables.loading._MADE", {})
+    monkeypatch.setattr("hpo.trainables.loading._MADE", {}, raising=False)
     study(tmp_path, text)
     assert len(made) == 1
     assert load_trainable(POPULAR) is not load_trainable(POPULAR)
