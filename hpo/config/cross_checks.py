@@ -239,8 +239,9 @@ def start_problems(
         elif not space[name].holds(value) or not _fits(config, name, value):
             found[name] = f"{value:g} is not in {space[name]}"
     sound = {name: config.typed(name, value) for name, value in values.items() if name not in found}
-    whole = _singly(config, sound)
-    active = SearchSpace(config).params(whole)
+    searched = SearchSpace(config)
+    whole = searched.config(sound, config.train_config.seed)
+    active = searched.params(whole)
     for name in sound:
         if name not in active:
             when = " and ".join(f"{parent} in {c}" for parent, c in space[name].when.items())

@@ -61,7 +61,11 @@ class SearchSpace:
             params: params of the trial.
             seed: seed of the training.
         """
-        return self._base.of_single_values({**self._base.as_dict(), **params, "seed": seed})
+        try:
+            return self._base.replace(**params, seed=seed)
+        except Exception:  # a rule of the model's own, see `refusal`; else it is raised again here
+            values = {**self._base.as_dict(), **params, "seed": seed}
+            return self._base.of_single_values(values)
 
     def params(self, config: Hyperparameters) -> dict[str, float]:
         """Return the params of a trial with this config, the inverse of `config`."""

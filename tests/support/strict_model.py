@@ -19,6 +19,7 @@ class OrderedConfig(Hyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "twice", 2 * self.steps)  # what follows from the others
         if self.steps > self.most:
             raise ConfigError(f"steps={self.steps}: must be at most most={self.most}")
 
@@ -29,6 +30,7 @@ class BluntConfig(OrderedConfig):
 
     def __post_init__(self) -> None:
         Hyperparameters.__post_init__(self)
+        object.__setattr__(self, "twice", 2 * self.steps)
         if self.steps > self.most:
             raise ValueError("too many steps")
 

@@ -210,7 +210,7 @@ def test_a_combination_that_an_own_model_refuses_is_infeasible_and_the_study_goe
         pruner={"name": "none"},
     )
     study = make_study(tmp_path, config)
-    runner = ScriptedRunner(lambda config: [config.steps / 10])
+    runner = ScriptedRunner(lambda config: [vars(config)["twice"] / 20])
     progress = MemoryProgress()
     ended = Scheduler(Ledger(study, config), [runner], progress, 12).run()
     assert ended == RunEnd("complete", 12)
