@@ -6,6 +6,7 @@ python -m hpo.run --n-trials 50
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -208,6 +209,8 @@ def _print_config(path: Path, config: StudyConfig) -> int:
     for line in clamped_lines(config, moved):
         print(line, file=sys.stderr)
     named = config.model_copy(update={"name": default_name(path, config)})
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # study files are, whatever the locale is
     print(dump_study_config(with_defaults(named, moved)), end="")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -87,15 +87,40 @@ class Hyperparameters:
         Raises:
             ConfigError: a name is unknown (the message lists the known ones) or a value is illegal.
         """
-        unknown = sorted(set(values) - set(cls.names()))
-        if unknown:
-            raise ConfigError(
-                [
-                    f"{name}: no such hyperparameter; known: {', '.join(cls.names())}"
-                    for name in unknown
-                ]
-            )
+        cls._refuse_unknown(values)
         return cls(**values)
+
+    @classmethod
+    def of_single_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return a config with every value checked by itself, but not all of them together.
+
+        A subclass may have rules across values. What breaks them can be shown, but not trained.
+
+        Args:
+            values: hyperparameter name -> value; the others have their defaults.
+
+        Raises:
+            ConfigError: as `from_dict`, except that such rules do not count.
+        """
+        cls._refuse_unknown(values)
+        made = object.__new__(cls)
+        for name, spec in cls._fields().items():
+            object.__setattr__(made, name, values.get(name, spec.default))
+        Hyperparameters.__post_init__(made)
+        return made
+
+    @classmethod
+    def _refuse_unknown(cls, names: Iterable[str]) -> None:
+        """Check names of hyperparameters.
+
+        Raises:
+            ConfigError: a name is unknown; the message lists the known ones.
+        """
+        if unknown := sorted(set(names) - set(cls.names())):
+            known = ", ".join(cls.names())
+            raise ConfigError(
+                [f"{name}: no such hyperparameter; known: {known}" for name in unknown]
+            )
 
     @classmethod
     def of(cls, config: Hyperparameters) -> Self:

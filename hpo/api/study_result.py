@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.config import MODEL, Locations, checked_model_name
+from hpo.errors import SettingsError
 
 if TYPE_CHECKING:
     import optuna
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from recsys.config import Hyperparameters
 
 SHOWN_TRIALS = 5  # in a notebook
+_DATABASE = re.compile(r"(sqlite|postgres|postgresql|mysql|mssql)(\+\w+)?:", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,6 @@ class StudyResult:
             DivergedError: the refit diverges.
             TrackingError: MLflow does not answer.
         """
-        from hpo.errors import SettingsError
         from hpo.promotion import PromotionSettings, promote_study, promotion_summary
 
         if candidates < 1 or seeds < 1 or (force is not None and not force.strip()):
@@ -242,7 +244,7 @@ def load_study(
 
 def given_locations(
     storage: str | Path | None,
-    tracking: str | None,
+    tracking: str | Path | None,
     experiment: str | None,
     artifacts: str | Path | None,
 ) -> Locations:
@@ -250,19 +252,29 @@ def given_locations(
 
     Args:
         storage: URL or SQLite file of the Optuna storage.
-        tracking: URI of MLflow.
+        tracking: URI of MLflow, or its SQLite file.
         experiment: MLflow experiment.
         artifacts: folder or URL of the artifact store.
 
     Raises:
-        SettingsError: see `Locations.resolve`.
+        SettingsError: see `Locations.resolve`; or an address is no URL of a database.
     """
-    from recsys.artifacts import sqlite_url
+    from recsys.artifacts import sqlite_url, without_three_slashes
 
+    if isinstance(storage, str) and "://" not in storage and _DATABASE.match(storage):
+        scheme = storage.partition(":")[0]  # the rest may hold a password
+        raise SettingsError(
+            f"storage='{scheme}:...' is no database URL; give a file, sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+        )
     if isinstance(storage, Path) or (storage and "://" not in storage):
         storage = sqlite_url(Path(storage).expanduser())
+    if isinstance(tracking, Path):  # a folder stays one, and is refused where MLflow is opened
+        tracking = str(tracking) if tracking.is_dir() else sqlite_url(tracking.expanduser())
     store = None if artifacts is None else str(artifacts)
     found = Locations.resolve(storage, tracking, experiment, artifacts=store)
+    if cure := without_three_slashes(found.tracking_uri):
+        raise SettingsError(f"tracking={found.tracking_uri!r}: {cure}")
     # a program may change its folder, and the result of a study stays that of this one
     folder = found.artifacts
     if folder is not None and "://" not in folder:

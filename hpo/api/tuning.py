@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recsys.datasets import InMemory
     from recsys.evaluation import MetricName
 
+RUNNERS = ("process", "inline", "ray")
 DATA_FOLDER = "data"  # beside the storage, for tables given in memory
 
 
@@ -39,7 +40,7 @@ def tune(
     runner: Literal["process", "inline", "ray"] = "process",
     ray_address: str = "auto",
     storage: str | Path | None = None,
-    tracking: str | bool = True,
+    tracking: str | Path | bool = True,
     experiment: str | None = None,
     artifacts: str | Path | None = None,
     callbacks: Sequence[Callable[[TrialEnd], None]] = (),
@@ -72,8 +73,8 @@ def tune(
             called ray.init uses its cluster.
         ray_address: address of the Ray cluster: "auto", HOST:PORT of its head, or "local".
         storage: file of an SQLite database, or URL of a database; None: studies/optuna.db.
-        tracking: True: mirror into $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db; a URI:
-            mirror there; False: do not mirror.
+        tracking: True: mirror into $MLFLOW_TRACKING_URI, else sqlite:///studies/mlflow.db; a URI,
+            or the Path of an SQLite database: mirror there; False: do not mirror.
         experiment: MLflow experiment; None: two-tower-hpo.
         artifacts: folder or URL of the store that also gets the study's report, best model and
             snapshots; None: $HPO_ARTIFACTS, else none.
@@ -91,7 +92,8 @@ def tune(
         TrackingError: the URI of MLflow cannot be used.
         KeyboardInterrupt: the study was interrupted, and is parked.
     """
-    uri = tracking if isinstance(tracking, str) else None
+    _check_arguments(data, runner, tracking, callbacks)
+    uri = None if isinstance(tracking, bool) else tracking
     locations = given_locations(storage, uri, experiment, artifacts)
     source, in_memory = _source(data, locations)
     options = {
@@ -112,6 +114,35 @@ def tune(
         callbacks=callbacks,
     )
     return _launched(request, in_memory)
+
+
+def _check_arguments(data: object, runner: object, tracking: object, callbacks: Any) -> None:
+    """Check what would otherwise be taken for something else, or fail after the first trial.
+
+    Args:
+        data, runner, tracking, callbacks: arguments of `tune`.
+
+    Raises:
+        SettingsError: an argument is none of those allowed; one line for every problem.
+    """
+    found = []
+    if isinstance(data, str | os.PathLike) and not os.fspath(data).strip():
+        found.append(
+            f"data={data!r} is empty; give the name of a data set, a path or a table, or None for "
+            "the study file's"
+        )
+    if runner not in RUNNERS:
+        found.append(f"runner={runner!r}: give one of {', '.join(map(repr, RUNNERS))}")
+    if not isinstance(tracking, str | Path | bool):
+        found.append(
+            f"tracking={tracking!r}: give True, False, a URI such as 'sqlite:///studies/mlflow.db' "
+            "or the Path of an SQLite database"
+        )
+    is_list = isinstance(callbacks, Sequence) and not isinstance(callbacks, str)
+    if not is_list or not all(map(callable, callbacks)):
+        found.append(f"callbacks={callbacks!r}: give a list of functions, for instance [print]")
+    if found:
+        raise SettingsError(found)
 
 
 def _request(

@@ -26,6 +26,7 @@ from .search_space import (
     SearchSpace as SearchSpace,
     clamped_defaults as clamped_defaults,
     clamped_lines as clamped_lines,
+    refusal as refusal,
     with_defaults as with_defaults,
 )
 from .shipped_studies import (

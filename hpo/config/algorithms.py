@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hpo.config.error_text import Number, Switch, Whole
+
 
 class _Kind(BaseModel):
     """A choice among several kinds by `name`; each kind has its own options."""
@@ -57,9 +59,9 @@ class SamplerConfig(_Kind):
     name: Literal["tpe", "gp", "cmaes", "qmc", "random"] = "tpe"
     """tpe, gp (a Gaussian process) and cmaes learn from earlier trials, qmc (a Sobol sequence)
     and random do not."""
-    startup: int = Field(10, ge=0)
+    startup: Whole = Field(10, ge=0)
     """Number of random trials at the start."""
-    multivariate: bool = False
+    multivariate: Switch = False
     """Model all parameters jointly instead of each by itself."""
 
 
@@ -80,16 +82,16 @@ class PrunerConfig(_Kind):
         "percentile"
     )
     """Kind of the comparison with other trials, see docs/studies.md."""
-    startup: int = Field(5, ge=0)
+    startup: Whole = Field(5, ge=0)
     """Number of COMPLETE trials before any trial is pruned."""
-    warmup: int = Field(15, ge=0)
+    warmup: Whole = Field(15, ge=0)
     """Number of epochs that every trial gets; for asha and hyperband the first rung."""
-    keep: float = Field(75.0, gt=0, lt=100)
+    keep: Number = Field(75.0, gt=0, lt=100)
     """percentile: a trial goes on while it is among the best `keep` percent."""
-    patience: int = Field(2, ge=0)
+    patience: Whole = Field(2, ge=0)
     """patient: as median, but prune only trials without a better value in `patience` epochs."""
-    reduction: int = Field(3, ge=2)
+    reduction: Whole = Field(3, ge=2)
     """asha, hyperband: one of `reduction` trials goes on at each rung."""
-    share: float = Field(10.0, gt=0)
+    share: Number = Field(10.0, gt=0)
     """forecast: a trial goes on while its chance to become the best is at least `share` percent
     of a new trial's chance."""

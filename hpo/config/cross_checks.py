@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
-from hpo.config.search_space import SearchSpace, clamped_defaults, with_defaults
+from hpo.config.search_space import SearchSpace, clamped_defaults, refusal, with_defaults
 from hpo.config.study_config import MAX_NAME, StudyConfig
 from hpo.errors import SettingsError
 from recsys.config import Hyperparameters, TrainConfig
@@ -54,6 +54,8 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
         found += _parameter(name, parameter, model)
         found += _conditions(name, config.space, model)
     wrong = {str(problem.place[1]) for problem in found if len(problem.place) > 1}
+    secrets = config.notify.secrets_of_the_command()
+    found += [StudyProblem(("notify", "command"), text) for text in secrets]
     try:
         in_order(config.space)
     except CycleError as error:
@@ -68,6 +70,9 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
             "space": {name: p for name, p in config.space.items() if name not in wrong},
         }
     )
+    if why := _refused_base(sound):
+        # what was left out may be what keeps the rules
+        return found if wrong or broken else [*found, StudyProblem(("base",), why)]
     sound = with_defaults(sound, clamped_defaults(sound))
     return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
 
@@ -110,11 +115,31 @@ def _base(config: StudyConfig, base: Mapping[str, float]) -> Iterator[StudyProbl
             )
             continue
         try:
-            model.from_dict({name: config.typed(name, value)})
+            model.of_single_values({name: config.typed(name, value)})
         except ConfigError as error:
             text = error.problems[0].partition(": ")[2]
             given = "" if name not in model.names() else f" (given: {value:g})"
             yield StudyProblem(("base", name), f"{text}{given}")
+
+
+def _refused_base(config: StudyConfig) -> str:
+    """Return why the model refuses the base as a whole, as given or as clamped; "" if it does not.
+
+    Args:
+        config: a study with valid values in base and space.
+    """
+    if why := refusal(_singly(config, {})):
+        return why
+    moved = clamped_defaults(config)
+    why = refusal(_singly(config, moved))
+    shown = ", ".join(f"{name} = {value:g}" for name, value in moved.items())
+    return f"clamped to [space] ({shown}), {why}; give a base within [space]" if why else ""
+
+
+def _singly(config: StudyConfig, values: Mapping[str, float]) -> Hyperparameters:
+    """Return the base with other values, checked one by one."""
+    base = {name: config.typed(name, value) for name, value in {**config.base, **values}.items()}
+    return config.hyperparameters.of_single_values(base)
 
 
 def _parameter(
@@ -132,6 +157,13 @@ def _parameter(
     numbers = [*parameter.values, *([parameter.step] if parameter.step else [])]
     if model.is_integer(name) and not all(float(number).is_integer() for number in numbers):
         yield StudyProblem(place, "takes whole numbers only")
+    # not where studies are read, since those that are stored have run with it
+    elif parameter.last not in (None, parameter.high):
+        text = (
+            f"step={parameter.step:.12g} does not lead exactly to high={parameter.high:.12g}, the "
+            f"last is {parameter.last:.12g}; give that, or leave out the step"
+        )
+        yield StudyProblem(place, text)
 
 
 def _conditions(
@@ -177,7 +209,11 @@ def _impossible(condition: Condition, parent: Parameter, name: str, *, whole: bo
     if condition.choices is not None:
         if parent.choices is None and not whole and not parent.step:
             return f"{name} is continuous: give low, high or both, within {parent}"
-        never = [f"{choice:g}" for choice in condition.choices if not parent.holds(choice)]
+        never = [
+            f"{choice:g}"
+            for choice in condition.choices
+            if not parent.holds(choice) or (whole and not choice.is_integer())
+        ]
         return f"{name} is never {', '.join(never)}; it is {parent}" if never else ""
     return "" if parent.can_meet(condition, whole=whole) else f"never holds; {name} is {parent}"
 
@@ -210,7 +246,9 @@ def start_problems(
         elif not space[name].holds(value) or not _fits(config, name, value):
             found[name] = f"{value:g} is not in {space[name]}"
     sound = {name: config.typed(name, value) for name, value in values.items() if name not in found}
-    active = SearchSpace(config).params(config.train_config.replace(**sound))
+    searched = SearchSpace(config)
+    whole = searched.config(sound, config.train_config.seed)
+    active = searched.params(whole)
     for name in sound:
         if name not in active:
             when = " and ".join(f"{parent} in {c}" for parent, c in space[name].when.items())
@@ -218,6 +256,8 @@ def start_problems(
     for name, value in active.items():
         if name not in values and not space[name].holds(value):
             found[name] = f"is missing: the base has {value:g}, which is not in {space[name]}"
+    if not (found or broken) and (why := refusal(whole)):
+        found[", ".join(values)] = why
     return found
 
 

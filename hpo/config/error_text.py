@@ -1,9 +1,15 @@
-"""Plain words for pydantic's errors, and values in TOML's notation."""
+"""Plain words for pydantic's errors, values in TOML's notation, and kinds that are kept apart.
+
+TOML and the JSON Schema tell true, 1 and "1" apart; pydantic alone would make one of the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 Context = Mapping[str, Any]
 
@@ -67,3 +73,36 @@ def is_explained_by_items(
     place = error["loc"]
     inside = any(len(other) > len(place) and other[: len(place)] == place for other in locations)
     return error["type"] == "too_short" and inside
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, bool | str | bytes)
+
+
+def _number(value: Any) -> Any:
+    """Refuse texts and switches as numbers."""
+    if _is_no_number(value):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Refuse texts and switches as whole numbers."""
+    if _is_no_number(value):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def _switch(value: Any) -> Any:
+    """Refuse texts and numbers as switches."""
+    if isinstance(value, int | float | str | bytes) and not isinstance(value, bool):
+        raise PydanticKnownError("bool_type")
+    return value
+
+
+# Ranges stand before these in an annotation: the JSON Schema knows them only directly at the type.
+IS_NUMBER, IS_WHOLE = BeforeValidator(_number), BeforeValidator(_whole)
+Number = Annotated[float, IS_NUMBER]
+Positive = Annotated[float, Field(gt=0), IS_NUMBER]
+Whole = Annotated[int, IS_WHOLE]
+Switch = Annotated[bool, BeforeValidator(_switch)]

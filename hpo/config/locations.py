@@ -9,7 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from hpo.errors import NoStoreError, SettingsError
-from recsys.artifacts import sqlite_file
+from recsys.artifacts import sqlite_file, without_three_slashes
 from recsys.invocation import command_text
 
 DASHBOARD_PORT, MLFLOW_PORT = 8080, 5000  # the ports of hpo.dashboard
@@ -67,8 +67,8 @@ class Locations:
             artifacts: value of --artifacts.
 
         Raises:
-            SettingsError: an option is empty, for example from an unset shell variable, or
-                `artifacts` holds a login.
+            SettingsError: an option is empty, for example from an unset shell variable,
+                `artifacts` holds a login, or an SQLite URL has not three slashes.
         """
         given = {
             "--storage": storage,
@@ -82,6 +82,7 @@ class Locations:
                 [f"{name} is empty; leave it out for the default" for name in empty]
             )
         store = artifacts or cls.usual_artifacts()
+        _check_storage(storage or cls.usual_storage())
         _check_artifacts(store or "")
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
@@ -149,15 +150,31 @@ def require_store(tracking_uri: str) -> None:
         )
 
 
+def _check_storage(url: str) -> None:
+    """Check the slashes of an SQLite URL; `hpo.study` checks the rest when it opens the storage.
+
+    Raises:
+        SettingsError: with these slashes, the URL means another file.
+    """
+    if cure := without_three_slashes(url):
+        raise SettingsError(f"--storage {url}: {cure}")
+
+
 def _check_artifacts(url: str) -> None:
     """Check the address of an artifact store; nothing is connected.
 
     Raises:
         SettingsError: the address holds a login or options, or such a store cannot be written.
     """
-    parts = urlsplit(url)
     if "://" not in url:
         return
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # the address may hold a login
+        raise SettingsError(
+            f"--artifacts {url.partition('://')[0]}://...: {error}; give a folder, "
+            "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+        ) from None
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
             f"--artifacts {parts.scheme}://...: the address holds a login or options; give "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from string import Template
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +20,13 @@ _SCHEMES = ("http://", "https://")
 _HIDDEN_NAME = re.compile(r"auth|token|secret|password|key|cookie|signature|sig$", re.IGNORECASE)
 # What services put into a webhook's path: long, with letters and digits, as no word of a path is.
 _RANDOM = re.compile(r"(?=[^/&=]*\d)(?=[^/&=]*[A-Za-z])[\w-]{20,}")
+
+# The same in the words of a command, where paths and names of all kinds are usual.
+_HIDING = r"(?:[\w-]*[-_])?(?:auth|authorization|token|secret|password|api-?key|cookie|signature)"
+_ASSIGNED = re.compile(rf"(?<![\w-])-{{0,2}}{_HIDING}(?:: *|=)([^'\"]+)", re.IGNORECASE)
+_OPTION = re.compile(rf"--?{_HIDING}", re.IGNORECASE)
+_ADDRESS = re.compile(r"\w+://[^\s'\"]+")
+_RANDOM_PIECE = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]{20,}")
 
 
 class NotifyConfig(BaseModel):
@@ -70,6 +78,20 @@ class NotifyConfig(BaseModel):
                 'for a whole address, or "https://HOST/hook?token=$NAME")'
             )
 
+    def secrets_of_the_command(self) -> Iterator[str]:
+        """Yield the words of the command that look as if they held a secret, as problems.
+
+        Not a refusal of the table itself: studies that have stored such a command can be read.
+        """
+        for place, word in enumerate(self.command):
+            option = _OPTION.fullmatch(self.command[place - 1]) if place else None
+            if _word_has_secret(word) or (option and not _names_variable(word)):
+                yield (
+                    f"word {place + 1} looks as if it held a secret, which would be stored with "
+                    "the study; let the program read it from the environment, for instance "
+                    """["sh", "-c", 'curl -H "Authorization: Bearer $TOKEN" ...']"""
+                )
+
     def _problems_of_the_headers(self) -> Iterator[str]:
         """Yield what is wrong with the headers."""
         if self.headers and self.url is None:
@@ -109,3 +131,16 @@ def _has_secret(url: str) -> bool:
         return True
     pieces = [*parts.path.split("/"), *(value for _, _, value in options), parts.fragment]
     return any(_RANDOM.search(piece) for piece in pieces if not _names_variable(piece))
+
+
+def _word_has_secret(word: str) -> bool:
+    """Return True if a word of a command looks as if it held a secret."""
+    with suppress(ValueError):  # no address, so nobody will be sent anything
+        if any(_has_secret(address) for address in _ADDRESS.findall(word)):
+            return True
+    if any(not _names_variable(value) for value in _ASSIGNED.findall(word)):
+        return True
+    if word.startswith(("/", ".", "~")):  # of a folder or a file
+        return False
+    rest = _ADDRESS.sub("", word)
+    return any(_RANDOM_PIECE.fullmatch(piece) for piece in re.split(r"[^A-Za-z\d]+", rest))

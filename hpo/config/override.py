@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ class Override:
             if not isinstance(values, dict):
                 way = ".".join(self.place[:depth])
                 raise SettingsError(f"--set {self.text}: {way} is no table; give it as a whole")
-        values[last] = self.value
+        values[last] = copy.deepcopy(self.value)  # further overrides may change it
 
     def concerns(self, place: tuple[str | int, ...]) -> bool:
         """Return True if the override set this key, a part of its value or a table around it."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from hpo.config.error_text import Number, Positive, Switch
+
 TOLERANCE = 1e-8  # in steps, since 0.1 + 2 * 0.1 is not 0.3 in floating point
+
+
+def _is_same(one: float, other: float) -> bool:
+    """Return True if two numbers differ by rounding alone, as 0.1 + 2 * 0.1 and 0.3 do."""
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
 class _Values(BaseModel):
@@ -19,11 +27,11 @@ class _Values(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    low: float | None = None
+    low: Number | None = None
     """Smallest legal value."""
-    high: float | None = None
+    high: Number | None = None
     """Largest legal value."""
-    choices: tuple[float, ...] | None = Field(None, min_length=1)
+    choices: tuple[Number, ...] | None = Field(None, min_length=1)
     """All legal values, instead of low and high."""
 
     @property
@@ -49,6 +57,12 @@ class _Values(BaseModel):
 
 class Condition(_Values):
     """The required values of another parameter."""
+
+    def holds(self, value: float) -> bool:
+        """Return True if the value is in the set, but for rounding: see `Parameter.step`."""
+        if self.choices is not None:
+            return any(_is_same(value, choice) for choice in self.choices)
+        return super().holds(value) or any(_is_same(value, end) for end in self.values)
 
     @model_validator(mode="after")
     def _is_range_or_choices(self) -> Self:
@@ -85,9 +99,9 @@ class Parameter(_Values):
     The hyperparameter decides if the values are integers.
     """
 
-    log: bool = False
+    log: Switch = False
     """Search on a logarithmic scale."""
-    step: float | None = Field(None, gt=0)
+    step: Positive | None = None
     """Search only low, low + step, ..., high; the step must divide high - low."""
     when: dict[str, ShortCondition] = {}
     """Search only where other parameters are searched and have such values; else take [base]."""
@@ -127,6 +141,14 @@ class Parameter(_Values):
             return True
         steps = (value - self.low) / self.step
         return abs(steps - round(steps)) < TOLERANCE
+
+    @property
+    def last(self) -> float | None:
+        """Return the end of the range that Optuna makes of it; None without a step."""
+        if not self.step or self.low is None or self.high is None:
+            return None
+        low, high, step = (Decimal(str(value)) for value in (self.low, self.high, self.step))
+        return float(low + (high - low) // step * step)
 
     def holds(self, value: float) -> bool:
         """Return True if the search could suggest this value."""
@@ -174,9 +196,8 @@ class Parameter(_Values):
         high = self.high if condition.high is None else min(self.high, condition.high)
         if step is None:
             return low < high
-        first = (
-            self.low - (self.low - low) // step * step
-        )  # the least value on a step that is >= `low`
+        steps = math.ceil((low - self.low) / step - TOLERANCE)  # the least that lead to >= `low`
+        first = self.low + steps * step
         return first <= high + TOLERANCE
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.config.parameter import Parameter, in_order
 from hpo.config.study_config import StudyConfig
 from recsys.config import Hyperparameters
+from recsys.errors import ConfigError
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -40,6 +41,9 @@ class SearchSpace:
         Args:
             trial: the trial to draw for.
             seed: seed of this training.
+
+        Returns:
+            The hyperparameters, even if their class refuses the combination, see `refusal`.
         """
         drawn: dict[str, float] = {}
         stored = () if self.is_complete(trial.params) else tuple(trial.params)
@@ -48,7 +52,7 @@ class SearchSpace:
                 if name in stored:
                     _repeat_draw(trial, name)
                 drawn[name] = _suggest(trial, name, self._distributions[name])
-        return self._base.replace(**drawn, seed=seed)
+        return self.config(drawn, seed)
 
     def config(self, params: Mapping[str, float], seed: int) -> Hyperparameters:
         """Return the hyperparameters of a stored trial, as `suggest` made it.
@@ -57,7 +61,11 @@ class SearchSpace:
             params: params of the trial.
             seed: seed of the training.
         """
-        return self._base.replace(**params, seed=seed)
+        try:
+            return self._base.replace(**params, seed=seed)
+        except Exception:  # a rule of the model's own, see `refusal`; else it is raised again here
+            values = {**self._base.as_dict(), **params, "seed": seed}
+            return self._base.of_single_values(values)
 
     def params(self, config: Hyperparameters) -> dict[str, float]:
         """Return the params of a trial with this config, the inverse of `config`."""
@@ -97,6 +105,23 @@ class SearchSpace:
         """Return True if these are exactly the active parameters; False while a trial draws."""
         active = {name for name, spec in self._parameters.items() if spec.is_active(params)}
         return active == set(params)
+
+
+def refusal(config: Hyperparameters) -> str:
+    """Return why the class of a config refuses its combination of values; "" if it does not.
+
+    Args:
+        config: a config whose values are valid one by one. Its class may be the user's own, with
+            rules across values, so its errors may be of any kind.
+    """
+    name = type(config).__name__
+    try:
+        config.replace()
+    except ConfigError as error:
+        return f"{name} refuses it: {'; '.join(error.problems)}"
+    except Exception as error:
+        return f"{name} refuses it: {type(error).__name__}: {error}"
+    return ""
 
 
 def clamped_defaults(config: StudyConfig) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hpo.config.algorithms import PrunerConfig, SamplerConfig
+from hpo.config.error_text import IS_NUMBER, IS_WHOLE, Number, Positive, Switch, Whole
 from hpo.config.locations import MODEL, checked_model_name
 from hpo.config.notify import NotifyConfig
 from hpo.config.parameter import Parameter
@@ -61,19 +62,19 @@ class DataConfig(_Section):
     """Column of event words."""
     rating_col: str | None = None
     """Column of ratings, which count with min_rating only."""
-    header: bool = True
+    header: Switch = True
     """False if text files begin with data instead of column names."""
     time_format: str | None = Field(None, min_length=2)
     """Form of times in text, such as "%m/%d/%Y %H:%M"; left out: recognised."""
-    event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False), IS_NUMBER]] = {}
     """Weights of event words that are unknown or weigh otherwise; 0 leaves their rows out."""
     repeats: Repeats = "drop"
     """Drop or keep further rows of the same user and item."""
-    min_rating: float | None = Field(None, allow_inf_nan=False)
+    min_rating: Annotated[float, Field(allow_inf_nan=False), IS_NUMBER] | None = None
     """Lowest rating that counts as interest; left out: every rating does."""
-    min_user_rows: int = Field(1, ge=1)
+    min_user_rows: Whole = Field(1, ge=1)
     """Fewest rows of a user; with min_item_rows repeated until all have enough."""
-    min_item_rows: int = Field(1, ge=1)
+    min_item_rows: Whole = Field(1, ge=1)
     """Fewest rows of an item."""
     item_features: tuple[str, ...] = ()
     """Feature columns of the items' table."""
@@ -95,30 +96,30 @@ class SplitConfig(_Section):
 
     method: Method | None = None
     """Method of holding out rows; left out: the data's own split if it has one, else temporal."""
-    fraction: float = Field(0.2, gt=0, lt=1)
+    fraction: Number = Field(0.2, gt=0, lt=1)
     """Part of the rows held out for test, then part of the rest held out for validation."""
-    seed: int = 0
+    seed: Whole = 0
     """Seed of random methods, and of the sample of validation users."""
-    eval_users: int = Field(EVAL_USERS, ge=1)
+    eval_users: Whole = Field(EVAL_USERS, ge=1)
     """Highest number of users in validation; of more users a random sample is taken."""
 
 
 class PromotionConfig(_Section):
     """The rules for a model to become the champion, see `hpo.gate.rules`, and its name."""
 
-    min_gain: float = Field(0.002, ge=0, lt=1)
+    min_gain: Number = Field(0.002, ge=0, lt=1)
     """Least gain over the champion: the lower end of the 95% interval of the gain in the objective
     on test users must lie above it; the default was chosen for recall_at_10."""
-    max_loss: float = Field(0.05, ge=0, lt=1)
+    max_loss: Number = Field(0.05, ge=0, lt=1)
     """hpo.retrain: highest loss as a share of the champion's objective; the lower end of the 95%
     interval must lie above minus this share."""
     must_beat: tuple[Literal["champion", "popularity", "itemknn", "rp3beta", "ease"], ...] = Field(
         ("champion", "itemknn"), min_length=1
     )
     """Models to beat; for baselines the lower end of the interval must lie above 0."""
-    max_model_mb: float | None = Field(None, gt=0)
+    max_model_mb: Positive | None = None
     """Highest size of all files of the model, in millions of bytes; left out: no limit."""
-    max_latency_ms: float | None = Field(None, gt=0)
+    max_latency_ms: Positive | None = None
     """Highest median time of one answer, in milliseconds; left out: no limit."""
     model: Annotated[str, AfterValidator(checked_model_name)] = MODEL
     """Name of the registered model in MLflow. Each name has a champion of its own, so give the
@@ -130,16 +131,16 @@ class MetricsConfig(_Section):
     novelty and Gini index at 10.
     """
 
-    cutoffs: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
+    cutoffs: tuple[Annotated[int, Field(ge=1, le=1000), IS_WHOLE], ...] = ()
     """Cut-offs K of further recall_at_K, ndcg_at_K, coverage_at_K, novelty_at_K and gini_at_K."""
 
 
 class MetricLimit(_Section):
     """The least and the highest value of a metric at a trial's best epoch, one of them or both."""
 
-    min: float | None = Field(None, allow_inf_nan=False)
+    min: Annotated[float, Field(allow_inf_nan=False), IS_NUMBER] | None = None
     """Least value."""
-    max: float | None = Field(None, allow_inf_nan=False)
+    max: Annotated[float, Field(allow_inf_nan=False), IS_NUMBER] | None = None
     """Highest value."""
 
     @model_validator(mode="after")
@@ -171,7 +172,7 @@ class ConstraintsConfig(_Section):
     model_config = ConfigDict(extra="allow", json_schema_extra=_with_metrics)
     __pydantic_extra__: dict[str, MetricLimit]
 
-    model_mb: float | None = Field(None, gt=0)
+    model_mb: Positive | None = None
     """Largest size of the model's tensors, in millions of bytes; see `recsys.models.size`."""
 
     @model_validator(mode="before")
@@ -199,23 +200,23 @@ class RetriesConfig(_Section):
     Interruptions and a dead launcher are not the config's fault and do not count.
     """
 
-    worker_died: int = Field(2, ge=0, le=100)
+    worker_died: Whole = Field(2, ge=0, le=100)
     """Retries after the worker died or hung; 2 retries are 3 tries in all."""
-    out_of_memory: int = Field(1, ge=0, le=100)
+    out_of_memory: Whole = Field(1, ge=0, le=100)
     """Retries after the memory was full, perhaps only because other processes used memory too."""
 
 
 class ResourcesConfig(_Section):
     """The resources of one worker on a Ray cluster; the other engines use this machine's."""
 
-    cpus: float | None = Field(None, gt=0)
+    cpus: Positive | None = None
     """CPUs of a worker; left out: its threads, else 1."""
-    gpus: float | None = Field(None, ge=0)
+    gpus: Annotated[float, Field(ge=0), IS_NUMBER] | None = None
     """GPUs of a worker, of several workers on one GPU a part (0.5); left out: 1 / device_slots if
     the cluster has GPUs and the device is not cpu."""
-    memory_gb: float | None = Field(None, gt=0)
+    memory_gb: Positive | None = None
     """Memory that Ray sets aside for a worker, in GB; left out: none."""
-    place_seconds: float = Field(60, gt=0)
+    place_seconds: Number = Field(60, gt=0)
     """Seconds without a place for any worker after which the study stops; raise it for a cluster
     that grows on demand."""
 
@@ -230,7 +231,7 @@ class StudyConfig(_Section):
     trainable: str | None = Field(None, min_length=1)
     """A recommender of your own instead of the two-tower, as "package.module:Class"; [base] and
     [space] then hold its hyperparameters. See docs/own_model.md."""
-    base: dict[str, float] = {}
+    base: dict[str, Number] = {}
     """Default configuration, which is trial 0; missing hyperparameters have the model's default."""
     space: dict[str, Parameter] = Field(min_length=1)
     """Searched hyperparameters: name = { low, high } or { choices }."""
@@ -239,20 +240,20 @@ class StudyConfig(_Section):
     map_at_K with K in 1..1000, or mrr; a trial's value is that of its best epoch. The gate compares
     models by the same metric."""
     metrics: MetricsConfig = MetricsConfig()
-    n_trials: int = Field(50, ge=1, le=1_000_000)
+    n_trials: Whole = Field(50, ge=1, le=1_000_000)
     """Number of trials to finish (COMPLETE or PRUNED)."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Whole = Field(0, ge=0, lt=2**31)
     """Seed of the study; every trial's seed derives from it."""
-    workers: int | None = Field(None, ge=1, le=1024)
+    workers: Annotated[int, Field(ge=1, le=1024), IS_WHOLE] | None = None
     """Number of processes that train; left out: one for each core, at most 8."""
-    threads: int | None = Field(None, ge=1, le=1024)
+    threads: Annotated[int, Field(ge=1, le=1024), IS_WHOLE] | None = None
     """torch threads of a worker; left out: chosen by the model's size, at most cores / workers."""
     device_slots: Annotated[int, Field(ge=1, le=MAX_DEVICE_SLOTS)] | Literal["auto"] = 1
     """Number of workers that share one GPU; "auto": by the memory of trainings, at most 4."""
     resources: ResourcesConfig = ResourcesConfig()
-    timeout: float | None = Field(None, gt=0)
+    timeout: Positive | None = None
     """Seconds after which no further trial starts."""
-    trial_seconds: float | None = Field(None, gt=0)
+    trial_seconds: Positive | None = None
     """Seconds of training after which a trial ends as bad (PRUNED, time-limit)."""
     description: str = ""
     """Description of the study's run in MLflow."""
@@ -262,7 +263,7 @@ class StudyConfig(_Section):
     pruner: PrunerConfig = PrunerConfig()
     constraints: ConstraintsConfig = ConstraintsConfig()
     retries: RetriesConfig = RetriesConfig()
-    warm_starts: tuple[dict[str, float], ...] = ()
+    warm_starts: tuple[dict[str, Number], ...] = ()
     """Configurations to try right after trial 0; missing hyperparameters come from [base]."""
     promotion: PromotionConfig = PromotionConfig()
     notify: NotifyConfig = NotifyConfig()

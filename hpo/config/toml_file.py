@@ -140,10 +140,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
     """Read a study file as plain tables.
 
     Raises:
-        SettingsError: the file is missing, a folder, unreadable or not TOML.
+        SettingsError: the file is missing, a folder, unreadable, not UTF-8 or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes its mark
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: no such study file; study files there: {_study_files(path.parent)}. Give one "
@@ -153,7 +153,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{path}: is a folder; study files there: {_study_files(path)}. Give one with --study."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None
 
 
@@ -226,6 +228,7 @@ def _sound(
     rest = copy.deepcopy(dict(values))
     for place in locations:
         if len(place) > 1 and place[0] == "warm_starts":
+            rest["warm_starts"] = list(rest["warm_starts"])  # a program may give a tuple
             rest["warm_starts"][place[1]] = {}
         elif len(place) > 1 and place[0] in ("base", "space"):
             rest[place[0]].pop(place[1], None)

@@ -30,7 +30,7 @@ from hpo.execution.store.storage_retries import StorageRetries
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
 from hpo.reporting import edge_hints, is_reported, report_at_end, report_folder
-from hpo.search import Constraints, fitted_to_gpus, say_capacity
+from hpo.search import Constraints, fitted_to_gpus, say_capacity, say_random_draws
 from hpo.study import (
     ArtifactStore,
     StudyRecord,
@@ -202,6 +202,7 @@ def _launch(request: Request, output: Output) -> int:
     say = nothing if request.quiet else to_stderr
     data_name, split = load_data(request.config, say, announce=say)
     request = _fitted(request, split, output)
+    say_random_draws(request.config, output.console.print)
     if request.config.trainable is None:  # nobody knows what another model takes
         say_capacity(request.config, request.devices[0], split.tuning.seen, output.console.print)
     with _opened(request, data_name, split, output) as opened:
@@ -239,8 +240,7 @@ def _fitted(request: Request, split: Split, output: Output) -> Request:
     """Return the request with the workers that its GPUs have memory for."""
     if request.runner == "ray":
         return request  # the GPUs are the cluster's
-    shared, seen = request.runner == "process", split.tuning.seen
-    say = output.console.print
+    shared, seen, say = request.runner == "process", split.tuning.seen, output.console.print
     devices = fitted_to_gpus(request.config, request.devices, seen, say, shared=shared)
     return replace(request, devices=devices)
 

@@ -257,7 +257,8 @@ class Ledger(SerializedCalls):
     def release(self, assignment: Assignment) -> None:
         """Give up the reservation of the trial's config after its training has ended."""
         with self._lock:
-            self._known.release(assignment.config, assignment.number)
+            if not assignment.violation:
+                self._known.release(assignment.config, assignment.number)
 
     def report(self, assignment: Assignment, result: EpochResult) -> bool:
         """Record one epoch; return True if the trial is hopeless.

@@ -6,24 +6,12 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from hpo.errors import TrainingFailed
 from recsys.errors import DivergedError
+from recsys.training import is_out_of_memory
 
 Failure = DivergedError | MemoryError | TrainingFailed
 """The exceptions that `Runner.epochs` may raise for a fault of the training itself."""
-
-NO_MEMORY = (  # texts of errors that torch raises as a plain RuntimeError
-    "allocate memory",  # by the CPU's allocator
-    "DefaultCPUAllocator: not enough memory",  # the same on Windows
-    "bad_alloc",  # of C++
-    "bad allocation",  # the same on Windows
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED",  # its workspace found no room
-    "MPS backend out of memory",
-)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -31,16 +19,9 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, Failure):
         return error
     message = f"{type(error).__name__}: {error}"
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return MemoryError(message)
     return TrainingFailed(message, "".join(traceback.format_exception(error)))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Return True if torch raised the error because memory ran out."""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 def to_message(failure: Failure) -> dict[str, Any]:

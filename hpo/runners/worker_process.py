@@ -183,9 +183,11 @@ class WorkerProcess:
 def _import_path() -> str:
     """Return a PYTHONPATH with which the worker finds these packages, and what this process finds.
 
-    A model of the user's own may be in the folder of a script or of a notebook.
+    A model of the user's own may be in the folder of a script or of a notebook. The order is that
+    of this process: were the folder of installed packages first, they would hide modules of the
+    user and of Python itself.
     """
     here = str(Path(__file__).resolve().parents[2])
     # Python's import system skips whatever else a notebook may have put there, such as a Path.
     found = [entry for entry in sys.path if isinstance(entry, str) and entry]
-    return os.pathsep.join(dict.fromkeys([here, *found]))
+    return os.pathsep.join(dict.fromkeys([*found, here]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
@@ -45,34 +45,68 @@ def fitted_to_gpus(
         shared: True if a GPU can have several workers.
 
     Raises:
-        SettingsError: a GPU has no room for the smallest config of the space.
+        SettingsError: no GPU has room for the smallest config of the space.
     """
-    device = torch.device(devices[0])
-    free = free_memory(device)
-    if free is None or config.trainable is not None:  # nobody knows what another model needs
+    gpus = list(dict.fromkeys(devices))
+    frees = {gpu: free_memory(torch.device(gpu)) for gpu in gpus}
+    free = {gpu: n for gpu, n in frees.items() if n is not None}
+    if not free or config.trainable is not None:  # nobody knows what another model needs
         return devices
-    least, most = extremes(config, seen, device)
-    say(f"memory on {device}: {free / GB:.2f} GB free; a training takes at most {most}")
-    if least.total + CONTEXT > free:
+    least, most = extremes(config, seen, torch.device(gpus[0]))
+    for gpu, n in free.items():
+        say(f"memory on {gpu}: {n / GB:.2f} GB free; a training takes at most {most}")
+    full = [gpu for gpu in free if least.total + CONTEXT > free[gpu]]
+    if len(full) == len(free):
         raise SettingsError(
-            f"{device}: {free / GB:.2f} GB are free, and even the smallest config of the space "
+            f"{_free_text(full, free)}, and even the smallest config of the space "
             f"needs {least} and {CONTEXT / GB:.1f} GB for its process; end what else uses the GPU, "
             "lower dim, batch_size or negatives in [space] and [base], or use --device cpu"
         )
+    if full:
+        say(
+            f"{_free_text(full, free)}, and even the smallest config of the space needs {least} "
+            f"and {CONTEXT / GB:.1f} GB for its process: no trial runs there"
+        )
+    devices = [gpu for gpu in devices if gpu not in full]
     if config.device_slots == "auto" and config.workers is None and shared:
-        slots = n_slots(free, most.total, len(devices))
-        say(
-            f"device_slots auto: {count(slots, 'worker')} on each GPU "
-            f"(memory for {max(1, int(free // (most.total + CONTEXT)))}, at most {MAX_SLOTS})"
-        )
-        devices = [*devices] * slots
-    sharing = max(Counter(devices).values())
-    if (together := sharing * (most.total + CONTEXT)) > free:
-        say(
-            f"{count(sharing, 'worker')} on a GPU may need {together / GB:.2f} GB: trials that run "
-            "out of memory are tried once more, then PRUNED"
-        )
+        devices = _with_slots(devices, free, most.total, say)
+    for gpu, sharing in Counter(devices).items():
+        if (together := sharing * (most.total + CONTEXT)) > free[gpu]:
+            say(
+                f"{count(sharing, 'worker')} on {gpu} may need {together / GB:.2f} GB: trials that "
+                "run out of memory are tried once more, then PRUNED"
+            )
     return devices
+
+
+def _free_text(gpus: Sequence[str], free: Mapping[str, int]) -> str:
+    """Return `cuda:0: 0.60 GB are free` of some GPUs."""
+    return ", ".join(f"{gpu}: {free[gpu] / GB:.2f} GB are free" for gpu in gpus)
+
+
+def _with_slots(
+    gpus: Sequence[str], free: Mapping[str, int], most: int, say: Callable[[str], None]
+) -> list[str]:
+    """Return the GPU of each worker, in turn, as many of each as it has memory for.
+
+    Args:
+        gpus: each GPU once.
+        free: free bytes by GPU.
+        most: bytes of the largest training.
+        say: called with a line on the workers.
+    """
+    slots = {gpu: n_slots(free[gpu], most, len(gpus)) for gpu in gpus}
+    room = {gpu: max(1, int(free[gpu] // (most + CONTEXT))) for gpu in gpus}
+    if len(set(slots.values())) == 1:
+        told = [("each GPU", slots[gpus[0]], min(room.values()))]
+    else:
+        told = [(gpu, slots[gpu], room[gpu]) for gpu in gpus]
+    for where, n, fitting in told:
+        say(
+            f"device_slots auto: {count(n, 'worker')} on {where} "
+            f"(memory for {fitting}, at most {MAX_SLOTS})"
+        )
+    return [gpu for turn in range(max(slots.values())) for gpu in gpus if turn < slots[gpu]]
 
 
 def say_capacity(

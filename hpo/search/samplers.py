@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from optuna.samplers import BaseSampler
 
-from hpo.config import StudyConfig
+from hpo.config import SearchSpace, StudyConfig, clamped_defaults, with_defaults
 
 
 def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
@@ -40,9 +40,13 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
                 group=group,
             )
         case "gp":
-            return samplers.GPSampler(seed=seed, n_startup_trials=options.startup)
+            return samplers.GPSampler(
+                seed=seed, n_startup_trials=options.startup, warn_independent_sampling=False
+            )
         case "cmaes":
-            return samplers.CmaEsSampler(seed=seed, n_startup_trials=options.startup)
+            return samplers.CmaEsSampler(
+                seed=seed, n_startup_trials=options.startup, warn_independent_sampling=False
+            )
         case "qmc":  # one sequence, whose next point the storage counts
             return samplers.QMCSampler(
                 seed=derive_seed(config.seed, 0, config.warm_starts)
@@ -50,7 +54,39 @@ def make_sampler(config: StudyConfig, n_existing: int) -> BaseSampler:
                 else config.seed,
                 scramble=True,
                 independent_sampler=samplers.RandomSampler(seed),
+                warn_independent_sampling=False,
             )
+
+
+def say_random_draws(config: StudyConfig, say: Callable[[str], None]) -> None:
+    """Name once the parameters that the sampler cannot model; Optuna would at each trial.
+
+    Args:
+        config: the study's config.
+        say: called with a line, if there are any.
+    """
+    kind = config.sampler.name
+    if found := _drawn_at_random(config):
+        kinds = "choices or a condition" if kind == "cmaes" else "a condition"
+        say(
+            f"sampler {kind}: {', '.join(found)} drawn at random, since it takes no parameters "
+            f"with {kinds}; tpe does"
+        )
+
+
+def _drawn_at_random(config: StudyConfig) -> list[str]:
+    """Return the parameters that the sampler leaves to a random one; [] of tpe and random."""
+    kind = config.sampler.name
+    if kind == "qmc":  # its sequence has the parameters of trial 0
+        config = with_defaults(config, clamped_defaults(config))
+        first = SearchSpace(config).params(config.train_config)
+        return [name for name in config.space if name not in first]
+    return [
+        name
+        for name, parameter in config.space.items()
+        if (kind in ("gp", "cmaes") and parameter.when)
+        or (kind == "cmaes" and parameter.choices is not None)
+    ]
 
 
 def derive_seed(base: int, number: int, starts: Sequence[Mapping[str, float]] = ()) -> int:

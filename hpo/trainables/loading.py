@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hpo.trainables.protocol import Trainable
 
 REQUIRED = ("epochs", "seed")  # hyperparameters that every training has
+_MADE: dict[str, tuple[type[Any], Any]] = {}  # class and hyperparameters that passed the checks
 CURE = (
     "run the command in the folder of the module, put that folder into PYTHONPATH, or install the "
     "package into this environment; worker processes import it, too"
@@ -32,7 +33,15 @@ def hyperparameters_of(reference: str | None) -> type[Hyperparameters]:
     Raises:
         SettingsError: as `load_trainable`.
     """
-    return TrainConfig if reference is None else load_trainable(reference).config
+    if reference is None:
+        return TrainConfig
+    found = _class_of(reference)
+    kinds = (found, getattr(found, "config", None))
+    if _MADE.get(reference) != kinds:  # a class may do much when it is made, so once is enough
+        load_trainable(reference)
+        _MADE[reference] = kinds
+    config: type[Hyperparameters] = found.config
+    return config
 
 
 def load_trainable(reference: str) -> Trainable:
@@ -44,14 +53,7 @@ def load_trainable(reference: str) -> Trainable:
     Raises:
         SettingsError: there is no such class, or it is no `Trainable`.
     """
-    module_name, colon, name = reference.partition(":")
-    if not (colon and module_name and name):
-        raise SettingsError(
-            f"{reference!r} names no class; give package.module:Class, for instance als:Als"
-        )
-    found = _attribute(_module(module_name, reference), name, reference)
-    if not isinstance(found, type):
-        raise SettingsError(f"{reference} is no class; give a class with config and epochs")
+    found = _class_of(reference)
     if problems := list(_problems(found)):
         raise SettingsError([f"{reference}: {problem}" for problem in problems])
     try:
@@ -62,6 +64,23 @@ def load_trainable(reference: str) -> Trainable:
             "without arguments"
         ) from error
     return made
+
+
+def _class_of(reference: str) -> type[Any]:
+    """Import a class, whatever it has.
+
+    Raises:
+        SettingsError: there is no such class.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not (colon and module_name and name):
+        raise SettingsError(
+            f"{reference!r} names no class; give package.module:Class, for instance als:Als"
+        )
+    found = _attribute(_module(module_name, reference), name, reference)
+    if not isinstance(found, type):
+        raise SettingsError(f"{reference} is no class; give a class with config and epochs")
+    return found
 
 
 def reference_to(trainable: type[Any] | str) -> str:
@@ -154,5 +173,7 @@ def _problems(found: type[Any]) -> Iterator[str]:
         return
     try:
         config.from_dict({})
-    except (ConfigError, KeyError, TypeError) as error:
+    except ConfigError as error:
         yield f"its defaults are refused: {error}"
+    except Exception as error:
+        yield f"its defaults are refused by {config.__name__}: {type(error).__name__}: {error}"

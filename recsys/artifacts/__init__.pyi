@@ -34,4 +34,5 @@ from .sqlite import (
     read_only_sqlite_url as read_only_sqlite_url,
     sqlite_url as sqlite_url,
     why_unreadable as why_unreadable,
+    without_three_slashes as without_three_slashes,
 )

@@ -46,15 +46,21 @@ from recsys.artifacts.checkpoint_files import (
     write_history,
     write_index,
 )
+from recsys.cli import usable_device
 from recsys.config import TrainConfig
 from recsys.data import FEATURES, Interactions, Split
 from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation import encode_users
 from recsys.models import TwoTower, new_model
 from recsys.retrieval import ItemIndex, Recommender, with_index
+from recsys.training import is_out_of_memory
 
 SCORE = "user_vecs[u] @ item_vecs[i] + item_bias[i]"
 BEFORE = {"neighbour_weight": 0.0}  # values in models older than the hyperparameter
+UNFIT = (  # errors of reading what another version wrote, or a hand has changed
+    *(AttributeError, ConfigError, KeyError, RuntimeError),
+    *(SafetensorError, TypeError, ValueError),
+)
 NEIGHBOURS = " + neighbour_weight * sum of what u's newest items say for i, see recsys.neighbours"
 
 
@@ -179,8 +185,12 @@ def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
     Raises:
         CheckpointError: a file is missing, damaged or of another version; the message names it
             and says what to do.
+        ConfigError: the device is not there or does not work.
+        RuntimeError: memory ran out.
     """
     folder = Path(folder)
+    if device is not None:
+        usable_device(str(device))
     meta = read_meta(folder)
     try:
         history = read_history(folder / HISTORY, meta)
@@ -194,7 +204,9 @@ def load(folder: Path | str, device: torch.device | None = None) -> Checkpoint:
         if "neighbours.items" not in weights:
             model.neighbours = None  # older models of large untimed data have none
         model.load_state_dict(weights)
-    except (ConfigError, KeyError, RuntimeError, SafetensorError, ValueError) as error:
+    except UNFIT as error:
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{folder}: does not fit this version of recsys ({error}); {CURE}"
         ) from error

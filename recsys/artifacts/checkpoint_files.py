@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from recsys.data import FEATURES, Features, Interactions
+from recsys.data import FEATURES, Features, Interactions, Repeats
 from recsys.errors import CheckpointError
 from recsys.retrieval import ItemIndex
 
@@ -49,9 +49,31 @@ def read_meta(folder: Path) -> dict[str, Any]:
     files = meta.get("files")
     if not isinstance(files, dict) or not {WEIGHTS, HISTORY} <= set(files):
         raise CheckpointError(f"{path}: damaged (its list of files is not complete); {CURE}")
+    if problem := next(_wrong_facts(meta), ""):
+        raise CheckpointError(f"{path}: damaged ({problem}); {CURE}")
     for name, digest in files.items():
         _verify(folder, name, digest)
     return meta
+
+
+def _wrong_facts(meta: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the facts of model_meta.json that `load` relies on."""
+    for key in ("config", *(["index"] if INDEX in meta["files"] else [])):
+        if not isinstance(meta.get(key), dict):
+            yield f"{key} is no table"
+    for number, key in (("n_users", "user_ids"), ("n_items", "item_ids")):
+        ids = meta.get(key)
+        if not (isinstance(ids, list) and all(isinstance(one, str) for one in ids)):
+            yield f"{key} is no list of texts"
+        elif len(set(ids)) < len(ids):
+            yield f"{key} has an id twice"
+        elif meta.get(number, len(ids)) != len(ids):
+            yield f"{number} is {meta[number]!r}, and {key} has {len(ids)}"
+    if meta.get("repeats") not in get_args(Repeats):
+        yield f"repeats is {meta.get('repeats')!r}"
+    for name in FEATURES:
+        if not isinstance(meta.get(name, {}), dict | None):
+            yield f"{name} is no table"
 
 
 def _verify(folder: Path, name: str, digest: str) -> None:

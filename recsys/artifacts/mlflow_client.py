@@ -18,7 +18,12 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from recsys.artifacts.sqlite import read_only_sqlite_url, sqlite_url, why_unreadable
+from recsys.artifacts.sqlite import (
+    read_only_sqlite_url,
+    sqlite_url,
+    why_unreadable,
+    without_three_slashes,
+)
 from recsys.drafts import new_database
 from recsys.errors import TrackingError
 from recsys.passwords import public_uri
@@ -81,9 +86,15 @@ def check_tracking_uri(tracking_uri: str) -> None:
     """Check that MLflow can store runs at a tracking URI, without importing mlflow.
 
     Raises:
-        TrackingUriError: a folder, a database in memory, or a scheme that MLflow does not know.
+        TrackingUriError: a folder, a database in memory, a scheme that MLflow does not know, or no
+            URI at all.
     """
-    scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
+    try:
+        scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
+    except ValueError as error:  # the URI may hold a password
+        raise TrackingUriError(
+            f"tracking URI: {error}; give sqlite:///FILE.db or http://SERVER:PORT"
+        ) from None
     if scheme not in (*HTTP, *DATABASES, "file") and len(scheme) > 1:  # C: is a folder
         raise TrackingUriError(
             f"tracking URI {tracking_uri!r}: MLflow knows no {scheme}://; give sqlite:///FILE.db "
@@ -108,7 +119,13 @@ def is_server(tracking_uri: str) -> bool:
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
-    """Return the file behind an SQLite tracking URI; None for servers and databases in memory."""
+    """Return the file behind an SQLite tracking URI; None for servers and databases in memory.
+
+    Raises:
+        TrackingUriError: the URI has not the three slashes of a file.
+    """
+    if cure := without_three_slashes(tracking_uri):
+        raise TrackingUriError(f"tracking URI {tracking_uri!r}: {cure}")
     if urlsplit(tracking_uri).scheme.partition("+")[0] != "sqlite":
         return None
     from sqlalchemy.engine import make_url

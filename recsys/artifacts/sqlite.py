@@ -16,6 +16,23 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=path.as_posix()).render_as_string()
 
 
+def without_three_slashes(url: str) -> str:
+    """Return what to write instead of an SQLite URL that names a host; "" if it names none.
+
+    The part between two slashes and the next one is a host, and the rest another file than meant.
+
+    Args:
+        url: any URL or path.
+    """
+    scheme, colon, rest = url.partition(":")
+    path = rest.lstrip("/")
+    is_sqlite = scheme.lower().partition("+")[0] == "sqlite" and colon
+    if not is_sqlite or not path or path.startswith("?") or rest.startswith("///"):
+        return ""
+    root = " (four if the path begins at the root)" if rest.startswith(f"/{path}") else ""
+    return f"write three slashes: {scheme}:///{path}{root}"
+
+
 def is_writable(folder: Path) -> bool:
     """Return True if files can be made in the folder.
 

@@ -9,6 +9,7 @@ from .resources import (
     StepSizes as StepSizes,
     forget_peaks as forget_peaks,
     free_memory as free_memory,
+    is_out_of_memory as is_out_of_memory,
     memory_need as memory_need,
     peak_resident_mb as peak_resident_mb,
     release_memory as release_memory,

@@ -30,6 +30,16 @@ NEIGHBOUR = 8  # an item and its nearness
 HISTORY = 70  # a row of a history that is encoded, and the mask of its item
 ASKING = 20  # a neighbour of a history item: its position and what it adds
 RANKED = 16_000  # of a user, at most: the blocks with the highest scores
+NO_MEMORY = (  # texts of errors that torch raises as a plain RuntimeError
+    "allocate memory",  # by the CPU's allocator
+    "DefaultCPUAllocator: not enough memory",  # the same on Windows
+    "bad_alloc",  # of C++
+    "bad allocation",  # the same on Windows
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # its workspace found no room
+    "MPS backend out of memory",
+)
 
 
 def forget_peaks(device: torch.device) -> None:
@@ -265,6 +275,13 @@ def memory_need(
     return MemoryNeed(
         int(3 * weights + 2 * neighbours), int(2 * weights), int(training), int(scoring)
     )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return True if torch raised the error because memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 
 from tests.support.commands import environment
 from tests.support.paths import ROOT
+from tests.support.scripted import make_study, study_config
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
@@ -27,6 +28,8 @@ def outputs(notebook: nbformat.NotebookNode) -> str:
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "clear the outputs"
+    (tmp_path / "studies").mkdir()
+    make_study(tmp_path / "studies", study_config())  # of another notebook in the same folder
     client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": tmp_path}})
     client.execute(env=environment())
     shown = outputs(notebook)

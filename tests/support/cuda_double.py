@@ -38,6 +38,7 @@ class CudaDouble:
         emptied: how often the allocator gave back what it kept.
         total: bytes of a GPU.
         others: bytes that other processes use.
+        others_on: further bytes that other processes use, by number of the GPU.
         memory: counts the tensors of all GPUs.
     """
 
@@ -49,6 +50,7 @@ class CudaDouble:
     emptied: int = 0
     total: int = 16 << 30
     others: int = 0
+    others_on: dict[int, int] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
 
     def use(self, index: int = 0) -> None:
@@ -86,10 +88,12 @@ class CudaDouble:
         """Return the bytes in use, as torch.mps does."""
         return self.memory.used
 
-    def mem_get_info(self, _: object = None) -> tuple[int, int]:
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
         """Initialize CUDA, as torch does, and return the free and all bytes of a GPU."""
         self.use()
-        return self.total - self.others - self.memory.used, self.total
+        index = 0 if device is None else torch.device(device).index or 0
+        others = self.others + self.others_on.get(index, 0)
+        return self.total - others - self.memory.used, self.total
 
     def empty_cache(self) -> None:
         """Count the call."""

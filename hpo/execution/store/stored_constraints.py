@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.config import SearchSpace, StudyConfig
+from hpo.config import SearchSpace, StudyConfig, refusal
 from hpo.execution.running_trial import Assignment
 from hpo.execution.store.owned_storage import OwnedStorage
 from hpo.search import Constraints, Measure, broken_limits, metric_excess
@@ -58,7 +58,13 @@ class StoredConstraints:
         storage.replace_distributions(trial._trial_id, self._space.changed(trial))
 
     def check(self, assignment: Assignment) -> None:
-        """Store by how much a trial's config exceeds limits; a `violation` forbids its training."""
+        """Store by how much a trial's config exceeds limits; a `violation` forbids its training.
+
+        So does a refusal of the model's class, which may have rules across hyperparameters.
+        """
+        if why := refusal(assignment.config):
+            assignment.violation = why
+            return
         excess = self._constraints.excess(assignment.config)
         for name, value in excess.items():
             assignment.trial.set_constraint(name, value)

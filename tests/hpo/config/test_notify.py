@@ -30,6 +30,9 @@ def load(folder: Path, table: str) -> StudyConfig:
         'url = "https://hooks.example.org/hook?token=${HOOK_TOKEN}"',
         'url = "https://hooks.example.org/"\nheaders.Authorization = "Bearer $TOKEN"',
         'command = ["notify-send", "a study"]\non = ["stopped", "failed"]',
+        "command = ['sh', '-c', 'curl -H \"Authorization: Bearer $TOKEN\" https://host/hook']",
+        'command = ["/opt/python3-env/tell-v2", "--token-file", "~/k.txt", "--author=me: 1"]',
+        'command = ["./tell.py", "--channel", "studies-that-ended-2026", "http://[::1/a?n=1"]',
     ],
 )
 def test_a_table_is_kept_as_it_is_written(tmp_path: Path, table: str) -> None:
@@ -54,12 +57,19 @@ def test_a_table_is_kept_as_it_is_written(tmp_path: Path, table: str) -> None:
         (f'url = "$URL"\nheaders.X-Id = "{RANDOM}"', "headers.X-Id looks like a secret"),
         ('url = "$URL"\nheaders."X Y" = "1"', "headers.X Y: no header of HTTP"),
         ('command = [""]', "command begins with no program"),
+        ('command = ["curl", "-H", "Authorization: Bearer SECRET"]', "command: word 3 looks as"),
+        ("command = ['sh', '-c', 'curl -H \"X-Token: SECRET\" $URL']", "command: word 3 looks as"),
+        ('command = ["tell", "--token=SECRET"]', "command: word 2 looks as if it held a secret"),
+        ('command = ["tell", "--api-key", "SECRET"]', "command: word 3 looks as if it held a"),
+        ('command = ["curl", "https://me:SECRET@host/hook"]', "command: word 2 looks as if it"),
+        (f'command = ["curl", "https://host/services/{RANDOM}"]', "command: word 2 looks as"),
+        (f'command = ["tell", "xoxb-1-{RANDOM}"]', "command: word 2 looks as if it held a"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
     tmp_path: Path, table: str, words: str
 ) -> None:
-    with pytest.raises(SettingsError, match="notify: ") as error:
+    with pytest.raises(SettingsError, match="notify") as error:
         load(tmp_path, table)
     assert words in str(error.value)
     assert "SECRET" not in str(error.value)
@@ -69,3 +79,8 @@ def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
 def test_an_unknown_event_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"notify\.on\.0: .*'finished', 'stopped', 'failed'"):
         load(tmp_path, 'url = "$URL"\non = ["done"]')
+
+
+def test_a_stored_command_is_read_as_it_is() -> None:
+    words = ("curl", "-H", "Authorization: Bearer x")
+    assert NotifyConfig.model_validate({"command": words}).command == words

@@ -53,6 +53,27 @@ def test_what_set_gets_wrong_names_the_option(tmp_path: Path, text: str, expecte
     assert expected in str(caught.value)
 
 
+def test_settings_of_a_program_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    dim: dict[str, object] = {"low": 16, "high": 64}
+    settings = [Override(("space", "dim"), dim, ""), Override(("space", "dim", "high"), 32, "")]
+    assert load_study_config(path, {}, settings).space["dim"].high == 32
+    assert dim == {"low": 16, "high": 64}
+
+
+def test_wrong_warm_starts_of_a_program_are_told_whatever_their_list_is(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    starts = Override(("warm_starts",), ({"dim": "many"}, {"dim": 500}), "warm_starts")
+    with pytest.raises(SettingsError) as caught:
+        load_study_config(path, {}, [starts])
+    assert [problem.partition(": ")[2] for problem in caught.value.problems] == [
+        "warm_starts.0.dim: must be a number (given: 'many')",
+        "warm_starts.1.dim: 500 is not in 16..128",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "=1", "n_trials", "a b=1", "a..b=1"])
 def test_set_without_a_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="give KEY=VALUE"):
@@ -105,6 +126,17 @@ def test_a_printed_study_has_its_name_and_its_own_options_alone(
     printed = tomllib.loads(capsys.readouterr().out)
     assert (printed["name"], printed["pruner"]) == ("first-demo", {"name": "none"})
     assert printed["sampler"] == {"name": "tpe", "startup": 10, "multivariate": False}
+
+
+def test_a_study_printed_into_a_file_is_utf_8_whatever_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study.toml").write_text(f'description = "née Ж"\n{GOOD}', encoding="utf-8")
+    printed = tmp_path / "printed.toml"
+    with printed.open("w", encoding="cp1252") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert main(["--study", str(tmp_path / "study.toml"), "--print-config"]) == 0
+    assert load_study_config(printed, {}).description == "née Ж"
 
 
 def test_another_kind_drops_the_options_of_the_old_one(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from hpo.config.json_schema import schema
 from hpo.config.locations import Locations
 from hpo.config.study_config import StudyConfig
 from hpo.config.toml_file import load_study_config
@@ -103,6 +107,69 @@ def test_a_missing_file_lists_its_neighbours(tmp_path: Path) -> None:
 def test_broken_toml_says_where(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="line 2"):
         load(tmp_path, "a = 1\nb = = 2\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n_trials = true", "n_trials: must be a whole number (given: true)"),
+        ('seed = "7"', "seed: must be a whole number (given: '7')"),
+        ("workers = true", "workers: must be a whole number (given: true)"),
+        ('timeout = "60"', "timeout: must be a number (given: '60')"),
+        ('base = { lr = "1" }', "base.lr: must be a number (given: '1')"),
+        ("warm_starts = [{ dim = true }]", "warm_starts.0.dim: must be a number (given: true)"),
+        ("split.fraction = '0.2'", "split.fraction: must be a number (given: '0.2')"),
+        ("data.header = 'no'", "data.header: must be true or false (given: 'no')"),
+        ("sampler.multivariate = 1", "sampler.multivariate: must be true or false (given: 1)"),
+        ("metrics.cutoffs = [true]", "metrics.cutoffs.0: must be a whole number (given: true)"),
+        ("constraints.mrr.min = '1'", "constraints.mrr.min: must be a number (given: '1')"),
+        ("space.lr = { low = '1', high = 2 }", "space.lr.low: must be a number (given: '1')"),
+        (
+            "space.lr = { choices = [true, 2] }",
+            "space.lr.choices.0: must be a number (given: true)",
+        ),
+        (
+            "space.lr = { low = 1, high = 2, log = 'yes' }",
+            "space.lr.log: must be true or false (given: 'yes')",
+        ),
+        (
+            "space.lr = { low = 1, high = 2, when = { dim = true } }",
+            "space.lr.when.dim.choices.0: must be a number (given: true)",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_is_not_taken_for_one(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    file = f"{text}\n[space.dim]\nlow = 16\nhigh = 128\n"
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, file)
+    assert [problem.partition(": ")[2] for problem in caught.value.problems] == [expected]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(file), schema())
+
+
+def test_whole_numbers_may_be_written_with_a_point_and_stored_studies_come_back(
+    tmp_path: Path,
+) -> None:
+    config = load(tmp_path, GOOD.replace("data =", "n_trials = 3.0\nworkers = 2\ndata ="))
+    assert isinstance(config, StudyConfig)
+    assert (config.n_trials, config.workers) == (3, 2)
+    stored = json.loads(config.model_dump_json())
+    assert StudyConfig.model_validate(stored) == config
+
+
+def test_a_file_of_notepad_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert load_study_config(path, {}) == override(tmp_path)
+
+
+def test_a_file_in_utf_16_is_answered_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD, encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"study\.toml: is not UTF-8 .*; save it as UTF-8"):
+        load_study_config(path, {})
 
 
 def test_options_beat_the_environment_which_beats_the_default(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import optuna
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from hpo.config.search_space import SearchSpace
-from hpo.search.samplers import derive_seed, make_sampler
+from hpo.search.samplers import derive_seed, make_sampler, say_random_draws
 from tests.support.scripted import study_config
 
 SPACE = {
@@ -79,3 +80,38 @@ def test_seeds_of_neighbours_differ_and_do_not_depend_on_the_machine() -> None:
 def test_a_sampler_begins_with_as_many_random_trials_as_the_study_says(name: str) -> None:
     sampler = make_sampler(study_config(sampler={"name": name, "startup": 7}), 0)
     assert sampler._n_startup_trials == 7
+
+
+MIXED = {
+    "dim": {"low": 4, "high": 64},
+    "lr": {"low": 1e-4, "high": 1e-1, "log": True},
+    "batch_size": {"choices": [32, 128]},
+    "mix": {"low": 0.0, "high": 1.0, "when": {"dim": {"low": 16}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "told"),
+    [
+        ({"name": "cmaes", "startup": 2}, "batch_size, mix drawn at random, .* choices or a cond"),
+        ({"name": "gp", "startup": 2}, "mix drawn at random, .* no parameters with a condition"),
+        ({"name": "qmc"}, "mix drawn at random, since it takes no parameters with a condition"),
+        ({"name": "tpe", "startup": 2}, ""),
+        ({"name": "random"}, ""),
+    ],
+)
+def test_parameters_that_a_sampler_draws_at_random_are_told_once(
+    sampler: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, said = study_config(space=MIXED, sampler=sampler), list[str]()
+    say_random_draws(config, said.append)
+    assert len(said) == (1 if told else 0)
+    assert re.match(f"sampler {sampler['name']}: {told}" if told else "$", "".join(said))
+    space, study = SearchSpace(config), optuna.create_study()
+    study.enqueue_trial(space.params(config.train_config))
+    optuna.logging.enable_propagation()
+    for number in range(5):
+        study.sampler = make_sampler(config, number)
+        trial = study.ask()
+        study.tell(trial, space.suggest(trial, 0).lr)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []

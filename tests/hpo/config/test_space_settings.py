@@ -47,6 +47,8 @@ def test_a_wrong_base_names_the_range(tmp_path: Path) -> None:
     [
         ("mix = { low = 0, high = 1, when = { lr = { low = 1 } } }", "when.lr: is not searched"),
         ("mix = { low = 0, high = 1, when = { cuts = [3, 4] } }", "cuts is never 4; it is 1..3"),
+        ("mix = { low = 0, high = 1, when = { cuts = [2.5] } }", "cuts is never 2.5; it is 1..3"),
+        ("mix = { low = 0, high = 1, step = 0.333333333 }", "to high=1, the last is 0.999999999;"),
         ("mix = { low = 0, high = 1, when = { cuts = { low = 4 } } }", "never holds; cuts is 1..3"),
         ("mix = { low = 0, high = 1, when = { mix = { low = 1 } } }", "circle: mix -> mix"),
         ("mix = { low = 0, high = 1, when = { cuts = { lo = 1 } } }", "known: low, high, choices"),
@@ -125,6 +127,27 @@ def test_a_printed_study_has_the_clamped_default_and_says_so(
     out, err = capsys.readouterr()
     assert tomllib.loads(out)["base"]["dim"] == 32
     assert err == "dim: default 128 clamped to 32, the nearest value in 16..32\n"
+
+
+@pytest.mark.parametrize(
+    "when", ["[0.3]", "0.3", "{ low = 0.3, high = 0.3 }", "{ high = 0.3 }", "{ low = 0.3 }"]
+)
+def test_a_condition_on_a_step_holds_in_spite_of_rounding(tmp_path: Path, when: str) -> None:
+    mix = "mix = { low = 0.1, high = 0.5, step = 0.1 }\n"
+    lr = f"lr = {{ low = 1e-3, high = 1e-2, when = {{ mix = {when} }} }}\n"
+    space = SearchSpace(load(tmp_path, f"[space]\n{mix}{lr}"))
+    grid = {"mix": [0.1 + 2 * 0.1], "lr": [0.005]}
+    study = optuna.create_study(sampler=optuna.samplers.GridSampler(grid))
+    trial = study.ask()
+    space.suggest(trial, seed=0)
+    assert trial.params["mix"] != 0.3  # but 0.30000000000000004
+    assert set(trial.params) == {"mix", "lr"}
+
+
+def test_a_condition_on_a_step_is_possible_in_spite_of_rounding(tmp_path: Path) -> None:
+    mix = "mix = { low = 0.1, high = 0.7, step = 0.1 }\n"
+    lr = "lr = { low = 1e-3, high = 1e-2, when = { mix = { low = 0.4, high = 0.4 } } }\n"
+    assert load(tmp_path, f"[space]\n{mix}{lr}").is_conditional
 
 
 def test_a_conditional_parameter_may_have_its_default_outside(tmp_path: Path) -> None:

@@ -86,7 +86,36 @@ def test_slots_follow_from_memory(cuda: CudaDouble, monkeypatch: pytest.MonkeyPa
 def test_workers_that_may_not_fit_together_are_told(cuda: CudaDouble) -> None:
     cuda.others = cuda.total - 2 * CONTEXT
     _, said = fitted(study(), "cuda:0", "cuda:0", "cuda:0")
-    assert said[-1].startswith("3 workers on a GPU may need 1.80 GB: trials that run out of memory")
+    assert said[-1].startswith(
+        "3 workers on cuda:0 may need 1.80 GB: trials that run out of memory"
+    )
+
+
+def test_each_gpu_has_as_many_workers_as_it_has_memory_for(
+    cuda: CudaDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    cuda.n_gpus = 2
+    cuda.others_on = {1: cuda.total - 2 * CONTEXT - 40_000_000}
+    devices, said = fitted(study(device_slots="auto"), "cuda:0", "cuda:1")
+    assert devices == ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0", "cuda:0"]
+    assert said[1].startswith("memory on cuda:1: 1.24 GB free")
+    assert said[2].startswith("device_slots auto: 4 workers on cuda:0 (memory for 2")
+    assert said[3] == "device_slots auto: 2 workers on cuda:1 (memory for 2, at most 4)"
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_a_gpu_without_room_is_left_out_if_another_has_some(cuda: CudaDouble, full: int) -> None:
+    cuda.n_gpus = 2
+    cuda.others_on = {full: cuda.total - CONTEXT}
+    devices, said = fitted(study(workers=4), *["cuda:0", "cuda:1"] * 2)
+    assert devices == [f"cuda:{1 - full}"] * 2
+    assert said[-1].startswith(f"cuda:{full}: 0.60 GB are free, and even the smallest config")
+    assert said[-1].endswith("no trial runs there")
+    cuda.others = cuda.total - CONTEXT
+    cuda.others_on = {}
+    with pytest.raises(SettingsError, match="cuda:0: 0.60 GB are free, cuda:1: 0.60 GB are free"):
+        fitted(study(), "cuda:0", "cuda:1")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,14 @@ class Config(Hyperparameters):
     seed: int = within(0, low=0, high=9)
 
 """
+NEVER_GOOD = """
+    def __post_init__(self):
+        raise ValueError("never good")
+
+class Mine:
+    config = Config
+    def epochs(self, holdout, config): ...
+"""
 NEEDS_SIZE = """
 class Mine:
     config = Config
@@ -102,6 +110,10 @@ def test_what_cannot_be_loaded_is_told_with_the_cure(reference: str, told: str) 
             + "class Mine:\n    config = Config\n    def epochs(self, holdout, config): ...\n",
             r"its defaults are refused: size=80: must be 1\.\.64",
         ),
+        (
+            HEAD + NEVER_GOOD,
+            "its defaults are refused by Config: ValueError: never good",
+        ),
     ],
 )
 def test_a_broken_module_is_told(
@@ -156,3 +168,65 @@ def test_a_study_file_is_checked_against_the_model(tmp_path: Path) -> None:
             tmp_path,
             'trainable = "tests.support.own_model:None"\n[space]\nnoise = { low = 0, high = 1 }\n',
         )
+
+
+ORDERED, BLUNT = "tests.support.strict_model:Ordered", "tests.support.strict_model:Blunt"
+
+
+def test_a_base_is_checked_as_a_whole_not_value_by_value(tmp_path: Path) -> None:
+    space = "[space]\nnoise = { low = 0, high = 2 }\n"
+    for name in (ORDERED, BLUNT):
+        text = f'trainable = "{name}"\nbase = {{ steps = 6, most = 7 }}\n{space}'
+        assert study(tmp_path, text).base == {"steps": 6, "most": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (ORDERED, "OrderedConfig refuses it: steps=6: must be at most most=5"),
+        (BLUNT, "BluntConfig refuses it: ValueError: too many steps"),
+    ],
+)
+def test_a_rule_across_values_is_told_with_its_class(tmp_path: Path, name: str, why: str) -> None:
+    head = f'trainable = "{name}"\n'
+    base = "base = { steps = 6, most = 5 }\n[space]\nnoise = { low = 0, high = 2 }\n"
+    with pytest.raises(SettingsError) as caught:
+        study(tmp_path, head + base)
+    assert list(caught.value.problems) == [f"{tmp_path / 'mine.toml'}: base: {why}"]
+    start = "warm_starts = [{ steps = 6, most = 5 }]\n"
+    space = "[space]\nsteps = { low = 1, high = 8 }\nmost = { low = 1, high = 8 }\n"
+    with pytest.raises(SettingsError) as caught:
+        study(tmp_path, head + start + space)
+    assert list(caught.value.problems) == [
+        f"{tmp_path / 'mine.toml'}: warm_starts.0.steps, most: {why}"
+    ]
+
+
+def test_a_base_that_breaks_a_rule_once_it_is_clamped_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"base: clamped to \[space\] \(steps = 5\), Ordered"):
+        study(tmp_path, f'trainable = "{ORDERED}"\n[space]\nsteps = {{ low = 5, high = 8 }}\n')
+
+
+def test_reading_a_study_file_makes_the_model_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[Popular]()
+
+    def remember(one: Popular) -> None:
+        made.append(one)
+
+    monkeypatch.setattr(Popular, "__init__", remember)
+    text = f'trainable = "{POPULAR}"\n[space]\nnoise = {{ low = 0, high = 2 }}\n'
+    monkeypatch.setattr("hpo.trainables.loading._MADE", {}, raising=False)
+    study(tmp_path, text)
+    assert len(made) == 1
+    assert load_trainable(POPULAR) is not load_trainable(POPULAR)
+
+
+def test_a_class_that_has_changed_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hyperparameters_of(POPULAR) is PopularConfig
+    monkeypatch.setattr(Popular, "config", TrainConfig)
+    assert hyperparameters_of(POPULAR) is TrainConfig
+    monkeypatch.setattr(Popular, "config", None)
+    with pytest.raises(SettingsError, match="has no class attribute config"):
+        hyperparameters_of(POPULAR)

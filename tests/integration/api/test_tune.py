@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import hpo
 from hpo import StudyResult, TrialEnd
 from hpo.errors import SettingsError, StudyError
+from recsys.artifacts import sqlite_url
 from recsys.config import TrainConfig
 from recsys.datasets.registry import load_dataset
 from recsys.errors import DataError
@@ -147,3 +149,30 @@ def test_a_result_stays_that_of_its_folder(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(result.trials) == 1
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"runner": "Inline"}, "runner='Inline': give one of 'process', 'inline', 'ray'"),
+        ({"data": ""}, "data='' is empty; give the name of a data set, a path or a table, or None"),
+        ({"tracking": None}, "tracking=None: give True, False, a URI such as 'sqlite:///studies"),
+        ({"callbacks": print}, "callbacks=<built-in function print>: give a list of functions"),
+        ({"callbacks": ["print"]}, "callbacks=['print']: give a list of functions, for instance"),
+    ],
+)
+def test_an_argument_that_is_none_of_those_allowed_is_refused_before_anything_starts(
+    tmp_path: Path, arguments: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        tune(tmp_path, n_trials=1, **arguments)
+    (problem,) = caught.value.problems
+    assert problem.startswith(told)
+    assert not (tmp_path / "optuna.db").exists()
+
+
+def test_the_mirror_may_be_given_as_the_path_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    result = tune(tmp_path, n_trials=1, tracking=path, verbose=False)
+    assert result.locations.tracking_uri == sqlite_url(path)
+    assert path.exists()

@@ -68,6 +68,26 @@ def test_memory_is_refused(uri: str) -> None:
         check_tracking_uri(uri)
 
 
+@pytest.mark.parametrize(
+    ("uri", "cure"),
+    [
+        ("sqlite://studies/mlflow.db", "write three slashes: sqlite:///studies/mlflow.db$"),
+        ("sqlite:mlflow.db", "write three slashes: sqlite:///mlflow.db$"),
+        ("sqlite:/mlflow.db", r"sqlite:///mlflow.db \(four if the path begins at the root\)"),
+        ("sqlite+pysqlite://a/b.db", r"three slashes: sqlite\+pysqlite:///a/b.db"),
+        ("http://[a", "tracking URI: Invalid IPv6 URL; give sqlite:///FILE.db"),
+    ],
+)
+def test_a_uri_that_means_another_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, cure: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for called in (check_tracking_uri, open_client):
+        with pytest.raises(TrackingUriError, match=cure):
+            called(uri)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_kinds_of_uris() -> None:
     for uri in ("http://a", "https://a", "postgresql+psycopg://a/b", "sqlite:///a.db"):
         check_tracking_uri(uri)

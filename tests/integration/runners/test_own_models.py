@@ -138,10 +138,25 @@ def test_a_snapshot_that_the_model_cannot_read_costs_time_only(
     assert [result.epoch for result in results] == [1, 2, 3]
 
 
+def test_a_worker_searches_modules_in_the_order_of_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed = str(Path(worker_process.__file__).parents[2])
+    monkeypatch.setattr("sys.path", ["/script", "/python", installed, "/more"])
+    assert worker_process._import_path().split(os.pathsep) == [
+        "/script",
+        "/python",
+        installed,
+        "/more",
+    ]
+    monkeypatch.setattr("sys.path", ["/script", "/python"])
+    assert worker_process._import_path().split(os.pathsep) == ["/script", "/python", installed]
+
+
 def test_what_is_no_text_in_the_import_path_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", ["", Path("/models"), "/packages"])
     found = worker_process._import_path().split(os.pathsep)
-    assert found[1:] == ["/packages"]
+    assert found[:-1] == ["/packages"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM")

@@ -190,3 +190,44 @@ def test_a_default_that_was_too_large_is_tried_when_it_no_longer_is(tmp_path: Pa
     ledger = Ledger(study, wide, measures=MEASURES)
     again = ledger.start("scripted", 1)
     assert (again.number, again.config.dim, again.violation) == (1, 32, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Ordered", "OrderedConfig refuses it: steps="),
+        ("Blunt", "BluntConfig refuses it: ValueError: too many steps"),
+    ],
+)
+def test_a_combination_that_an_own_model_refuses_is_infeasible_and_the_study_goes_on(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    config = study_config(
+        trainable=f"tests.support.strict_model:{name}",
+        base={},
+        space={"steps": {"low": 1, "high": 8}, "most": {"low": 1, "high": 8}},
+        n_trials=12,
+        pruner={"name": "none"},
+    )
+    study = make_study(tmp_path, config)
+    runner = ScriptedRunner(lambda config: [vars(config)["twice"] / 20])
+    progress = MemoryProgress()
+    ended = Scheduler(Ledger(study, config), [runner], progress, 12).run()
+    assert ended == RunEnd("complete", 12)
+    refused = [trial for trial in study.trials if trial.params["steps"] > trial.params["most"]]
+    assert 0 < len(refused) < 12
+    for trial in study.trials:
+        is_refused = trial in refused
+        assert trial.state is (TrialState.PRUNED if is_refused else TrialState.COMPLETE)
+        outcome = Outcome.of(trial)
+        assert outcome is not None
+        assert outcome.cause == ("infeasible" if is_refused else None)
+        assert outcome.message.startswith(why if is_refused else "")
+    rows = read_trials(study)
+    assert [row.cause == "infeasible" for row in rows] == [t in refused for t in study.trials]
+    view = StudyView(study.study_name, 0, StudyRecord.of(study), Locations())
+    for trial in refused:
+        content = project_trial(view, trial, "parent")
+        assert content is not None
+        assert content.params["steps"] == str(trial.params["steps"])
+    assert Ledger(study, config).n_finished() == 12  # a later launcher reads them all

@@ -13,7 +13,7 @@ import torch
 
 from recsys.artifacts.checkpoint import load, origin, save, stored_files
 from recsys.data.interactions import Interactions
-from recsys.errors import CheckpointError
+from recsys.errors import CheckpointError, ConfigError
 from recsys.evaluation.evaluator import Histories, TowerScorer
 from recsys.training.trainer import Trainer
 from tests.support.examples import aisles, random_log
@@ -185,14 +185,54 @@ def test_a_missing_or_damaged_file_is_named(folder: Path, name: str) -> None:
         ({"files": {}}, "list of files is not complete"),
         ({"config": {"dim": 8, "depth": 3}}, "depth: no such hyperparameter"),
         ({"config": {"dim": 16}}, "size mismatch"),
-        ({"item_ids": ["i0"]}, "items outside the catalogue"),
-        ({"user_ids": ["u0"]}, "do not make 1 histories"),
+        ({"item_ids": ["i0"], "n_items": 1}, "items outside the catalogue"),
+        ({"user_ids": ["u0"], "n_users": 1}, "do not make 1 histories"),
+        ({"item_ids": ["i0"]}, r"model_meta\.json: damaged \(n_items is \d+, and item_ids has 1\)"),
+        ({"config": None}, r"model_meta\.json: damaged \(config is no table\); train it again"),
+        ({"config": {"dim": "8"}}, "dim='8': must be an integer"),
+        ({"user_ids": None}, r"model_meta\.json: damaged \(user_ids is no list of texts\)"),
+        ({"user_ids": "u0"}, "user_ids is no list of texts"),
+        ({"item_ids": [1, 2]}, "item_ids is no list of texts"),
+        ({"item_ids": ["i0", "i0"]}, "item_ids has an id twice"),
+        ({"repeats": None}, "repeats is None"),
+        ({"item_features": 3}, "item_features is no table"),
+        ({"item_features": {"columns": None, "sizes": []}}, "does not fit this version"),
     ],
 )
 def test_a_foreign_meta_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
     edit(folder, **changes)
     with pytest.raises(CheckpointError, match=reason):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_ran_out_is_no_fault_of_the_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recsys.artifacts.checkpoint.new_model", refuse)
+    with pytest.raises(type(error), match="memory") as caught:
+        load(folder)
+    assert caught.value is error
+
+
+def test_a_device_that_is_not_there_is_told_as_everywhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch, "empty", missing)
+    with pytest.raises(ConfigError, match=r"cuda:7: cannot be used here \(Torch not compiled"):
+        load(folder, torch.device("cuda", 7))
 
 
 def test_a_meta_that_is_no_json_is_refused(folder: Path) -> None:
