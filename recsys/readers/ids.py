@@ -22,6 +22,10 @@ LOST_DIGITS = (
     "the id is a float so large that its last digits are lost; write the column as integers or as "
     "text"
 )
+IN_QUOTES = (
+    "the id is in quotes, but quotes inside other texts of the file make all of them letters; "
+    'double the quotes in those texts ("disc 12""")'
+)
 _TAIL = r"\.0+$"
 
 
@@ -81,6 +85,15 @@ def has_lost_digits(name: str, dtype: pl.DataType) -> pl.Expr:
     limit = _EXACT if dtype == pl.Float64 else _EXACT_32
     column = pl.col(name)
     return (column.is_finite() & (column.abs() >= limit)).fill_null(value=False)
+
+
+def in_quotes(name: str) -> pl.Expr:
+    """Return a mask expression of the ids of a text column that are wrapped in quotes.
+
+    Args:
+        name: the id column.
+    """
+    return pl.col(name).str.contains(r'^\s*".*"\s*$').alias(name)
 
 
 def are_whole_floats(ids: pl.Series) -> bool:

@@ -177,7 +177,7 @@ def _side_tables(
     frames = []
     for side, path in sides:
         table = open_table(path, problems) if path else None
-        frames.append(read_side_table(table, side, columns, problems) if table else None)
+        frames.append(read_side_table(table, side, columns, problems, remarks) if table else None)
     return frames[0], frames[1]
 
 

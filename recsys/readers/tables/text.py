@@ -161,18 +161,6 @@ def has_inch_marks_only(path: Path, form: TextForm) -> bool:
     return not lines.select(opening.any()).collect(engine="streaming").item()
 
 
-def oddly_quoted_lines(path: Path, form: TextForm) -> list[int]:
-    """Return the numbers of the lines with an odd number of quotes.
-
-    Args:
-        path: the file.
-        form: form of the text.
-    """
-    lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
-    odd = lines.filter(pl.col("line").str.count_matches('"', literal=True) % 2 == 1)
-    return [row + 1 for row in odd.select("row").collect(engine="streaming")["row"]]
-
-
 def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
     """Return the line on which each row starts, with line breaks inside quotes counted.
 
