@@ -21,13 +21,12 @@ import numpy as np
 import polars as pl
 
 from recsys.data import Ints64
-from recsys.readers.tables.separators import DOUBLE_COLON, separator_of
+from recsys.readers.tables.separators import DOUBLE_COLON, LOOKED_AT, separator_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
-_LOOKED_AT = 20  # lines by which the separator is found
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
 _FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
 
@@ -208,7 +207,7 @@ def _first_lines(path: Path) -> tuple[int, list[str]]:
                 raise BadTextError(
                     "line 1: lines end in bare carriage returns; save it with newlines"
                 )
-            more = islice(iter(lambda: file.readline(_HEADER_LIMIT), b""), _LOOKED_AT - 1)
+            more = islice(iter(lambda: file.readline(_HEADER_LIMIT), b""), LOOKED_AT - 1)
             others = [line.decode(errors="replace").rstrip("\r\n") for line in more]
             return number, [text, *(other for other in others if other.strip())]
     raise BadTextError("is empty; it needs a header line and rows")
