@@ -277,7 +277,7 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
     if usable:
         cure = f"pass the file itself, such as {(logs or usable)[0]}"
     if logs and tables:
-        named = logs[0].name.replace(stem_of(logs[0]), "interactions")
+        named = "interactions" + logs[0].name[len(stem_of(logs[0])) :]
         cure += f", or rename it {named}, so that {_file_names(tables)} are read with it"
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .jsonl (or .gz), "

@@ -73,3 +73,8 @@ def test_a_log_of_another_name_beside_items_says_how_both_are_read(tmp_path: Pat
     found = problem_of(tmp_path)
     assert f"pass the file itself, such as {tmp_path / 'log.csv'}, or rename it" in found
     assert "rename it interactions.csv, so that 'items.csv' are read with it" in found
+
+
+def test_a_log_named_like_its_extension_keeps_the_extension_in_the_cure(tmp_path: Path) -> None:
+    write(tmp_path, "items.csv", "s.csv")
+    assert "rename it interactions.csv, so that" in problem_of(tmp_path)
