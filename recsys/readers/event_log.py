@@ -243,9 +243,7 @@ def _read(
     coded: tuple[Role, ...] = ("user", "item", "event")
     schemas = [part.scan().collect_schema() for part in table.parts]
     codes = {
-        role: CodeColumn(
-            name, from_floats=role != "event" and all(s[name].is_float() for s in schemas)
-        )
+        role: CodeColumn(name, is_float=all(schema[name].is_float() for schema in schemas))
         for role in coded
         if (name := names[role])
     }
@@ -342,7 +340,7 @@ def _selection(
     chosen = []
     for role, column in codes.items():
         dtype = schema[column.name]
-        words = text_of(column.name, dtype, as_integers=True)
+        words = text_of(column.name, dtype)
         chosen.append((pl.col(column.name) if dtype.is_integer() else words).alias(role))
         lost = pl.lit(value=False) if role == "event" else has_lost_digits(column.name, dtype)
         chosen.append(lost.alias(f"is {role}"))

@@ -29,18 +29,18 @@ IN_QUOTES = (
 _TAIL = r"\.0+$"
 
 
-def text_of(name: str, dtype: pl.DataType, *, as_integers: bool = False) -> pl.Expr:
+def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return the expression of a column of ids or events as stripped text.
 
-    7 becomes "7", 7.0 becomes "7.0", "007" stays, null becomes "".
+    7 and 7.0 become "7", "007" stays, null becomes "".
 
     Args:
         name: the column.
         dtype: type of the column.
-        as_integers: True if whole floats become integers (7.0 "7") whatever else the column holds.
     """
     column = pl.col(name)
-    if dtype.is_float() and as_integers:
+    if dtype.is_float():
+        # pandas turns a column of whole numbers with one gap into floats; they are still ids.
         whole = column.cast(pl.Int64, strict=False)
         column = pl.when(whole == column).then(whole.cast(pl.String)).otherwise(
             column.cast(pl.String)

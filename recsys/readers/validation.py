@@ -143,8 +143,8 @@ def _vocabulary(
     """Return the ids of the kept rows, and each kept row's position among them.
 
     Returns:
-        (ids in vocabulary order, int32 position of each kept row, True if the ids were whole
-        numbers written as floats, which become integers here).
+        (ids in vocabulary order, int32 position of each kept row, True if some ids were whole
+        numbers written as floats, which are integers now).
     """
     words, codes = column.finish()
     kept = codes if keep.all() else codes[keep]
@@ -163,8 +163,10 @@ def _vocabulary(
     for wrong, text in id_faults(filled):
         rows = np.flatnonzero(keep & np.isin(codes, np.flatnonzero(used)[wrong.to_numpy()]))
         problems.append(f"{table.where}: {table.places(rows)}, column {column.name!r}: {text}")
-    from_floats = are_whole_floats(filled)
-    if from_floats:
+    # Binary floats are integers already; fingerprints of stored studies need them so, one by one.
+    from_floats = column.is_float and bool(filled.str.contains(r"^-?\d+$").any())
+    if are_whole_floats(filled):
+        from_floats = True
         words = without_fraction(pl.Series(words, dtype=pl.String)).to_list()
         filled = without_fraction(filled).unique()
     ids = sorted_ids(filled.to_list())
