@@ -158,8 +158,11 @@ def parse_date(text: pl.Series, form: str) -> pl.Series:
 
 def _parse_as(text: pl.Series, form: str) -> pl.Series:
     """Return what `parse_date` returns for a format of strptime, which chrono reads otherwise."""
-    if ",%f" in form:  # chrono has fractions after a point only
-        text, form = text.str.replace("^(.*),", "${1}."), form.replace(",%f", ".%f")
+    before, comma, after = form.partition(",%f")
+    if comma:  # chrono has fractions after a point only, and none at all is one, too
+        n_commas = before.count(",")
+        text = text.str.replace(rf"^((?:[^,]*,){{{n_commas}}}[^,]*),(\d)", "${1}.${2}")
+        form = f"{before}.%f{after}"
     # chrono's %f are whole nanoseconds, and its %z is no Z.
     form = re.sub("%%|%z", lambda mark: mark[0].replace("%z", "%#z"), form.replace(".%f", "%.f"))
     if re.search("%[-_0]?[HIkl]", form) and not re.search("%[-_0]?[McXTR]", form):

@@ -36,6 +36,7 @@ def times_of(tmp_path: Path, texts: list[str], form: str | None = None) -> list[
         "%Y-%m-%d %H:%M:%S.%f",
         "%Y-%m-%d %H:%M:%S,%f",
         "%b %d, %Y %H:%M:%S,%f",
+        "%H:%M:%S,%f, %d/%m/%Y",
         "%Y-%m-%dT%H:%M:%S.%fZ",
         "%Y-%m-%d %H",
         "%d.%m.%Y %I %p",
@@ -80,15 +81,37 @@ def test_zones_are_read_as_in_python(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
-        ("%d/%m/%Y %q", "%q is no mark of strptime; allowed are %a, %A"),
-        ("%d/%m/%", "% is no mark of strptime"),
+        ("%d/%m/%Y %q", "%q is no mark of times; allowed are %a, %A"),
+        ("%d/%m/%", "% is no mark of times"),
         ("%Y%m%d%H%M%S%f", "%f is read only after a point or a comma, as in %S.%f"),
+        ("%d/%m/%Y %H:%M:%S.%-f", "%- is no mark of times"),
     ],
 )
 def test_a_mark_that_is_not_read_is_refused(form: str, expected: str) -> None:
     with pytest.raises(DataError) as error:
         Columns(time_format=form)
     assert str(error.value).startswith(f"--time-format {form!r}: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%v %r", " 5-Mar-2024 03:58:39 PM"),
+        ("%+", "2024-03-05T15:58:39+00:00"),
+        ("%F %T %::z", "2024-03-05 15:58:39 +00:00"),
+        ("%F %T %:z", "2024-03-05 15:58:39 +00:00"),
+        ("%Y%m%d%H%M%S%3f", "20240305155839000"),
+        ("%b %d, %Y %H:%M:%S,%f", "Mar 05, 2024 15:58:39"),
+    ],
+)
+def test_marks_that_only_chrono_has_are_read(tmp_path: Path, form: str, text: str) -> None:
+    expected = microseconds(MOMENT.replace(microsecond=0))
+    assert times_of(tmp_path, [text, text.replace("2024", "2023")], form)[0] == expected
+
+
+def test_the_cure_for_digits_right_after_the_seconds_is_named() -> None:
+    with pytest.raises(DataError, match="write %3f"):
+        Columns(time_format="%Y%m%d%H%M%S%f")
 
 
 def test_a_format_without_a_day_is_no_fault_of_the_table(tmp_path: Path) -> None:
