@@ -120,9 +120,9 @@ def test_a_format_without_a_day_is_no_fault_of_the_table(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("end", ["", ".0"])
-@pytest.mark.parametrize("form", ["%Y%m%d%H%M%S", "%Y%m%d%H%M"])
+@pytest.mark.parametrize("form", ["%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H", "%Y%m%d%H%M%S000"])
 def test_days_with_a_clock_written_as_numbers(tmp_path: Path, form: str, end: str) -> None:
-    moments = [datetime(2024, 10, 25, 15, 58), datetime(1999, 12, 31)]  # noqa: DTZ001
+    moments = [datetime(2024, 10, 25, 15), datetime(1999, 12, 31)]  # noqa: DTZ001
     found = times_of(tmp_path, [moment.strftime(form) + end for moment in moments])
     assert found == [microseconds(moment) for moment in moments]
 
@@ -132,3 +132,25 @@ def test_numbers_that_are_no_days_with_a_clock_stay_milliseconds(tmp_path: Path)
         202_410_251_558_000,
         202_413_251_558_000,
     ]
+
+
+def test_days_with_and_without_a_clock_are_told_apart_by_their_length(tmp_path: Path) -> None:
+    texts = ["20240101", "20240102101112", "20240101101112123", "202401011011"]
+    starts = [datetime(2024, 1, day) for day in (1, 2)]  # noqa: DTZ001
+    first, second = map(microseconds, starts)
+    clock = (10 * 3600 + 11 * 60 + 12) * 1_000_000
+    assert times_of(tmp_path, texts) == [
+        first,
+        second + clock,
+        first + clock + 123_000,
+        first + (10 * 3600 + 11 * 60) * 1_000_000,
+    ]
+
+
+def test_times_after_2100_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("user,item,ts\na,x,20241025155839\nb,y,20241325155839\n")
+    told = "times: column 'ts': the newest is in the year 2611; if that is wrong, name the form"
+    assert any(note.startswith(told) for note in read_dataset(file).notes)
+    file.write_text("user,item,ts\na,x,1700000000\nb,y,1700000001\n")
+    assert not [note for note in read_dataset(file).notes if note.startswith("times")]
