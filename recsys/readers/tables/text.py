@@ -27,6 +27,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
+_EXCEL = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)  # Excel's line before the header
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
 _FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
 
@@ -75,7 +76,10 @@ def read_form(
         BadTextError: the file is empty, not UTF-8 or not text, or two columns have one name.
     """
     header_line, lines = _first_lines(path)
-    separator = separator_of(lines, separator, double_colon=is_dat)
+    if (said := _EXCEL.fullmatch(lines[0])) and len(lines) > 1:
+        header_line, lines, separator = header_line + 1, lines[1:], said[1]
+    else:
+        separator = separator_of(lines, separator, double_colon=is_dat)
     names = [name.strip() for name in _fields(lines[0], separator)]
     if atomic:
         names = [_without_type(name) for name in names]

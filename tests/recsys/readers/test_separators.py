@@ -67,3 +67,10 @@ def test_lists_and_texts_in_the_first_line_are_no_fields(
 )
 def test_marks_in_the_names_of_columns_are_letters(tmp_path: Path, name: str, text: str) -> None:
     assert ids_of(tmp_path, name, text, Columns()) == (("1", "2"), ("5", "6"))
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("rows", ["1;5\n2;6\n", '1;"5"\n2;6\n'])
+def test_the_line_of_excel_says_the_separator(tmp_path: Path, first: str, rows: str) -> None:
+    text = f"{first}\nuser_id;item_id\n{rows}"
+    assert ids_of(tmp_path, "log.csv", text, Columns()) == (("1", "2"), ("5", "6"))
