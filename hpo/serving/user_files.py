@@ -13,10 +13,9 @@ import polars as pl
 
 from hpo.errors import SettingsError
 from recsys.messages import listed
-from recsys.readers import SEPARATOR_OF, matching_columns, separator_of
+from recsys.readers import LOOKED_AT, SEPARATOR_OF, matching_columns, separator_of
 
 HEADER = "user_id"
-HEAD = 20  # first lines, which decide the separator
 WANTED = (
     "give `all`, a text file with one user id a line, or CSV or Parquet with a column user_id or "
     "another usual name of users"
@@ -83,7 +82,7 @@ def _user_lines(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     first, suffix = lines[0] if lines else "", path.suffix.lower()
     usual = SEPARATOR_OF.get(suffix, ",")
-    mark = separator_of(lines[:HEAD], usual, double_colon=False) if lines else usual
+    mark = separator_of(lines[:LOOKED_AT], usual, double_colon=False) if lines else usual
     names = [name.strip() for name in next(csv.reader([first], delimiter=mark), [])]
     header = _column_of_users(names)
     if len(names) > 1 and header is not None:

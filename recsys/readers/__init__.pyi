@@ -14,4 +14,4 @@ from .paths import (
 from .reader import read_dataset as read_dataset, read_frame as read_frame
 from .side_tables import Side as Side
 from .tables.opening import SEPARATOR_OF as SEPARATOR_OF
-from .tables.separators import separator_of as separator_of
+from .tables.separators import LOOKED_AT as LOOKED_AT, separator_of as separator_of

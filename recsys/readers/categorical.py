@@ -21,12 +21,11 @@ class CodeColumn:
 
     Args:
         name: name of the column in the file.
-        from_floats: True if whole numbers among the words (12) stand for floats (12.0).
+        is_float: True if the column is of floats; whole ones are words without a fraction.
     """
 
-    def __init__(self, name: str, *, from_floats: bool = False) -> None:
-        self.name = name
-        self._from_floats = from_floats
+    def __init__(self, name: str, *, is_float: bool = False) -> None:
+        self.name, self.is_float = name, is_float
         self._numbers: list[Ints32] = []  # the first batches, up to one with other words
         self._categories = pl.Categories.random()  # a numbering for this column alone
         # polars forgets the words when no column uses the categories any more, which happens
@@ -59,8 +58,6 @@ class CodeColumn:
         words += [word for word in categories if word not in known]
         known |= {word: code for code, word in enumerate(words)} if categories else {}
         translate = np.array([known[word] for word in categories], np.uint32)
-        if self._from_floats:
-            words = [f"{word}.0" if word.lstrip("-").isdigit() else word for word in words]
         parts = [place[part] for part in self._numbers] + [translate[part] for part in self._coded]
         self._numbers.clear()
         self._coded.clear()

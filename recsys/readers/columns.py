@@ -95,8 +95,9 @@ EVENT_WEIGHTS: dict[str, float] = {
 
 # Marks of --time-format: those of strptime, and of chrono's that polars reads besides. Both read
 # all of them alike but %f and %z, which timestamps.py translates.
-_STRPTIME = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
-_MARK = re.compile(rf"%(?:[-_0]?[{_STRPTIME}CDFPRTeghklnst]|[:#]z|\.\d?f|[369]f)")
+_LETTERS = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUvVwWxXyYzZ+%"  # each perhaps after -, _ or 0
+_LONGER = ("f", ":z", "::z", ":::z", "#z", ".f", ".3f", ".6f", ".9f", "3f", "6f", "9f")
+_MARK = re.compile(rf"%(?:[-_0]?[{_LETTERS}]|{'|'.join(map(re.escape, _LONGER))})")
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,13 @@ def _format_fault(form: str) -> str | None:
     rest = _MARK.sub("", form)
     if "%" in rest:
         unknown = rest[rest.index("%") :][:2]
-        known = ", ".join(f"%{mark}" for mark in _STRPTIME)
-        return f"{unknown} is no mark of strptime; allowed are {known}"
+        known = ", ".join(f"%{mark}" for mark in (*_LETTERS, *_LONGER))
+        return f"{unknown} is no mark of times; allowed are {known}"
     if re.search("(?<![.,%])%f", form):
-        return "%f is read only after a point or a comma, as in %S.%f; put one before it"
+        return (
+            "%f is read only after a point or a comma, as in %S.%f; put one before it, or write "
+            "%3f (milliseconds) or %6f (microseconds) for digits right after the seconds"
+        )
     return None
 
 

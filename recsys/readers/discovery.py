@@ -10,11 +10,18 @@ from typing import Literal
 
 from recsys.errors import DataError
 from recsys.messages import listed
+from recsys.readers.columns import is_data
 from recsys.readers.paths import extension_of, matching_files, stem_of
 from recsys.readers.tables.json_lines import EXTENSIONS as JSON
 from recsys.readers.tables.mind import BEHAVIORS
 from recsys.readers.tables.netflix import FILE_NAME as NETFLIX
-from recsys.readers.tables.opening import MOVIELENS_DATA, RATINGS_DAT, READABLE_TEXT, TABLES
+from recsys.readers.tables.opening import (
+    MOVIELENS_DATA,
+    RATINGS_DAT,
+    READABLE_TEXT,
+    TABLES,
+    open_table,
+)
 from recsys.readers.tables.table import ARROW
 
 Role = Literal["train", "validation", "test"]
@@ -120,6 +127,7 @@ class Layout:
         item_arrays: file with arrays of items, or None.
         split: files of the ready-made split, or None if the data has no such split.
         parts: files of one form that hold the interactions together; empty if one file does.
+        beside: tables of another form beside the folders of parts, which are not read.
     """
 
     name: str
@@ -129,6 +137,7 @@ class Layout:
     item_arrays: Path | None = None
     split: SplitFiles | None = None
     parts: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
 
 
 def locate(path: Path) -> Layout:
@@ -167,7 +176,9 @@ def locate(path: Path) -> Layout:
     split = splits.get(chosen)
     stem = split.prefix if split else stem_of(chosen)
     users, items = (_sibling(chosen, stem, role, files) for role in ("users", "items"))
-    return Layout(name, chosen, users, items, _item_arrays(files), split, tuple(parts))
+    nested = bool(parts) and parts[0].parent != folder
+    beside = tuple(file for file in files if nested and _may_be_part(file))
+    return Layout(name, chosen, users, items, _item_arrays(files), split, tuple(parts), beside)
 
 
 def _interactions_among(files: list[Path]) -> list[Path]:
@@ -209,6 +220,8 @@ def _parts_of(folder: Path, files: list[Path]) -> list[Path]:
     below = sorted(file for each in inner for file in each.rglob("*") if file.is_file())
     nested = [file for file in below if _may_be_part(file)]
     beside = [file for file in files if _may_be_part(file)]
+    if nested:  # a schema or a list of countries is no part
+        beside = [file for file in beside if _is_alike(file, nested[0])]
     found = nested or beside
     plain = [file for file in found if not _split_name(file)]
     if len({extension_of(file) for file in plain}) != 1:
@@ -229,6 +242,18 @@ def _parts_of(folder: Path, files: list[Path]) -> list[Path]:
             "wildcards, such as 'logs/2024-*.csv'"
         )
     return found
+
+
+def _is_alike(file: Path, part: Path) -> bool:
+    """Return True if a file has the extension and the columns of a part."""
+    if extension_of(file) != extension_of(part):
+        return False
+    one, other = open_table(file, []), open_table(part, [])
+    if one is None or other is None:
+        return True  # it cannot be told, so it is not left out silently
+    # Without header lines the names are data.
+    is_headless = any(map(is_data, other.names)) and len(one.names) == len(other.names)
+    return is_headless or set(one.names) == set(other.names)
 
 
 def _may_be_part(file: Path) -> bool:
@@ -277,7 +302,7 @@ def _only(folder: Path, found: list[Path], files: list[Path]) -> Path:
     if usable:
         cure = f"pass the file itself, such as {(logs or usable)[0]}"
     if logs and tables:
-        named = logs[0].name.replace(stem_of(logs[0]), "interactions")
+        named = "interactions" + logs[0].name[len(stem_of(logs[0])) :]
         cure += f", or rename it {named}, so that {_file_names(tables)} are read with it"
     raise DataError(
         f"{folder}: no interactions file; looked for interactions.csv, .tsv, .jsonl (or .gz), "

@@ -26,7 +26,7 @@ from recsys.readers.columns import (
     matching_columns,
     spelled,
 )
-from recsys.readers.ids import LOST_DIGITS, has_lost_digits, text_of
+from recsys.readers.ids import IN_QUOTES, LOST_DIGITS, has_lost_digits, in_quotes, text_of
 from recsys.readers.ratings import RatingColumn, is_rating_type, low_ratings
 from recsys.readers.tables.damage import explain
 from recsys.readers.tables.table import READ_ERRORS, Table
@@ -207,10 +207,6 @@ def id_type_problem(table: Table, name: str, dtype: pl.DataType) -> str | None:
     return f"{table.where}: column {name!r} is of type {dtype}; ids must be text or numbers"
 
 
-class _StrayQuotesError(Exception):
-    """Quotes of a text that join whole lines into one row."""
-
-
 def _read_with_quotes_or_without(
     table: Table,
     names: dict[Role, str | None],
@@ -222,16 +218,14 @@ def _read_with_quotes_or_without(
     before = len(problems)
     try:
         return table, _read(table, names, time_format, lowest, problems)
-    except _StrayQuotesError:
-        del problems[before:]
-        plain = table.without_stray_quotes()
-        return _read_with_quotes_or_without(plain, names, time_format, lowest, problems)
     except READ_ERRORS as error:
         del problems[before:]
         other = table.without_quotes()
         if other is not None:
             try:
-                return other, _read(other, names, time_format, lowest, problems)
+                parts = _read(other, names, time_format, lowest, problems)
+                problems += _ids_in_quotes(other, names)
+                return other, parts
             except READ_ERRORS:
                 del problems[before:]  # the first error is explained below
         explain(table, error, problems)
@@ -245,17 +239,11 @@ def _read(
     lowest: float | None,
     problems: list[str],
 ) -> ColumnBatch | None:
-    """Return the columns of a table, or None (and a problem) if their types rule that out.
-
-    Raises:
-        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
-    """
+    """Return the columns of a table, or None (and a problem) if their types rule that out."""
     coded: tuple[Role, ...] = ("user", "item", "event")
     schemas = [part.scan().collect_schema() for part in table.parts]
     codes = {
-        role: CodeColumn(
-            name, from_floats=role != "event" and all(s[name].is_float() for s in schemas)
-        )
+        role: CodeColumn(name, is_float=all(schema[name].is_float() for schema in schemas))
         for role in coded
         if (name := names[role])
     }
@@ -266,9 +254,10 @@ def _read(
     time, n_rows = TimeColumn(time_format), 0
     marked: dict[str, list[int]] = {mark: [] for mark in ("header", *codes)}
     blank = [np.empty(0, np.int64)]
-    for part in table.parts:
-        start, short, broken = n_rows, False, False
-        for batch in part.batches(_selection(part, codes, names)):
+    hidden: list[str] = []
+    for part, schema in zip(table.parts, schemas, strict=True):
+        start, short = n_rows, False
+        for batch in part.batches(_selection(part, schema, codes, names)):
             for role, column in codes.items():
                 column.add(batch[role])
             if names["time"]:
@@ -276,15 +265,16 @@ def _read(
             if rating:
                 rating.add(batch["rating"])
             short = short or bool(batch["short"].any())
-            broken = broken or bool(batch["broken"].any())
             for mark, rows in marked.items():
                 rows.extend((np.flatnonzero(batch[f"is {mark}"].to_numpy()) + n_rows).tolist())
             n_rows += batch.height
-        blank.append(_blank_rows(part, problems, short=short, broken=broken) + start)
+        if short:
+            blank.append(part.irregular(problems) + start)
+        hidden += part.hidden_lines(n_rows - start)
     problems += _marked_rows(table, codes, marked)
     unused = [name for name in spelled(SPELLINGS["rating"], table.names)
               if name not in names.values()]  # fmt: skip
-    told = tuple(text for name in unused if (text := low_ratings(table, name)))
+    told = (*hidden, *(text for name in unused if (text := low_ratings(table, name))))
     return ColumnBatch(codes, names["time"], time, n_rows, np.concatenate(blank), told, rating)
 
 
@@ -304,15 +294,14 @@ def _marked_rows(
             yield f"{place}: {LOST_DIGITS}"
 
 
-def _blank_rows(table: Table, problems: list[str], *, short: bool, broken: bool) -> Ints64:
-    """Return the row positions of blank lines, and report ragged lines.
-
-    Raises:
-        _StrayQuotesError: two bare quotes on different lines hide the lines between them.
-    """
-    if broken and table.without_stray_quotes() is not table:
-        raise _StrayQuotesError
-    return table.irregular(problems) if short else np.empty(0, np.int64)
+def _ids_in_quotes(table: Table, names: dict[Role, str | None]) -> Iterator[str]:
+    """Yield a problem for each id column of a table whose quotes are letters and wrap ids."""
+    ids = [name for role in ("user", "item") if (name := names[role])]
+    wrapped = table.scan().select(in_quotes(name) for name in ids).collect()
+    for column in wrapped:
+        if column.any():
+            places = table.places(column.arg_true().to_numpy())
+            yield f"{table.where}: {places}, column {column.name!r}: {IN_QUOTES}"
 
 
 def _type_problems(
@@ -346,13 +335,12 @@ def _kind_of_time(dtype: pl.DataType) -> str:
 
 
 def _selection(
-    table: Table, codes: dict[Role, CodeColumn], names: dict[Role, str | None]
+    table: Table, schema: pl.Schema, codes: dict[Role, CodeColumn], names: dict[Role, str | None]
 ) -> list[pl.Expr]:
-    schema = table.scan().collect_schema()
     chosen = []
     for role, column in codes.items():
         dtype = schema[column.name]
-        words = text_of(column.name, dtype, as_integers=True)
+        words = text_of(column.name, dtype)
         chosen.append((pl.col(column.name) if dtype.is_integer() else words).alias(role))
         lost = pl.lit(value=False) if role == "event" else has_lost_digits(column.name, dtype)
         chosen.append(lost.alias(f"is {role}"))
@@ -362,7 +350,7 @@ def _selection(
         chosen.append((raw.cast(pl.String) if is_word else raw).alias("time"))
     if rating := names["rating"]:
         chosen.append(pl.col(rating).alias("rating"))
-    chosen += [table.suspect.alias("short"), table.broken.alias("broken")]
+    chosen.append(table.suspect.alias("short"))
     chosen.append(_repeats_header(table, [column.name for column in codes.values()]))
     return chosen
 

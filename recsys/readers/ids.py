@@ -22,21 +22,25 @@ LOST_DIGITS = (
     "the id is a float so large that its last digits are lost; write the column as integers or as "
     "text"
 )
+IN_QUOTES = (
+    "the id is in quotes, but quotes inside other texts of the file make all of them letters; "
+    'double the quotes in those texts ("disc 12""")'
+)
 _TAIL = r"\.0+$"
 
 
-def text_of(name: str, dtype: pl.DataType, *, as_integers: bool = False) -> pl.Expr:
+def text_of(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return the expression of a column of ids or events as stripped text.
 
-    7 becomes "7", 7.0 becomes "7.0", "007" stays, null becomes "".
+    7 and 7.0 become "7", "007" stays, null becomes "".
 
     Args:
         name: the column.
         dtype: type of the column.
-        as_integers: True if whole floats become integers (7.0 "7") whatever else the column holds.
     """
     column = pl.col(name)
-    if dtype.is_float() and as_integers:
+    if dtype.is_float():
+        # pandas turns a column of whole numbers with one gap into floats; they are still ids.
         whole = column.cast(pl.Int64, strict=False)
         column = pl.when(whole == column).then(whole.cast(pl.String)).otherwise(
             column.cast(pl.String)
@@ -81,6 +85,15 @@ def has_lost_digits(name: str, dtype: pl.DataType) -> pl.Expr:
     limit = _EXACT if dtype == pl.Float64 else _EXACT_32
     column = pl.col(name)
     return (column.is_finite() & (column.abs() >= limit)).fill_null(value=False)
+
+
+def in_quotes(name: str) -> pl.Expr:
+    """Return a mask expression of the ids of a text column that are wrapped in quotes.
+
+    Args:
+        name: the id column.
+    """
+    return pl.col(name).str.contains(r'^\s*".*"\s*$').alias(name)
 
 
 def are_whole_floats(ids: pl.Series) -> bool:

@@ -95,7 +95,7 @@ def _read_both(
             problems.append(f"{path}: {first_line(error)}; unpack the archive again")
         if path and frame is not None:
             table = _LinesTable(path, tuple(frame.columns), None, frame=frame, label=str(path))
-            frame = read_side_table(table, side, AUTO, problems)
+            frame = read_side_table(table, side, AUTO, problems, [])
         frames.append(frame)
     return frames[0], frames[1]
 

@@ -72,6 +72,9 @@ def read_dataset(
     else:
         files = _events({TRAIN: layout.interactions}, asked, problems, layout.parts)
     remarks: list[str] = []
+    if layout.beside:
+        names = listed([file.name for file in layout.beside])
+        remarks.append(f"not read: {names}, of another form than the files in folders KEY=VALUE")
     user_table, item_table = _side_tables(layout, columns, problems, remarks)
     if layout.item_arrays:
         item_table = with_item_arrays(item_table, layout.item_arrays, problems)
@@ -177,7 +180,7 @@ def _side_tables(
     frames = []
     for side, path in sides:
         table = open_table(path, problems) if path else None
-        frames.append(read_side_table(table, side, columns, problems) if table else None)
+        frames.append(read_side_table(table, side, columns, problems, remarks) if table else None)
     return frames[0], frames[1]
 
 

@@ -24,11 +24,13 @@ from recsys.readers.columns import (
 )
 from recsys.readers.event_log import id_type_problem
 from recsys.readers.ids import (
+    IN_QUOTES,
     LOST_DIGITS,
     NO_ID,
     are_whole_floats,
     has_lost_digits,
     id_faults,
+    in_quotes,
     text_of,
     without_fraction,
 )
@@ -40,7 +42,7 @@ Side = Literal["user", "item"]
 
 
 def read_side_table(
-    table: Table, side: Side, columns: Columns, problems: list[str]
+    table: Table, side: Side, columns: Columns, problems: list[str], remarks: list[str]
 ) -> pl.DataFrame | None:
     """Read a user or item table.
 
@@ -49,6 +51,7 @@ def read_side_table(
         side: "user" or "item".
         columns: the user's overrides of column names.
         problems: list that receives a line for each problem found.
+        remarks: list that receives a line on quoted texts that may hold rows.
 
     Returns:
         A frame with `user_id` or `item_id` (text, unique) as first column, or None (and at least
@@ -57,7 +60,7 @@ def read_side_table(
     """
     before = len(problems)
     name = _id_column(table, side, columns, problems)
-    whole = _whole(table, problems) if name else None
+    whole = _whole(table, name, problems, remarks) if name else None
     if name is None or whole is None:
         return None
     table, frame = whole
@@ -119,22 +122,34 @@ def _is_row(names: Sequence[str], id_columns: Sequence[str]) -> bool:
     return any("@" in name for name in like_data) or (bool(like_data) and not has_id)
 
 
-def _whole(table: Table, problems: list[str]) -> tuple[Table, pl.DataFrame] | None:
+def _whole(
+    table: Table, name: str, problems: list[str], remarks: list[str]
+) -> tuple[Table, pl.DataFrame] | None:
     """Return the table in the form in which it can be read, and all of its rows."""
     try:
         frame = table.scan().collect()
-        if frame.select(table.broken.any()).item():
-            plain = table.without_stray_quotes()
-            return plain, plain.scan().collect()
-        return table, frame
     except READ_ERRORS as error:
         if other := table.without_quotes():
             try:
-                return other, other.scan().collect()
+                return _without_ids_in_quotes(other, other.scan().collect(), name, problems)
             except READ_ERRORS:
                 pass  # the first error is explained
         explain(table, error, problems)
         return None
+    remarks += table.hidden_lines(frame.height)
+    return table, frame
+
+
+def _without_ids_in_quotes(
+    table: Table, frame: pl.DataFrame, name: str, problems: list[str]
+) -> tuple[Table, pl.DataFrame] | None:
+    """Return a table whose quotes are letters, and its rows; None if they wrap an id."""
+    wrapped = frame.select(in_quotes(name)).to_series()
+    if not wrapped.any():
+        return table, frame
+    places = table.places(wrapped.arg_true().to_numpy())
+    problems.append(f"{table.where}: {places}, column {name!r}: {IN_QUOTES}")
+    return None
 
 
 def _usable_ids(

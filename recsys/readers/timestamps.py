@@ -158,8 +158,11 @@ def parse_date(text: pl.Series, form: str) -> pl.Series:
 
 def _parse_as(text: pl.Series, form: str) -> pl.Series:
     """Return what `parse_date` returns for a format of strptime, which chrono reads otherwise."""
-    if ",%f" in form:  # chrono has fractions after a point only
-        text, form = text.str.replace("^(.*),", "${1}."), form.replace(",%f", ".%f")
+    before, comma, after = form.partition(",%f")
+    if comma:  # chrono has fractions after a point only, and none at all is one, too
+        n_commas = before.count(",")
+        text = text.str.replace(rf"^((?:[^,]*,){{{n_commas}}}[^,]*),(\d)", "${1}.${2}")
+        form = f"{before}.%f{after}"
     # chrono's %f are whole nanoseconds, and its %z is no Z.
     form = re.sub("%%|%z", lambda mark: mark[0].replace("%z", "%#z"), form.replace(".%f", "%.f"))
     if re.search("%[-_0]?[HIkl]", form) and not re.search("%[-_0]?[McXTR]", form):
@@ -201,11 +204,20 @@ _NAMES = {
     0.001: "nanoseconds",
 }
 _LARGEST = 9.2e18  # about 2**63; no larger number is a time in any unit
-_YEARS = (315_532_800e6, 4_102_444_800e6)  # 1980 and 2100, microseconds
+LATE = 4_102_444_800_000_000  # 2100, microseconds
+_YEARS = (315_532_800e6, float(LATE))  # 1980 and 2100
 # 20241025 is a day, not a second in August 1970, if every value of the column reads as a day. The
-# same goes for minutes and seconds: 20241025155839 is no millisecond of the year 2611.
+# same goes for days with a clock: 20241025155839 is no millisecond of the year 2611.
 _FIRST_DAY, _LAST_DAY = 19_000_101, 22_001_231
-_CALENDAR = ((1, "%Y%m%d"), (10_000, "%Y%m%d%H%M"), (1_000_000, "%Y%m%d%H%M%S"))
+# (digits after the day, what makes them whole minutes or milliseconds, format); the length of a
+# number says its form.
+_CALENDAR = (
+    (0, 1, "%Y%m%d"),
+    (2, 100, "%Y%m%d%H%M"),
+    (4, 1, "%Y%m%d%H%M"),
+    (6, 1, "%Y%m%d%H%M%S"),
+    (9, 1, "%Y%m%d%H%M%S%3f"),
+)
 _SAMPLES = 200  # texts for each one shown, since many of the rows may be left out by their ratings
 TIME_FORMS = "2024-10-25 15:58:39, 2024-10-25T15:58:39Z, 2024-10-25, 25/10/2024 15:58, or a number"
 
@@ -299,25 +311,29 @@ class TimeColumn:
     def _days(self, whole: npt.NDArray[Any]) -> Ints64 | None:
         """Return the times if every number is a day such as 20241025, or with a clock; else None.
 
-        Numbers with a clock are 202410251558 or 20241025155839.
+        Numbers with a clock are 2024102515, 202410251558, 20241025155839 or 20241025155839123.
         """
         is_read = np.ones(len(whole), bool)
         is_read[self.missing] = is_read[self.unreadable] = False
         numbers = whole if is_read.all() else whole[is_read]
-        if not len(numbers):
+        if not len(numbers) or numbers.min() < _FIRST_DAY:
             return None
-        low, high = numbers.min(), numbers.max()
-        for clock, form in _CALENDAR:
-            if not (_FIRST_DAY * clock <= low and high < (_LAST_DAY + 1) * clock):
+        found, times, n_found = np.zeros(len(whole), np.int64), np.empty(len(numbers), np.int64), 0
+        for digits, factor, form in _CALENDAR:
+            low, high = _FIRST_DAY * 10**digits, (_LAST_DAY + 1) * 10**digits
+            rows = np.flatnonzero((numbers >= low) & (numbers < high))
+            if not len(rows):
                 continue
-            days = numbers.astype(np.int64)
-            parsed = parse_date(pl.Series(days).cast(pl.String), form)
-            if parsed.has_nulls() or not np.array_equal(days, numbers):
+            days = numbers[rows].astype(np.int64)
+            parsed = parse_date(pl.Series(days * factor).cast(pl.String), form)
+            if parsed.has_nulls() or not np.array_equal(days, numbers[rows]):
                 return None
-            found = np.zeros(len(whole), np.int64)
-            found[is_read] = parsed.to_numpy()
-            return found
-        return None
+            times[rows] = parsed.to_numpy()
+            n_found += len(rows)
+        if n_found < len(numbers):
+            return None
+        found[is_read] = times
+        return found
 
     def _whole(self) -> npt.NDArray[Any]:
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)

@@ -15,7 +15,7 @@ from recsys.readers.columns import EVENT_WEIGHTS, Columns, Role
 from recsys.readers.ids import NO_ID, are_whole_floats, id_faults, without_fraction
 from recsys.readers.ratings import RatingColumn, rating_problem
 from recsys.readers.tables.table import Table
-from recsys.readers.timestamps import TIME_FORMS, TimeColumn, formats_of
+from recsys.readers.timestamps import LATE, TIME_FORMS, TimeColumn, formats_of
 
 _ID_ROLES: tuple[Role, ...] = ("user", "item")
 
@@ -83,6 +83,7 @@ def check_parts(
     rows = slice(None) if keep.all() else keep
     times = parts.time.microseconds()[rows] if parts.time_name else None
     kept_weights = None if weights is None else weights[rows]
+    remarks = (*parts.remarks, *_late_times(parts.time_name, times))
     used = _columns_used(parts)
     unused = tuple(name for name in table.names if name not in dict(used).values())
     return Events(
@@ -95,10 +96,19 @@ def check_parts(
         n_returns,
         unused,
         from_floats,
-        parts.remarks,
+        remarks,
         n_low,
         used,
     )
+
+
+def _late_times(name: str | None, times: Ints64 | None) -> list[str]:
+    """Return a remark if the newest time is one that nobody has seen yet, by a misread number."""
+    if times is None or (newest := int(times.max())) < LATE:
+        return []
+    year = np.datetime64(newest, "us").astype("datetime64[Y]")
+    told = f"times: column {name!r}: the newest is in the year {year}"
+    return [f"{told}; if that is wrong, name the form with --time-format, such as %Y%m%d%H%M%S"]
 
 
 def _columns_used(parts: ColumnBatch) -> tuple[tuple[str, str], ...]:
@@ -143,8 +153,8 @@ def _vocabulary(
     """Return the ids of the kept rows, and each kept row's position among them.
 
     Returns:
-        (ids in vocabulary order, int32 position of each kept row, True if the ids were whole
-        numbers written as floats, which become integers here).
+        (ids in vocabulary order, int32 position of each kept row, True if some ids were whole
+        numbers written as floats, which are integers now).
     """
     words, codes = column.finish()
     kept = codes if keep.all() else codes[keep]
@@ -163,8 +173,10 @@ def _vocabulary(
     for wrong, text in id_faults(filled):
         rows = np.flatnonzero(keep & np.isin(codes, np.flatnonzero(used)[wrong.to_numpy()]))
         problems.append(f"{table.where}: {table.places(rows)}, column {column.name!r}: {text}")
-    from_floats = are_whole_floats(filled)
-    if from_floats:
+    # Binary floats are integers already; fingerprints of stored studies need them so, one by one.
+    from_floats = column.is_float and bool(filled.str.contains(r"^-?\d+$").any())
+    if are_whole_floats(filled):
+        from_floats = True
         words = without_fraction(pl.Series(words, dtype=pl.String)).to_list()
         filled = without_fraction(filled).unique()
     ids = sorted_ids(filled.to_list())

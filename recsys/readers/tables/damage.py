@@ -14,8 +14,9 @@ import polars as pl
 from recsys.messages import SHOWN, and_more
 from recsys.readers.paths import extension_of
 from recsys.readers.tables.json_lines import JsonTable, faulty_lines
+from recsys.readers.tables.quotes import quotes_of
 from recsys.readers.tables.table import ARROW, READ_ERRORS, Table
-from recsys.readers.tables.text import oddly_quoted_lines, undecodable_lines
+from recsys.readers.tables.text import undecodable_lines
 
 
 def explain(table: Table, error: BaseException, problems: list[str]) -> None:
@@ -52,23 +53,26 @@ def _explain_file(table: Table, error: BaseException, problems: list[str]) -> No
                 problems.extend(faulty_lines(table.path))
             else:
                 table.irregular(problems)
-                if len(problems) == before and (odd := _odd_quotes(table)):
-                    problems.append(f"{table.path}: {odd}")
+                if stray := _stray_quotes(table):
+                    # A stray quote moves the cells of healthy lines, so it is told with them.
+                    start = f"{problems.pop()};" if len(problems) > before else f"{table.path}:"
+                    problems.append(f"{start} {stray}")
     except READ_ERRORS as damage:
         error = damage
     if len(problems) == before:
         problems.append(f"{table.path}: {damage_of(table.path, error)}")
 
 
-def _odd_quotes(table: Table) -> str | None:
-    lines = oddly_quoted_lines(table.path, table.form) if table.form and table.form.quote else []
+def _stray_quotes(table: Table) -> str | None:
+    lines = quotes_of(table.path, table.form).stray if table.form and table.form.quote else []
     if not lines:
         return None
     numbers = ", ".join(map(str, lines[:SHOWN])) + and_more(len(lines))
     verb = "has" if len(lines) == 1 else "have"
     return (
-        f"line {numbers} {verb} an odd number of quotes, so the table cannot be parsed; remove the "
-        'quotes, or put the text in quotes and double those in it ("disc 12""")'
+        f"line {numbers} {verb} a quote that stays open or stands inside a text, so the table "
+        "cannot be parsed; remove the quotes, or put the text in quotes and double those in it "
+        '("disc 12""")'
     )
 
 

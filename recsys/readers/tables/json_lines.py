@@ -139,7 +139,10 @@ _NO_OBJECT = (
     'is not a JSON object such as {"user_id": "u1", "item_id": "i1"} (cut off? names and texts '
     "need double quotes); mend or delete the line"
 )
-_MARK = "begins with a byte order mark; save the file again as UTF-8 without it (without BOM)"
+_MARK = (
+    "begins with a byte order mark; save the file again as UTF-8 without it (without BOM), or "
+    "delete it at the start of this line"
+)
 _NO_NUMBER = "holds NaN or Infinity, which are no JSON; write null instead"
 
 

@@ -67,17 +67,16 @@ class PartedTable(Table):
             yield from part.batches(columns)
 
     def without_quotes(self) -> Table | None:
-        """Return the table with quotes as ordinary letters, or None if no file can be so read."""
-        plain = [part.without_quotes() for part in self.files]
-        if not any(plain):
-            return None
-        files = tuple(new or old for new, old in zip(plain, self.files, strict=True))
-        return replace(self, files=files)
+        """Return the table with quotes as ordinary letters, or None if no file can be so read.
 
-    def without_stray_quotes(self) -> Table:
-        """Return the table with quotes as letters in the files whose quotes join whole lines."""
-        files = tuple(part.without_stray_quotes() for part in self.files)
-        return self if files == self.files else replace(self, files=files)
+        If quotes stand inside cells of some files, the quotes of the others stay what they are.
+        """
+        is_stray = [part.has_stray_quotes() for part in self.files]
+        files = tuple(
+            (part.without_quotes() if stray or not any(is_stray) else None) or part
+            for part, stray in zip(self.files, is_stray, strict=True)
+        )
+        return None if files == self.files else replace(self, files=files)
 
     def spots(self, rows: Sequence[int] | Ints64) -> list[str]:
         """Return a phrase for each of the first SHOWN row positions: "part-1.csv line 3".

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 
+from recsys.readers.columns import matching_columns
+
+LOOKED_AT = 20  # first lines, which decide the separator
 SEPARATORS = (",", ";", "\t", "|")
 DOUBLE_COLON = "::"  # MovieLens; polars and csv parse separators of one letter only
-# A quote opens a cell only at its beginning; 12" is a length.
-_QUOTED = re.compile(r'(?<![^,;\t|:\n])"(?:[^"]|"")*"')
+# A quote opens a cell only at its beginning; 12" is a length. The last line may end in a cell.
+_QUOTED = re.compile(r'(?<![^,;\t|:\n])"(?:[^"]|"")*(?:"|\Z)')
 
 
 def separator_of(lines: Sequence[str], usual: str, *, double_colon: bool) -> str:
     """Return the separator of the first lines of a table.
 
-    It is the usual one if the first line has it, unless another one divides all lines into equally
-    many fields, occurs before the usual one in each, and either occurs more often or the usual one
-    divides lines unequally: "1;5;Boston, MA" in a .csv has semicolons, "1,5,Drama|War" commas.
+    1. "::" if it may be, and stands before the usual one.
+    2. The mark under which most of the columns of users and items are recognised in the first line.
+    3. The usual one if the first line has it, unless another mark divides all lines into equally
+       many fields, and the usual one does not ("Boston, MA;1;5" in a .csv), or the other one occurs
+       more often and before the usual one in each line: "1;5;3,5", but not "1,5,Drama|War|Crime".
+    4. The mark that divides all lines into equally many fields, the most frequent one.
 
     Args:
         lines: the first lines that are not blank, at least one; a header first.
@@ -27,6 +34,10 @@ def separator_of(lines: Sequence[str], usual: str, *, double_colon: bool) -> str
     if double_colon and 0 <= first.find(DOUBLE_COLON) < _place(first, usual):
         return DOUBLE_COLON
     n_of = {mark: first.count(mark) for mark in SEPARATORS}
+    n_named = {mark: _n_recognised(lines[0], mark) for mark in SEPARATORS}
+    best = [mark for mark, n in n_named.items() if n == max(n_named.values())]
+    if len(best) == 1:
+        return best[0]
     steady = {mark for mark, n in n_of.items() if n and all(n == x.count(mark) for x in others)}
     if n_of[usual]:
         if usual == "\t" and usual in steady:
@@ -34,11 +45,20 @@ def separator_of(lines: Sequence[str], usual: str, *, double_colon: bool) -> str
         rivals = [
             mark
             for mark in steady
-            if (n_of[mark] > n_of[usual] or usual not in steady)
-            and all(line.find(mark) < _place(line, usual) for line in (first, *others))
+            if usual not in steady
+            or (
+                n_of[mark] > n_of[usual]
+                and all(line.find(mark) < _place(line, usual) for line in (first, *others))
+            )
         ]
         return max(rivals, key=n_of.__getitem__, default=usual)
     return max(SEPARATORS, key=lambda mark: (mark in steady, n_of[mark], mark == usual))
+
+
+def _n_recognised(header: str, mark: str) -> int:
+    """Return how many of the columns of users and items a header names if a mark divides it."""
+    names = next(csv.reader([header], delimiter=mark), [])
+    return sum(bool(matching_columns(role, names)) for role in ("user", "item")) * (len(names) > 1)
 
 
 def _unquoted(lines: Sequence[str]) -> list[str]:

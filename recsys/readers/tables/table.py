@@ -12,6 +12,7 @@ import polars as pl
 from recsys.data import Ints64
 from recsys.messages import SHOWN, and_more
 from recsys.readers.paths import extension_of
+from recsys.readers.tables.quotes import hides_lines, quotes_of
 from recsys.readers.tables.text import (
     DAMAGE,
     TextForm,
@@ -83,29 +84,31 @@ class Table:
             return None
         return replace(self, form=plain) if may_be else None
 
-    def without_stray_quotes(self) -> Table:
-        """Return the table with quotes as letters if its quotes join whole lines, else itself.
-
-        Call this if a row has a line break inside quotes (`broken`): two bare quotes on different
-        lines then hide the lines between them.
-        """
-        plain = self.without_quotes() if self._is_tabbed else None
-        if plain is None or plain.form is None or irregular_rows(self.path, plain.form)[1]:
-            return self
-        return plain
-
-    @property
-    def broken(self) -> pl.Expr:
-        """Return a mask expression of rows with a line break inside quotes; tab separated only."""
-        if self.form is None or not self._is_tabbed:
-            return pl.lit(value=False)
-        return pl.any_horizontal(
-            pl.col(name).str.contains("\n", literal=True) for name in self.form.names
+    def has_stray_quotes(self) -> bool:
+        """Return True if a quote of the file stands inside a cell or stays open."""
+        form = self.form
+        return (
+            form is not None and form.quote is not None and bool(quotes_of(self.path, form).stray)
         )
 
-    @property
-    def _is_tabbed(self) -> bool:
-        return self.form is not None and self.form.separator == "\t" and bool(self.form.quote)
+    def hidden_lines(self, n_rows: int) -> list[str]:
+        """Return a remark if quoted cells hold lines that may be rows of their own, else nothing.
+
+        Costs no more than a look for quotes, unless the file has more lines than rows.
+
+        Args:
+            n_rows: number of rows that were read.
+        """
+        form = self.form
+        if form is None or form.quote is None or not hides_lines(self.path, form, n_rows):
+            return []
+        doubtful = quotes_of(self.path, form).doubtful
+        if not doubtful:
+            return []
+        places = ", ".join(f"line {first} to {last}" for first, last in doubtful[:SHOWN])
+        cure = 'if these are rows, remove the quotes or double them ("disc 12""")'
+        where = f"{self.path}: {places}{and_more(len(doubtful))}"
+        return [f"quotes: {where}: read as a text of several lines in quotes; {cure}"]
 
     @property
     def is_text(self) -> bool:

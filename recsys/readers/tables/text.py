@@ -21,13 +21,13 @@ import numpy as np
 import polars as pl
 
 from recsys.data import Ints64
-from recsys.readers.tables.separators import DOUBLE_COLON, separator_of
+from recsys.readers.tables.separators import DOUBLE_COLON, LOOKED_AT, separator_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Exceptions of the standard library for a damaged file, besides OSError.
 DAMAGE = (csv.Error, EOFError, zlib.error, gzip.BadGzipFile)
 ATOMIC_TYPES = (":token", ":token_seq", ":float", ":float_seq")
-_LOOKED_AT = 20  # lines by which the separator is found
+_EXCEL = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)  # Excel's line before the header
 _HEADER_LIMIT = 1 << 20  # bytes; a longer first line is not a header
 _FIELD_LIMIT = (1 << 31) - 1  # characters; the largest C long on Windows
 
@@ -76,7 +76,10 @@ def read_form(
         BadTextError: the file is empty, not UTF-8 or not text, or two columns have one name.
     """
     header_line, lines = _first_lines(path)
-    separator = separator_of(lines, separator, double_colon=is_dat)
+    if (said := _EXCEL.fullmatch(lines[0])) and len(lines) > 1:
+        header_line, lines, separator = header_line + 1, lines[1:], said[1]
+    else:
+        separator = separator_of(lines, separator, double_colon=is_dat)
     names = [name.strip() for name in _fields(lines[0], separator)]
     if atomic:
         names = [_without_type(name) for name in names]
@@ -161,18 +164,6 @@ def has_inch_marks_only(path: Path, form: TextForm) -> bool:
     return not lines.select(opening.any()).collect(engine="streaming").item()
 
 
-def oddly_quoted_lines(path: Path, form: TextForm) -> list[int]:
-    """Return the numbers of the lines with an odd number of quotes.
-
-    Args:
-        path: the file.
-        form: form of the text.
-    """
-    lines = pl.scan_lines(path, row_index_name="row", glob=False).slice(form.header_line)
-    odd = lines.filter(pl.col("line").str.count_matches('"', literal=True) % 2 == 1)
-    return [row + 1 for row in odd.select("row").collect(engine="streaming")["row"]]
-
-
 def line_numbers(path: Path, form: TextForm, rows: Sequence[int]) -> list[int]:
     """Return the line on which each row starts, with line breaks inside quotes counted.
 
@@ -220,7 +211,7 @@ def _first_lines(path: Path) -> tuple[int, list[str]]:
                 raise BadTextError(
                     "line 1: lines end in bare carriage returns; save it with newlines"
                 )
-            more = islice(iter(lambda: file.readline(_HEADER_LIMIT), b""), _LOOKED_AT - 1)
+            more = islice(iter(lambda: file.readline(_HEADER_LIMIT), b""), LOOKED_AT - 1)
             others = [line.decode(errors="replace").rstrip("\r\n") for line in more]
             return number, [text, *(other for other in others if other.strip())]
     raise BadTextError("is empty; it needs a header line and rows")

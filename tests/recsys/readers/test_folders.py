@@ -73,3 +73,18 @@ def test_a_log_of_another_name_beside_items_says_how_both_are_read(tmp_path: Pat
     found = problem_of(tmp_path)
     assert f"pass the file itself, such as {tmp_path / 'log.csv'}, or rename it" in found
     assert "rename it interactions.csv, so that 'items.csv' are read with it" in found
+
+
+def test_a_log_named_like_its_extension_keeps_the_extension_in_the_cure(tmp_path: Path) -> None:
+    write(tmp_path, "items.csv", "s.csv")
+    assert "rename it interactions.csv, so that" in problem_of(tmp_path)
+
+
+def test_other_tables_beside_folders_of_parts_are_left_out_with_a_note(tmp_path: Path) -> None:
+    write(tmp_path, "date=2024-10-25/part-0.csv", "items.csv")
+    (tmp_path / "schema.json").write_text('{"user": "string"}\n')
+    (tmp_path / "countries.csv").write_text("code,name\nES,Spain\n")
+    data = read_dataset(tmp_path)
+    assert len(data.interactions) == 2
+    told = "not read: 'countries.csv', 'schema.json', of another form than the files in folders"
+    assert any(note.startswith(told) for note in data.notes)

@@ -36,6 +36,7 @@ def ids_of(
         ("log.csv", "1;5;Boston, MA\n2;6;Austin, TX\n"),
         ("log.csv", "1;5;Hello, big, wide, world\n2;6;x\n"),
         ("log.csv", "1|5|a;b;c;d\n2|6|a\n"),
+        ("log.csv", '1,5,a|b\n2,6,"a, b|c\nd"\n'),
         ("log.csv", "1\t5\t3\n2\t6\t4\n"),
         ("log.csv", "1::5::3,5::9\n2::6::4::9\n"),
         ("log.tsv", "1,5,3\n2,6,4\n"),
@@ -59,7 +60,17 @@ def test_lists_and_texts_in_the_first_line_are_no_fields(
         ("log.csv", "user_id;item_id;price, EUR\n1;5;2,5\n2;6;3\n"),
         ("log.csv", "user_id;item_id;a|b|c|d\n1;5;x\n2;6;y\n"),
         ("log.csv", "user_id;item_id\n1;5\n2;6\n"),
+        ("log.csv", "precio (€, IVA);user_id;item_id\n3;1;5\n4;2;6\n"),
+        ("log.csv", "name, first;user_id;item_id\nx, y;1;5\nv, w;2;6\n"),
+        ("log.csv", "a|b|c|d,user_id,item_id\nx|y|z|w,1,5\nx|y|z|w,2,6\n"),
     ],
 )
 def test_marks_in_the_names_of_columns_are_letters(tmp_path: Path, name: str, text: str) -> None:
     assert ids_of(tmp_path, name, text, Columns()) == (("1", "2"), ("5", "6"))
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("rows", ["1;5\n2;6\n", '1;"5"\n2;6\n'])
+def test_the_line_of_excel_says_the_separator(tmp_path: Path, first: str, rows: str) -> None:
+    text = f"{first}\nuser_id;item_id\n{rows}"
+    assert ids_of(tmp_path, "log.csv", text, Columns()) == (("1", "2"), ("5", "6"))
