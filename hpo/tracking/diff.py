@@ -29,7 +29,7 @@ from hpo.tracking.run_marks import (
 )
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study
-from hpo.tracking.trial_projection import StudyView, project_trial, refusal
+from hpo.tracking.trial_projection import StudyView, project_trial, projection_error
 from recsys.messages import count
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _contents(
         try:
             contents.append(project_trial(view, trial, parent))
         except Exception as error:  # as in a sync, one trial must not hide the others
-            refused[trial.number] = refusal(trial, error)
+            refused[trial.number] = projection_error(trial, error)
     return {content.trial: content for content in contents if content}, refused
 
 

@@ -34,7 +34,7 @@ from hpo.tracking.diff import differences
 from hpo.tracking.run_content import Content
 from hpo.tracking.runs import CountingClient, Runs
 from hpo.tracking.study_projection import project_study, study_line
-from hpo.tracking.trial_projection import StudyView, best_name, project_trial, refusal
+from hpo.tracking.trial_projection import StudyView, best_name, project_trial, projection_error
 from hpo.tracking.urls import mlflow_base, run_address, study_address
 from recsys.artifacts import experiment_id, open_client, tracking_errors
 from recsys.errors import TrackingError
@@ -254,7 +254,7 @@ class Mirror:
             try:
                 content = project_trial(self._view, trial, parent)
             except Exception as error:  # one trial must not keep the others out
-                self._refused.append(refusal(trial, error))
+                self._refused.append(projection_error(trial, error))
                 continue
             if content:
                 runs.bring_up(content)

@@ -110,7 +110,7 @@ def project_trial(view: StudyView, trial: FrozenTrial, parent: str) -> Content |
     )
 
 
-def refusal(trial: FrozenTrial, error: Exception) -> str:
+def projection_error(trial: FrozenTrial, error: Exception) -> str:
     """Return a line on a trial that cannot be projected.
 
     Args:
