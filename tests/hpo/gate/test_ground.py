@@ -169,6 +169,13 @@ def test_too_few_common_users() -> None:
         common_ground(split(data).final, Checkpoint(trained().model, known, split(known).train, {}))
 
 
+def test_data_with_too_few_test_users_is_not_blamed_on_the_champion() -> None:
+    parts = split(conveyor(n_users=20))
+    champion = Checkpoint(trained().model, parts.interactions, parts.train, {})
+    with pytest.raises(NoCommonGround, match=r"^the data has only 20 test users, 30 are needed$"):
+        common_ground(parts.final, champion)
+
+
 def test_the_obstacle_refuses_and_is_told() -> None:
     parts = split(conveyor())
     exam = FinalEvaluation(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
