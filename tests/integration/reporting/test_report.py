@@ -20,9 +20,9 @@ import torch
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command
 from hpo.errors import StudyError
+from hpo.execution import summary
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import RunEnd
-from hpo.execution.summary import ending
 from hpo.report import main
 from hpo.reporting import is_reported, report as report_module
 from hpo.reporting.delivery import report_at_end
@@ -501,7 +501,7 @@ def test_trials_beyond_a_size_that_was_set_later_are_told(real: RealStudy) -> No
         store_infeasible(study, record, out)
         with pytest.raises(StudyError, match=r"within its \[constraints\] \(trial 0: model_mb\)"):
             find_out(real.locations, "shop")
-        text = ending(study, RunEnd("complete", 12), 12, real.locations, None)
+        text = summary.ending(study, RunEnd("complete", 12), 12, real.locations, None)
         assert "11 complete, but cannot win, for instance trial 10: model_mb\n" in text
     finally:
         study.set_user_attr(STUDY, record.to_json())
