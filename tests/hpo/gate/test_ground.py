@@ -103,6 +103,22 @@ def _pairs(rows: Interactions, like: Interactions) -> np.ndarray:
     ])  # fmt: skip
 
 
+def test_on_a_part_of_the_users_this_model_stands_beside_the_champion_on_that_part() -> None:
+    """Else the lists of all users would be read against those of the champion's users."""
+    parts = split(conveyor())
+    rows = parts.parts != 2
+    rows[parts.parts == 2] = parts.test.users < 20
+    champion = Checkpoint(trained().model, parts.interactions, parts.interactions.take(rows), {})
+    exam = FinalEvaluation(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
+    exam.compare_with_champion(Champion(3, champion))
+    names = ["this model", "this model (users of the champion)", "champion (version 3)"]
+    assert list(exam.lists) == names
+    (found,) = exam.comparisons
+    assert found.n_users == 40
+    assert exam.lists[names[1]]["recall_at_10"] == pytest.approx(found.ours, abs=1e-12)
+    assert exam.lists[names[0]]["recall_at_10"] != pytest.approx(found.ours, abs=1e-6)
+
+
 def test_users_whose_answers_it_was_told_are_left_out() -> None:
     parts = split(conveyor())
     told = parts.test.users < 20
