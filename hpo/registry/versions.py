@@ -139,19 +139,7 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
         client.delete_model_version_tag(model, number, ROLLED_BACK)
     # taken back before the call that made it champion had ended: that decision stays
     is_taken_back = ROLLED_BACK in tags and not force
-    force = force or tags.get(FORCED)  # an earlier call with this reason was killed
-    if is_taken_back:
-        role = CHAMPION
-    elif force:
-        client.set_model_version_tag(model, number, FORCED, force)
-        role = CHAMPION
-    elif REASON in tags:
-        role = CHALLENGER
-    elif champion in (number, tags.get(COMPARED)):
-        role = CHAMPION
-    else:
-        client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
-        role = CHALLENGER
+    role = CHAMPION if is_taken_back else _earned_role(client, version, force, champion)
     if role == CHAMPION and not is_taken_back:
         if not _crown(client, model, number, champion):
             apply_outcome(client, client.get_model_version(model, number), force)
@@ -161,6 +149,22 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
     if client.get_run(version.run_id).info.status != "FINISHED":
         client.set_terminated(version.run_id, "FINISHED")
     client.set_model_version_tag(model, number, SETTLED, role)
+
+
+def _earned_role(
+    client: MlflowClient, version: ModelVersion, force: str | None, champion: str | None
+) -> str:
+    """Return the alias that a version earned, after writing the tag that says why."""
+    model, number, tags = version.name, str(version.version), version.tags
+    if force := force or tags.get(FORCED):  # an earlier call with this reason was killed
+        client.set_model_version_tag(model, number, FORCED, force)
+        return CHAMPION
+    if REASON in tags:
+        return CHALLENGER
+    if champion in (number, tags.get(COMPARED)):
+        return CHAMPION
+    client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
+    return CHALLENGER
 
 
 def _crown(client: MlflowClient, model: str, number: str, champion: str | None) -> bool:
