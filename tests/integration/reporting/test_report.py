@@ -619,10 +619,20 @@ def test_export_round_trip(
         ("../a b", "___a_b-2c2c791a"),
         ("v1.0", "v1_0-fa8b919c"),
         ("v1_0", "v1_0"),
+        ("CON", "CON-a3dbc4b6"),
+        ("lpt1", "lpt1-cfbdeb88"),
+        ("console", "console"),
     ],
 )
 def test_a_study_has_one_folder(study: str, folder: str) -> None:
     assert folder_name(study) == folder
+
+
+def test_an_old_report_under_a_reserved_name_is_found(tmp_path: Path) -> None:
+    locations = Locations(f"sqlite:///{tmp_path.as_posix()}/optuna.db")
+    assert report_folder(locations, "Aux") == tmp_path / "reports" / folder_name("Aux")
+    (tmp_path / "reports" / "Aux").mkdir(parents=True)
+    assert report_folder(locations, "Aux") == tmp_path / "reports" / "Aux"
 
 
 def test_a_folder_that_cannot_be_written(real: RealStudy, tmp_path: Path) -> None:
