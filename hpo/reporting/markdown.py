@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.gate.tables import as_markdown
+from hpo.gate import as_markdown
 from hpo.reporting.document import Headline, Report, ReportTable, Section, with_bounds
 
 
