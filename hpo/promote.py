@@ -77,6 +77,8 @@ def _run_rollback(locations: Locations, study_name: str | None, model: str | Non
     model = model or (model_of(locations, study_name) if study_name else MODEL)
     before, now = roll_back(locations, _say, model)
     was = f"no longer version {before}" if before != now else "as an interrupted call began it"
+    if before is None:
+        was = "no version was"
     print(f"the champion of {model} is version {now} again, {was}")
     return 0
 

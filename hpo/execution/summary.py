@@ -15,7 +15,7 @@ from rich.table import Table
 from hpo.config import PROMOTING, Locations, SearchSpace, command, next_lines
 from hpo.execution.request import SAME_CALL
 from hpo.execution.running_trial import RunEnd
-from hpo.search import broken_limits
+from hpo.search import why_out
 from hpo.study import Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.artifacts import is_server
@@ -252,13 +252,11 @@ def _finished(n: int, n_trials: int) -> str:
 def _broken(record: StudyRecord, trials: Sequence[FrozenTrial]) -> list[str]:
     """Return a line on complete trials that cannot win, with the last one's reason."""
     out = [trial for trial in trials if trial.number in record.infeasible]
-    told = [
-        (each, why) for each in out if (why := broken_limits(record.config, best_metrics(each)))
-    ]
-    if not told:
+    if not out:
         return []
-    last, why = told[-1]
-    return [f"  {len(told)} complete, but cannot win, for instance trial {last.number}: {why}"]
+    last = out[-1]
+    why = why_out(record.config, last, best_metrics(last))
+    return [f"  {len(out)} complete, but cannot win, for instance trial {last.number}: {why}"]
 
 
 def _causes(trials: Sequence[FrozenTrial]) -> list[str]:

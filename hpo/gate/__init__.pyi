@@ -9,4 +9,4 @@ from .rivals import (
     check_baselines as check_baselines,
     fetch_champion as fetch_champion,
 )
-from .tables import Row as Row
+from .tables import Row as Row, as_markdown as as_markdown

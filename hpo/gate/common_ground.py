@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from hpo.errors import HpoError
+from hpo.gate.rules import MIN_USERS
 from recsys.artifacts import Checkpoint
 from recsys.data import Bools, Holdout, Interactions, Ints64
 from recsys.evaluation import ExcludingScorer, TowerScorer
 from recsys.messages import count
 from recsys.models import Scorer
 
-MIN_USERS = 30  # with fewer test users a comparison means nothing
 MIN_SHARE = 0.25  # smallest share of the test users that must remain
 # Smallest share of the champion's rows with common ids that the new data must contain. A later
 # snapshot of the same data contains nearly all of them; two data sets that both number users from 1
@@ -74,6 +74,10 @@ def common_ground(holdout: Holdout, champion: Checkpoint) -> CommonGround:
     told = np.unique(asked.users[_is_among(asked, known, users, items)])
     kept = asked.take(common & ~np.isin(asked.users, told))
     n_asked, n_kept = len(np.unique(asked.users)), len(np.unique(kept.users))
+    if n_kept == n_asked < MIN_USERS:
+        raise NoCommonGround(
+            f"the data has only {count(n_asked, 'test user')}, {MIN_USERS} are needed"
+        )
     if n_kept < max(MIN_USERS, MIN_SHARE * n_asked):
         raise NoCommonGround(
             f"only {n_kept:,} of {count(n_asked, 'test user')} can be compared (at least "

@@ -10,7 +10,7 @@ import torch
 
 from hpo.config import PromotionConfig
 from hpo.gate.common_ground import ChampionScorer, NoCommonGround, common_ground, on_ground
-from hpo.gate.findings import OURS
+from hpo.gate.findings import OURS, OURS_SHARED
 from hpo.gate.rivals import Champion, baselines
 from hpo.gate.rules import CHAMPION, DEFAULT, Comparison, compare
 from hpo.study import Candidate
@@ -111,9 +111,10 @@ class FinalEvaluation:
         evaluator = self._evaluator_of(ground.holdout)
         ours = evaluator.evaluate(on_ground(self._scorer, ground, self.device))
         theirs = evaluator.evaluate(ChampionScorer(champion.stored, ground))
-        self._compare(CHAMPION, ours, theirs, what)
         if ground.note:
             self.notes.append(ground.note)
+            self.lists[OURS_SHARED] = ours.mean().as_dict()  # beside the champion's
+        self._compare(CHAMPION, ours, theirs, what)
 
     def compare_with_default(self, default: Candidate | None, config: TrainConfig) -> None:
         """Compare the model with the study's default configuration, which is never a gate.

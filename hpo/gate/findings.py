@@ -16,6 +16,7 @@ from recsys.retrieval import IndexFacts
 
 FILE = "gate.json"
 OURS = "this model"  # who answers, in `GateFindings.lists`
+OURS_SHARED = "this model (users of the champion)"  # on the common ground, if that is smaller
 
 
 @dataclass(frozen=True)

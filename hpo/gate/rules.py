@@ -1,6 +1,7 @@
 """The verdict of the gate, from numbers per user: no model, no registry, no clock.
 
-A rival is beaten if the lower end of the 95% interval of the gain per user is high enough.
+A rival is beaten if the lower end of the 95% interval of the gain per user is high enough, and if
+there are enough users to believe that interval.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from hpo.config import PromotionConfig
 from recsys.evaluation import Floats, Interval, mean_interval
+from recsys.messages import count
 
 CHAMPION, DEFAULT = "champion", "default"
+MIN_USERS = 30  # with fewer test users a comparison means nothing
+FEW_DIFFER = 16  # up to so many users that differ, the bootstrap is checked by an exact test
+MAX_CHANCE = 0.025  # one-sided, like the lower end of a 95% interval
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class Comparison:
         gain: ours - theirs, paired per user, with its 95% interval.
         need: the interval's lower bound must lie above this value; None: the comparison is for
             information only.
+        doubt: half a sentence on why the interval cannot be believed; empty if it can, and in
+            findings of before there was such a check.
     """
 
     rival: str
@@ -37,11 +46,16 @@ class Comparison:
     theirs: float
     gain: Interval
     need: float | None
+    doubt: str = ""
 
     @property
     def problem(self) -> str | None:
         """Return half a sentence on why the model may not pass; None if it may."""
-        if self.need is None or self.gain.low > self.need:
+        if self.need is None:
+            return None
+        if self.doubt:
+            return f"its gain over {self.name} cannot be believed: {self.doubt}"
+        if self.gain.low > self.need:
             return None
         return (
             f"its gain over {self.name} is {self.gain.mean:+.4f} with a 95% interval of "
@@ -72,7 +86,11 @@ def compare(
     A retraining has the champion's own recipe, so it cannot be expected to beat the champion. It
     brings what the comparison leaves out: new users, new items, today's histories. So a retraining
     must only be no worse, by a non-inferiority test with the margin `max_loss` times the champion's
-    value.
+    value. A champion whose value is 0 has nothing to lose, so it is no gate for a retraining.
+
+    No interval of fewer than MIN_USERS users is believed. Where a gain is asked for and few users
+    differ, it must also be more than chance, see `chance_of_gain`: the bootstrap never draws a loss
+    that no user had, so four gains among ties would pass.
 
     Args:
         rival: kind of the rival, see `Comparison`.
@@ -86,15 +104,58 @@ def compare(
     if rival in rules.must_beat:
         need = 0.0
         if rival == CHAMPION:
-            need = -rules.max_loss * float(theirs.mean()) if renews else rules.min_gain
+            need = _margin(rules, float(theirs.mean())) if renews else rules.min_gain
+    gain = mean_interval(ours - theirs)
     return Comparison(
         rival,
         what,
         len(ours),
         float(ours.mean()),
         float(theirs.mean()),
-        mean_interval(ours - theirs),
+        gain,
         need,
+        "" if need is None else _doubt(ours - theirs, gain, need),
+    )
+
+
+def chance_of_gain(gains: Floats) -> float:
+    """Return how often the sum of gains is as high by chance, by an exact sign-flip test.
+
+    If neither model is better, each user's gain could as well be a loss: of the 2^n ways to give
+    the n gains a sign, the share whose sum is at least the one found is returned.
+
+    Source: Fisher 1935, "The Design of Experiments", section 21; Efron and Tibshirani 1993, "An
+    Introduction to the Bootstrap", chapter 15.
+
+    Args:
+        gains: (n,) float64, without zeros; 2^n sums are made.
+    """
+    sums = np.zeros(1)
+    for gain in np.abs(gains):
+        sums = np.concatenate([sums + gain, sums - gain])
+    tolerance = 1e-9 * float(np.abs(gains).sum())  # equal sums, added in another order
+    return float((sums >= gains.sum() - tolerance).mean())
+
+
+def _margin(rules: PromotionConfig, value: float) -> float | None:
+    """Return the loss that a retraining may have beside a champion's value; None: it has none."""
+    return -rules.max_loss * value if value else None
+
+
+def _doubt(gains: Floats, gain: Interval, need: float) -> str:
+    """Return half a sentence on why an interval that would pass cannot be believed, or ""."""
+    if len(gains) < MIN_USERS:
+        return f"only {count(len(gains), 'test user')} can be compared, {MIN_USERS} are needed"
+    differ = gains[gains != 0]
+    if need < 0 or gain.low <= need or len(differ) > FEW_DIFFER:
+        return ""
+    chance = chance_of_gain(differ)
+    if chance <= MAX_CHANCE:
+        return ""
+    return (
+        f"only {count(len(differ), 'user')} of {len(gains):,} differ, and such a gain comes by "
+        f"chance in {chance:.1%} of cases (at most {MAX_CHANCE:.1%} is allowed); more data settles "
+        "it"
     )
 
 

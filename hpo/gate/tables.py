@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hpo.gate.findings import GateFindings
@@ -16,6 +17,8 @@ TO_BEAT = "to beat: the number that the whole interval must lie above; -: report
 TEST = ("metric", "test", "95% interval")
 LISTS = ("top", "recall", "ndcg", "coverage", "novelty", "Gini")
 COVERED = "coverage_at_"
+LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+LINE_MARKS = ("#", ">", "~")  # at the beginning of a line: heading, quotation, code
 
 Row = tuple[str, ...]
 
@@ -126,6 +129,22 @@ def gate_table(found: GateFindings) -> list[str]:
         short = name.replace("(version ", "(v")
         rows.append((short, users, ours, theirs, _gain(one.gain, ".."), need))
     return [*padded_table(GATE_SHORT, rows), *([TO_BEAT] if rows else [])]
+
+
+def as_markdown(text: str) -> str:
+    """Return a text in which Markdown finds no mark, on one line.
+
+    Names of studies, data and files may contain any character, and some come from other people.
+    """
+    text = one_line(text)
+    for mark in ("\\", "|", "<", "[", "]", "`", "*"):
+        text = text.replace(mark, f"\\{mark}")
+    return f"\\{text}" if text[:1] in LINE_MARKS else text
+
+
+def one_line(text: str) -> str:
+    """Return a text with each line break, and the blanks around it, as one blank."""
+    return LINE_BREAK.sub(" ", text).strip() if LINE_BREAK.search(text) else text
 
 
 def padded_table(heading: Row, rows: list[Row]) -> list[str]:

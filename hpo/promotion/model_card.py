@@ -61,7 +61,7 @@ def model_card(
         _markdown_table(lines.GATE, lines.gate_rows(found)),
         *_shown("answers of", lines.list_rows(found.lists)),
         *(f"{line[0].upper()}{line[1:]}." for line in lines.looks_lines(found)),
-        *found.notes,
+        *map(lines.as_markdown, found.notes),
         *_occasion(found),
         "## Data",
         _source(recipe, split),
@@ -75,14 +75,18 @@ def model_card(
 
 
 def _as_code(text: str) -> str:
-    """Return the text as Markdown code, fenced by more backticks than any run inside it."""
+    """Return the text as Markdown code, fenced by more backticks than any run inside it.
+
+    A blank line would end the code, so the text stands on one line.
+    """
+    text = lines.one_line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if "`" in text else ""
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def _verdict(found: GateFindings) -> str:
-    outcome = "Passed" if found.reason is None else f"Refused: {found.reason}"
+    outcome = "Passed" if found.reason is None else f"Refused: {lines.as_markdown(found.reason)}"
     cost = "; ".join([lines.cost_line(found), *lines.index_lines(found)])
     return f"{outcome}. By {found.objective}, paired over the same test users. {cost}."
 
@@ -132,12 +136,14 @@ def _protocol(recipe: Recipe, split: Split) -> str:
 def _source(recipe: Recipe, split: Split) -> str:
     data = split.interactions
     return (
-        f"{recipe.source.data_name}: {count(data.n_users, 'user')}, {count(data.n_items, 'item')}, "
+        f"{lines.as_markdown(recipe.source.data_name)}: {count(data.n_users, 'user')}, "
+        f"{count(data.n_items, 'item')}, "
         f"{count(len(data), 'row')}, fingerprint `{data.fingerprint}`. Split: {split.method}, "
         f"fraction {split.fraction:g}, seed {split.seed}, fingerprint `{split.fingerprint}`."
     )
 
 
 def _markdown_table(heading: Row, rows: Iterable[Row]) -> str:
-    lines = [heading, ("---",) * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    head, *others = ([lines.as_markdown(cell) for cell in row] for row in (heading, *rows))
+    cells = [head, ["---"] * len(head), *others]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

@@ -132,11 +132,11 @@ class Promotion:
 
     @property
     def passed(self) -> bool:
-        """Return True if the model was made the champion, by merit or by force.
+        """Return True if the model was made the champion, by merit, by force or by hand in MLflow.
 
         After a dry run, return True if the gate found no reason against the model.
         """
         found = self.registered
         if found is None:
             return self.findings.reason is None
-        return found.role == CHAMPION
+        return found.role == CHAMPION or found.champion == found.version

@@ -155,7 +155,7 @@ def model_of(locations: Locations, study_name: str) -> str:
 
 def roll_back(
     locations: Locations, say: Callable[[str], None] = print, model: str = MODEL
-) -> tuple[int, int]:
+) -> tuple[int | None, int]:
     """Make the previous champion the champion again, see `hpo.registry.versions.rollback`.
 
     Args:
@@ -164,11 +164,12 @@ def roll_back(
         model: name of the registered model.
 
     Returns:
-        Number of the version that was rolled back, and of the champion now; equal if a killed call
+        Number of the version that was rolled back, and of the champion now. The first is None if no
+        version was the champion, for instance since it was deleted; both are equal if a killed call
         had already moved the alias.
 
     Raises:
-        PromotionError: there is no previous champion.
+        PromotionError: there is no previous champion, or an alias was set by hand.
         NoStoreError: the MLflow database is missing.
         TrackingError: MLflow does not answer.
     """

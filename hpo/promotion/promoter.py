@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.config import MODEL, Locations, has_store
-from hpo.errors import PromotionError, TrackingError
+from hpo.errors import PromotionError, SettingsError, TrackingError
 from hpo.gate import Champion, RefitContext, fetch_champion, refit_model
 from hpo.promotion.outcome import Promotion, Registered
-from hpo.promotion.registration import EXAMPLE_USER, finish_version, make_version, read_findings
+from hpo.promotion.registration import (
+    EXAMPLE_USER,
+    finish_version,
+    make_place,
+    make_version,
+    read_findings,
+)
+from hpo.promotion.summary import measurement
 from hpo.registry import Recipe, versions as registry
 from hpo.study import exclusive_registry
 from recsys.artifacts import open_client, tracking_errors
@@ -36,13 +43,17 @@ def changing_registry(locations: Locations, say: Callable[[str], None]) -> Itera
 
     Raises:
         PromotionError: the folder of the lock is not writable.
+        SettingsError: the storage of the lock cannot be opened.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive_registry(locations.storage, locations.tracking_uri, say))
-        except OSError as error:
+        except SettingsError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.filename is None:
+                raise
             raise PromotionError(
-                f"the registry cannot be changed: {error.filename}: {error.strerror}; make that "
+                f"the registry cannot be changed: {cause.filename}: {cause.strerror}; make that "
                 "folder writable, or measure without registering, with --dry-run"
             ) from None
         yield
@@ -131,20 +142,34 @@ class Promoter:
             split: the split of the data.
             tags: further tags of the new version; None: dry run, nothing is registered.
 
+        The test rows are read once, so MLflow must show before that it can be written. If it fails
+        afterwards, the findings are told to `say`, since nothing keeps them.
+
         Raises:
             DivergedError: the refit diverges.
             TrackingError: MLflow does not answer.
         """
+        if tags is not None:
+            client = self.client
+            with tracking_errors(self.locations.tracking_uri):
+                make_place(client, self.locations, self.model)
         before = self._count_measured(split)
         with tempfile.TemporaryDirectory() as temp:
             final = refit_model(recipe, context, champion, split, Path(temp) / "model", self.say)
             final = replace(final, findings=replace(final.findings, measured_before=before))
+            measured = Promotion.of(
+                recipe, final.findings, split.interactions.user_ids[0], registered=None
+            )
             if tags is None:
-                user = split.interactions.user_ids[0]
-                return Promotion.of(recipe, final.findings, user, None)
-            with tracking_errors(self.locations.tracking_uri):
-                place = (self.client, self.locations, self.model)
-                version = make_version(*place, recipe, split, final, tags)
+                return measured
+            try:
+                with tracking_errors(self.locations.tracking_uri):
+                    place = (self.client, self.locations, self.model)
+                    version = make_version(*place, recipe, split, final, tags)
+            except TrackingError:
+                told = measurement(measured)
+                self.say("\n".join([*told, "the model was measured, but not registered:"]))
+                raise
         return self.finish(recipe, version, is_new=True)
 
     def _count_measured(self, split: Split) -> int:

@@ -35,6 +35,21 @@ CARD = "model_card.md"
 TEST = "test_"  # prefix of metric names in the version's run
 
 
+def make_place(client: MlflowClient, locations: Locations, model: str) -> None:
+    """Make the experiment and the registered model that a version needs, unless they are there.
+
+    Args:
+        client: client of MLflow.
+        locations: addresses of the study and of its runs.
+        model: name of the registered model.
+
+    Raises:
+        MlflowException: MLflow does not answer or refuses to be written.
+    """
+    experiment_id(client, locations.experiment)
+    registry.make_model(client, model)
+
+
 def make_version(
     client: MlflowClient,
     locations: Locations,

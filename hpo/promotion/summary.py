@@ -28,8 +28,17 @@ def promotion_summary(promotion: Promotion, locations: Locations) -> str:
         promotion: findings and outcome.
         locations: addresses of the study and of MLflow, for the commands.
     """
+    return "\n".join([*measurement(promotion), "", *_ending(promotion, locations)])
+
+
+def measurement(promotion: Promotion) -> list[str]:
+    """Return the part of the summary on what was measured, which is true without a registry too.
+
+    Args:
+        promotion: findings and outcome.
+    """
     found = promotion.findings
-    return "\n".join([
+    return [
         *_occasion(found),
         "",
         *_test(promotion),
@@ -41,9 +50,7 @@ def promotion_summary(promotion: Promotion, locations: Locations) -> str:
         *found.notes,
         lines.cost_line(found),
         *lines.index_lines(found),
-        "",
-        *_ending(promotion, locations),
-    ])  # fmt: skip
+    ]
 
 
 def _occasion(found: GateFindings) -> list[str]:
@@ -90,12 +97,14 @@ def _ending(promotion: Promotion, locations: Locations) -> list[str]:
             "to make it the champion again: --force REASON",
         ]
     is_now = "is" if r.is_new else "was measured before, so nothing was trained: it is"
-    told = [f"{which}, {is_now} {r.model} version {r.version}, {r.role} (run {r.run_id})"]
+    by_hand = r.role != CHAMPION and r.champion == r.version
+    role = f"{CHAMPION}, whose alias was set by hand" if by_hand else r.role
+    told = [f"{which}, {is_now} {r.model} version {r.version}, {role} (run {r.run_id})"]
     if r.refused:
         told.append(f"refused: {r.refused}")
     if r.forced:
         told.append(f"forced: {r.forced}")
-    if r.role != CHAMPION:
+    if r.role != CHAMPION and not by_hand:
         model = f"models:/{r.model}/{r.version}"
         trial = command("serve", locations=locations, more={"--model": model})
         return [

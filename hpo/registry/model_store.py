@@ -49,7 +49,10 @@ KEPT_SECONDS = 24 * 3600  # time that every model stays in the cache after its l
 DIGEST = "sha256."  # a version's tag: this prefix and a file name, with the file's sha256
 # Names of a stored model; any other file, such as a pickle, is refused unread.
 SAFE_FILE = re.compile(r"[A-Za-z0-9_]+\.(json|safetensors|npy)")
-REFERENCE = re.compile(r"models:/(?P<name>[^/@\s]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))")
+# No quotes: names stand in filters of MLflow, which know no escapes.
+REFERENCE = re.compile(
+    r"models:/(?P<name>[^/@\s'\"`]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d*))"
+)
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: alias missing
 
 

@@ -16,6 +16,7 @@ from hpo.study import with_source
 from recsys.artifacts import Checkpoint
 from recsys.config import TrainConfig
 from recsys.evaluation import MetricName
+from recsys.messages import listed
 
 if TYPE_CHECKING:
     from hpo.study import Candidate
@@ -93,12 +94,18 @@ class Recipe:
             which: name of the version in the error message.
 
         Raises:
-            PromotionError: the model carries no recipe, or one of another format.
+            PromotionError: the model carries no recipe, or one of another format: of an older
+                hpo, or of a newer one, which may know more keys.
         """
         try:
             source = Source.model_validate(stored.meta[KEY])
             epochs = int(stored.meta["epochs"])
-        except (KeyError, ValidationError):
+        except (KeyError, ValidationError) as error:
+            if unknown := _unknown_keys(error):
+                raise PromotionError(
+                    f"{which} was registered by a newer hpo, whose recipe has keys unknown here: "
+                    f"{listed(unknown)}; update this hpo, then do the same again"
+                ) from None
             raise PromotionError(
                 f"{which} was registered by an older hpo.promote and does not say how it was "
                 "made; delete that version in MLflow and run hpo.promote again, then retrain"
@@ -133,3 +140,11 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Return the entries of model_meta.json that `of_model` reads."""
         return {KEY: self.source.model_dump(mode="json"), "epochs": self.epochs}
+
+
+def _unknown_keys(error: KeyError | ValidationError) -> list[str]:
+    """Return the keys of a recipe that this version does not know, as paths with dots."""
+    if isinstance(error, KeyError):
+        return []
+    extra = [each for each in error.errors() if each["type"] == "extra_forbidden"]
+    return [".".join(map(str, each["loc"])) for each in extra]

@@ -59,6 +59,27 @@ def count_measured(client: MlflowClient, split_fingerprint: str) -> int:
     return len(client.search_model_versions(_is("hpo.split_fingerprint", split_fingerprint)))
 
 
+def make_model(client: MlflowClient, model: str) -> None:
+    """Make a registered model, as yet without versions, unless it is there.
+
+    Args:
+        client: client of the registry.
+        model: name of the registered model.
+
+    Raises:
+        MlflowException: MLflow does not answer or refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(
+            model, description="Two-tower recommender, promoted by `python -m hpo.promote`."
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def register(
     client: MlflowClient,
     model: str,
@@ -82,15 +103,7 @@ def register(
     Raises:
         MlflowException: MLflow does not answer or refuses.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(
-            model, description="Two-tower recommender, promoted by `python -m hpo.promote`."
-        )
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    make_model(client, model)
     if len(description) > MAX_DESCRIPTION:
         description = description[: MAX_DESCRIPTION - len(CUT)] + CUT
     # Not models:/ID: MLflow would look it up at the global address instead of the client's.
@@ -105,7 +118,9 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
 
     A version that passed becomes the champion, but only in place of the champion that it was
     compared with. If another version is the champion by now, the comparison says nothing about that
-    one, and the version becomes the challenger. A version that was rolled back gets no alias again.
+    one, and the version becomes the challenger; this is judged again if the alias moves meanwhile,
+    since promotions from other machines may hold another lock. A version that was rolled back gets
+    no alias again.
     Aliases that changed after the first call are left alone. The version's run is FINISHED
     afterwards, even if the process that registered the version was killed. The caller holds the
     lock of the registry.
@@ -124,21 +139,11 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
         client.delete_model_version_tag(model, number, ROLLED_BACK)
     # taken back before the call that made it champion had ended: that decision stays
     is_taken_back = ROLLED_BACK in tags and not force
-    force = force or tags.get(FORCED)  # an earlier call with this reason was killed
-    if is_taken_back:
-        role = CHAMPION
-    elif force:
-        client.set_model_version_tag(model, number, FORCED, force)
-        role = CHAMPION
-    elif REASON in tags:
-        role = CHALLENGER
-    elif champion in (number, tags.get(COMPARED)):
-        role = CHAMPION
-    else:
-        client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
-        role = CHALLENGER
+    role = CHAMPION if is_taken_back else _earned_role(client, version, force, champion)
     if role == CHAMPION and not is_taken_back:
-        _crown(client, model, number, champion)
+        if not _crown(client, model, number, champion):
+            apply_outcome(client, client.get_model_version(model, number), force)
+            return
     elif role == CHALLENGER:
         client.set_registered_model_alias(model, CHALLENGER, number)
     if client.get_run(version.run_id).info.status != "FINISHED":
@@ -146,14 +151,37 @@ def apply_outcome(client: MlflowClient, version: ModelVersion, force: str | None
     client.set_model_version_tag(model, number, SETTLED, role)
 
 
-def _crown(client: MlflowClient, model: str, number: str, champion: str | None) -> None:
+def _earned_role(
+    client: MlflowClient, version: ModelVersion, force: str | None, champion: str | None
+) -> str:
+    """Return the alias that a version earned, after writing the tag that says why."""
+    model, number, tags = version.name, str(version.version), version.tags
+    if force := force or tags.get(FORCED):  # an earlier call with this reason was killed
+        client.set_model_version_tag(model, number, FORCED, force)
+        return CHAMPION
+    if REASON in tags:
+        return CHALLENGER
+    if champion in (number, tags.get(COMPARED)):
+        return CHAMPION
+    client.set_model_version_tag(model, number, REASON, _overtaken(tags, champion))
+    return CHALLENGER
+
+
+def _crown(client: MlflowClient, model: str, number: str, champion: str | None) -> bool:
+    """Make a version the champion in place of another one; return False if that one no longer is.
+
+    MLflow has no way to move an alias only from a version, so the alias is read right before.
+    """
     if champion not in (None, number):
         client.set_model_version_tag(model, number, REPLACED, champion)
         client.set_registered_model_alias(model, PREVIOUS, champion)
+    if alias_holder(client, model, CHAMPION) != champion:
+        return False
     if champion != number:
         client.set_registered_model_alias(model, CHAMPION, number)
     if alias_holder(client, model, CHALLENGER) == number:
         client.delete_registered_model_alias(model, CHALLENGER)
+    return True
 
 
 def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
@@ -162,10 +190,11 @@ def _overtaken(tags: Mapping[str, str], champion: str | None) -> str:
     return f"it was compared with {was}, and {now} by now"
 
 
-def rollback(client: MlflowClient, model: str) -> tuple[int, int]:
-    """Make the previous champion the champion again.
+def rollback(client: MlflowClient, model: str) -> tuple[int | None, int]:
+    """Make the previous champion the champion again, also if the champion was deleted.
 
-    The version that this champion had replaced becomes `previous`, so rollbacks can be repeated. A
+    The version that this champion had replaced becomes `previous`, so rollbacks can be repeated.
+    Versions that were rolled back are passed over: a repeated rollback never returns to one. A
     rollback that was killed is completed by the next call. The caller holds the lock of the
     registry.
 
@@ -174,31 +203,69 @@ def rollback(client: MlflowClient, model: str) -> tuple[int, int]:
         model: name of the registered model.
 
     Returns:
-        Number of the version that was taken back, and number of the champion now; both are equal if
-            a killed call had moved the alias already.
+        Number of the version that was taken back, and number of the champion now. The first is None
+            if no version was the champion. Both are equal if a killed call had moved the alias
+            already.
 
     Raises:
-        PromotionError: there is no previous champion.
+        PromotionError: there is no previous champion, or the champion has not replaced it.
     """
     champion, previous = (alias_holder(client, model, alias) for alias in (CHAMPION, PREVIOUS))
-    if champion is None or previous is None:
+    if previous is None:
         raise PromotionError(
             f"no version of {model} has the alias {PREVIOUS!r}, so there is nothing to go back "
             "to; set an alias by hand in MLflow, or promote another study"
         )
-    if champion != previous:
+    if champion is not None and champion != previous:
+        _check_replaced(client, model, champion, previous)
         client.set_model_version_tag(model, champion, ROLLED_BACK, f"to version {previous}")
+    if champion != previous:
         client.set_registered_model_alias(model, CHAMPION, previous)
-    before = client.get_model_version(model, previous).tags.get(REPLACED)
-    if before is None or not _exists(client, model, before):
+    if ROLLED_BACK in (
+        _tags(client, model, previous) or {}
+    ):  # set by hand, or by an earlier version of us
+        client.delete_model_version_tag(model, previous, ROLLED_BACK)
+    before = _replaced_by(client, model, previous)
+    if before is None:
         client.delete_registered_model_alias(model, PREVIOUS)
     else:
         client.set_registered_model_alias(model, PREVIOUS, before)
-    return int(champion), int(previous)
+    return None if champion is None else int(champion), int(previous)
 
 
-def _exists(client: MlflowClient, model: str, number: str) -> bool:
-    """Return True if the version exists.
+def _check_replaced(client: MlflowClient, model: str, champion: str, previous: str) -> None:
+    """Refuse a champion that has not replaced the version with the alias `previous`.
+
+    Raises:
+        PromotionError: the alias was set by hand, so `previous` is not what was served before.
+    """
+    replaced = (_tags(client, model, champion) or {}).get(REPLACED)
+    if previous in (replaced, _replaced_by(client, model, champion)):
+        return
+    found = f"replaced version {replaced}" if replaced else "replaced no version"
+    raise PromotionError(
+        f"the champion of {model}, version {champion}, {found} by its tag {REPLACED}, but the "
+        f"alias {PREVIOUS!r} is on version {previous}: an alias was set by hand; give the alias "
+        f"{CHAMPION!r} by hand in MLflow to the version that you want"
+    )
+
+
+def _replaced_by(client: MlflowClient, model: str, number: str) -> str | None:
+    """Return the version that a champion has replaced, past those rolled back; None: there is none.
+
+    Versions may have replaced one another in turn, so the search stops at a version seen before.
+    """
+    seen, tags = {number}, _tags(client, model, number)
+    while tags and (before := tags.get(REPLACED)) and before not in seen:
+        seen.add(before)
+        tags = _tags(client, model, before)
+        if tags is not None and ROLLED_BACK not in tags:
+            return before
+    return None
+
+
+def _tags(client: MlflowClient, model: str, number: str) -> dict[str, str] | None:
+    """Return the tags of a version; None if it does not exist.
 
     Raises:
         MlflowException: MLflow does not answer.
@@ -206,12 +273,11 @@ def _exists(client: MlflowClient, model: str, number: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_model_version(model, number)
+        return dict(client.get_model_version(model, number).tags)
     except MlflowException as error:
         if error.error_code not in _ABSENT:
             raise
-        return False
-    return True
+        return None
 
 
 def alias_holder(client: MlflowClient, model: str, alias: str) -> str | None:

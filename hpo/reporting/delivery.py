@@ -80,24 +80,26 @@ def run_report(
 
 
 def is_reported(locations: Locations, study: Study) -> bool:
-    """Return True if the report was written after the last trial, under today's settings.
+    """Return True if the report holds all trials that have ended, under today's settings.
+
+    A page tells its trials itself: one that was made while the study ran may be younger than the
+    end of a trial that it lacks.
 
     Args:
         locations: address of the study.
         study: the study.
     """
     page = report_folder(locations, study.study_name) / PAGE
-    trials = study.get_trials(deepcopy=False)
-    last = max((end / 1000 for trial in trials if (end := end_ms(trial))), default=float("inf"))
-    if not page.exists() or page.stat().st_mtime < last:
+    if not page.exists():
         return False
-    record = StudyRecord.of(study)
-    best = best_complete(comparable(record, trials))
-    last_line = edition(record, None if best is None else best.number)
+    trials, record = study.get_trials(deepcopy=False), StudyRecord.of(study)
     text = page.read_text(encoding="utf-8").rstrip()
     if EDITION not in text:  # of an older version
-        return not (record.infeasible or record.changes)
-    return text.endswith(last_line)
+        last = max((end / 1000 for trial in trials if (end := end_ms(trial))), default=float("inf"))
+        return page.stat().st_mtime >= last and not (record.infeasible or record.changes)
+    shown = comparable(record, trials)
+    best, ended = best_complete(shown), [one.number for one in shown if one.state.is_finished()]
+    return text.endswith(edition(record, None if best is None else best.number, ended))
 
 
 def report_at_end(

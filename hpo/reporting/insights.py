@@ -163,7 +163,7 @@ def _pressed(name: str, config: StudyConfig, best: Sequence[TrialRow]) -> Hint |
     used = [trial.best_epoch if name == "epochs" else trial.params[name] for trial in best]
     locations = [position(parameter, value) for value in used]
     legal_low, legal_high = model.bounds(name)
-    wider_low, wider_high = _wider(parameter)
+    wider_low, wider_high = _wider(parameter, whole=model.is_integer(name))
     ends = (
         ("low", low, max(wider_low, legal_low), sum(place <= NEAR for place in locations)),
         ("high", high, min(wider_high, legal_high), sum(place >= 1 - NEAR for place in locations)),
@@ -171,8 +171,7 @@ def _pressed(name: str, config: StudyConfig, best: Sequence[TrialRow]) -> Hint |
     for end, bound, wider, n in ends[1:] if name == "epochs" else ends:
         if 2 * n > len(best) and wider != bound:
             who = f"{n} of the {len(best)}" if n < len(best) else f"the {n}"
-            legal = legal_low if end == "low" else legal_high
-            shown = _rounded(wider, legal, whole=model.is_integer(name))
+            shown = f"{wider:.12g}"
             what = "best epochs" if name == "epochs" else "values"
             return Hint(
                 name,
@@ -206,16 +205,28 @@ def position(parameter: Parameter, value: float) -> float:
     return (value - low) / (high - low)
 
 
-def _wider(parameter: Parameter) -> tuple[float, float]:
-    """Return both ends moved outwards: by a factor of two in log scale, else by half the range."""
+def _wider(parameter: Parameter, *, whole: bool) -> tuple[float, float]:
+    """Return both ends moved outwards: by a factor of two in log scale, else by half the range.
+
+    They are rounded, but never back to the ends or inside them.
+
+    Args:
+        parameter: a parameter with a range.
+        whole: True if it takes integers.
+    """
     low, high = parameter.values
-    if parameter.log:
-        return low / 2, high * 2
-    return low - (high - low) / 2, high + (high - low) / 2
-
-
-def _rounded(value: float, bound: float, *, whole: bool) -> str:
-    """Return a value in few digits, or in all of them where it is the legal bound itself."""
+    step = (high - low) / 2
+    below, above = (low / 2, high * 2) if parameter.log else (low - step, high + step)
     if whole:
-        return f"{max(1, round(value))}"
-    return f"{value:.12g}" if value == bound else f"{value:.3g}"
+        least = 1 if parameter.log else -math.inf  # 0 has no place in log scale
+        return max(math.floor(below), least), math.ceil(above)
+    return _in_few_digits(below, low), _in_few_digits(above, high)
+
+
+def _in_few_digits(value: float, end: float) -> float:
+    """Return a value in three digits, or in as many more as keep it on its side of another one."""
+    for digits in range(3, 17):
+        rounded = float(f"{value:.{digits}g}")
+        if (rounded - end) * (value - end) > 0:
+            return rounded
+    return value

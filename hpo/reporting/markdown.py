@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from hpo.gate import as_markdown
 from hpo.reporting.document import Headline, Report, ReportTable, Section, with_bounds
 
 
 def render_markdown(report: Report) -> str:
     """Return the whole Markdown file."""
     parts = [
-        f"# Study {_escaped(report.study)}",
-        _escaped(report.facts),
+        f"# Study {as_markdown(report.study)}",
+        as_markdown(report.facts),
         *_headline(report.headline),
     ]
     for section in report.sections:
@@ -27,14 +28,14 @@ def _headline(head: Headline) -> list[str]:
         f"**Best: trial {head.trial}, {head.objective} {value} on validation**",
         _as_table(head.config),
         *([_as_table(gains)] if head.gains else []),
-        _escaped(" ".join(head.conclusion)),
+        as_markdown(" ".join(head.conclusion)),
     ]
 
 
 def _section(section: Section) -> list[str]:
-    parts = [f"## {_escaped(section.title)}", *map(_escaped, section.text)]
+    parts = [f"## {as_markdown(section.title)}", *map(as_markdown, section.text)]
     if picture := section.picture:
-        parts.append(f"![{_escaped(picture.alt)}]({picture.name}.png)")
+        parts.append(f"![{as_markdown(picture.alt)}]({picture.name}.png)")
     if section.table:
         parts.append(_as_table(section.table))
     return parts
@@ -43,11 +44,4 @@ def _section(section: Section) -> list[str]:
 def _as_table(table: ReportTable) -> str:
     rules = ["---", *["---:"] * (len(table.heads) - 1)]
     lines = [table.heads, rules, *table.rows]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Escape Markdown in a text: names of studies and files may contain any character."""
-    for mark in ("\\", "|", "<", "[", "]", "`", "*"):
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return "\n".join("| " + " | ".join(as_markdown(cell) for cell in line) + " |" for line in lines)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.config import Locations
-from hpo.errors import StudyError
+from hpo.errors import StudyError, TrainingFailed
 from hpo.reporting.figures.style import style
 from hpo.reporting.html import render_html
 from hpo.reporting.insights import importances, variance_shares
@@ -30,7 +30,7 @@ from hpo.reporting.model_comparison import (
     device_of,
 )
 from hpo.reporting.sections import Findings, build, first_screen
-from hpo.search import broken_limits
+from hpo.search import why_out
 from hpo.study import (
     StudyRecord,
     TrialRow,
@@ -46,7 +46,7 @@ from hpo.study import (
     save_model,
 )
 from recsys.data import TEST, Interactions, Split, split
-from recsys.errors import DataError, RecsysError
+from recsys.errors import DataError, DivergedError, RecsysError, ScoreError
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,7 @@ FILES = (
 
 
 EDITION = "<!-- edition"  # beginning of the last line of a page
+ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
+        # inside the folder, which may be a mount point: files cannot be moved between two of them
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as draft:
             for name, content in files.items():
                 (Path(draft) / name).write_bytes(content)
             for name in FILES:
@@ -196,6 +198,7 @@ def find_out(
     known = whole.interactions.take(whole.parts != TEST)
     best, default = ranked[0], default_trial(trials)
     device = device_of(best)
+    later, problem = _without_the_future(record, known, best, device)
     return Findings(
         study=study.study_name,
         record=record,
@@ -204,46 +207,53 @@ def find_out(
         importance=importances(study, trials),
         variance=variance_shares(study, trials),
         compared=compare_models(whole.tuning, device, record, best, default),
-        later=_without_the_future(record, known, best, device),
+        later=later,
+        later_problem=problem,
         broken=broken,
     )
 
 
 def _broken(study: Study, record: StudyRecord) -> dict[int, str]:
-    """Return the limits of metrics that complete trials break, by number of the trial."""
+    """Return the limits that complete trials break, by number of the trial."""
     trials = study.get_trials(deepcopy=False)
     out = [trial for trial in trials if trial.number in record.infeasible]
-    told = {trial.number: broken_limits(record.config, best_metrics(trial)) for trial in out}
-    return {number: why for number, why in told.items() if why}
+    return {trial.number: why_out(record.config, trial, best_metrics(trial)) for trial in out}
 
 
 def _without_the_future(
     record: StudyRecord, known: Interactions, best: TrialRow, device: torch.device
-) -> ModelComparison | None:
+) -> tuple[ModelComparison | None, str]:
     """Measure the best trial and the baselines on a global-time split of train + validation.
 
-    Return None if the study itself has such a split, or if the data is too small or has no times.
+    The measurement is None if the study itself has such a split, or if the data is too small or has
+    no times. It is also None if the training on these other rows fails, which costs only this part
+    of the report; the second value is the reason then, else "".
     """
     rule = record.config.split
     if rule.method == "global-time" or known.times is None:
-        return None
+        return None, ""
     try:
         holdout = split(known, "global-time", fraction=rule.fraction).final
     except DataError:
-        return None
-    return compare_elsewhere(holdout, device, record, best)
+        return None, ""
+    try:
+        return compare_elsewhere(holdout, device, record, best), ""
+    except (DivergedError, ScoreError, TrainingFailed) as error:
+        return None, str(error)
 
 
-def edition(record: StudyRecord, best: int | None) -> str:
+def edition(record: StudyRecord, best: int | None, ended: Sequence[int]) -> str:
     """Return the last line of a report's page, which differs if the report would differ.
 
-    It does so if other trials may win now, or if settings of the study were changed.
+    It does so if further trials have ended, if other trials may win now, or if settings of the
+    study were changed.
 
     Args:
         record: record of the study.
         best: number of the best trial; None if there is none.
+        ended: numbers of the comparable trials that have ended.
     """
-    facts = [best, list(record.infeasible), len(record.changes)]
+    facts = [best, list(record.infeasible), len(record.changes), len(ended), max(ended, default=-1)]
     return f"{EDITION} {hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]} -->"
 
 
@@ -256,7 +266,8 @@ def report_files(findings: Findings) -> dict[str, bytes]:
             picture.figure.savefig(buffer := io.BytesIO(), format="png")
             images[picture.name] = buffer.getvalue()
     best = complete_best_first(findings.trials)[0].number
-    page = f"{render_html(report, images)}{edition(findings.record, best)}\n"
+    ended = [trial.number for trial in findings.trials if trial.state in ENDED]
+    page = f"{render_html(report, images)}{edition(findings.record, best, ended)}\n"
     texts = {PAGE: page, SUMMARY: render_markdown(report)}
     return {f"{name}.png": image for name, image in images.items()} | {
         name: text.encode() for name, text in texts.items()

@@ -49,6 +49,11 @@ LATER = (
     "of the future. The users differ and there are fewer rows to learn from: compare within a "
     "column only. A user without a history gets a vector that was not trained."
 )
+LATER_TITLE = "Without other users' future"
+NOT_LATER = (
+    "Not measured: the best trial's hyperparameters were trained on the oldest rows of train and "
+    "validation, so that the model knows nothing of the future, and that failed: {why}."
+)
 AROUND = (
     "Around the epochs: time between a trial's start and its end outside its epochs, for set-up, "
     "bookkeeping and waiting."
@@ -70,6 +75,7 @@ class Findings:
             offers no scorer.
         broken: by number of a trial that cannot win, the limits that it breaks.
         later: the models on a split by global time; None if there is no such split.
+        later_problem: why the models could not be measured there; "" if nothing failed.
     """
 
     study: str
@@ -81,6 +87,7 @@ class Findings:
     compared: ModelComparison | None
     later: ModelComparison | None
     broken: Mapping[int, str] = field(default_factory=dict)
+    later_problem: str = ""
 
 
 def build(findings: Findings) -> Report:
@@ -215,13 +222,15 @@ def _models(findings: Findings) -> Iterator[Section]:
         ),
         tables.segments(compared),
     )
-    if findings.later:
+    if findings.later_problem:
+        yield Section("later", LATER_TITLE, [NOT_LATER.format(why=findings.later_problem)])
+    elif findings.later:
         method = findings.record.config.split.method
         in_order = method in ("temporal", "leave-one-out")
         within = ", but only earlier rows of the user in question" if in_order else ""
         yield Section(
             "later",
-            "Without other users' future",
+            LATER_TITLE,
             [LATER.format(method=method, within=within)],
             table=tables.without_the_future(compared, findings.later),
         )

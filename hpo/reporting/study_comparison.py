@@ -34,7 +34,8 @@ class ComparedStudy:
         name: name of the study.
         record: record of the study.
         trials: the comparable trials, see `hpo.study.records.comparable`.
-        ended: the trials that ended, in the order of their ends.
+        ended: the trials on the study's present data that ended, in the order of their ends. Those
+            that break constraints are among them: they cost as much, and cannot win.
         best: the best trial; None if no trial is COMPLETE.
     """
 
@@ -59,18 +60,22 @@ class ComparedStudy:
         return sum(trial.seconds for trial in self.ended)
 
     def after_trials(self, n: int) -> float:
-        """Return the best value of the first n >= 1 finished trials; -inf if none is COMPLETE."""
-        return best_so_far(self.finished[:n])[-1]
+        """Return the best value of the first n >= 1 finished trials; -inf if none may win."""
+        return self._best_of(self.finished[:n])
 
     def after_seconds(self, seconds: float) -> float:
         """Return the best value among the trials that ended within so many seconds of training.
 
         Seconds of training are summed over trials, so that more workers are no advantage. The value
-        is -inf if no COMPLETE trial had ended by then.
+        is -inf if no COMPLETE trial that may win had ended by then.
         """
         spent = accumulate(trial.seconds for trial in self.ended)
         done = [t for t, total in zip(self.ended, spent, strict=True) if total <= seconds + 1e-9]
-        return best_so_far(done)[-1] if done else float("-inf")
+        return self._best_of(done)
+
+    def _best_of(self, trials: Sequence[TrialRow]) -> float:
+        may_win = [trial for trial in trials if trial.number not in self.record.infeasible]
+        return best_so_far(may_win)[-1] if may_win else float("-inf")
 
 
 def read_compared_study(storage: RDBStorage, name: str) -> ComparedStudy:
@@ -85,8 +90,10 @@ def read_compared_study(storage: RDBStorage, name: str) -> ComparedStudy:
     """
     study = load_named(storage, name, moved=True)
     record = StudyRecord.of(study)
-    trials = comparable(record, read_trials(study))
-    ended = sorted((trial for trial in trials if trial.ended), key=_by_end)
+    everything = read_trials(study)
+    trials = comparable(record, everything)
+    present = [trial for trial in everything if trial.number >= record.comparable_from]
+    ended = sorted((trial for trial in present if trial.ended), key=_by_end)
     best = next(iter(complete_best_first(trials)), None)
     return ComparedStudy(study.study_name, record, trials, ended, best)
 
@@ -153,6 +160,7 @@ def _study_rows(first: ComparedStudy, second: ComparedStudy) -> list[tuple[str, 
         f"default's {objective}": lambda side: _score_of(default_trial(side.trials)),
         "popularity": lambda side: _popularity(side.record),
         "complete": lambda side: side.n("COMPLETE"),
+        "complete, cannot win": lambda side: len(side.record.infeasible),
         "pruned": lambda side: side.n("PRUNED"),
         "failed": lambda side: side.n("FAIL"),
         "seconds of training": lambda side: f"{side.seconds:,.1f}",

@@ -69,14 +69,21 @@ def _conclusion(best: TrialRow, gains: Sequence[Gain]) -> list[str]:
         said.append("The default configuration has no complete trial to compare with.")
     elif default.interval.low > 0:
         said.append("The best trial is clearly better than the default configuration.")
+    elif default.interval.high < 0:
+        said.append(
+            "Trained again, the best trial is clearly worse than the default configuration."
+        )
     else:
         said.append(
             "The gain over the default configuration is not clear: its interval contains zero."
         )
-    behind = [g.over for g in gains if g.over != DEFAULT and g.interval.low <= 0]
-    if behind:
-        said.append(f"Not clearly better than: {', '.join(behind)}.")
-    elif any(gain.over != DEFAULT for gain in gains):
+    behind = [gain for gain in gains if gain.over != DEFAULT and gain.interval.low <= 0]
+    worse = [gain.over for gain in behind if gain.interval.high < 0]
+    if unclear := [gain.over for gain in behind if gain.over not in worse]:
+        said.append(f"Not clearly better than: {', '.join(unclear)}.")
+    if worse:
+        said.append(f"Clearly worse than: {', '.join(worse)}.")
+    if not behind and any(gain.over != DEFAULT for gain in gains):
         said.append("It is clearly better than every baseline.")
     return said
 

@@ -53,6 +53,24 @@ def broken_limits(config: StudyConfig, metrics: Metrics) -> str:
     return ", ".join(told)
 
 
+def why_out(config: StudyConfig, trial: FrozenTrial, metrics: Metrics) -> str:
+    """Return why a COMPLETE trial of the list `infeasible` cannot win: every limit that it breaks.
+
+    The size of a model is not among its metrics; by how much it breaks its limit is stored with the
+    trial.
+
+    Args:
+        config: the study's config.
+        trial: a COMPLETE trial of the list.
+        metrics: its metrics at its best epoch.
+    """
+    told, limit = [broken_limits(config, metrics)], config.constraints.model_mb
+    excess = trial.constraints.get("model_mb", 0.0)
+    if limit is not None and excess > 0:
+        told.append(f"model_mb {limit + excess:.4g} > {limit:g}")
+    return ", ".join(filter(None, told)) or "model_mb"
+
+
 class Constraints:
     """The limits of a study and the measures of the limited quantities.
 

@@ -13,7 +13,7 @@ from hpo.config.study_config import PromotionConfig
 from hpo.errors import SettingsError
 from hpo.gate import tables as lines
 from hpo.gate.rivals import check_baselines
-from hpo.gate.rules import compare, judge
+from hpo.gate.rules import chance_of_gain, compare, judge
 from recsys.evaluation.metrics import Floats
 
 USERS, ASKED = 900, 8
@@ -71,8 +71,45 @@ def test_a_gain_that_is_sure_but_small_beats_a_baseline_and_no_champion() -> Non
 @given(gain=st.floats(-1, 1), need=st.floats(0, 0.5))
 def test_the_lower_end_decides(gain: float, need: float) -> None:
     rules = PromotionConfig(min_gain=need)
-    found = compare("champion", np.full(3, gain), np.zeros(3), rules)
+    found = compare("champion", np.full(30, gain), np.zeros(30), rules)
     assert (found.problem is None) == (found.gain.low > need)
+
+
+@pytest.mark.parametrize("n_users", [1, 29])
+def test_too_few_users_pass_nothing_however_clear_the_gain(n_users: int) -> None:
+    ours, theirs = np.full(n_users, 0.1), np.zeros(n_users)
+    found = [compare(rival, ours, theirs, RULES) for rival in ("itemknn", "ease")]
+    reason = judge(found, RULES, 1.0, 1.0)
+    assert reason is not None
+    assert reason.startswith("its gain over itemknn cannot be believed: only ")
+    assert reason.endswith(
+        f"{n_users} test user{'s' * (n_users > 1)} can be compared, 30 are needed"
+    )
+    assert judge(found[1:], RULES, 1.0, 1.0) is None  # who is no gate refuses nothing
+    assert not refused(np.full(30, 0.1), np.zeros(30))
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "passes"), [(4, 0, 0), (5, 0, 0), (6, 0, 1), (8, 2, 0)]
+)
+def test_a_few_gains_among_ties_may_be_chance(better: int, worse: int, passes: bool) -> None:
+    """By the sign test: the share of ways to flip signs with as high a sum is above 2.5%."""
+    theirs = np.full(5000, 0.5)
+    ours = theirs.copy()
+    ours[:better] += 0.25
+    ours[better : better + worse] -= 0.25
+    found = compare("itemknn", ours, theirs, RULES)
+    assert found.gain.low >= 0
+    assert (judge([found], RULES, 1.0, 1.0) is None) == passes
+    if not passes and not worse:
+        assert f"only {better} users of 5,000 differ, and such a gain comes by " in found.doubt
+        assert lines.gate_table(SimpleNamespace(comparisons=[found]))[1].endswith("0 no")  # type: ignore[arg-type]
+
+
+def test_the_chance_of_a_gain_is_that_of_all_signs() -> None:
+    assert chance_of_gain(np.full(4, 0.1)) == 1 / 16
+    assert chance_of_gain(np.array([0.1, 0.2, -0.3])) == 5 / 8
+    assert chance_of_gain(np.array([-0.1])) == 1.0
 
 
 def renewed(ours: Floats, theirs: Floats, rules: PromotionConfig = RULES) -> bool:
@@ -99,6 +136,9 @@ def test_the_margin_of_a_retraining_is_a_share_of_the_champions_recall() -> None
     assert not renewed(theirs, theirs, PromotionConfig(max_loss=0))
     worse, better = np.zeros(40), np.ones(40)
     assert compare("itemknn", worse, better, RULES, renews=True).need == 0.0
+    assert renewed(theirs, theirs)  # nobody differs, which is no worse
+    assert renewed(worse, worse)  # a champion of 0 has nothing to lose
+    assert refused(worse, worse)
 
 
 def test_the_table_fits_a_terminal() -> None:

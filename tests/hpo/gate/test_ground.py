@@ -103,6 +103,22 @@ def _pairs(rows: Interactions, like: Interactions) -> np.ndarray:
     ])  # fmt: skip
 
 
+def test_on_a_part_of_the_users_this_model_stands_beside_the_champion_on_that_part() -> None:
+    """Else the lists of all users would be read against those of the champion's users."""
+    parts = split(conveyor())
+    rows = parts.parts != 2
+    rows[parts.parts == 2] = parts.test.users < 20
+    champion = Checkpoint(trained().model, parts.interactions, parts.interactions.take(rows), {})
+    exam = FinalEvaluation(parts, trained().model, PromotionConfig(), CPU, "recall_at_10")
+    exam.compare_with_champion(Champion(3, champion))
+    names = ["this model", "this model (users of the champion)", "champion (version 3)"]
+    assert list(exam.lists) == names
+    (found,) = exam.comparisons
+    assert found.n_users == 40
+    assert exam.lists[names[1]]["recall_at_10"] == pytest.approx(found.ours, abs=1e-12)
+    assert exam.lists[names[0]]["recall_at_10"] != pytest.approx(found.ours, abs=1e-6)
+
+
 def test_users_whose_answers_it_was_told_are_left_out() -> None:
     parts = split(conveyor())
     told = parts.test.users < 20
@@ -167,6 +183,13 @@ def test_too_few_common_users() -> None:
     known = dataclasses.replace(some, user_ids=some.user_ids[:20])
     with pytest.raises(NoCommonGround, match="only 20 of 60 test users can be compared"):
         common_ground(split(data).final, Checkpoint(trained().model, known, split(known).train, {}))
+
+
+def test_data_with_too_few_test_users_is_not_blamed_on_the_champion() -> None:
+    parts = split(conveyor(n_users=20))
+    champion = Checkpoint(trained().model, parts.interactions, parts.train, {})
+    with pytest.raises(NoCommonGround, match=r"^the data has only 20 test users, 30 are needed$"):
+        common_ground(parts.final, champion)
 
 
 def test_the_obstacle_refuses_and_is_told() -> None:

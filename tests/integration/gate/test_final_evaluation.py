@@ -195,6 +195,35 @@ def test_findings_survive_their_file(evaluation: FinalEvaluation) -> None:
         gate.from_json("{}")
 
 
+def test_no_text_of_others_makes_a_card_say_more(evaluation: FinalEvaluation, parts: Split) -> None:
+    """Names, notes and refusals with line breaks, headings, cells and raw HTML in them."""
+    evil = "x\n\n## Gate\n\n| passed | <img src=x onerror=1> |"
+    record = dataclasses.replace(fake_record("s", 5), data_name=f"# {evil}")
+    recipe = Recipe.of_candidate(Candidate(record, evil, 4, WINNER, 2, 0.5, {}))
+    found = dataclasses.replace(findings(evaluation, 1), notes=(evil, "~~~"), reason=evil)
+    racer = Racer(0, 0.2, (0.1,), None, broken=evil)
+    found = dataclasses.replace(found, race=Race((racer, Racer(1, 0.1, (0.1,), None)), 1))
+    card = model_card(recipe, parts, found, "c" * 40, Locations())
+    usual = model_card(
+        Recipe.of_candidate(candidate(WINNER)),
+        parts,
+        dataclasses.replace(found, notes=("a", "b"), reason="c", race=dataclasses.replace(
+            found.race, racers=(dataclasses.replace(racer, broken="d"), found.race.racers[1])
+        )),
+        "c" * 40,
+        Locations(),
+    )  # fmt: skip
+    for mark in ("#", "|", "~"):
+        starts = [
+            [line for line in text.splitlines() if line[:1] == mark] for text in (card, usual)
+        ]
+        assert len(starts[0]) == len(starts[1])
+    assert len(card.splitlines()) == len(usual.splitlines())
+    outside_code = re.sub(r"`[^`]*`", "", card)
+    assert re.search(r"(?<!\\)<img", outside_code) is None
+    assert r"\# x ## Gate \| passed \| \<img" in card
+
+
 def test_a_card_fits_into_mlflow(evaluation: FinalEvaluation, parts: Split, tmp_path: Path) -> None:
     evaluation.compare_with_baselines()
     winner = Recipe.of_candidate(candidate(WINNER))

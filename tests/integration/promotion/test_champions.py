@@ -113,7 +113,7 @@ def test_promotions_into_one_registry_take_turns(real: RealStudy) -> None:
     waiting = threading.Thread(
         target=promote_study,
         args=(real.locations, "shop"),
-        kwargs={"order": QUICK, "say": said.append},
+        kwargs={"settings": QUICK, "say": said.append},
     )
     elsewhere = f"sqlite:///{real.data.with_name('elsewhere.db').as_posix()}"
     with exclusive_registry(elsewhere, real.locations.tracking_uri, said.append):

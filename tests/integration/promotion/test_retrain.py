@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from hpo.config.locations import Locations
-from hpo.errors import PromotionError
+from hpo.errors import PromotionError, SettingsError
 from hpo.promotion import promoter
 from hpo.promotion.outcome import Promotion
 from hpo.promotion.promote import promote_study
@@ -51,14 +52,28 @@ def grow(path: Path, n_users: int = 66) -> None:
     write_csv(path, conveyor(n_users=n_users, length=15))
 
 
-def test_a_lock_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(30, "Read-only file system", "x.lock")
+def test_a_lock_that_cannot_be_made_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the real lock, in a folder of which the system says so."""
+    folder = tmp_path.as_posix()
+    locations = Locations(f"sqlite:///{folder}/optuna.db", f"sqlite:///{folder}/mlflow.db")
 
-    monkeypatch.setattr(promoter, "exclusive_registry", refuse)
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with (
-        pytest.raises(PromotionError, match=r"x\.lock: Read-only file system; make .* --dry-run"),
-        promoter.changing_registry(Locations(), print),
+        pytest.raises(PromotionError, match=r"\.locks: Read-only file system; make .* --dry-run"),
+        promoter.changing_registry(locations, print),
+    ):
+        pass
+
+
+def test_a_lock_in_a_storage_that_is_none_is_told_as_such() -> None:
+    with (
+        pytest.raises(SettingsError, match="must be an SQLite file or a PostgreSQL database"),
+        promoter.changing_registry(Locations("sqlite://", "http://127.0.0.1:9"), print),
     ):
         pass
 

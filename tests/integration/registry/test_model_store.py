@@ -61,7 +61,11 @@ def test_a_version_comes_back_bit_for_bit(registered: Registered, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "two:tower", "models:/two-tower", "models:/a/0", "models:/a/b/1", "runs:/1/model"]
+    "text",
+    [
+        *("", "two:tower", "models:/two-tower", "models:/a/0", "models:/a/b/1", "runs:/1/model"),
+        *("models:/it's@champion", 'models:/"a"/1', "models:/a`b@champion"),
+    ],
 )
 def test_other_references_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="models:/NAME@ALIAS or models:/NAME/VERSION"):

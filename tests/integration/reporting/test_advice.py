@@ -95,6 +95,30 @@ def test_few_trials_say_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "limits", "value", "told"),
+    [
+        ("mix", {"low": 0.4985, "high": 0.499}, 0.499, "Try high = 0.4992."),
+        ("cuts", {"low": 1, "high": 2}, 2, "Try high = 3."),
+        ("cuts", {"low": 1, "high": 2}, 1, ""),
+        ("negatives", {"low": 1, "high": 2}, 1, "Try low = 0."),
+        ("negatives", {"low": 1, "high": 8, "log": True}, 1, ""),
+        ("negatives", {"low": 3, "high": 8, "log": True}, 3, "Try low = 1."),
+    ],
+)
+def test_advice_is_beyond_the_end_or_there_is_none(
+    name: str, limits: dict[str, float], value: float, told: str
+) -> None:
+    """Integers of narrow ranges, and ends that differ in the fourth digit only."""
+    config = study_config(space={name: limits})
+    other = limits["low"] if value == limits["high"] else limits["high"]
+    best = [trial(i, 0.9, **{name: value}) for i in range(3)]
+    found = hints(
+        config, [*best, *(trial(10 + i, 0.1, **{name: other}) for i in range(12))], {}, {}
+    )
+    assert [hint.text.rpartition("). ")[2] for hint in found] == ([told] if told else [])
+
+
 def test_position() -> None:
     log = Parameter(low=1, high=100, log=True)
     assert [position(log, value) for value in (1, 10, 100)] == pytest.approx([0, 0.5, 1])

@@ -10,6 +10,7 @@ from hpo.compare import main
 from hpo.errors import StudyError
 from hpo.execution.ledger import Ledger
 from hpo.reporting.study_comparison import read_compared_study, warnings
+from hpo.study.lifecycle import store_infeasible
 from hpo.study.records import Outcome, StudyRecord
 from hpo.study.storage import open_storage
 from tests.support.examples import conveyor
@@ -115,6 +116,34 @@ def test_pruned_failed_and_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFix
     assert side.after_seconds(side.trials[0].seconds) == first
     assert side.after_seconds(side.seconds) == side.best.score if side.best else None
     assert warnings(side, side) == []
+
+
+@pytest.mark.usefixtures("wide")
+def test_what_cannot_win_costs_as_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The best two of three trials break a constraint: their trainings were paid all the same."""
+    config = study_config(name="tight", base={"dim": 8, "lr": 0.01, "epochs": 4})
+    study = make_study(tmp_path, config)
+    ledger, runner = Ledger(study, config), ScriptedRunner()
+    for _ in range(3):
+        assignment = ledger.start("inline", 1)
+        for result in runner.epochs(assignment.config):
+            ledger.report(assignment, result)
+        ledger.complete(assignment)
+    storage = f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}"
+    free = read_compared_study(open_storage(storage), "tight")
+    store_infeasible(study, StudyRecord.of(study), (0, 2))
+    side = read_compared_study(open_storage(storage), "tight")
+    assert [trial.number for trial in side.finished] == [0, 1, 2]
+    assert side.seconds == free.seconds > 0
+    assert (side.after_trials(1), side.after_seconds(0.0)) == (float("-inf"),) * 2
+    assert side.after_trials(2) == side.after_trials(3) == study.trials[1].value
+    assert side.after_seconds(free.trials[0].seconds) == float("-inf")
+    make_study(tmp_path, study_config(name="empty"))
+    assert main(["tight", "empty", "--storage", storage]) == 0
+    out = capsys.readouterr().out
+    assert row(out, "complete") == ["1", "0"]
+    assert row(out, "complete, cannot win") == ["2", "0"]
+    assert row(out, "best trial") == ["1", "none"]
 
 
 def test_names_that_do_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

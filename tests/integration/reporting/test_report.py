@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 import re
 import sys
 from html.parser import HTMLParser
@@ -19,9 +20,11 @@ import torch
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command
 from hpo.errors import StudyError
+from hpo.execution import summary
 from hpo.execution.ledger import Ledger
+from hpo.execution.running_trial import RunEnd
 from hpo.report import main
-from hpo.reporting import is_reported
+from hpo.reporting import is_reported, report as report_module
 from hpo.reporting.delivery import report_at_end
 from hpo.reporting.document import with_bounds
 from hpo.reporting.figures.search import durations, history, learning_curves
@@ -48,6 +51,7 @@ from recsys.artifacts.checkpoint import load
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import TEST, Split
+from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import mean_interval
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.fit import Fit
@@ -458,6 +462,51 @@ def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(tmp_path.glob(".report-*"))
 
 
+def test_a_folder_that_is_a_mount_point_is_written(
+    real: RealStudy, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with --out /reports in a container: nothing can be moved there from the folder above."""
+    out, replace = tmp_path / "reports", Path.replace
+
+    def within(path: Path, target: Path) -> Path:
+        if (out in path.parents) != (out in Path(target).parents):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", within)
+    report_module._write(out, files)
+    assert {path.name for path in out.iterdir()} == set(FILES)
+
+
+def test_a_training_without_the_future_that_fails_costs_its_section_only(
+    real: RealStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> None:
+        raise DivergedError(1, 1, float("nan"))
+
+    monkeypatch.setattr(report_module, "compare_elsewhere", diverge)
+    text = report_files(find_out(real.locations, "shop"))["summary.md"].decode()
+    (section,) = [part for part in text.split("## ") if part.startswith("Without other users")]
+    assert "Not measured: " in section
+    assert str(DivergedError(1, 1, float("nan"))) in section
+    assert "|" not in section
+
+
+def test_trials_beyond_a_size_that_was_set_later_are_told(real: RealStudy) -> None:
+    """Their metrics break no limit, so the reason is the size alone."""
+    study = real.train("shop", 0)
+    record = StudyRecord.of(study)
+    out = tuple(trial.number for trial in study.trials if trial.state.name == "COMPLETE")
+    try:
+        store_infeasible(study, record, out)
+        with pytest.raises(StudyError, match=r"within its \[constraints\] \(trial 0: model_mb\)"):
+            find_out(real.locations, "shop")
+        text = summary.ending(study, RunEnd("complete", 12), 12, real.locations, None)
+        assert "11 complete, but cannot win, for instance trial 10: model_mb\n" in text
+    finally:
+        study.set_user_attr(STUDY, record.to_json())
+
+
 @pytest.fixture(scope="module")
 def whole(findings: Findings) -> Split:
     return load_split(findings.record, None)
@@ -481,6 +530,13 @@ def test_the_end_of_a_study_writes_its_report(
     study = real.train("shop", 0)
     assert is_reported(real.locations, study)
     record = StudyRecord.of(study)
+    trials = [trial for trial in read_trials(study) if trial.state != "FAIL"]
+    early = find_out(real.locations, "shop", whole=whole)
+    early_files = report_files(dataclasses.replace(early, trials=trials))
+    text = (folder / "report.html").read_bytes()
+    (folder / "report.html").write_bytes(early_files["report.html"])
+    assert not is_reported(real.locations, study), "it was made before the last trial had ended"
+    (folder / "report.html").write_bytes(text)
     store_infeasible(study, record, (best,))  # as a limit that is set later does
     assert not is_reported(real.locations, study), "it names a trial that cannot win"
     study.set_user_attr(STUDY, record.to_json())
@@ -563,10 +619,20 @@ def test_export_round_trip(
         ("../a b", "___a_b-2c2c791a"),
         ("v1.0", "v1_0-fa8b919c"),
         ("v1_0", "v1_0"),
+        ("CON", "CON-a3dbc4b6"),
+        ("lpt1", "lpt1-cfbdeb88"),
+        ("console", "console"),
     ],
 )
 def test_a_study_has_one_folder(study: str, folder: str) -> None:
     assert folder_name(study) == folder
+
+
+def test_an_old_report_under_a_reserved_name_is_found(tmp_path: Path) -> None:
+    locations = Locations(f"sqlite:///{tmp_path.as_posix()}/optuna.db")
+    assert report_folder(locations, "Aux") == tmp_path / "reports" / folder_name("Aux")
+    (tmp_path / "reports" / "Aux").mkdir(parents=True)
+    assert report_folder(locations, "Aux") == tmp_path / "reports" / "Aux"
 
 
 def test_a_folder_that_cannot_be_written(real: RealStudy, tmp_path: Path) -> None:

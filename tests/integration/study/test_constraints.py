@@ -106,6 +106,10 @@ def test_what_breaks_a_constraint_that_came_later_does_not_win(tmp_path: Path) -
     assert top_candidates(study, 9)[0].trial == best.number
     assert not {one.trial for one in top_candidates(study, 9)} & set(broken)
     ledger = Ledger(study, tight, measures=MEASURES)
+    text, last = ending(ledger.study, RunEnd("complete", 8), 8, Locations(), None), broken[-1]
+    size = study.trials[last].params["dim"] / 2
+    told = f"for instance trial {last}: model_mb {size:.4g} > 10"
+    assert f"{len(broken)} complete, but cannot win, {told}\n" in text
     found = ledger.best()
     assert found is not None
     assert found.number == best.number
