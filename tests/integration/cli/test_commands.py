@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -59,6 +60,23 @@ def test_an_overview_says_what_the_storage_has(fake: FakeStudy) -> None:
     assert found.last.timestamp() >= max(end.timestamp() for end in ends) - 1
     assert found.size > 1500
     assert found.launcher == ""
+
+
+def test_a_file_that_goes_while_its_size_is_asked_for_is_no_error(
+    fake: FakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher removes the snapshots of trials that end."""
+    stat, before = Path.stat, Overview.of(fake.study, fake.locations).size
+
+    def gone(path: Path, **options: bool) -> os.stat_result:
+        found = stat(path, **options)
+        if path.name == "trial-3.safetensors":
+            path.unlink()
+            return stat(path, **options)
+        return found
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert Overview.of(fake.study, fake.locations).size == before - 1000
 
 
 def test_a_study_with_all_its_trials_is_complete_and_an_empty_one_has_nothing(
