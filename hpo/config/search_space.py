@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.config.parameter import Parameter, in_order
 from hpo.config.study_config import StudyConfig
 from recsys.config import Hyperparameters
+from recsys.errors import ConfigError
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -59,6 +60,18 @@ class SearchSpace:
         """
         return self._base.replace(**params, seed=seed)
 
+    def known_config(self, params: Mapping[str, float], seed: int) -> Hyperparameters | None:
+        """Return `config`, or None for the params of another program's trial, if they make none.
+
+        Args:
+            params: params of the trial.
+            seed: seed of the training.
+        """
+        try:
+            return self.config(params, seed)
+        except ConfigError:
+            return None
+
     def params(self, config: Hyperparameters) -> dict[str, float]:
         """Return the params of a trial with this config, the inverse of `config`."""
         values, chosen = config.as_dict(), dict[str, float]()
@@ -91,7 +104,7 @@ class SearchSpace:
 
     def is_default(self, params: Mapping[str, float]) -> bool:
         """Return True if a trial with these params has the default configuration."""
-        return self.config(params, self._base.seed) == self._base
+        return self.known_config(params, self._base.seed) == self._base
 
     def is_complete(self, params: Mapping[str, float]) -> bool:
         """Return True if these are exactly the active parameters; False while a trial draws."""
