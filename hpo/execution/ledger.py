@@ -41,7 +41,6 @@ from hpo.study import (
     best_metrics,
     comparable,
     epochs_of,
-    milliseconds,
     snapshot_file,
     storage_failure,
 )
@@ -196,13 +195,12 @@ class Ledger(SerializedCalls):
         trial = self._study.ask()
         self._asked.add(trial.number)
         before = self._retries.attempt_of(trial)
-        assert trial.datetime_start is not None
         attempt = replace(
             before,
             threads=threads,
             runner=runner,
             device=device,
-            started_ms=before.started_ms or milliseconds(trial.datetime_start),
+            started_ms=before.started_ms or time.time_ns() // 1_000_000,  # Optuna's has no zone
             after=n_before,
             processor=processor or processor_of(device),
             node=node,
@@ -221,12 +219,10 @@ class Ledger(SerializedCalls):
         train_config = self._space.suggest(trial, attempt.seed)
         assignment = Assignment(trial, train_config, attempt, self._config.objective)
         self._limits.check(assignment)
-        if assignment.violation:
-            return assignment
         if self._parked is not None:
             assignment.snapshot = snapshot_file(self._parked, trial.number)
         if trial.user_attrs.get(EPOCHS):  # a parked trial
-            assignment.outdated = outdated
+            assignment.outdated = "" if assignment.violation else outdated
             self._recall(assignment)
         return assignment
 
@@ -236,7 +232,7 @@ class Ledger(SerializedCalls):
         assignment.stored = epochs_of(frozen)
         assignment.times_ms = [int(time_ms) for time_ms in assignment.stored["time_ms"]]
         assignment.reported = set(frozen.intermediate_values)
-        if assignment.snapshot is None or assignment.outdated:
+        if assignment.snapshot is None or assignment.outdated or assignment.violation:
             return
         if reason := no_snapshot(self._config.trainable, assignment.snapshot, assignment.config):
             which = f"trial {assignment.number}"

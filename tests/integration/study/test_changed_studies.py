@@ -14,7 +14,7 @@ from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import trial_table
 from hpo.study.candidates import top_candidates
 from hpo.study.lifecycle import open_study
-from hpo.study.records import Outcome, StudyRecord
+from hpo.study.records import Outcome, StudyRecord, epochs_of
 from hpo.study.storage import open_storage
 from tests.support.scripted import (
     SPACE,
@@ -267,3 +267,28 @@ def test_what_waits_when_the_constraints_change_is_judged_once(tmp_path: Path) -
     _, study = changed(tmp_path, **tight)
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
+
+
+def test_what_was_parked_and_breaks_a_new_constraint_keeps_its_curves(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    parked, start = tmp_path / "parked", {"dim": 64, "lr": 0.01, "epochs": 4}
+    study, record = open_study(storage, "s", study_record(study_config(base=start)))
+    ledger = Ledger(study, record.config, parked)
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.park(first)
+    assert first.snapshot is not None
+    first.snapshot.parent.mkdir()
+    first.snapshot.write_bytes(b"a snapshot")
+    tight = study_config(base=start, constraints={"model_mb": 10})
+    study, record = open_study(storage, "s", study_record(tight), accept_changes=True)
+    measures = {"model_mb": lambda config: config.dim / 2}
+    ledger = Ledger(study, record.config, parked, measures)
+    ledger.recover()
+    again = ledger.start("scripted", 1)
+    assert (again.number, again.violation, again.notice) == (0, "model_mb 32 > 10", "")
+    ledger.prune(again)
+    trial = study.trials[0]
+    assert trial.state.name == "PRUNED"
+    assert epochs_of(trial)["recall_at_10"] == [0.2]
+    assert not first.snapshot.exists()
