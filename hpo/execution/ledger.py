@@ -134,9 +134,13 @@ class Ledger(SerializedCalls):
         return n_dead
 
     @in_turn
-    def sign_on(self) -> None:
-        """Write who runs the study from now on, so that `hpo stop` can ask this launcher."""
-        self._me = sign_on(self._study)
+    def sign_on(self, me: SignedOn | None = None) -> None:
+        """Write who runs the study from now on, so that `hpo stop` can ask this launcher.
+
+        Args:
+            me: what this launcher has written already; None: nothing yet.
+        """
+        self._me = me or sign_on(self._study)
 
     def is_asked_to_stop(self) -> bool:
         """Return True if this launcher was asked from outside to park the study.

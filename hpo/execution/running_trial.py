@@ -15,6 +15,8 @@ from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
+STOPS = ("requested", "interrupted", "terminated")  # reasons to stop that are not of the study
+
 
 @dataclass(frozen=True)
 class RunEnd:
@@ -23,10 +25,18 @@ class RunEnd:
     Attributes:
         reason: "complete", "timeout", "requested" (by `hpo stop`), "interrupted" or "terminated".
         n_finished: number of finished trials of the study.
+        despite: reason to stop of a study that became complete while it stopped; "" for none.
     """
 
     reason: str
     n_finished: int
+    despite: str = ""
+
+    @property
+    def stop(self) -> str:
+        """Return who wants the machine back: "requested", "interrupted", "terminated", or ""."""
+        reason = self.despite or self.reason
+        return reason if reason in STOPS else ""
 
 
 ANEW = "its configuration starts again as a new attempt"

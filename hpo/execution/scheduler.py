@@ -136,7 +136,9 @@ class Scheduler:
             done = n_finished >= self._n_trials
             if done:
                 self._ledger.tidy()
-        return RunEnd("complete" if done else self._reason or "complete", n_finished)
+        if done:
+            return RunEnd("complete", n_finished, self._reason or "")
+        return RunEnd(self._reason or "complete", n_finished)
 
     def _cause(self, error: BaseException) -> BaseException:
         """Return the loss of the study if it explains an error of the storage; else the error."""

@@ -12,7 +12,11 @@ import socket
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import optuna
 from optuna import Study
+from optuna.storages import RDBStorage
+
+from hpo.study import hpo_studies
 
 LAUNCHER, STOP = "hpo:launcher", "hpo:stop"  # system attributes of the study
 
@@ -39,6 +43,18 @@ def sign_on(study: Study) -> SignedOn:
     me = SignedOn(str(uuid4()), socket.gethostname(), os.getpid())
     study._storage.set_study_system_attr(study._study_id, LAUNCHER, me._asdict())
     return me
+
+
+def sign_on_if_there(storage: RDBStorage, name: str) -> SignedOn | None:
+    """Sign on to the study `name`, as `sign_on`; return None if hpo made no study of that name.
+
+    Args:
+        storage: the storage of the study.
+        name: name of the study.
+    """
+    if name not in hpo_studies(storage):
+        return None
+    return sign_on(optuna.load_study(study_name=name, storage=storage))
 
 
 def last_launcher(study: Study) -> SignedOn | None:
