@@ -101,8 +101,8 @@ def test_the_command_tells_a_command_and_keeps_stdout_for_programs(tmp_path: Pat
 def test_a_promotion_is_told_when_a_version_is_new(real: RealStudy) -> None:
     with listening() as hook:
         real.train("shop", notify={"url": hook.url})
-        promote_study(real.locations, "shop", order=QUICK)
-        promote_study(real.locations, "shop", order=QUICK)  # it was measured before
+        promote_study(real.locations, "shop", settings=QUICK)
+        promote_study(real.locations, "shop", settings=QUICK)  # it was measured before
         (message,) = hook.messages
     assert (message["event"], message["state"]) == ("promoted", "champion")
     version = message["version"]
