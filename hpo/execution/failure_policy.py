@@ -49,15 +49,15 @@ def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
     return len(dead)
 
 
-def fail_running(study: Study, numbers: Container[int] | None) -> None:
+def fail_running(study: Study, numbers: Container[int]) -> None:
     """Mark as FAIL the trials of this launcher that are RUNNING but no longer trained.
 
     Args:
         study: the study.
-        numbers: numbers of the trials that this launcher started; None: all trials are its own.
+        numbers: numbers of the trials that this launcher started.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if numbers is None or trial.number in numbers:
+        if trial.number in numbers:
             _give_up(study, trial, CUT_OFF)
 
 

@@ -137,3 +137,15 @@ class Assignment:
         best_epoch = self.best.epoch if self.best else 0
         used = resource_usage(self.results, self.started, self.cpu_started)
         return Outcome(best_epoch, self.seconds, cause, message, trace, usage=used)
+
+
+def place_difference(parked: Attempt, now: Attempt) -> str:
+    """Return why a parked attempt cannot go on in this place; "" if it can or this is unknown.
+
+    Args:
+        parked: the attempt as it was parked.
+        now: the attempt as it would go on.
+    """
+    if not parked.processor or parked.place == now.place:
+        return ""
+    return f"it was parked on {parked.place}, and {now.place} gives other numbers; {ANEW}"
