@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,9 @@ class Assignment:
         started: `time.monotonic()` at the start.
         cpu_started: `time.process_time()` at the start.
         flushed: `time.monotonic()` when the columns were last stored.
+        storing_since: `time.monotonic()` when the slot began to store an epoch; None while it waits
+            for the next one.
+        stored_seconds: time that epochs took to be stored, with outages of the storage.
     """
 
     trial: Trial
@@ -87,6 +91,8 @@ class Assignment:
     started: float = field(default_factory=time.monotonic)
     cpu_started: float = field(default_factory=time.process_time)
     flushed: float = field(default_factory=time.monotonic)
+    storing_since: float | None = None
+    stored_seconds: float = 0.0
 
     @property
     def number(self) -> int:
@@ -111,6 +117,28 @@ class Assignment:
     def seconds(self) -> float:
         """Return the wall time of all epochs."""
         return sum(result.seconds for result in self.results)
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Leave the time of the block out of the trial's training."""
+        began = self.storing_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stored_seconds += time.monotonic() - began
+            self.storing_since = None  # after the sum, which other threads read then
+
+    def trained(self, began: float) -> float:
+        """Return the wall time of a training in seconds, without that to store its epochs.
+
+        0 while an epoch is stored: the trial is judged when that is over.
+
+        Args:
+            began: `time.monotonic()` when the training began.
+        """
+        if self.storing_since is not None:
+            return 0.0
+        return time.monotonic() - began - self.stored_seconds
 
     def difference(self, result: EpochResult) -> str:
         """Return the difference between the next epoch and its stored values; "" if none."""
