@@ -205,6 +205,7 @@ def _launch(request: Request, output: Output) -> int:
         # while the study is owned: who waits for it goes on with the parked trainings
         sent = sent_at_end(request.locations, opened, output.console.print, owned=True)
     is_news = n_before < n_trials
+    opened = opened.reread()
     return _conclude(request, opened, split, ended, synced, sent, output, is_news=is_news)
 
 
@@ -294,7 +295,6 @@ def _conclude(
         output: streams for messages and events.
         is_news: False if the study was complete before this call; then no message is sent.
     """
-    opened = replace(opened, record=StudyRecord.of(opened.study))  # trials may break constraints
     study, record, console = opened.study, opened.record, output.console
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
@@ -308,8 +308,7 @@ def _conclude(
     if request.json:
         say_finished(output.events, record, ended, n_trials, best)
     code, lacking = EXIT_CODES[ended.reason], 0
-    stays = not ended.stop  # else someone wants the machine back
-    if code == 0 and request.report and stays:
+    if code == 0 and request.report and not ended.stop:  # else someone wants the machine back
         log = request.tracking and tracking is None  # an error means that MLflow is out of reach
         lacking = report(request, study, split, data, console, log=log)
         code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
@@ -331,7 +330,7 @@ def _conclude(
     )
     if is_news:
         notify_end(request, opened, ended, best, page=page, data=data, say=console.print)
-    if code == 0 and request.promote and stays:
+    if code == 0 and request.promote and not ended.stop:
         code = promote_winner(request, study.study_name, output)
     return code or lacking or (tracking.exit_code if tracking else sent)  # 3: incomplete
 

@@ -6,8 +6,8 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import torch
 from optuna import Study
@@ -62,6 +62,10 @@ class OpenStudy:
     holdout: Holdout
     ledger: Ledger
     hold: StudyLock
+
+    def reread(self) -> Self:
+        """Return it with today's record, which may have more trials that break constraints."""
+        return replace(self, record=StudyRecord.of(self.study))
 
 
 def run_trials(
