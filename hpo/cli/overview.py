@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -147,8 +148,18 @@ def files_of(record: StudyRecord, study_name: str, locations: Locations) -> list
 
 def _bytes(place: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
-    files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else [place]
-    return sum(path.stat().st_size for path in files)
+    files = [place]
+    if place.is_dir():
+        files = [Path(folder, name) for folder, _, names in os.walk(place) for name in names]
+    return sum(map(_file_bytes, files))
+
+
+def _file_bytes(path: Path) -> int:
+    """Return the bytes of a file; 0 if it is gone, since the study may run meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def size_text(size: float) -> str:

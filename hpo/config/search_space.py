@@ -67,6 +67,18 @@ class SearchSpace:
             values = {**self._base.as_dict(), **params, "seed": seed}
             return self._base.of_single_values(values)
 
+    def known_config(self, params: Mapping[str, float], seed: int) -> Hyperparameters | None:
+        """Return `config`, or None for the params of another program's trial, if they make none.
+
+        Args:
+            params: params of the trial.
+            seed: seed of the training.
+        """
+        try:
+            return self.config(params, seed)
+        except ConfigError:
+            return None
+
     def params(self, config: Hyperparameters) -> dict[str, float]:
         """Return the params of a trial with this config, the inverse of `config`."""
         values, chosen = config.as_dict(), dict[str, float]()
@@ -99,7 +111,7 @@ class SearchSpace:
 
     def is_default(self, params: Mapping[str, float]) -> bool:
         """Return True if a trial with these params has the default configuration."""
-        return self.config(params, self._base.seed) == self._base
+        return self.known_config(params, self._base.seed) == self._base
 
     def is_complete(self, params: Mapping[str, float]) -> bool:
         """Return True if these are exactly the active parameters; False while a trial draws."""

@@ -28,9 +28,9 @@ CUT_OFF = Outcome(0, 0.0, "interrupted", "the study's storage failed while this 
 
 
 def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
-    """Mark as FAIL the trials a previous launcher left RUNNING, and outdated parked trials.
+    """Mark as FAIL the trials a previous launcher left RUNNING, and outdated WAITING trials.
 
-    The caller holds the study's lock, so every RUNNING trial is dead.
+    The caller holds the study's lock, so every RUNNING trial is dead, and queues what was lost.
 
     Args:
         study: the study.
@@ -44,20 +44,20 @@ def recover(study: Study, space: SearchSpace, record: StudyRecord) -> int:
     for trial in dead:
         _give_up(study, trial, DEAD)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        if trial.intermediate_values and (reason := _outdated(trial, space, record)):
+        if reason := _outdated(trial, space, record):
             _give_up(study, trial, Outcome(0, 0.0, "interrupted", reason))
     return len(dead)
 
 
-def fail_running(study: Study, numbers: Container[int] | None) -> None:
+def fail_running(study: Study, numbers: Container[int]) -> None:
     """Mark as FAIL the trials of this launcher that are RUNNING but no longer trained.
 
     Args:
         study: the study.
-        numbers: numbers of the trials that this launcher started; None: all trials are its own.
+        numbers: numbers of the trials that this launcher started.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if numbers is None or trial.number in numbers:
+        if trial.number in numbers:
             _give_up(study, trial, CUT_OFF)
 
 
@@ -71,15 +71,20 @@ def as_next(outcome: Outcome, study: Study) -> Outcome:
     return replace(outcome, order=n_ended(study), ended_ms=time.time_ns() // 1_000_000)
 
 
-def _outdated(parked: FrozenTrial, space: SearchSpace, record: StudyRecord) -> str | None:
-    """Return why a parked trial cannot go on after accepted changes of the study; None: it can.
+def _outdated(waiting: FrozenTrial, space: SearchSpace, record: StudyRecord) -> str | None:
+    """Return why a WAITING trial cannot run after accepted changes of the study; None: it can.
 
-    The base never changes and drawn values stay, so the trial's config differs exactly if the
-    space now draws other parameters.
+    One that never trained would count as one of before the change, and could not win. Of a parked
+    one the base never changes and drawn values stay, so its config differs exactly if the space
+    now draws other parameters.
     """
-    if parked.number < record.comparable_from:
+    if not waiting.intermediate_values:
+        if waiting.number < max(record.comparable_from, record.constrained_from):
+            return "queued before the study changed"
+        return None
+    if waiting.number < record.comparable_from:
         return "parked on data that the study no longer has"
-    if not space.is_complete(parked.params):
+    if not space.is_complete(waiting.params):
         return "parked with a configuration that the study's space no longer has"
     return None
 
@@ -207,7 +212,8 @@ class Retries:
             attempt = self.attempt_of(last)
             params = {**last.system_attrs.get("fixed_params", {}), **last.params}
             lost = last.state == TrialState.FAIL and _cause(last) in RETRIED
-            complete = self._space.is_complete(params)  # False if killed while drawing parameters
+            # False if killed while drawing parameters; those of a trial that never began are queued
+            complete = last.datetime_start is None or self._space.is_complete(params)
             deaths = sum(_cause(trial) == "worker-died" for trial in trials)
             tries = self._config.retries.worker_died + 1
             if lost and complete and deaths < tries:  # is_bad_config() has the other limits

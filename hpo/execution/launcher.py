@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import optuna
 import torch
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo.config import StudyConfig, check_study, default_name
@@ -22,10 +21,11 @@ from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import on_ray
 from hpo.execution.ledger import Ledger
-from hpo.execution.progress import JsonProgress
+from hpo.execution.progress import JsonProgress, say_finished, say_stopped
 from hpo.execution.request import Output, Request
 from hpo.execution.running_trial import RunEnd
 from hpo.execution.session import OpenStudy, catch_up, notify_end, run_trials, sent_at_end
+from hpo.execution.stopping.stop_request import sign_on_if_there
 from hpo.execution.store.storage_retries import StorageRetries
 from hpo.gate import check_baselines
 from hpo.notices import deliver, failed_notice
@@ -65,35 +65,6 @@ from recsys.models import Popularity, model_mb
 
 if TYPE_CHECKING:
     from hpo.tracking import SyncReport
-
-
-def say_finished(
-    events: TextIO, record: StudyRecord, ended: RunEnd, n_trials: int, best: FrozenTrial | None
-) -> None:
-    """Write the last --json event of a study that ended.
-
-    Args:
-        events: stream of the events.
-        record: record of the study.
-        ended: reason and number of finished trials.
-        n_trials: number of trials asked for.
-        best: the best trial; None if no trial is complete.
-    """
-    found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
-    counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
-    about = {"study": record.config.name, "objective": record.config.objective}
-    JsonProgress(events).say("finished", **about, reason=ended.reason, **counts, best=found)
-
-
-def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:
-    """Write the last --json event of a study stopped by an error.
-
-    Args:
-        events: stream of the events.
-        name: name of the study.
-        error: the error that stopped it.
-    """
-    JsonProgress(events).say("stopped", study=name, message=str(error))
 
 
 def report(
@@ -232,8 +203,11 @@ def _launch(request: Request, output: Output) -> int:
                 if request.json:
                     say_stopped(output.events, opened.study.study_name, error)
                 raise
+        # while the study is owned: who waits for it goes on with the parked trainings
+        sent = sent_at_end(request.locations, opened, output.console.print, owned=True)
     is_news = n_before < n_trials
-    return _conclude(request, opened, split, ended, synced, output, is_news=is_news)
+    opened = opened.reread()
+    return _conclude(request, opened, split, ended, synced, sent, output, is_news=is_news)
 
 
 def _fitted(request: Request, split: Split, output: Output) -> Request:
@@ -275,6 +249,8 @@ def _opened(request: Request, data_name: str, split: Split, output: Output) -> I
         console.print(f"{held}; waiting until it ends (Ctrl-C to leave)")
 
     with exclusive(locations.storage, name, on_wait=wait) as hold:
+        retries = StorageRetries(hold, console.print)
+        me = retries.call(partial(sign_on_if_there, storage, name))  # before the long work
         now = make_record(config, data_name, split)
 
         def take_over() -> tuple[Study, StudyRecord, Ledger]:
@@ -285,14 +261,14 @@ def _opened(request: Request, data_name: str, split: Split, output: Output) -> I
             record = store_infeasible(study, record, broken)
             parked = parking_place(locations.storage, record)
             ledger = Ledger(study, record.config, parked, measures)
-            ledger.sign_on()
+            ledger.sign_on(me)
             if died := ledger.recover():
                 lost = count(died, "trial")
                 console.print(f"a launcher died and left {lost} running; trying again")
             fetch_snapshots(locations, study, record, console.print)
             return study, record, ledger
 
-        study, record, ledger = StorageRetries(hold, console.print).call(take_over)
+        study, record, ledger = retries.call(take_over)
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
 
 
@@ -302,6 +278,7 @@ def _conclude(
     split: Split,
     ended: RunEnd,
     synced: SyncReport | TrackingError | None,
+    sent: int,
     output: Output,
     *,
     is_news: bool,
@@ -314,6 +291,7 @@ def _conclude(
         split: the study's data.
         ended: the end of the run.
         synced: result of the last sync into MLflow; None without tracking.
+        sent: exit code of `sent_at_end` before the report.
         output: streams for messages and events.
         is_news: False if the study was complete before this call; then no message is sent.
     """
@@ -330,12 +308,11 @@ def _conclude(
     if request.json:
         say_finished(output.events, record, ended, n_trials, best)
     code, lacking = EXIT_CODES[ended.reason], 0
-    stays = ended.reason != "requested"  # someone wants the machine back
-    if code == 0 and request.report and stays:
+    if code == 0 and request.report and not ended.stop:  # else someone wants the machine back
         log = request.tracking and tracking is None  # an error means that MLflow is out of reach
         lacking = report(request, study, split, data, console, log=log)
         code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
-    code_of_files = sent_at_end(request.locations, study, record, console.print)
+        sent = sent or sent_at_end(request.locations, opened, console.print, owned=False)
     console.print(
         summary.ending(
             study,
@@ -353,9 +330,9 @@ def _conclude(
     )
     if is_news:
         notify_end(request, opened, ended, best, page=page, data=data, say=console.print)
-    if code == 0 and request.promote and stays:
+    if code == 0 and request.promote and not ended.stop:
         code = promote_winner(request, study.study_name, output)
-    return code or lacking or (tracking.exit_code if tracking else code_of_files)  # 3: incomplete
+    return code or lacking or (tracking.exit_code if tracking else sent)  # 3: incomplete
 
 
 def _other_source(config: StudyConfig, record: StudyRecord) -> str:

@@ -22,8 +22,9 @@ from hpo.config import SearchSpace, StudyConfig
 from hpo.errors import OtherTraining, StorageUnreachable
 from hpo.execution.deduplication import ConfigIndex, is_final
 from hpo.execution.failure_policy import Retries, as_next, fail_running, n_ended, recover
-from hpo.execution.running_trial import ANEW, Assignment
+from hpo.execution.running_trial import Assignment, place_difference
 from hpo.execution.stopping.stop_request import SignedOn, is_asked_to_stop, sign_on
+from hpo.execution.store.broken_starts import BrokenStarts
 from hpo.execution.store.epoch_reports import EpochReports
 from hpo.execution.store.owned_storage import for_one_writer
 from hpo.execution.store.storage_retries import SerializedCalls, in_turn
@@ -41,7 +42,6 @@ from hpo.study import (
     best_metrics,
     comparable,
     epochs_of,
-    milliseconds,
     snapshot_file,
     storage_failure,
 )
@@ -77,6 +77,7 @@ class Ledger(SerializedCalls):
         self._rule = pruning_rule(config, study.study_name)
         self._known = ConfigIndex()
         self._asked: set[int] = set()  # trials that this launcher started, and that may still run
+        self._starts = BrokenStarts()
         self._epochs = EpochReports(self._storage, self._rule, self.call, lambda: len(self._asked))
         self._me: SignedOn | None = None
         for trial in self._study.get_trials(deepcopy=False):
@@ -88,9 +89,14 @@ class Ledger(SerializedCalls):
         """Read the study anew, and queue trials that a broken call has started for nobody."""
         self._storage.forget()
         self._limits.refresh_for_samplers()
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.number not in self._asked:
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        for trial in self._left():
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._starts.end()
+
+    def _left(self) -> list[FrozenTrial]:
+        """Return the trials that a broken call has started for nobody."""
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return self._starts.left(running, self._asked)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Register a trial with the pruner, and a final one with the index of trained configs."""
@@ -124,8 +130,9 @@ class Ledger(SerializedCalls):
     @in_turn
     def best(self) -> FrozenTrial | None:
         """Return the best COMPLETE trial of those that may win; None if there is none."""
-        trials = self._study.get_trials(deepcopy=False)
-        return best_complete(comparable(self._limits.record, trials))
+        return best_complete(
+            comparable(self._limits.record, self._study.get_trials(deepcopy=False))
+        )
 
     @in_turn
     def recover(self) -> int:
@@ -135,9 +142,13 @@ class Ledger(SerializedCalls):
         return n_dead
 
     @in_turn
-    def sign_on(self) -> None:
-        """Write who runs the study from now on, so that `hpo stop` can ask this launcher."""
-        self._me = sign_on(self._study)
+    def sign_on(self, me: SignedOn | None = None) -> None:
+        """Write who runs the study from now on, so that `hpo stop` can ask this launcher.
+
+        Args:
+            me: what this launcher has written already; None: nothing yet.
+        """
+        self._me = me or sign_on(self._study)
 
     def is_asked_to_stop(self) -> bool:
         """Return True if this launcher was asked from outside to park the study.
@@ -163,11 +174,12 @@ class Ledger(SerializedCalls):
         """Mark as FAIL the trials left RUNNING after a failure of the storage.
 
         Args:
-            owned: True if this launcher still holds the study's lock, so that every RUNNING trial
-                is its own.
+            owned: True if this launcher still holds the study's lock, so that what a broken call
+                has started is its own.
         """
         with self._lock:
-            fail_running(self._study, None if owned else self._asked)
+            left = {trial.number for trial in self._left()} if owned else set()
+            fail_running(self._study, self._asked | left)
 
     @in_turn
     def requeue(self) -> None:
@@ -189,6 +201,7 @@ class Ledger(SerializedCalls):
             processor, node: model of CPU or GPU, and machine, that train; "": this machine's.
         """
         trials = self._study.get_trials(deepcopy=False)
+        self._starts.begin(trials)
         # a trial whose start an outage broke is asked for again, and draws as it would have
         queued = [trial.number for trial in trials if trial.state is TrialState.WAITING]
         self._study.sampler = make_sampler(self._config, min(queued, default=len(trials)))
@@ -196,37 +209,36 @@ class Ledger(SerializedCalls):
         trial = self._study.ask()
         self._asked.add(trial.number)
         before = self._retries.attempt_of(trial)
-        assert trial.datetime_start is not None
         attempt = replace(
             before,
             threads=threads,
             runner=runner,
             device=device,
-            started_ms=before.started_ms or milliseconds(trial.datetime_start),
+            started_ms=before.started_ms or time.time_ns() // 1_000_000,  # Optuna's has no zone
             after=n_before,
             processor=processor or processor_of(device),
             node=node,
         )
         try:
-            return self._assign(trial, before, attempt)
+            assignment = self._assign(trial, before, attempt)
         except StorageUnreachable:
             self._asked.discard(trial.number)  # nobody trains it; _after_outage() queues it
             raise
+        self._starts.end()
+        return assignment
 
     def _assign(self, trial: Trial, before: Attempt, attempt: Attempt) -> Assignment:
         """Store a trial's attempt, draw its parameters, and check what is to be trained."""
-        outdated = _outdated(before, attempt) if trial.user_attrs.get(EPOCHS) else ""
+        outdated = place_difference(before, attempt) if trial.user_attrs.get(EPOCHS) else ""
         if not outdated:
             trial.set_user_attr(ATTEMPT, attempt.as_dict())
         train_config = self._space.suggest(trial, attempt.seed)
         assignment = Assignment(trial, train_config, attempt, self._config.objective)
         self._limits.check(assignment)
-        if assignment.violation:
-            return assignment
         if self._parked is not None:
             assignment.snapshot = snapshot_file(self._parked, trial.number)
         if trial.user_attrs.get(EPOCHS):  # a parked trial
-            assignment.outdated = outdated
+            assignment.outdated = "" if assignment.violation else outdated
             self._recall(assignment)
         return assignment
 
@@ -236,7 +248,7 @@ class Ledger(SerializedCalls):
         assignment.stored = epochs_of(frozen)
         assignment.times_ms = [int(time_ms) for time_ms in assignment.stored["time_ms"]]
         assignment.reported = set(frozen.intermediate_values)
-        if assignment.snapshot is None or assignment.outdated:
+        if assignment.snapshot is None or assignment.outdated or assignment.violation:
             return
         if reason := no_snapshot(self._config.trainable, assignment.snapshot, assignment.config):
             which = f"trial {assignment.number}"
@@ -388,10 +400,3 @@ class Ledger(SerializedCalls):
             with suppress(OSError):  # most were never parked; tidy() removes the rest
                 assignment.snapshot.unlink()
         return outcome
-
-
-def _outdated(parked: Attempt, now: Attempt) -> str:
-    """Return why a parked attempt cannot go on in this place; "" if it can or this is unknown."""
-    if not parked.processor or parked.place == now.place:
-        return ""
-    return f"it was parked on {parked.place}, and {now.place} gives other numbers; {ANEW}"

@@ -123,7 +123,8 @@ class Objective:
                 stop = self._stop()
                 if stop is Stop.ABORT:
                     raise Cancelled
-                hopeless = self._ledger.report(assignment, result)
+                with assignment.storing():
+                    hopeless = self._ledger.report(assignment, result)
                 self._on_epoch(assignment, result)
                 if hopeless:
                     return TrialState.PRUNED

@@ -6,11 +6,12 @@ import json
 import threading
 from typing import Any, Protocol, TextIO
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from hpo.execution.running_trial import Assignment
-from hpo.study import COUNTED, Outcome
+from hpo.errors import StudyStopped
+from hpo.execution.running_trial import Assignment, RunEnd
+from hpo.study import COUNTED, Outcome, StudyRecord
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
@@ -206,3 +207,32 @@ class JsonProgress:
 def shown_params(assignment: Assignment) -> str:
     """Return a trial's parameters on one line."""
     return " ".join(f"{name}={value:.4g}" for name, value in assignment.trial.params.items())
+
+
+def say_finished(
+    events: TextIO, record: StudyRecord, ended: RunEnd, n_trials: int, best: FrozenTrial | None
+) -> None:
+    """Write the last --json event of a study that ended.
+
+    Args:
+        events: stream of the events.
+        record: record of the study.
+        ended: reason and number of finished trials.
+        n_trials: number of trials asked for.
+        best: the best trial; None if no trial is complete.
+    """
+    found = {"trial": best.number, "value": best.value, "params": best.params} if best else None
+    counts = {"n_finished": ended.n_finished, "n_trials": n_trials}
+    about = {"study": record.config.name, "objective": record.config.objective}
+    JsonProgress(events).say("finished", **about, reason=ended.reason, **counts, best=found)
+
+
+def say_stopped(events: TextIO, name: str, error: StudyStopped) -> None:
+    """Write the last --json event of a study stopped by an error.
+
+    Args:
+        events: stream of the events.
+        name: name of the study.
+        error: the error that stopped it.
+    """
+    JsonProgress(events).say("stopped", study=name, message=str(error))

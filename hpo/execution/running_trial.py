@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from recsys.config import Hyperparameters
 from recsys.evaluation import MetricName
 from recsys.training import EpochResult
 
+STOPS = ("requested", "interrupted", "terminated")  # reasons to stop that are not of the study
+
 
 @dataclass(frozen=True)
 class RunEnd:
@@ -23,10 +26,18 @@ class RunEnd:
     Attributes:
         reason: "complete", "timeout", "requested" (by `hpo stop`), "interrupted" or "terminated".
         n_finished: number of finished trials of the study.
+        despite: reason to stop of a study that became complete while it stopped; "" for none.
     """
 
     reason: str
     n_finished: int
+    despite: str = ""
+
+    @property
+    def stop(self) -> str:
+        """Return who wants the machine back: "requested", "interrupted", "terminated", or ""."""
+        reason = self.despite or self.reason
+        return reason if reason in STOPS else ""
 
 
 ANEW = "its configuration starts again as a new attempt"
@@ -57,6 +68,9 @@ class Assignment:
         started: `time.monotonic()` at the start.
         cpu_started: `time.process_time()` at the start.
         flushed: `time.monotonic()` when the columns were last stored.
+        storing_since: `time.monotonic()` when the slot began to store an epoch; None while it waits
+            for the next one.
+        stored_seconds: time that epochs took to be stored, with outages of the storage.
     """
 
     trial: Trial
@@ -77,6 +91,8 @@ class Assignment:
     started: float = field(default_factory=time.monotonic)
     cpu_started: float = field(default_factory=time.process_time)
     flushed: float = field(default_factory=time.monotonic)
+    storing_since: float | None = None
+    stored_seconds: float = 0.0
 
     @property
     def number(self) -> int:
@@ -101,6 +117,28 @@ class Assignment:
     def seconds(self) -> float:
         """Return the wall time of all epochs."""
         return sum(result.seconds for result in self.results)
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Leave the time of the block out of the trial's training."""
+        began = self.storing_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stored_seconds += time.monotonic() - began
+            self.storing_since = None  # after the sum, which other threads read then
+
+    def trained(self, began: float) -> float:
+        """Return the wall time of a training in seconds, without that to store its epochs.
+
+        0 while an epoch is stored: the trial is judged when that is over.
+
+        Args:
+            began: `time.monotonic()` when the training began.
+        """
+        if self.storing_since is not None:
+            return 0.0
+        return time.monotonic() - began - self.stored_seconds
 
     def difference(self, result: EpochResult) -> str:
         """Return the difference between the next epoch and its stored values; "" if none."""
@@ -127,3 +165,15 @@ class Assignment:
         best_epoch = self.best.epoch if self.best else 0
         used = resource_usage(self.results, self.started, self.cpu_started)
         return Outcome(best_epoch, self.seconds, cause, message, trace, usage=used)
+
+
+def place_difference(parked: Attempt, now: Attempt) -> str:
+    """Return why a parked attempt cannot go on in this place; "" if it can or this is unknown.
+
+    Args:
+        parked: the attempt as it was parked.
+        now: the attempt as it would go on.
+    """
+    if not parked.processor or parked.place == now.place:
+        return ""
+    return f"it was parked on {parked.place}, and {now.place} gives other numbers; {ANEW}"

@@ -136,7 +136,9 @@ class Scheduler:
             done = n_finished >= self._n_trials
             if done:
                 self._ledger.tidy()
-        return RunEnd("complete" if done else self._reason or "complete", n_finished)
+        if done:
+            return RunEnd("complete", n_finished, self._reason or "")
+        return RunEnd(self._reason or "complete", n_finished)
 
     def _cause(self, error: BaseException) -> BaseException:
         """Return the loss of the study if it explains an error of the storage; else the error."""
@@ -207,12 +209,20 @@ class Scheduler:
             self._look_for_request()
         if now > self._abort_at and self._stop_mode is not Stop.ABORT:
             self.abort(self._reason or "terminated")
-        if self._trial_seconds is None:
-            return
+        if self._trial_seconds is not None:
+            self._kill_overdue(self._trial_seconds + GRACE_SECONDS)
+
+    def _kill_overdue(self, seconds: float) -> None:
+        """Kill the trials in an endless epoch; most end by themselves after one.
+
+        Args:
+            seconds: training that a trial may take.
+        """
         for runner, assignment in list(self._live.items()):
-            # most trials end by themselves after an epoch; kill the ones in an endless epoch
             began = runner.began
-            if began is not None and now > began + self._trial_seconds + GRACE_SECONDS:
+            if began is None or assignment.overdue or assignment.trained(began) <= seconds:
+                continue
+            if self._live.get(runner) is assignment and runner.began == began:  # no later training
                 assignment.overdue = True
                 runner.kill()
 
@@ -272,10 +282,22 @@ class Scheduler:
                     if assignment.notice:
                         self._progress.note(assignment.notice)
                     return assignment
-                self._changed.wait()
+                self._wait_for_change()
             self._over = True
             self._changed.notify_all()
             return None
+
+    def _wait_for_change(self) -> None:
+        """Wait until fewer trials run or the study ends; see also what no notice came of.
+
+        `_stop` must not wait for the condition, so another slot that holds it costs the notice.
+        """
+        running = self._running
+        while self._running == running and not self._over:
+            if self._reason is not None or self._error is not None:
+                return
+            if self._changed.wait(POLL_SECONDS):
+                return
 
     def _run(self, objective: Objective, assignment: Assignment, runner: Runner) -> None:
         """Run one trial, report its end, and handle a failure."""

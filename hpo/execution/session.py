@@ -6,8 +6,8 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import torch
 from optuna import Study
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # For the last sync, and then for messages; containers are killed after ten seconds.
 TERMINATED_SECONDS = 3.0
+REQUESTED_SECONDS = 60.0  # for the last sync after `hpo stop`: someone wants the machine back
+SYNC_SECONDS = {"terminated": TERMINATED_SECONDS, "requested": REQUESTED_SECONDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,10 @@ class OpenStudy:
     holdout: Holdout
     ledger: Ledger
     hold: StudyLock
+
+    def reread(self) -> Self:
+        """Return it with today's record, which may have more trials that break constraints."""
+        return replace(self, record=StudyRecord.of(self.study))
 
 
 def run_trials(
@@ -102,8 +108,7 @@ def run_trials(
                 takes_signals=request.takes_signals,
             )
             ended = scheduler.run()
-            if ended.reason == "terminated":
-                sync_seconds = TERMINATED_SECONDS
+            sync_seconds = SYNC_SECONDS.get(ended.stop, math.inf)
         finally:
             tracking = mirror.stop(sync_seconds) if mirror else None
     return ended, tracking
@@ -155,18 +160,20 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
 
 
 def sent_at_end(
-    locations: Locations, study: Study, record: StudyRecord, say: Callable[[str], None]
+    locations: Locations, opened: OpenStudy, say: Callable[[str], None], *, owned: bool
 ) -> int:
     """Send the study's files to the artifact store, if there is one; return the exit code.
 
     Args:
         locations: the addresses of the study.
-        study: the study.
-        record: the study's record.
+        opened: the study.
         say: called with what is missing.
+        owned: True while this process owns the study, to record the parked trainings first.
     """
+    study = opened.study
     try:
-        record_snapshots(locations, study, record)
+        if owned:
+            record_snapshots(locations, study, opened.record)
         missing = send_files(locations, study)
     except KeyboardInterrupt:
         again = command("sync", study.study_name, locations)
@@ -206,7 +213,7 @@ def notify_end(
         following = command("promote" if can_win else "report", name, places, data=data)
     links = study_links(opened.study._study_id, places, shown)
     told = ended_notice(record, best, ended.reason, ended.n_finished, links, following)
-    hurried = ended.reason in ("interrupted", "terminated")
+    hurried = ended.stop in ("interrupted", "terminated")
     seconds = TERMINATED_SECONDS if hurried else DELIVERY_SECONDS
     deliver(request.config.notify, told, say, seconds)
 

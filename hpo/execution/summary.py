@@ -16,7 +16,7 @@ from hpo.config import PROMOTING, Locations, SearchSpace, command, next_lines
 from hpo.execution.request import SAME_CALL
 from hpo.execution.running_trial import RunEnd
 from hpo.search import why_out
-from hpo.study import Outcome, StudyRecord, best_metrics, comparable
+from hpo.study import Attempt, Outcome, StudyRecord, best_metrics, comparable
 from hpo.tracking import dashboard_path, experiments_address, mlflow_base
 from recsys.artifacts import is_server
 from recsys.errors import TrackingError
@@ -129,7 +129,8 @@ def _shown_trials(
         comparable(record, complete), key=lambda trial: (-_value_or_lowest(trial), trial.number)
     )
     best, space = ranked[:SHOWN_TRIALS], SearchSpace(record.config)
-    default = next((trial for trial in ranked if space.is_default(trial.params)), None)
+    ours = (trial for trial in ranked if Attempt.of(trial))
+    default = next((trial for trial in ours if space.is_default(trial.params)), None)
     return best, default
 
 

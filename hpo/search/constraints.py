@@ -107,8 +107,8 @@ class Constraints:
             metrics: its metrics at its best epoch; a trial that is not COMPLETE may have none.
         """
         found = {}
-        if self._limits:
-            found = self.excess(self._space.config(trial.params, seed=0))
+        if self._limits and (config := self._space.known_config(trial.params, seed=0)):
+            found = self.excess(config)
         if metrics or trial.state.name == "COMPLETE":
             found |= metric_excess(self._config, metrics)
         return found

@@ -68,7 +68,6 @@ from .records import (
     epochs_of as epochs_of,
     epochs_to_columns as epochs_to_columns,
     first_start_ms as first_start_ms,
-    milliseconds as milliseconds,
     new_uid as new_uid,
 )
 from .replayer import (

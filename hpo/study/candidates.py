@@ -85,15 +85,16 @@ def top_candidates(study: Study, n: int) -> list[Candidate]:
 
 
 def default_candidate(study: Study) -> Candidate | None:
-    """Return the first COMPLETE trial of the default configuration; None if there is none.
+    """Return the first COMPLETE trial of the default configuration; None if hpo ran none.
 
     Raises:
-        PromotionError: the trial was not run by hpo.
+        PromotionError: the trial was ended by another program.
     """
     record, name = StudyRecord.of(study), study.study_name
     space = SearchSpace(record.config)
     for trial in comparable(record, study.get_trials(deepcopy=False)):
-        if trial.state.name == "COMPLETE" and space.is_default(trial.params):
+        ours = trial.state.name == "COMPLETE" and Attempt.of(trial) is not None
+        if ours and space.is_default(trial.params):
             return _candidate(record, name, trial)
     return None
 

@@ -190,7 +190,7 @@ def _queue_first(study: Study, record: StudyRecord) -> None:
 
     A second call therefore completes the queue of a killed launcher, and warm starts can be added
     later. After a change of data all of them start again; after a change of constraints, those that
-    broke the old ones.
+    broke the old ones. The launcher queues again what a change finds WAITING, so that is there.
     """
     config = record.config
     there = [

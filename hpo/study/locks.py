@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy
@@ -108,7 +109,8 @@ def exclusive(
     Raises:
         LockHeld: another process has the lock, and `on_wait` is None.
     """
-    with _locked(storage, f"{role}:{name}", role, f"study {name!r} is run by", on_wait) as hold:
+    held = f"study {name!r} is run by"
+    with _locked(storage, f"{role}:{name}", role, held, on_wait, by_schema=True) as hold:
         yield hold
 
 
@@ -148,23 +150,33 @@ def exclusive_registry(
     place = storage if file is None else sqlite_url(file.resolve())
     uri = public_uri(tracking_uri)
     name = "registry" if file else f"registry:{uri}"
-    with _locked(place, name, "promote", f"the registry at {uri} is changed by", on_wait):
+    held = f"the registry at {uri} is changed by"
+    with _locked(place, name, "promote", held, on_wait, by_schema=False):
         yield
 
 
 @contextmanager
 def _locked(
-    storage: str, name: str, role: str, held: str, on_wait: Callable[[str], None] | None
+    storage: str,
+    name: str,
+    role: str,
+    held: str,
+    on_wait: Callable[[str], None] | None,
+    *,
+    by_schema: bool,
 ) -> Iterator[StudyLock]:
-    """Hold the lock `name` beside a storage; `held` begins the sentence on its owner."""
-    key = hashlib.sha256(name.encode()).digest()
+    """Hold the lock `name` beside a storage; `held` begins the sentence on its owner.
+
+    Schemas of one database of PostgreSQL are storages of their own; MLflow is the same for them.
+    """
     path = sqlite_path(storage)
     if path is None:
-        number = int.from_bytes(key[:8], "big", signed=True)
-        with _advisory_lock(storage, number, held, on_wait) as hold:
+        make = partial(ServerLock, storage, name, by_schema=by_schema)
+        with _advisory_lock(make, storage, held, on_wait) as hold:
             yield hold
     else:
-        lock = path.parent / ".locks" / f"{path.name}-{role}-{key.hex()[:8]}.lock"
+        key = hashlib.sha256(name.encode()).hexdigest()[:8]
+        lock = path.parent / ".locks" / f"{path.name}-{role}-{key}.lock"
         with opening(storage):
             lock.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(storage, lock, held, on_wait):
@@ -226,7 +238,10 @@ def _read_owner(path: Path) -> str:
 
 @contextmanager
 def _advisory_lock(
-    storage: str, key: int, held: str, on_wait: Callable[[str], None] | None
+    make: Callable[[], ServerLock],
+    storage: str,
+    held: str,
+    on_wait: Callable[[str], None] | None,
 ) -> Iterator[ServerLock]:
     """Hold an advisory lock of PostgreSQL; `held` begins the sentence on its owner.
 
@@ -234,7 +249,7 @@ def _advisory_lock(
         LockHeld: another session has the lock, and `on_wait` is None.
     """
     with opening(storage):
-        hold = ServerLock(storage, key)
+        hold = make()
     try:
         with opening(storage):
             is_free = hold.take()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 import uuid
@@ -45,6 +46,7 @@ class StudyLock:
 
 
 MARK = "hpo:lock"
+SCHEMA = sqlalchemy.text("SELECT current_schema()")  # where the tables of a storage are made
 TAKE = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
 OF_SESSION = " FROM pg_stat_activity WHERE pid = :pid AND backend_start = :start"
 SESSION = sqlalchemy.text(
@@ -56,6 +58,20 @@ END_SECONDS = 5.0  # for the server to end a session
 AGAIN_SECONDS = 2.0  # `hpo list` holds the lock of a study for a moment
 
 
+def lock_key(name: str, schema: str | None) -> int:
+    """Return the number of a lock of PostgreSQL.
+
+    In the default schema the number is that of former versions, so that their launchers and those
+    of this one exclude each other.
+
+    Args:
+        name: name of the lock.
+        schema: schema of the storage; None: the lock is of the whole database.
+    """
+    place = name if schema in (None, "public") else f"{schema}\0{name}"
+    return int.from_bytes(hashlib.sha256(place.encode()).digest()[:8], "big", signed=True)
+
+
 class ServerLock(StudyLock):
     """An advisory lock of PostgreSQL, which ends with its session. **Thread-safe.**
 
@@ -65,17 +81,20 @@ class ServerLock(StudyLock):
 
     Args:
         url: URL of the database.
-        key: number of the lock.
+        name: name of the lock.
+        by_schema: True if each schema of the database has a lock of this name.
     """
 
-    def __init__(self, url: str, key: int) -> None:
+    def __init__(self, url: str, name: str, *, by_schema: bool = True) -> None:
         self._engine = sqlalchemy.create_engine(
             url,
             poolclass=sqlalchemy.NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args=connection_options(url),
         )
-        self._key, self._turn = key, threading.Lock()
+        self._name, self._by_schema = name, by_schema
+        self._key: int | None = None
+        self._turn = threading.Lock()
         self._connection: sqlalchemy.Connection | None = None
         self._session: tuple[Any, ...] = ()
         self._signed: tuple[Study, str] | None = None
@@ -89,6 +108,9 @@ class ServerLock(StudyLock):
         """
         try:
             connection = self._connection = self._connection or self._engine.connect()
+            if self._key is None:
+                schema = connection.execute(SCHEMA).scalar() if self._by_schema else None
+                self._key = lock_key(self._name, schema)
             is_free = bool(connection.execute(TAKE, {"key": self._key}).scalar())
             if is_free:
                 self._session = tuple(connection.execute(SESSION).one())

@@ -35,7 +35,7 @@ class TrialRow:
         started: start in local time of this machine, without time zone; None if the trial never
             started.
         ended: end, likewise; None if the trial has not ended.
-        is_default: True if the trial has the default configuration, as trial 0 has.
+        is_default: True if hpo ran the trial with the default configuration, as trial 0.
     """
 
     number: int
@@ -83,7 +83,7 @@ def _rows(study: Study) -> Iterator[TrialRow]:
     """Yield the trials by number."""
     space = SearchSpace(StudyRecord.of(study).config)
     for trial in study.get_trials(deepcopy=False):
-        outcome = Outcome.of(trial) or Outcome(0, 0.0)
+        outcome, attempt = Outcome.of(trial) or Outcome(0, 0.0), Attempt.of(trial)
         value = None
         if trial.state.name == "COMPLETE":
             value = trial.value
@@ -99,9 +99,9 @@ def _rows(study: Study) -> Iterator[TrialRow]:
             seconds=outcome.seconds,
             evaluation_seconds=outcome.usage.get("evaluation_seconds", 0.0),
             cause=outcome.cause,
-            attempt=Attempt.of(trial),
+            attempt=attempt,
             **_moments(trial),
-            is_default=space.is_default(trial.params),
+            is_default=attempt is not None and space.is_default(trial.params),
         )
 
 

@@ -7,12 +7,20 @@ has to clear it.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import optuna
 from optuna import Study
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyModel, StudySystemAttributeModel
+from optuna.storages._rdb.storage import _create_scoped_session
+from sqlalchemy import and_, select
+
+from hpo.study import hpo_studies
 
 LAUNCHER, STOP = "hpo:launcher", "hpo:stop"  # system attributes of the study
 
@@ -41,9 +49,21 @@ def sign_on(study: Study) -> SignedOn:
     return me
 
 
+def sign_on_if_there(storage: RDBStorage, name: str) -> SignedOn | None:
+    """Sign on to the study `name`, as `sign_on`; return None if hpo made no study of that name.
+
+    Args:
+        storage: the storage of the study.
+        name: name of the study.
+    """
+    if name not in hpo_studies(storage):
+        return None
+    return sign_on(optuna.load_study(study_name=name, storage=storage))
+
+
 def last_launcher(study: Study) -> SignedOn | None:
     """Return the launcher that signed on last; None if none did, as in version 0.1.0."""
-    about = _attributes(study).get(LAUNCHER)
+    about = _attribute(study, LAUNCHER)
     return SignedOn(**about) if about else None
 
 
@@ -64,9 +84,26 @@ def is_asked_to_stop(study: Study, launcher: SignedOn) -> bool:
         study: the study.
         launcher: the launcher that asks.
     """
-    return bool(_attributes(study).get(STOP) == launcher.id)
+    return bool(_attribute(study, STOP) == launcher.id)
 
 
-def _attributes(study: Study) -> dict[str, Any]:
-    """Return the study's system attributes as the storage has them now."""
-    return study._storage.get_study_system_attrs(study._study_id)
+def _attribute(study: Study, name: str) -> Any:
+    """Return one of the study's system attributes as the storage has it now; None: not there.
+
+    The MLflow mirror keeps some for each trial, so all of them would be too many to read.
+
+    Raises:
+        KeyError: the study was deleted.
+    """
+    storage: Any = study._storage
+    backend = getattr(storage, "_backend", storage)  # of Optuna's cache, or without one
+    if not isinstance(backend, RDBStorage):
+        return storage.get_study_system_attrs(study._study_id).get(name)
+    kept = StudySystemAttributeModel
+    ours = and_(kept.study_id == StudyModel.study_id, kept.key == name)
+    query = select(kept.value_json).select_from(StudyModel).outerjoin(kept, ours)
+    with _create_scoped_session(backend.scoped_session) as session:
+        found = session.scalars(query.where(StudyModel.study_id == study._study_id)).all()
+    if not found:
+        raise KeyError(f"study {study.study_name!r} was deleted")
+    return None if found[0] is None else json.loads(found[0])

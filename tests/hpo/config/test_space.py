@@ -46,6 +46,13 @@ def test_queued_params_become_the_same_config() -> None:
     assert space.suggest(study.ask(), seed=0) == config.train_config
 
 
+@pytest.mark.parametrize("params", [{"foo": 0.5}, {"dim": -1}, {"dim": 8, "foo": 1.0}])
+def test_what_another_program_tried_is_not_the_default(params: dict[str, float]) -> None:
+    space = SearchSpace(study_config(space=SPACE))
+    assert space.known_config(params, 0) is None
+    assert not space.is_default(params)
+
+
 @pytest.mark.parametrize("sampler", [{"name": "random"}, {"name": "tpe", "startup": 1}])
 @pytest.mark.parametrize("n_stored", range(len(SPACE)))
 def test_a_start_that_broke_off_while_drawing_draws_the_rest_as_it_would_have(

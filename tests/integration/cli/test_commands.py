@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -59,6 +60,24 @@ def test_an_overview_says_what_the_storage_has(fake: FakeStudy) -> None:
     assert found.last.timestamp() >= max(end.timestamp() for end in ends) - 1
     assert found.size > 1500
     assert found.launcher == ""
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_file_that_goes_while_its_size_is_asked_for_is_no_error(
+    fake: FakeStudy, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """The launcher removes the snapshots of trials that end, here after so many looks at one."""
+    stat, before, seen = Path.stat, Overview.of(fake.study, fake.locations).size, [0]
+
+    def gone(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "trial-3.safetensors":
+            seen[0] += 1
+            if seen[0] > looks:
+                path.unlink(missing_ok=True)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert Overview.of(fake.study, fake.locations).size == before - (0 if looks else 1000)
 
 
 def test_a_study_with_all_its_trials_is_complete_and_an_empty_one_has_nothing(

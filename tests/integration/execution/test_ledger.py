@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,19 @@ def test_a_complete_trial_is_worth_its_best_epoch(opened: tuple[Ledger, Path]) -
     assert sorted(columns["time_ms"]) == columns["time_ms"]
     assert ledger.n_finished() == 1
     assert ledger.best() is not None
+
+
+def test_a_start_is_a_moment_and_no_local_time(
+    opened: tuple[Ledger, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Local times without a zone come twice in an hour at the end of summer time."""
+    ledger, folder = opened
+    second_half_past_two = 1_792_891_800_123  # in Berlin, on 25 October 2026
+    monkeypatch.setattr(time, "time_ns", lambda: second_half_past_two * 1_000_000)
+    ledger.start("scripted", 1)
+    attempt = Attempt.of(trials(folder)[0])
+    assert attempt is not None
+    assert attempt.started_ms == second_half_past_two
 
 
 def test_a_trial_records_what_it_took(opened: tuple[Ledger, Path]) -> None:

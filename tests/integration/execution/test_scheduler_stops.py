@@ -250,3 +250,21 @@ def test_a_disk_too_full_to_park_on_is_no_crash(tmp_path: Path) -> None:
     assert outcome is not None
     assert outcome.cause == "interrupted"
     assert "cannot be parked" in outcome.message
+
+
+@pytest.mark.parametrize("reason", ["requested", "interrupted", "terminated"])
+def test_a_study_that_becomes_complete_while_it_is_parked_says_both(
+    tmp_path: Path, reason: str
+) -> None:
+    config = study_config()
+    scheduler: Scheduler
+
+    def stop(assignment: Assignment) -> None:
+        if assignment.number == 5 and len(assignment.results) == 1:
+            scheduler.park(reason)
+
+    ledger = make_ledger(tmp_path, config)  # no place to park: the last training goes on
+    scheduler = Scheduler(ledger, [ScriptedRunner()], MemoryProgress(stop), config.n_trials)
+    ended = scheduler.run()
+    assert ended == RunEnd("complete", 6, reason)
+    assert ended.stop == reason

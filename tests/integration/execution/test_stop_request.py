@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 
 from hpo.execution import scheduler as scheduler_module
 from hpo.execution.ledger import Ledger
@@ -61,6 +62,24 @@ def test_a_request_is_for_one_launcher(tmp_path: Path, ledger: Ledger) -> None:
     assert not later.is_asked_to_stop()
 
 
+def test_a_look_reads_no_other_attributes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror keeps two for each trial: half a second for those of ten thousand trials."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("all attributes of the study are read")
+
+    ledger.sign_on()
+    monkeypatch.setattr(RDBStorage, "get_study_system_attrs", refuse)
+    assert not ledger.is_asked_to_stop()
+    launcher = last_launcher(ledger.study)
+    assert launcher is not None
+    ask_to_stop(ledger.study, launcher)
+    assert ledger.is_asked_to_stop()
+    ledger.study._storage.delete_study(ledger.study._study_id)
+    with pytest.raises(KeyError, match="was deleted"):
+        ledger.is_asked_to_stop()
+
+
 def test_a_signal_after_a_request_is_the_first_one(ledger: Ledger) -> None:
     progress = MemoryProgress()
     scheduler = Scheduler(ledger, [], progress, CONFIG.n_trials)
@@ -74,11 +93,11 @@ def test_a_signal_after_a_request_is_the_first_one(ledger: Ledger) -> None:
 def test_only_a_storage_that_does_not_answer_counts_as_no_request(
     ledger: Ledger, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     ledger.sign_on()
-    monkeypatch.setattr(stop_request, "_attributes", fail)
+    monkeypatch.setattr(stop_request, "_attribute", fail)
     if isinstance(error, StorageInternalError):
         assert not ledger.is_asked_to_stop()
     else:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from optuna import Study
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 
+from hpo.cli import status
 from hpo.config.locations import Locations
 from hpo.config.shipped_studies import study_path
 from hpo.config.study_config import StudyConfig
@@ -21,6 +24,7 @@ from hpo.study.data import load_data
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
+from hpo.study.trial_rows import read_trials
 from recsys.data.interactions import Interactions
 from recsys.models.neighbours import MAX_EASE_ITEMS
 from tests.support.examples import conveyor, conveyor_split
@@ -228,3 +232,19 @@ def test_a_new_study_is_told_of_the_file_for_its_kind_of_data(
 def test_a_study_of_the_right_file_is_told_nothing(name: str, data: Interactions) -> None:
     config = load_study_config(study_path(name), {})
     assert not any(MADE_FOR in line for line in adjust_to_data(config, data, None)[1])
+
+
+def test_a_trial_of_another_program_stands_in_the_way_of_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = study_config(shop(tmp_path), n_trials=3, constraints={"model_mb": 100})
+    study = make_as_before(tmp_path, config)
+    params, distributions = {"foo": 0.5}, {"foo": FloatDistribution(0, 1)}
+    study.add_trial(create_trial(value=0.9, params=params, distributions=distributions))
+    study.add_trial(create_trial(value=0.8))
+    assert launch(request(tmp_path, config)) == 0
+    assert "3 of 3 trials finished" in capsys.readouterr().out
+    where = ["--storage", storage(tmp_path)]
+    assert status.main(where) == 0
+    assert "3 of 3 trials finished" in capsys.readouterr().out
+    assert [row.number for row in read_trials(study) if row.is_default] == [0]

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna import Study
 
 from hpo.errors import PromotionError, StudyError
 from hpo.execution.ledger import Ledger
+from hpo.execution.scheduler import Scheduler
 from hpo.execution.summary import trial_table
 from hpo.study.candidates import top_candidates
 from hpo.study.lifecycle import open_study
-from hpo.study.records import Outcome, StudyRecord
+from hpo.study.records import Outcome, StudyRecord, epochs_of
 from hpo.study.storage import open_storage
 from tests.support.scripted import (
     SPACE,
+    MemoryProgress,
+    ScriptedRunner,
     epoch_result,
     make_study,
     study_config,
@@ -208,3 +212,83 @@ def test_what_was_parked_goes_on_with_its_own_config_or_not_at_all(
         assert outcome.message.startswith("parked with a configuration")
         assert again.number > 0
         assert again.reported == set()
+
+
+def changed(folder: Path, fingerprint: str = "data-1", **values: Any) -> tuple[Ledger, Study]:
+    """The study as a launcher takes it over with `--accept-changes`."""
+    now = study_record(study_config(**values), fingerprint)
+    study, record = open_study(open_storage(url(folder)), "s", now, accept_changes=True)
+    ledger = Ledger(study, record.config, measures={"model_mb": lambda config: config.dim / 2})
+    ledger.recover()
+    return ledger, study
+
+
+def test_what_waits_when_the_data_changes_waits_again_behind_the_change(tmp_path: Path) -> None:
+    """Else warm starts would train on the new data, and could not win there."""
+    asked = {"warm_starts": [{"dim": dim} for dim in (16, 32, 64)], "n_trials": 4}
+    ledger, study = changed(tmp_path, **asked)
+    Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 1).run()
+    study.enqueue_trial({"dim": 5})  # a user's own, which the sampler completes
+    for _ in range(2):
+        ledger, study = changed(tmp_path, "data-2", **asked)
+        states = [trial.state.name for trial in study.trials]
+        assert states == ["COMPLETE", *["FAIL"] * 4, *["WAITING"] * 5]
+        waiting = [trial.system_attrs["fixed_params"]["dim"] for trial in study.trials[5:]]
+        assert waiting == [8, 16, 32, 64, 5]
+    outcomes = [Outcome.of(trial) for trial in study.trials[1:5]]
+    assert {(o.cause, o.message) for o in outcomes if o} == {
+        ("interrupted", "queued before the study changed")
+    }
+    Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 4).run()
+    best = ledger.best()
+    assert best is not None
+    assert best.params["dim"] == 32
+
+
+def test_a_retry_that_waits_when_the_data_changes_keeps_its_seed(tmp_path: Path) -> None:
+    ledger, _ = changed(tmp_path)
+    first = ledger.start("scripted", 1)
+    ledger.fail(first, first.outcome("worker-died", "gone"))
+    ledger.requeue()
+    ledger, _ = changed(tmp_path, "data-2")
+    again = ledger.start("scripted", 1)
+    assert again.number == 2
+    assert (again.config, again.attempt.origin, again.attempt.number) == (first.config, 0, 3)
+
+
+def test_what_waits_when_the_constraints_change_is_judged_once(tmp_path: Path) -> None:
+    """A trial below the change would be taken for one that broke the old constraints."""
+    starts = [{"dim": 16}, {"dim": 64}]
+    ledger, _ = changed(tmp_path, warm_starts=starts)
+    Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 1).run()
+    tight = {"warm_starts": starts, "constraints": {"model_mb": 10}}
+    ledger, _ = changed(tmp_path, **tight)
+    Scheduler(ledger, [ScriptedRunner()], MemoryProgress(), 3).run()
+    _, study = changed(tmp_path, **tight)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
+
+
+def test_what_was_parked_and_breaks_a_new_constraint_keeps_its_curves(tmp_path: Path) -> None:
+    storage = open_storage(url(tmp_path))
+    parked, start = tmp_path / "parked", {"dim": 64, "lr": 0.01, "epochs": 4}
+    study, record = open_study(storage, "s", study_record(study_config(base=start)))
+    ledger = Ledger(study, record.config, parked)
+    first = ledger.start("scripted", 1)
+    ledger.report(first, epoch_result(1, 0.2))
+    ledger.park(first)
+    assert first.snapshot is not None
+    first.snapshot.parent.mkdir()
+    first.snapshot.write_bytes(b"a snapshot")
+    tight = study_config(base=start, constraints={"model_mb": 10})
+    study, record = open_study(storage, "s", study_record(tight), accept_changes=True)
+    measures = {"model_mb": lambda config: config.dim / 2}
+    ledger = Ledger(study, record.config, parked, measures)
+    ledger.recover()
+    again = ledger.start("scripted", 1)
+    assert (again.number, again.violation, again.notice) == (0, "model_mb 32 > 10", "")
+    ledger.prune(again)
+    trial = study.trials[0]
+    assert trial.state.name == "PRUNED"
+    assert epochs_of(trial)["recall_at_10"] == [0.2]
+    assert not first.snapshot.exists()

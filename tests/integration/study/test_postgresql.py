@@ -18,8 +18,8 @@ from hpo.execution.running_trial import Assignment, RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.execution.store.storage_retries import StorageRetries
 from hpo.study.lifecycle import load_named, open_study
-from hpo.study.locks import LockHeld, exclusive
-from hpo.study.server_lock import ServerLock, StudyLock
+from hpo.study.locks import LockHeld, exclusive, exclusive_registry
+from hpo.study.server_lock import ServerLock, StudyLock, lock_key
 from hpo.study.storage import open_storage
 from tests.support.mlflow_server import eventually
 from tests.support.postgresql import postgresql_url
@@ -190,7 +190,7 @@ def test_an_outage_longer_than_the_patience_is_a_sentence(postgresql_url: str) -
     study, _ = open_study(storage, name, study_record(config))
     ledger = Ledger(study, config)
     cut_every(storage, postgresql_url, statements=1)
-    ledger.outages = StorageRetries(StudyLock(), lambda _: None, patience=1.0)
+    ledger.outages = StorageRetries(StudyLock(), lambda _: None, outage_seconds=1.0)
     with pytest.raises(StudyStopped, match="storage failed: .*same command again$"):
         ledger.start("inline", 1)
 
@@ -200,3 +200,40 @@ def test_a_server_that_is_gone_takes_no_lock_and_says_so() -> None:
     with pytest.raises(SettingsError, match="cannot be opened") as caught, exclusive(url, "study"):
         pass
     assert "secret" not in str(caught.value)
+
+
+def test_schemas_of_one_database_are_storages_of_their_own(postgresql_url: str) -> None:
+    engine = sqlalchemy.create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for team in ("team_a", "team_b"):
+            connection.execute(sqlalchemy.text(f"CREATE SCHEMA {team}"))
+    engine.dispose()
+    mark = "&" if "?" in postgresql_url else "?"
+    a, b = (
+        f"{postgresql_url}{mark}options=-csearch_path%3D{team}" for team in ("team_a", "team_b")
+    )
+    with exclusive(a, "shop"), exclusive(b, "shop"), exclusive(postgresql_url, "shop"):
+        for storage in (a, b, postgresql_url):
+            with pytest.raises(LockHeld), exclusive(storage, "shop"):
+                pass
+    with exclusive_registry(a, "http://mlflow:5000", print):
+        told: list[str] = []
+
+        class Waits(Exception):
+            pass
+
+        def wait(held: str) -> None:
+            told.append(held)
+            raise Waits
+
+        with pytest.raises(Waits), exclusive_registry(b, "http://mlflow:5000", wait):
+            pass
+    assert told == [
+        "the registry at http://mlflow:5000 is changed by another process on this database"
+    ]
+
+
+def test_the_lock_of_the_default_schema_is_that_of_former_versions() -> None:
+    """Else a launcher of the version before could run the same study."""
+    assert lock_key("launcher:shop", "public") == lock_key("launcher:shop", None)
+    assert lock_key("launcher:shop", "public") == 2499529651163728574

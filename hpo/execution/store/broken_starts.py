@@ -1,0 +1,50 @@
+"""The trial that a start leaves RUNNING for nobody if an outage of the storage breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.study import Attempt
+
+
+class BrokenStarts:
+    """What is known of a launcher's start of a trial, if it broke. Not thread-safe.
+
+    The storage may have made or taken a trial whose number never came back. Others, such as a
+    script, may have trials of their own RUNNING, which are left alone.
+    """
+
+    def __init__(self) -> None:
+        self._before: Collection[int] | None = None
+
+    def begin(self, trials: Iterable[FrozenTrial]) -> None:
+        """Note what is RUNNING before a start, unless one is broken and not mended yet.
+
+        Args:
+            trials: trials of the study.
+        """
+        if self._before is None:
+            self._before = {t.number for t in trials if t.state is TrialState.RUNNING}
+
+    def end(self) -> None:
+        """Note that the start has ended well, or is mended."""
+        self._before = None
+
+    def left(self, trials: Iterable[FrozenTrial], asked: Collection[int]) -> list[FrozenTrial]:
+        """Return the trials that a broken start has left; [] if none is broken.
+
+        Args:
+            trials: RUNNING trials of the study.
+            asked: numbers of the trials that this launcher trains.
+        """
+        if self._before is None:
+            return []
+        known = {*asked, *self._before}
+        return [t for t in trials if t.number not in known and not _is_of_others(t)]
+
+
+def _is_of_others(trial: FrozenTrial) -> bool:
+    """Return True if another program drew the params: hpo stores its attempt before them."""
+    return bool(trial.params) and Attempt.of(trial) is None
