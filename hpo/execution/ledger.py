@@ -95,8 +95,7 @@ class Ledger(SerializedCalls):
 
     def _left(self) -> list[FrozenTrial]:
         """Return the trials that a broken call has started for nobody."""
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return self._starts.left(running, self._asked)
+        return self._starts.left(self._study, self._asked)
 
     def _remember(self, trial: FrozenTrial) -> None:
         """Register a trial with the pruner, and a final one with the index of trained configs."""
@@ -130,9 +129,8 @@ class Ledger(SerializedCalls):
     @in_turn
     def best(self) -> FrozenTrial | None:
         """Return the best COMPLETE trial of those that may win; None if there is none."""
-        return best_complete(
-            comparable(self._limits.record, self._study.get_trials(deepcopy=False))
-        )
+        trials = self._study.get_trials(deepcopy=False)
+        return best_complete(comparable(self._limits.record, trials))
 
     @in_turn
     def recover(self) -> int:

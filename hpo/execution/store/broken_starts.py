@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.study import Attempt
@@ -32,17 +33,18 @@ class BrokenStarts:
         """Note that the start has ended well, or is mended."""
         self._before = None
 
-    def left(self, trials: Iterable[FrozenTrial], asked: Collection[int]) -> list[FrozenTrial]:
+    def left(self, study: Study, asked: Collection[int]) -> list[FrozenTrial]:
         """Return the trials that a broken start has left; [] if none is broken.
 
         Args:
-            trials: RUNNING trials of the study.
+            study: the study, read anew.
             asked: numbers of the trials that this launcher trains.
         """
         if self._before is None:
             return []
         known = {*asked, *self._before}
-        return [t for t in trials if t.number not in known and not _is_of_others(t)]
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [t for t in running if t.number not in known and not _is_of_others(t)]
 
 
 def _is_of_others(trial: FrozenTrial) -> bool:
