@@ -43,6 +43,7 @@ from hpo.study import (
     comparable,
     epochs_of,
     snapshot_file,
+    start_moment,
     storage_failure,
 )
 from hpo.trainables import no_snapshot
@@ -154,10 +155,8 @@ class Ledger(SerializedCalls):
         A storage that does not answer counts as no request. Without the lock, which a slot holds
         during an outage: the main thread must not wait for it.
         """
-        if self._me is None:
-            return False
         try:
-            return is_asked_to_stop(self._study, self._me)
+            return self._me is not None and is_asked_to_stop(self._study, self._me)
         except Exception as error:
             if storage_failure(error) is None:
                 raise
@@ -212,7 +211,7 @@ class Ledger(SerializedCalls):
             threads=threads,
             runner=runner,
             device=device,
-            started_ms=before.started_ms or time.time_ns() // 1_000_000,  # Optuna's has no zone
+            started_ms=before.started_ms or start_moment(trial),
             after=n_before,
             processor=processor or processor_of(device),
             node=node,

@@ -69,6 +69,8 @@ from .records import (
     epochs_to_columns as epochs_to_columns,
     first_start_ms as first_start_ms,
     new_uid as new_uid,
+    start_moment as start_moment,
+    system_attribute as system_attribute,
 )
 from .replayer import (
     metric_tolerance as metric_tolerance,

@@ -7,11 +7,18 @@ reports and promotion read it through this module.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import NOT_FOUND_MSG, StudyModel, StudySystemAttributeModel
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import TrialState
+from sqlalchemy import and_, select
 
 from hpo.config import StudyConfig
 from recsys.messages import count
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from recsys.training import EpochResult
-from optuna.trial import TrialState
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # the states that count towards n_trials
 
@@ -111,6 +117,32 @@ class StudyRecord:
         return cls(**{**values, "config": config, **lists})
 
 
+def system_attribute(study: Study, name: str) -> Any:
+    """Return one of the study's system attributes as the storage has it now; None: not there.
+
+    The MLflow mirror keeps some for each trial, so all of them would be too many to read.
+
+    Args:
+        study: the study.
+        name: name of the attribute.
+
+    Raises:
+        KeyError: the study was deleted, see `hpo.study.storage.is_lost`.
+    """
+    storage: Any = study._storage
+    backend = getattr(storage, "_backend", storage)  # of Optuna's cache, or without one
+    if not isinstance(backend, RDBStorage):
+        return storage.get_study_system_attrs(study._study_id).get(name)
+    kept = StudySystemAttributeModel
+    ours = and_(kept.study_id == StudyModel.study_id, kept.key == name)
+    query = select(kept.value_json).select_from(StudyModel).outerjoin(kept, ours)
+    with _create_scoped_session(backend.scoped_session) as session:
+        found = session.scalars(query.where(StudyModel.study_id == study._study_id)).all()
+    if not found:
+        raise KeyError(NOT_FOUND_MSG)  # as Optuna's own queries
+    return None if found[0] is None else json.loads(found[0])
+
+
 def new_uid() -> str:
     """Return a new random UUID for a study."""
     return str(uuid.uuid4())
@@ -136,7 +168,7 @@ class Moved:
     @classmethod
     def of(cls, study: Study) -> Moved | None:
         """Return the mark of a study; None if the study goes on here."""
-        values = study._storage.get_study_system_attrs(study._study_id).get(MOVED)
+        values = system_attribute(study, MOVED)
         return None if values is None else cls(**values)
 
 
@@ -303,6 +335,17 @@ def comparable(record: StudyRecord, trials: Iterable[T]) -> list[T]:
 def milliseconds(moment: datetime) -> int:
     """Return a local time without time zone, as Optuna stores it, in milliseconds since 1970."""
     return round(moment.timestamp() * 1000)
+
+
+def start_moment(trial: Trial) -> int:
+    """Return the moment at which a trial has just been started, in milliseconds since 1970.
+
+    The time that Optuna stores has no zone. In the repeated hour at the end of summer time it may
+    be an hour off, which this machine's clock puts right.
+    """
+    assert trial.datetime_start is not None
+    began, quarter = milliseconds(trial.datetime_start), 900_000  # zones differ by quarters
+    return began + quarter * round((time.time_ns() // 1_000_000 - began) / quarter)
 
 
 def first_start_ms(trial: FrozenTrial) -> int | None:

@@ -7,20 +7,16 @@ has to clear it.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import optuna
 from optuna import Study
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import StudyModel, StudySystemAttributeModel
-from optuna.storages._rdb.storage import _create_scoped_session
-from sqlalchemy import and_, select
 
-from hpo.study import hpo_studies
+from hpo.study import hpo_studies, system_attribute
 
 LAUNCHER, STOP = "hpo:launcher", "hpo:stop"  # system attributes of the study
 
@@ -63,7 +59,7 @@ def sign_on_if_there(storage: RDBStorage, name: str) -> SignedOn | None:
 
 def last_launcher(study: Study) -> SignedOn | None:
     """Return the launcher that signed on last; None if none did, as in version 0.1.0."""
-    about = _attribute(study, LAUNCHER)
+    about = system_attribute(study, LAUNCHER)
     return SignedOn(**about) if about else None
 
 
@@ -84,26 +80,4 @@ def is_asked_to_stop(study: Study, launcher: SignedOn) -> bool:
         study: the study.
         launcher: the launcher that asks.
     """
-    return bool(_attribute(study, STOP) == launcher.id)
-
-
-def _attribute(study: Study, name: str) -> Any:
-    """Return one of the study's system attributes as the storage has it now; None: not there.
-
-    The MLflow mirror keeps some for each trial, so all of them would be too many to read.
-
-    Raises:
-        KeyError: the study was deleted.
-    """
-    storage: Any = study._storage
-    backend = getattr(storage, "_backend", storage)  # of Optuna's cache, or without one
-    if not isinstance(backend, RDBStorage):
-        return storage.get_study_system_attrs(study._study_id).get(name)
-    kept = StudySystemAttributeModel
-    ours = and_(kept.study_id == StudyModel.study_id, kept.key == name)
-    query = select(kept.value_json).select_from(StudyModel).outerjoin(kept, ours)
-    with _create_scoped_session(backend.scoped_session) as session:
-        found = session.scalars(query.where(StudyModel.study_id == study._study_id)).all()
-    if not found:
-        raise KeyError(f"study {study.study_name!r} was deleted")
-    return None if found[0] is None else json.loads(found[0])
+    return bool(system_attribute(study, STOP) == launcher.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -19,15 +19,17 @@ class BrokenStarts:
 
     def __init__(self) -> None:
         self._before: Collection[int] | None = None
+        self._waiting: Collection[int] = ()
 
-    def begin(self, trials: Iterable[FrozenTrial]) -> None:
-        """Note what is RUNNING before a start, unless one is broken and not mended yet.
+    def begin(self, trials: Collection[FrozenTrial]) -> None:
+        """Note what is RUNNING and WAITING before a start, unless one is broken and not mended yet.
 
         Args:
             trials: trials of the study.
         """
         if self._before is None:
-            self._before = {t.number for t in trials if t.state is TrialState.RUNNING}
+            of = {state: {t.number for t in trials if t.state is state} for state in TrialState}
+            self._before, self._waiting = of[TrialState.RUNNING], of[TrialState.WAITING]
 
     def end(self) -> None:
         """Note that the start has ended well, or is mended."""
@@ -44,7 +46,11 @@ class BrokenStarts:
             return []
         known = {*asked, *self._before}
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [t for t in running if t.number not in known and not _is_of_others(t)]
+        return [
+            t
+            for t in running
+            if t.number not in known and (t.number in self._waiting or not _is_of_others(t))
+        ]
 
 
 def _is_of_others(trial: FrozenTrial) -> bool:

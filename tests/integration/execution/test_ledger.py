@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import Assignment
@@ -51,17 +51,27 @@ def test_a_complete_trial_is_worth_its_best_epoch(opened: tuple[Ledger, Path]) -
     assert ledger.best() is not None
 
 
+@pytest.mark.parametrize(("later_ms", "off_ms"), [(40, 0), (3_600_040, 3_600_000)])
 def test_a_start_is_a_moment_and_no_local_time(
-    opened: tuple[Ledger, Path], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[Ledger, Path], monkeypatch: pytest.MonkeyPatch, later_ms: int, off_ms: int
 ) -> None:
-    """Local times without a zone come twice in an hour at the end of summer time."""
+    """It is Optuna's to the millisecond, but for the hour that comes twice after summer time."""
     ledger, folder = opened
-    second_half_past_two = 1_792_891_800_123  # in Berlin, on 25 October 2026
-    monkeypatch.setattr(time, "time_ns", lambda: second_half_past_two * 1_000_000)
+    ask = ledger.study.ask
+
+    def asked() -> Trial:
+        trial = ask()
+        assert trial.datetime_start is not None
+        now = round(trial.datetime_start.timestamp() * 1000) + later_ms
+        monkeypatch.setattr(time, "time_ns", lambda: now * 1_000_000)
+        return trial
+
+    monkeypatch.setattr(ledger.study, "ask", asked)
     ledger.start("scripted", 1)
-    attempt = Attempt.of(trials(folder)[0])
-    assert attempt is not None
-    assert attempt.started_ms == second_half_past_two
+    (trial,) = trials(folder)
+    attempt = Attempt.of(trial)
+    assert attempt is not None and trial.datetime_start is not None
+    assert attempt.started_ms - off_ms == round(trial.datetime_start.timestamp() * 1000)
 
 
 def test_a_trial_records_what_it_took(opened: tuple[Ledger, Path]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from optuna import Trial
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
 
 from hpo.config.search_space import SearchSpace
 from hpo.errors import StorageUnreachable
@@ -75,6 +77,20 @@ def test_a_start_that_breaks_is_repeated_and_takes_no_trial_of_others(
     assert ledger.start("scripted", 1).number == 1
     assert states(tmp_path) == ["RUNNING", "RUNNING"]
     assert ledger.start("scripted", 1).number == 2
+
+
+def test_a_waiting_trial_of_others_that_a_broken_start_took_is_queued_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has parameters and no attempt, as a trial that another program runs."""
+    ledger = ledger_in(tmp_path, monkeypatch)
+    distributions = {"foo": FloatDistribution(0.0, 1.0)}
+    waiting = create_trial(
+        state=TrialState.WAITING, params={"foo": 0.5}, distributions=distributions
+    )
+    make_study(tmp_path, CONFIG).add_trial(waiting)
+    break_starts(monkeypatch)
+    assert ledger.start("scripted", 1).number == 0
 
 
 def test_what_others_ask_for_while_a_start_is_broken_is_theirs(
