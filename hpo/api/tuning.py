@@ -133,10 +133,10 @@ def _check_arguments(data: object, runner: object, tracking: object, callbacks: 
         )
     if runner not in RUNNERS:
         found.append(f"runner={runner!r}: give one of {', '.join(map(repr, RUNNERS))}")
-    if not isinstance(tracking, str | Path | bool):
+    if tracking is not None and not isinstance(tracking, str | Path | bool):
         found.append(
-            f"tracking={tracking!r}: give True, False, a URI such as 'sqlite:///studies/mlflow.db' "
-            "or the Path of an SQLite database"
+            f"tracking={tracking!r}: give True, False, None, the Path of an SQLite database, or a "
+            "URI such as 'sqlite:///studies/mlflow.db'"
         )
     is_list = isinstance(callbacks, Sequence) and not isinstance(callbacks, str)
     if not is_list or not all(map(callable, callbacks)):

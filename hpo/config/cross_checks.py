@@ -158,7 +158,7 @@ def _parameter(
     if model.is_integer(name) and not all(float(number).is_integer() for number in numbers):
         yield StudyProblem(place, "takes whole numbers only")
     # not where studies are read, since those that are stored have run with it
-    elif parameter.last not in (None, parameter.high):
+    elif parameter.loses_its_end:
         text = (
             f"step={parameter.step:.12g} does not lead exactly to high={parameter.high:.12g}, the "
             f"last is {parameter.last:.12g}; give that, or leave out the step"

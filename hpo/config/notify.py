@@ -24,6 +24,9 @@ _RANDOM = re.compile(r"(?=[^/&=]*\d)(?=[^/&=]*[A-Za-z])[\w-]{20,}")
 # The same in the words of a command, where paths and names of all kinds are usual.
 _HIDING = r"(?:[\w-]*[-_])?(?:auth|authorization|token|secret|password|api-?key|cookie|signature)"
 _ASSIGNED = re.compile(rf"(?<![\w-])-{{0,2}}{_HIDING}(?:: *|=)([^'\"]+)", re.IGNORECASE)
+# $(cat FILE), ${NAME:-x} and %NAME% are filled by a shell; a path is read by the program.
+_LOOKED_UP = re.compile(r"\$\(|`|\$\{\w|%\w+%|^(?:[/.~]|file:|env:)")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OPTION = re.compile(rf"--?{_HIDING}", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://[^\s'\"]+")
 _RANDOM_PIECE = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]{20,}")
@@ -85,7 +88,7 @@ class NotifyConfig(BaseModel):
         """
         for place, word in enumerate(self.command):
             option = _OPTION.fullmatch(self.command[place - 1]) if place else None
-            if _word_has_secret(word) or (option and not _names_variable(word)):
+            if _word_has_secret(word) or (option and not _is_looked_up(word)):
                 yield (
                     f"word {place + 1} looks as if it held a secret, which would be stored with "
                     "the study; let the program read it from the environment, for instance "
@@ -120,6 +123,11 @@ def _names_variable(text: str) -> bool:
     return bool(Template(text).get_identifiers())
 
 
+def _is_looked_up(text: str) -> bool:
+    """Return True if a shell or the program reads the value elsewhere: a variable or a file."""
+    return bool(_LOOKED_UP.search(text)) or _names_variable(text)
+
+
 def _has_secret(url: str) -> bool:
     """Return True if an address holds a login, or looks as if it held a token."""
     parts = urlsplit(url)
@@ -138,9 +146,9 @@ def _word_has_secret(word: str) -> bool:
     with suppress(ValueError):  # no address, so nobody will be sent anything
         if any(_has_secret(address) for address in _ADDRESS.findall(word)):
             return True
-    if any(not _names_variable(value) for value in _ASSIGNED.findall(word)):
+    if any(not _is_looked_up(value) for value in _ASSIGNED.findall(word)):
         return True
     if word.startswith(("/", ".", "~")):  # of a folder or a file
         return False
-    rest = _ADDRESS.sub("", word)
+    rest = _DIGEST.sub("", _ADDRESS.sub("", word))
     return any(_RANDOM_PIECE.fullmatch(piece) for piece in re.split(r"[^A-Za-z\d]+", rest))

@@ -150,6 +150,12 @@ class Parameter(_Values):
         low, high, step = (Decimal(str(value)) for value in (self.low, self.high, self.step))
         return float(low + (high - low) // step * step)
 
+    @property
+    def loses_its_end(self) -> bool:
+        """Return True if `last` is not `high`, but for rounding."""
+        last, high = self.last, self.high
+        return last is not None and high is not None and round(last - high, 12) != 0
+
     def holds(self, value: float) -> bool:
         """Return True if the search could suggest this value."""
         return super().holds(value) and self._on_step(value)

@@ -172,6 +172,8 @@ def _crown(client: MlflowClient, model: str, number: str, champion: str | None) 
 
     MLflow has no way to move an alias only from a version, so the alias is read right before.
     """
+    if champion is None and (last := alias_holder(client, model, PREVIOUS)) not in (None, number):
+        client.set_model_version_tag(model, number, REPLACED, last)  # the champion was deleted
     if champion not in (None, number):
         client.set_model_version_tag(model, number, REPLACED, champion)
         client.set_registered_model_alias(model, PREVIOUS, champion)
@@ -239,9 +241,12 @@ def _check_replaced(client: MlflowClient, model: str, champion: str, previous: s
     Raises:
         PromotionError: the alias was set by hand, so `previous` is not what was served before.
     """
-    replaced = (_tags(client, model, champion) or {}).get(REPLACED)
+    tags = _tags(client, model, champion) or {}
+    replaced = tags.get(REPLACED)
     if previous in (replaced, _replaced_by(client, model, champion)):
         return
+    if replaced is None and tags.get(SETTLED) == CHAMPION:
+        return  # an earlier version of us made it champion after its predecessor was deleted
     found = f"replaced version {replaced}" if replaced else "replaced no version"
     raise PromotionError(
         f"the champion of {model}, version {champion}, {found} by its tag {REPLACED}, but the "

@@ -94,12 +94,15 @@ def is_reported(locations: Locations, study: Study) -> bool:
         return False
     trials, record = study.get_trials(deepcopy=False), StudyRecord.of(study)
     text = page.read_text(encoding="utf-8").rstrip()
-    if EDITION not in text:  # of an older version
-        last = max((end / 1000 for trial in trials if (end := end_ms(trial))), default=float("inf"))
-        return page.stat().st_mtime >= last and not (record.infeasible or record.changes)
+    last = max((end / 1000 for trial in trials if (end := end_ms(trial))), default=float("inf"))
+    is_younger = page.stat().st_mtime >= last
+    if EDITION not in text:  # of version 0.1
+        return is_younger and not (record.infeasible or record.changes)
     shown = comparable(record, trials)
     best, ended = best_complete(shown), [one.number for one in shown if one.state.is_finished()]
-    return text.endswith(edition(record, None if best is None else best.number, ended))
+    number = None if best is None else best.number
+    before = is_younger and text.endswith(edition(record, number, None))  # of version 0.2
+    return before or text.endswith(edition(record, number, ended))
 
 
 def report_at_end(

@@ -242,7 +242,7 @@ def _without_the_future(
         return None, str(error)
 
 
-def edition(record: StudyRecord, best: int | None, ended: Sequence[int]) -> str:
+def edition(record: StudyRecord, best: int | None, ended: Sequence[int] | None) -> str:
     """Return the last line of a report's page, which differs if the report would differ.
 
     It does so if further trials have ended, if other trials may win now, or if settings of the
@@ -251,9 +251,12 @@ def edition(record: StudyRecord, best: int | None, ended: Sequence[int]) -> str:
     Args:
         record: record of the study.
         best: number of the best trial; None if there is none.
-        ended: numbers of the comparable trials that have ended.
+        ended: numbers of the comparable trials that have ended; None for the line of pages made
+            before 2026-12, which did not have them.
     """
-    facts = [best, list(record.infeasible), len(record.changes), len(ended), max(ended, default=-1)]
+    facts = [best, list(record.infeasible), len(record.changes)]
+    if ended is not None:
+        facts += [len(ended), max(ended, default=-1)]
     return f"{EDITION} {hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]} -->"
 
 

@@ -152,16 +152,21 @@ def _has_values_to_use(
         problems.append(f"{place}: is of type {column.dtype}; give text, numbers or lists of them")
         return False
     if kind == "number" and simple != column.dtype:
-        problems.append(f"{place}: is of type {column.dtype}, not of numbers; leave :number out")
+        problems.append(
+            f"{place}: holds lists, and :number takes one number a cell; leave :number out"
+        )
         return False
     return True
 
 
 def _encode(side: Side, column: pl.Series, kind: Kind, problems: list[str]) -> Coded | None:
     place = f"{side} feature {column.name!r}"
-    cells = column.explode() if isinstance(column.dtype, pl.List | pl.Array) else column
+    if kind == "words" and column.dtype == pl.List(pl.String):
+        column = column.list.join(" ", ignore_nulls=True)
+    in_lists = isinstance(column.dtype, pl.List | pl.Array)
+    cells = column.explode() if in_lists else column
     if cells.dtype in (pl.String, pl.Categorical, pl.Enum) and (
-        reason := why_revealing(cells.cast(pl.String))
+        reason := why_revealing(cells.cast(pl.String), numbers=side == "user" or not in_lists)
     ):
         problems.append(f"{place}: {reason}, so it is never used; leave it out")
         return None

@@ -69,16 +69,18 @@ def _says_contact(side: Side, name: str) -> bool:
     )
 
 
-def why_revealing(column: pl.Series) -> str | None:
+def why_revealing(column: pl.Series, *, numbers: bool = True) -> str | None:
     """Return the reason why the cells of a column rule it out as a feature, or None.
 
     Args:
         column: text cells; the name of the column does not count.
+        numbers: False if many digits are no telephone number: lists of items hold ids, such as
+            ISBNs.
     """
     filled = column.drop_nulls()
     if filled.str.contains(_MAIL).any():
         return "holds e-mail addresses"
-    if filled.str.contains(_PHONE).sum() > filled.len() / 2:
+    if numbers and filled.str.contains(_PHONE).sum() > filled.len() / 2:
         return "holds telephone numbers"
     return None
 

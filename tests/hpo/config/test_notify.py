@@ -76,6 +76,20 @@ def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
     assert RANDOM not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        """['sh', '-c', 'TOKEN=$(cat /run/secrets/token) notify.sh']""",
+        """['sh', '-c', 'curl -H "Authorization: Bearer ${TOKEN:-none}" $URL']""",
+        """['cmd', '/c', 'curl -H "Authorization: Bearer %TOKEN%" %URL%']""",
+        """['notify.py', '--api-key', '/run/secrets/api_key']""",
+        f"""['docker', 'run', 'img@sha256:{"0a" * 32}']""",
+    ],
+)
+def test_what_the_command_looks_up_is_no_secret(tmp_path: Path, command: str) -> None:
+    assert load(tmp_path, f"command = {command}").notify.command
+
+
 def test_an_unknown_event_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"notify\.on\.0: .*'finished', 'stopped', 'failed'"):
         load(tmp_path, 'url = "$URL"\non = ["done"]')

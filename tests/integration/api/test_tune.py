@@ -156,7 +156,7 @@ def test_a_result_stays_that_of_its_folder(tmp_path: Path, monkeypatch: pytest.M
     [
         ({"runner": "Inline"}, "runner='Inline': give one of 'process', 'inline', 'ray'"),
         ({"data": ""}, "data='' is empty; give the name of a data set, a path or a table, or None"),
-        ({"tracking": None}, "tracking=None: give True, False, a URI such as 'sqlite:///studies"),
+        ({"tracking": 3}, "tracking=3: give True, False, None, the Path of an SQLite"),
         ({"callbacks": print}, "callbacks=<built-in function print>: give a list of functions"),
         ({"callbacks": ["print"]}, "callbacks=['print']: give a list of functions, for instance"),
     ],

@@ -48,6 +48,14 @@ def test_a_deleted_champion_is_followed_by_the_previous_one(
     assert holders(made.client) == {"champion": 2, "previous": 1}
 
 
+def test_a_champion_after_a_deleted_one_is_taken_back(tmp_path: Path) -> None:
+    """As an earlier version registered it: without the version that it replaced."""
+    settled = {"hpo.settled": "champion"}
+    made, locations = registry_of(tmp_path, {}, replaced(1), settled, previous="2")
+    assert roll_back(locations) == (3, 2)
+    assert holders(made.client) == {"champion": 2, "previous": 1}
+
+
 @pytest.mark.parametrize(
     ("tags", "told"), [({}, "replaced no version"), (replaced(1), "replaced version 1")]
 )

@@ -246,8 +246,21 @@ def test_a_column_without_a_filled_cell_teaches_nothing(dtype: pl.DataType) -> N
         with_cells(pl.Series([None] * 3, dtype=dtype), "")
 
 
+def test_the_words_of_lists_of_texts_are_those_of_their_texts() -> None:
+    """Arrays in JSON lines are lists, and were texts in earlier versions."""
+    lists = pl.Series([["a red cup", "of clay"], ["a red pot"], ["of clay"]])
+    joined = pl.Series(["a red cup of clay", "a red pot", "of clay"])
+    as_lists, as_texts = (with_cells(cells, ":words").interactions for cells in (lists, joined))
+    assert as_lists.fingerprint == as_texts.fingerprint
+
+
+def test_ids_in_lists_of_items_are_no_telephone_numbers() -> None:
+    isbns = pl.Series([["0306406152", "9780306406157"], ["0306406152"], ["9780306406157"]])
+    assert with_cells(isbns, "").interactions.item_features is not None
+
+
 def test_lists_are_no_numbers() -> None:
-    with pytest.raises(DataError, match=r"'c': is of type List\(Int64\).*leave :number out"):
+    with pytest.raises(DataError, match=r"'c': holds lists.*leave :number out"):
         with_cells(pl.Series([[1, 2]] * 3), ":number")
 
 
