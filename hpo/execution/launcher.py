@@ -14,6 +14,7 @@ import optuna
 import torch
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo.config import StudyConfig, check_study, default_name
@@ -203,11 +204,13 @@ def _launch(request: Request, output: Output) -> int:
                 if request.json:
                     say_stopped(output.events, opened.study.study_name, error)
                 raise
+        today = opened.reread()
+        # before files are sent: that may take longer than a container that is stopped has left
+        best = _tell_results(request, today, split, ended, output)
         # while the study is owned: who waits for it goes on with the parked trainings
-        sent = sent_at_end(request.locations, opened, output.console.print, owned=True)
+        sent = sent_at_end(request.locations, today, ended, output.console.print, owned=True)
     is_news = n_before < n_trials
-    opened = opened.reread()
-    return _conclude(request, opened, split, ended, synced, sent, output, is_news=is_news)
+    return _conclude(request, today, split, ended, best, synced, sent, output, is_news=is_news)
 
 
 def _fitted(request: Request, split: Split, output: Output) -> Request:
@@ -272,24 +275,42 @@ def _opened(request: Request, data_name: str, split: Split, output: Output) -> I
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
 
 
+def _tell_results(
+    request: Request, opened: OpenStudy, split: Split, ended: RunEnd, output: Output
+) -> FrozenTrial | None:
+    """Print and tell the results; return the best trial, None if no trial is complete."""
+    study, record, console = opened.study, opened.record, output.console
+    for table in summary.result_tables(study, record, console):
+        console.print(table)
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
+    if split.is_sampled and best is not None and best.value is not None:
+        told = sample_line(split, best.value, record.config.objective)
+        console.print(f"validation, best trial: {told}")
+    if request.json:
+        say_finished(output.events, record, ended, opened.config.n_trials, best)
+    return best
+
+
 def _conclude(
     request: Request,
     opened: OpenStudy,
     split: Split,
     ended: RunEnd,
+    best: FrozenTrial | None,
     synced: SyncReport | TrackingError | None,
     sent: int,
     output: Output,
     *,
     is_news: bool,
 ) -> int:
-    """Print and tell the results, write the report and promote as requested; return the exit code.
+    """Write the report, tell the end, and promote as requested; return the exit code.
 
     Args:
         request: the call of hpo.run.
         opened: the study.
         split: the study's data.
         ended: the end of the run.
+        best: the best trial; None if no trial is complete.
         synced: result of the last sync into MLflow; None without tracking.
         sent: exit code of `sent_at_end` before the report.
         output: streams for messages and events.
@@ -299,20 +320,16 @@ def _conclude(
     tracking = synced if isinstance(synced, TrackingError) else None
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials, data = opened.config.n_trials, _other_source(request.config, record)
-    for table in summary.result_tables(study, record, console):
-        console.print(table)
-    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
-    if split.is_sampled and best is not None and best.value is not None:
-        told = sample_line(split, best.value, record.config.objective)
-        console.print(f"validation, best trial: {told}")
-    if request.json:
-        say_finished(output.events, record, ended, n_trials, best)
     code, lacking = EXIT_CODES[ended.reason], 0
+    if code == 0 and sent == INTERRUPTED:  # nothing long follows Ctrl-C
+        code = INTERRUPTED
     if code == 0 and request.report and not ended.stop:  # else someone wants the machine back
         log = request.tracking and tracking is None  # an error means that MLflow is out of reach
         lacking = report(request, study, split, data, console, log=log)
-        code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
-        sent = sent or sent_at_end(request.locations, opened, console.print, owned=False)
+        # the report, too
+        sent = sent_at_end(request.locations, opened, ended, console.print, owned=False)
+        # other faults do not stop a promotion
+        code = INTERRUPTED if INTERRUPTED in (lacking, sent) else 0
     console.print(
         summary.ending(
             study,

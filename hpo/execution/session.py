@@ -37,7 +37,8 @@ from recsys.training import torch_threads, useful_threads
 if TYPE_CHECKING:
     from hpo.tracking import SyncReport
 
-# For the last sync, and then for messages; containers are killed after ten seconds.
+# For the last sync, the wait for its end before files are sent, and then for messages; containers
+# are killed after ten seconds.
 TERMINATED_SECONDS = 3.0
 REQUESTED_SECONDS = 60.0  # for the last sync after `hpo stop`: someone wants the machine back
 SYNC_SECONDS = {"terminated": TERMINATED_SECONDS, "requested": REQUESTED_SECONDS}
@@ -160,13 +161,19 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
 
 
 def sent_at_end(
-    locations: Locations, opened: OpenStudy, say: Callable[[str], None], *, owned: bool
+    locations: Locations,
+    opened: OpenStudy,
+    ended: RunEnd,
+    say: Callable[[str], None],
+    *,
+    owned: bool,
 ) -> int:
     """Send the study's files to the artifact store, if there is one; return the exit code.
 
     Args:
         locations: the addresses of the study.
         opened: the study.
+        ended: the end of the run; a sync that goes on after a stop is not waited for without end.
         say: called with what is missing.
         owned: True while this process owns the study, to record the parked trainings first.
     """
@@ -174,7 +181,7 @@ def sent_at_end(
     try:
         if owned:
             record_snapshots(locations, study, opened.record)
-        missing = send_files(locations, study)
+        missing = send_files(locations, study, SYNC_SECONDS.get(ended.stop, math.inf))
     except KeyboardInterrupt:
         again = command("sync", study.study_name, locations)
         say(f"the artifact store is incomplete: interrupted\n  {again}")
