@@ -22,10 +22,18 @@ from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import on_ray
 from hpo.execution.ledger import Ledger
-from hpo.execution.progress import JsonProgress, say_finished, say_stopped
+from hpo.execution.progress import JsonProgress, say_stopped
 from hpo.execution.request import Output, Request
 from hpo.execution.running_trial import RunEnd
-from hpo.execution.session import OpenStudy, catch_up, notify_end, run_trials, sent_at_end
+from hpo.execution.session import (
+    OpenStudy,
+    catch_up,
+    mlflow_lacks,
+    notify_end,
+    run_trials,
+    sent_at_end,
+    tell_results,
+)
 from hpo.execution.stopping.stop_request import sign_on_if_there
 from hpo.execution.store.storage_retries import StorageRetries
 from hpo.gate import check_baselines
@@ -37,7 +45,6 @@ from hpo.study import (
     StudyRecord,
     adjust_to_data,
     as_stored,
-    best_complete,
     best_metrics,
     comparable,
     environment_facts,
@@ -206,7 +213,7 @@ def _launch(request: Request, output: Output) -> int:
                 raise
         today = opened.reread()
         # before files are sent: that may take longer than a container that is stopped has left
-        best = _tell_results(request, today, split, ended, output)
+        best = tell_results(request, today, split, ended, output)
         # while the study is owned: who waits for it goes on with the parked trainings
         sent = sent_at_end(request.locations, today, ended, output.console.print, owned=True)
     is_news = n_before < n_trials
@@ -275,22 +282,6 @@ def _opened(request: Request, data_name: str, split: Split, output: Output) -> I
         yield OpenStudy(study, record, config, split.tuning, ledger, hold)
 
 
-def _tell_results(
-    request: Request, opened: OpenStudy, split: Split, ended: RunEnd, output: Output
-) -> FrozenTrial | None:
-    """Print and tell the results; return the best trial, None if no trial is complete."""
-    study, record, console = opened.study, opened.record, output.console
-    for table in summary.result_tables(study, record, console):
-        console.print(table)
-    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
-    if split.is_sampled and best is not None and best.value is not None:
-        told = sample_line(split, best.value, record.config.objective)
-        console.print(f"validation, best trial: {told}")
-    if request.json:
-        say_finished(output.events, record, ended, opened.config.n_trials, best)
-    return best
-
-
 def _conclude(
     request: Request,
     opened: OpenStudy,
@@ -317,14 +308,14 @@ def _conclude(
         is_news: False if the study was complete before this call; then no message is sent.
     """
     study, record, console = opened.study, opened.record, output.console
-    tracking = synced if isinstance(synced, TrackingError) else None
+    tracking = mlflow_lacks(synced)
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials, data = opened.config.n_trials, _other_source(request.config, record)
     code, lacking = EXIT_CODES[ended.reason], 0
     if code == 0 and sent == INTERRUPTED:  # nothing long follows Ctrl-C
         code = INTERRUPTED
     if code == 0 and request.report and not ended.stop:  # else someone wants the machine back
-        log = request.tracking and tracking is None  # an error means that MLflow is out of reach
+        log = request.tracking and not isinstance(synced, TrackingError)  # out of reach
         lacking = report(request, study, split, data, console, log=log)
         # the report, too
         sent = sent_at_end(request.locations, opened, ended, console.print, owned=False)

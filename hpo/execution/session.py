@@ -20,17 +20,25 @@ from hpo.execution.engines.ray_engine import ray_runners
 from hpo.execution.ledger import Ledger
 from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
-from hpo.execution.progress import JsonProgress, LineProgress, Progress
+from hpo.execution.progress import JsonProgress, LineProgress, Progress, say_finished
 from hpo.execution.request import Output, Request
 from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.notices import DELIVERY_SECONDS, deliver, ended_notice
 from hpo.runners import InlineRunner, ProcessRunner, Runner
-from hpo.study import StudyLock, StudyRecord, record_snapshots, send_files, working_folder
+from hpo.study import (
+    StudyLock,
+    StudyRecord,
+    best_complete,
+    comparable,
+    record_snapshots,
+    send_files,
+    working_folder,
+)
 from hpo.tracking import experiments_address, mlflow_base, study_links
-from recsys.cli import INTERRUPTED
+from recsys.cli import INTERRUPTED, sample_line
 from recsys.config import TrainConfig
-from recsys.data import Holdout, save_holdout
+from recsys.data import Holdout, Split, save_holdout
 from recsys.errors import TrackingError
 from recsys.training import torch_threads, useful_threads
 
@@ -158,6 +166,41 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     mirror = MirrorThread(request.locations, name)
     mirror.start()
     return mirror.stop()
+
+
+def tell_results(
+    request: Request, opened: OpenStudy, split: Split, ended: RunEnd, output: Output
+) -> FrozenTrial | None:
+    """Print and tell the results; return the best trial, None if no trial is complete.
+
+    Args:
+        request: the call of hpo.run.
+        opened: the study.
+        split: the study's data.
+        ended: the end of the run.
+        output: streams for messages and events.
+    """
+    study, record, console = opened.study, opened.record, output.console
+    for table in summary.result_tables(study, record, console):
+        console.print(table)
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
+    if split.is_sampled and best is not None and best.value is not None:
+        told = sample_line(split, best.value, record.config.objective)
+        console.print(f"validation, best trial: {told}")
+    if request.json:
+        say_finished(output.events, record, ended, opened.config.n_trials, best)
+    return best
+
+
+def mlflow_lacks(synced: SyncReport | TrackingError | None) -> TrackingError | None:
+    """Return what MLflow lacks after the last sync; None if that is nothing, or without tracking.
+
+    Args:
+        synced: the result of the last sync; trials that cannot be shown keep no other one out.
+    """
+    if synced is None or isinstance(synced, TrackingError):
+        return synced
+    return TrackingError("; ".join(synced.refused)) if synced.refused else None
 
 
 def sent_at_end(

@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import FrozenTrial
 
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command
@@ -22,6 +23,7 @@ from hpo.execution.scheduler import Scheduler
 from hpo.execution.stopping.stop_request import SignedOn, last_launcher
 from hpo.reporting.folders import report_folder
 from hpo.study.locks import exclusive, is_owned
+from hpo.tracking import mirror as mirror_module
 from hpo.tracking.background import MirrorThread
 from recsys.cli import INTERRUPTED
 from tests.support.examples import conveyor
@@ -152,6 +154,24 @@ def test_the_last_sending_decides(
     assert launch(asked) == code
     assert next(codes, None) is None
     assert any(store.rglob("*report.html")) is not bool(again)
+
+
+def test_a_trial_that_mlflow_cannot_show_keeps_the_report_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, asked = mirror_module.project_trial, request(tmp_path, promote=False)
+
+    def refuse(view: Any, trial: FrozenTrial, parent: str) -> object:
+        if trial.number == 0:
+            raise ValueError("no such column")
+        return project(view, trial, parent)
+
+    monkeypatch.setattr(mirror_module, "project_trial", refuse)
+    assert launch(asked) == 3
+    told, refused = capsys.readouterr().out, "trial 0 cannot be shown in MLflow: ValueError"
+    assert f"MLflow is incomplete: {refused}" in told
+    assert "its trials in MLflow, the best first" in told
+    assert "in MLflow: folder report of run " in told
 
 
 @pytest.mark.parametrize("interrupted", ["first", "second"])
