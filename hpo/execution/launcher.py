@@ -14,6 +14,7 @@ import optuna
 import torch
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from hpo.config import StudyConfig, check_study, default_name
@@ -21,10 +22,18 @@ from hpo.errors import StudyStopped
 from hpo.execution import summary
 from hpo.execution.engines.ray_engine import on_ray
 from hpo.execution.ledger import Ledger
-from hpo.execution.progress import JsonProgress, say_finished, say_stopped
+from hpo.execution.progress import JsonProgress, say_stopped
 from hpo.execution.request import Output, Request
 from hpo.execution.running_trial import RunEnd
-from hpo.execution.session import OpenStudy, catch_up, notify_end, run_trials, sent_at_end
+from hpo.execution.session import (
+    OpenStudy,
+    catch_up,
+    mlflow_lacks,
+    notify_end,
+    run_trials,
+    sent_at_end,
+    tell_results,
+)
 from hpo.execution.stopping.stop_request import sign_on_if_there
 from hpo.execution.store.storage_retries import StorageRetries
 from hpo.gate import check_baselines
@@ -36,7 +45,6 @@ from hpo.study import (
     StudyRecord,
     adjust_to_data,
     as_stored,
-    best_complete,
     best_metrics,
     comparable,
     environment_facts,
@@ -203,11 +211,13 @@ def _launch(request: Request, output: Output) -> int:
                 if request.json:
                     say_stopped(output.events, opened.study.study_name, error)
                 raise
+        today = opened.reread()
+        # before files are sent: that may take longer than a container that is stopped has left
+        best = tell_results(request, today, split, ended, output)
         # while the study is owned: who waits for it goes on with the parked trainings
-        sent = sent_at_end(request.locations, opened, output.console.print, owned=True)
+        sent = sent_at_end(request.locations, today, ended, output.console.print, owned=True)
     is_news = n_before < n_trials
-    opened = opened.reread()
-    return _conclude(request, opened, split, ended, synced, sent, output, is_news=is_news)
+    return _conclude(request, today, split, ended, best, synced, sent, output, is_news=is_news)
 
 
 def _fitted(request: Request, split: Split, output: Output) -> Request:
@@ -277,42 +287,40 @@ def _conclude(
     opened: OpenStudy,
     split: Split,
     ended: RunEnd,
+    best: FrozenTrial | None,
     synced: SyncReport | TrackingError | None,
     sent: int,
     output: Output,
     *,
     is_news: bool,
 ) -> int:
-    """Print and tell the results, write the report and promote as requested; return the exit code.
+    """Write the report, tell the end, and promote as requested; return the exit code.
 
     Args:
         request: the call of hpo.run.
         opened: the study.
         split: the study's data.
         ended: the end of the run.
+        best: the best trial; None if no trial is complete.
         synced: result of the last sync into MLflow; None without tracking.
         sent: exit code of `sent_at_end` before the report.
         output: streams for messages and events.
         is_news: False if the study was complete before this call; then no message is sent.
     """
     study, record, console = opened.study, opened.record, output.console
-    tracking = synced if isinstance(synced, TrackingError) else None
+    tracking = mlflow_lacks(synced)
     page = None if synced is None or isinstance(synced, TrackingError) else synced.address
     n_trials, data = opened.config.n_trials, _other_source(request.config, record)
-    for table in summary.result_tables(study, record, console):
-        console.print(table)
-    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
-    if split.is_sampled and best is not None and best.value is not None:
-        told = sample_line(split, best.value, record.config.objective)
-        console.print(f"validation, best trial: {told}")
-    if request.json:
-        say_finished(output.events, record, ended, n_trials, best)
     code, lacking = EXIT_CODES[ended.reason], 0
+    if code == 0 and sent == INTERRUPTED:  # nothing long follows Ctrl-C
+        code = INTERRUPTED
     if code == 0 and request.report and not ended.stop:  # else someone wants the machine back
-        log = request.tracking and tracking is None  # an error means that MLflow is out of reach
+        log = request.tracking and not isinstance(synced, TrackingError)  # out of reach
         lacking = report(request, study, split, data, console, log=log)
-        code = INTERRUPTED if lacking == INTERRUPTED else 0  # other faults do not stop a promotion
-        sent = sent or sent_at_end(request.locations, opened, console.print, owned=False)
+        # the report, too
+        sent = sent_at_end(request.locations, opened, ended, console.print, owned=False)
+        # other faults do not stop a promotion
+        code = INTERRUPTED if INTERRUPTED in (lacking, sent) else 0
     console.print(
         summary.ending(
             study,

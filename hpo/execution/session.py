@@ -20,24 +20,33 @@ from hpo.execution.engines.ray_engine import ray_runners
 from hpo.execution.ledger import Ledger
 from hpo.execution.listeners import CallingProgress, NotebookProgress, in_notebook
 from hpo.execution.live_view import LiveProgress
-from hpo.execution.progress import JsonProgress, LineProgress, Progress
+from hpo.execution.progress import JsonProgress, LineProgress, Progress, say_finished
 from hpo.execution.request import Output, Request
 from hpo.execution.running_trial import RunEnd
 from hpo.execution.scheduler import Scheduler
 from hpo.notices import DELIVERY_SECONDS, deliver, ended_notice
 from hpo.runners import InlineRunner, ProcessRunner, Runner
-from hpo.study import StudyLock, StudyRecord, record_snapshots, send_files, working_folder
+from hpo.study import (
+    StudyLock,
+    StudyRecord,
+    best_complete,
+    comparable,
+    record_snapshots,
+    send_files,
+    working_folder,
+)
 from hpo.tracking import experiments_address, mlflow_base, study_links
-from recsys.cli import INTERRUPTED
+from recsys.cli import INTERRUPTED, sample_line
 from recsys.config import TrainConfig
-from recsys.data import Holdout, save_holdout
+from recsys.data import Holdout, Split, save_holdout
 from recsys.errors import TrackingError
 from recsys.training import torch_threads, useful_threads
 
 if TYPE_CHECKING:
     from hpo.tracking import SyncReport
 
-# For the last sync, and then for messages; containers are killed after ten seconds.
+# For the last sync, the wait for its end before files are sent, and then for messages; containers
+# are killed after ten seconds.
 TERMINATED_SECONDS = 3.0
 REQUESTED_SECONDS = 60.0  # for the last sync after `hpo stop`: someone wants the machine back
 SYNC_SECONDS = {"terminated": TERMINATED_SECONDS, "requested": REQUESTED_SECONDS}
@@ -159,14 +168,55 @@ def catch_up(request: Request, name: str) -> SyncReport | TrackingError | None:
     return mirror.stop()
 
 
+def tell_results(
+    request: Request, opened: OpenStudy, split: Split, ended: RunEnd, output: Output
+) -> FrozenTrial | None:
+    """Print and tell the results; return the best trial, None if no trial is complete.
+
+    Args:
+        request: the call of hpo.run.
+        opened: the study.
+        split: the study's data.
+        ended: the end of the run.
+        output: streams for messages and events.
+    """
+    study, record, console = opened.study, opened.record, output.console
+    for table in summary.result_tables(study, record, console):
+        console.print(table)
+    best = best_complete(comparable(record, study.get_trials(deepcopy=False)))
+    if split.is_sampled and best is not None and best.value is not None:
+        told = sample_line(split, best.value, record.config.objective)
+        console.print(f"validation, best trial: {told}")
+    if request.json:
+        say_finished(output.events, record, ended, opened.config.n_trials, best)
+    return best
+
+
+def mlflow_lacks(synced: SyncReport | TrackingError | None) -> TrackingError | None:
+    """Return what MLflow lacks after the last sync; None if that is nothing, or without tracking.
+
+    Args:
+        synced: the result of the last sync; trials that cannot be shown keep no other one out.
+    """
+    if synced is None or isinstance(synced, TrackingError):
+        return synced
+    return TrackingError("; ".join(synced.refused)) if synced.refused else None
+
+
 def sent_at_end(
-    locations: Locations, opened: OpenStudy, say: Callable[[str], None], *, owned: bool
+    locations: Locations,
+    opened: OpenStudy,
+    ended: RunEnd,
+    say: Callable[[str], None],
+    *,
+    owned: bool,
 ) -> int:
     """Send the study's files to the artifact store, if there is one; return the exit code.
 
     Args:
         locations: the addresses of the study.
         opened: the study.
+        ended: the end of the run; a sync that goes on after a stop is not waited for without end.
         say: called with what is missing.
         owned: True while this process owns the study, to record the parked trainings first.
     """
@@ -174,7 +224,7 @@ def sent_at_end(
     try:
         if owned:
             record_snapshots(locations, study, opened.record)
-        missing = send_files(locations, study)
+        missing = send_files(locations, study, SYNC_SECONDS.get(ended.stop, math.inf))
     except KeyboardInterrupt:
         again = command("sync", study.study_name, locations)
         say(f"the artifact store is incomplete: interrupted\n  {again}")

@@ -107,11 +107,10 @@ class MirrorThread:
 
     def _sync(self, mirror: Mirror, *, fresh: bool) -> bool:
         try:
-            report = mirror.sync(fresh=fresh)
+            self.result = mirror.sync(fresh=fresh)
         except Exception as error:
             self._keep(error)
             return False
-        self.result = TrackingError("; ".join(report.refused)) if report.refused else report
         return True
 
     def _keep(self, error: Exception) -> None:
@@ -136,8 +135,9 @@ class SyncOutcome(NamedTuple):
     """The outcome of bringing a study into MLflow.
 
     Attributes:
-        line: the place of the report in MLflow, or the reason why it is not there.
-        is_complete: False if the sync failed or did not end in time.
+        line: the place of the report in MLflow, or the reason why it is not there; then a line on
+            each trial that cannot be shown there.
+        is_complete: False if the sync failed or did not end in time, or if a trial is lacking.
     """
 
     line: str
@@ -176,14 +176,12 @@ def bring_into_mlflow(locations: Locations, study_name: str) -> SyncOutcome:
     if isinstance(result, TrackingError):
         line = f"not in MLflow: {result}; bring it there with: {sync}"
         return SyncOutcome(line, is_complete=False)
-    if result.absent:
+    line = f"in MLflow: folder {REPORT} of run {result.run_id}"
+    if result.absent:  # nobody here has them, and `hpo.sync` says 0, too
         report = command("report", study_name, locations)
         missing = ", ".join(result.absent)
         line = f"not in MLflow: missing files: {missing}; make them again with: {report}"
-        return SyncOutcome(
-            line, is_complete=True
-        )  # nobody here has them, and `hpo.sync` says 0, too
-    return SyncOutcome(f"in MLflow: folder {REPORT} of run {result.run_id}", is_complete=True)
+    return SyncOutcome("\n".join([line, *result.refused]), is_complete=not result.refused)
 
 
 def _has_run(locations: Locations, study_name: str) -> bool:

@@ -6,7 +6,12 @@ the next call sends what is missing. The study's attributes name the files, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +22,7 @@ from hpo.config import Locations, command
 from hpo.errors import ArtifactStoreError
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
 from hpo.study.files.artifacts import artifact_folder, stored_artifacts
-from hpo.study.locks import exclusive
+from hpo.study.locks import POLL_SECONDS, LockHeld, exclusive
 from hpo.study.records import EPOCHS, SNAPSHOTS, StudyRecord
 from hpo.study.storage import parking_place, snapshot_file
 from recsys.artifacts import sha256
@@ -70,7 +75,7 @@ def record_snapshots(locations: Locations, study: Study, record: StudyRecord) ->
         study._storage.set_study_system_attr(study._study_id, SNAPSHOTS, list(kept.items()))
 
 
-def send_files(locations: Locations, study: Study) -> str:
+def send_files(locations: Locations, study: Study, seconds: float = math.inf) -> str:
     """Send what the artifact store lacks of the study's files, and remove what is no longer wanted.
 
     Nothing is sent twice.
@@ -78,6 +83,7 @@ def send_files(locations: Locations, study: Study) -> str:
     Args:
         locations: addresses of the storage and of the artifact store.
         study: the study.
+        seconds: longest wait for another sync of the study.
 
     Returns:
         "" if all files are there, or without a store; else one or two lines on what is missing and
@@ -88,7 +94,7 @@ def send_files(locations: Locations, study: Study) -> str:
         return ""
     again = command("sync", study.study_name, locations)
     try:
-        with exclusive(locations.storage, study.study_name, role="sync", on_wait=lambda _: None):
+        with _in_turn(locations.storage, study.study_name, seconds):
             lost = _sent(store, locations, study)
     except ArtifactStoreError as error:
         return f"the artifact store is incomplete: {error}\n  {again}"
@@ -98,6 +104,31 @@ def send_files(locations: Locations, study: Study) -> str:
         f"the artifact store {store.url} lacks {listed(lost)}, and so does this machine; run "
         f"{again} on the machine that has {count(len(lost), 'file')}, or make the report again"
     )
+
+
+@contextmanager
+def _in_turn(storage: str, name: str, seconds: float) -> Iterator[None]:
+    """Hold the study's sync lock, waiting up to `seconds` for another sync.
+
+    Raises:
+        ArtifactStoreError: the other sync does not end in that time.
+    """
+    hold = partial(exclusive, storage, name, role="sync")
+    deadline = time.monotonic() + seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold(on_wait=_wait if seconds == math.inf else None))
+                break
+            except LockHeld as error:
+                if time.monotonic() >= deadline:
+                    raise ArtifactStoreError("a sync is still running") from error
+            threading.Event().wait(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+        yield
+
+
+def _wait(_: str) -> None:
+    """Wait for the lock without a word."""
 
 
 def remove_sent(locations: Locations, uid: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 
-from hpo.config import Locations
+from hpo.config import Locations, command
 from hpo.errors import ArtifactStoreError, SettingsError
 from hpo.study.files.artifact_store import ArtifactStore
 from hpo.study.files.artifacts import artifact_folder, stored_artifacts
 from hpo.study.files.contents import ArtifactContents, DashboardFiles
 from hpo.study.files.sending import fetch_snapshots, record_snapshots, remove_sent, send_files
+from hpo.study.locks import exclusive
 from hpo.study.storage import parking_place, snapshot_file
 from recsys.artifacts import sha256
 from tests.support.fake_study import FakeStudy, locations
@@ -122,6 +124,26 @@ def test_what_is_nowhere_is_named(tmp_path: Path, url: str) -> None:
     assert not ArtifactContents(study.locations, study.record.uid).copy(page, tmp_path / "copy")
     with pytest.raises(ArtifactNotFound):
         DashboardFiles(study.locations, study.storage).open_reader(page.artifact_id)
+
+
+def test_a_sync_that_goes_on_is_waited_for_within_the_time(tmp_path: Path) -> None:
+    study = study_with(tmp_path / "a", str(tmp_path / "store"))
+    study.run(TrialState.COMPLETE)
+    study.keep(0)
+    name = study.study.study_name
+    with exclusive(study.locations.storage, name, role="sync"):
+        missing = send_files(study.locations, study.study, 0.0)
+    again = command("sync", name, study.locations)
+    assert missing == f"the artifact store is incomplete: a sync is still running\n  {again}"
+    assert names(study) == []
+    assert send_files(study.locations, study.study, 0.0) == ""
+    with ThreadPoolExecutor(1) as pool:
+        study.keep(0, "second")
+        with exclusive(study.locations.storage, name, role="sync"):
+            sending = pool.submit(send_files, study.locations, study.study, 60.0)
+            with pytest.raises(TimeoutError):
+                sending.result(0.1)
+        assert sending.result() == ""
 
 
 def test_a_damaged_file_is_never_taken(tmp_path: Path, object_store: ObjectStore) -> None:

@@ -7,9 +7,8 @@ import pytest
 
 from hpo import sync
 from hpo.study.records import EPOCHS
-from hpo.tracking.background import MirrorThread
-from hpo.tracking.mirror import Mirror
-from recsys.errors import TrackingError
+from hpo.tracking.background import MirrorThread, bring_into_mlflow
+from hpo.tracking.mirror import Mirror, SyncReport
 from tests.support.eight_trials import COMPLETE
 from tests.support.fake_study import FakeStudy
 from tests.support.mirrored import assert_mirrored, mirror, study
@@ -58,5 +57,8 @@ def test_a_trial_that_cannot_be_shown_stops_no_other(
     result = MirrorThread(study.locations, study.study.study_name)
     result.start()
     told = result.stop()
-    assert isinstance(told, TrackingError)
-    assert str(told) == line
+    assert isinstance(told, SyncReport)
+    assert told.refused == (line,)
+    brought = bring_into_mlflow(study.locations, study.study.study_name)
+    there = f"in MLflow: folder report of run {told.run_id}"
+    assert (brought.line.splitlines(), brought.exit_code) == ([there, line], 3)
