@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from recsys.readers.tables.text import TextForm, open_bytes
@@ -48,19 +49,20 @@ def hides_lines(path: Path, form: TextForm, n_rows: int) -> bool:
     return n_lines + (last != b"\n") - form.header_line > n_rows
 
 
-def quotes_of(path: Path, form: TextForm) -> Quotes:
+def quotes_of(path: Path, form: TextForm, n_lines: int | None = None) -> Quotes:
     """Return the stray quotes and doubtful cells of a text.
 
     Args:
         path: the file.
         form: form of the text; its separator is one character.
+        n_lines: number of lines to look at; None: all.
     """
     mark, width = form.separator.encode(), len(form.names)
     cell = _cell(mark)
     found = Quotes()
     first, fits = 0, True  # line on which the open cell began, or 0; True if its lines may be rows
     with open_bytes(path) as file:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(islice(file, n_lines), start=1):
             if number <= form.header_line or not (first or b'"' in raw):
                 continue
             line = raw.removeprefix(_BOM if number == 1 else b"").rstrip(b"\r\n")

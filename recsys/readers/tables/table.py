@@ -23,6 +23,7 @@ from recsys.readers.tables.text import (
 
 ARROW = (".arrow", ".feather", ".ipc")
 READ_ERRORS = (pl.exceptions.PolarsError, OSError, *DAMAGE)
+LINES_FOR_A_REMARK = 200_000  # 30 us each, which a remark about millions is not worth
 _BATCH = 1_000_000  # rows; 4 text columns of that length take some 100 MB
 
 
@@ -102,7 +103,7 @@ class Table:
         form = self.form
         if form is None or form.quote is None or not hides_lines(self.path, form, n_rows):
             return []
-        doubtful = quotes_of(self.path, form).doubtful
+        doubtful = quotes_of(self.path, form, LINES_FOR_A_REMARK).doubtful
         if not doubtful:
             return []
         places = ", ".join(f"line {first} to {last}" for first, last in doubtful[:SHOWN])
