@@ -91,12 +91,12 @@ def _stored(storage: str, name: str) -> Study | None:
 
 
 def wall_seconds(study: Study) -> float:
-    """What all trainings took so far: also those that failed, or wait to go on."""
+    """Return the seconds of all trainings so far, also of those that failed or wait to go on."""
     return sum(_seconds(trial) for trial in study.get_trials(deepcopy=False))
 
 
 def _seconds(trial: FrozenTrial) -> float:
-    """Of a trial without an end: so many epochs of the median length; pauses do not count."""
+    """Return the seconds of a trial; without an end, its epochs at their median, without pauses."""
     outcome, ends = Outcome.of(trial), epochs_of(trial).get("time_ms", [])
     if outcome or not ends:
         return outcome.seconds if outcome else 0.0

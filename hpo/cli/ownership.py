@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from hpo.config import Locations, command
 from hpo.errors import StudyError
-from hpo.study import LockHeld, exclusive
+from hpo.study import LockHeld, exclusive, exclusive_within
 
 LOOK_SECONDS = 2.0  # `hpo list` and `hpo status` hold the lock of a study for a moment
 
@@ -26,17 +25,12 @@ def sole_owner(locations: Locations, name: str, deed: str) -> Iterator[None]:
         StudyError: a launcher owns it.
     """
     with ExitStack() as stack:
-        deadline = time.monotonic() + LOOK_SECONDS
-        while True:
-            try:
-                stack.enter_context(exclusive(locations.storage, name))
-                break
-            except LockHeld as error:
-                if time.monotonic() > deadline:
-                    stop = command("stop", name, locations)
-                    told = f"{error}, so it is not {deed}; stop it first: {stop}"
-                    raise StudyError(told) from None
-            time.sleep(0.1)
+        try:
+            stack.enter_context(exclusive_within(locations.storage, name, LOOK_SECONDS))
+        except LockHeld as error:
+            stop = command("stop", name, locations)
+            told = f"{error}, so it is not {deed}; stop it first: {stop}"
+            raise StudyError(told) from None
         # a sync takes a moment, so wait for its end without a message
         stack.enter_context(exclusive(locations.storage, name, role="sync", on_wait=lambda _: None))
         yield

@@ -223,9 +223,8 @@ def rollback(client: MlflowClient, model: str) -> tuple[int | None, int]:
         client.set_model_version_tag(model, champion, ROLLED_BACK, f"to version {previous}")
     if champion != previous:
         client.set_registered_model_alias(model, CHAMPION, previous)
-    if ROLLED_BACK in (
-        _tags(client, model, previous) or {}
-    ):  # set by hand, or by an earlier version of us
+    # the alias of one that was taken back may be set by hand, or by an earlier version of us
+    if ROLLED_BACK in (_tags(client, model, previous) or {}):
         client.delete_model_version_tag(model, previous, ROLLED_BACK)
     before = _replaced_by(client, model, previous)
     if before is None:

@@ -39,6 +39,7 @@ from .locks import (
     LockHeld as LockHeld,
     exclusive as exclusive,
     exclusive_registry as exclusive_registry,
+    exclusive_within as exclusive_within,
     is_owned as is_owned,
     sqlite_path as sqlite_path,
 )

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from hpo.study.server_lock import ServerLock, StudyLock
 from recsys.artifacts import sqlite_file, sqlite_url, why_unreadable
 from recsys.passwords import public_uri, without_password
 
-POLL_SECONDS = 0.5
+SHORTEST_POLL_SECONDS, POLL_SECONDS = 0.05, 0.5
 OUTAGE_SECONDS = 3600.0  # with a server that does not answer: a restart, a failover, maintenance
 POSTGRESQL = 'pip install "psycopg[binary]>=3.2"'  # the extra `postgresql`, wherever this came from
 
@@ -111,6 +111,36 @@ def exclusive(
     """
     held = f"study {name!r} is run by"
     with _locked(storage, f"{role}:{name}", role, held, on_wait, by_schema=True) as hold:
+        yield hold
+
+
+@contextmanager
+def exclusive_within(
+    storage: str, name: str, seconds: float, *, role: str = "launcher"
+) -> Iterator[StudyLock]:
+    """Hold one lock of a study as `exclusive` does, waiting up to `seconds` for it.
+
+    Args:
+        storage: URL of the Optuna storage.
+        name: name of the study.
+        seconds: longest wait for the lock.
+        role: which lock, see `exclusive`.
+
+    Raises:
+        LockHeld: another process still has the lock after that time.
+    """
+    deadline, pause = time.monotonic() + seconds, SHORTEST_POLL_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                hold = stack.enter_context(exclusive(storage, name, role=role))
+                break
+            except LockHeld:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, POLL_SECONDS)
         yield hold
 
 

@@ -7,7 +7,6 @@ sync repairs it.
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,7 @@ from hpo.study import (
     LockHeld,
     Moved,
     StudyRecord,
-    exclusive,
+    exclusive_within,
     existing_storage,
     load_named,
     stored_artifacts,
@@ -295,20 +294,14 @@ class Mirror:
         Raises:
             TrackingError: another sync does not end in that time.
         """
-        deadline = time.monotonic() + LOCK_SECONDS
+        name, storage = self.study_name, self._places.storage
         with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(
-                        exclusive(self._places.storage, self.study_name, role="sync")
-                    )
-                    break
-                except LockHeld as error:
-                    if time.monotonic() > deadline:
-                        sync = command("sync", self.study_name, self._places)
-                        raise TrackingError(
-                            f"study {self.study_name!r}: another sync has not ended in "
-                            f"{LOCK_SECONDS:g} s: {error}; wait for it, or end it, then run: {sync}"
-                        ) from error
-                threading.Event().wait(0.05)
+            try:
+                stack.enter_context(exclusive_within(storage, name, LOCK_SECONDS, role="sync"))
+            except LockHeld as error:
+                sync = command("sync", name, self._places)
+                raise TrackingError(
+                    f"study {name!r}: another sync has not ended in {LOCK_SECONDS:g} s: {error}; "
+                    f"wait for it, or end it, then run: {sync}"
+                ) from error
             yield

@@ -1,4 +1,4 @@
-"""What benchmarks measure is what they say: memory, device, configuration; and their ends."""
+"""Benchmarks measure what they say: memory, device, configuration; and they end as they say."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from hpo.study import Attempt
 
 
 class BrokenStarts:
-    """What is known of a launcher's start of a trial, if it broke. Not thread-safe.
+    """Finds the trial of a launcher's start that broke. Not thread-safe.
 
     The storage may have made or taken a trial whose number never came back. Others, such as a
     script, may have trials of their own RUNNING, which are left alone.
@@ -28,8 +28,8 @@ class BrokenStarts:
             trials: trials of the study.
         """
         if self._before is None:
-            of = {state: {t.number for t in trials if t.state is state} for state in TrialState}
-            self._before, self._waiting = of[TrialState.RUNNING], of[TrialState.WAITING]
+            self._before = {t.number for t in trials if t.state is TrialState.RUNNING}
+            self._waiting = {t.number for t in trials if t.state is TrialState.WAITING}
 
     def end(self) -> None:
         """Note that the start has ended well, or is mended."""

@@ -1,4 +1,4 @@
-"""What samplers read of stored trials: constraints, and parameters under ranges that changed.
+"""Constraints and ranges of stored trials, as samplers read them after a change of either.
 
 Constraints on a config are checked before its training, constraints on metrics after it.
 """

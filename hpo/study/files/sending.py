@@ -7,11 +7,8 @@ the next call sends what is missing. The study's attributes name the files, with
 from __future__ import annotations
 
 import math
-import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +19,7 @@ from hpo.config import Locations, command
 from hpo.errors import ArtifactStoreError
 from hpo.study.files.artifact_store import ArtifactStore, StoredFile, is_file_of
 from hpo.study.files.artifacts import artifact_folder, stored_artifacts
-from hpo.study.locks import POLL_SECONDS, LockHeld, exclusive
+from hpo.study.locks import LockHeld, exclusive, exclusive_within
 from hpo.study.records import EPOCHS, SNAPSHOTS, StudyRecord
 from hpo.study.storage import parking_place, snapshot_file
 from recsys.artifacts import sha256
@@ -113,22 +110,16 @@ def _in_turn(storage: str, name: str, seconds: float) -> Iterator[None]:
     Raises:
         ArtifactStoreError: the other sync does not end in that time.
     """
-    hold = partial(exclusive, storage, name, role="sync")
-    deadline = time.monotonic() + seconds
     with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(hold(on_wait=_wait if seconds == math.inf else None))
-                break
-            except LockHeld as error:
-                if time.monotonic() >= deadline:
-                    raise ArtifactStoreError("a sync is still running") from error
-            threading.Event().wait(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+        try:
+            if seconds == math.inf:  # waits through an outage of PostgreSQL, too
+                lock = exclusive(storage, name, role="sync", on_wait=lambda _: None)
+            else:
+                lock = exclusive_within(storage, name, seconds, role="sync")
+            stack.enter_context(lock)
+        except LockHeld as error:
+            raise ArtifactStoreError("a sync is still running") from error
         yield
-
-
-def _wait(_: str) -> None:
-    """Wait for the lock without a word."""
 
 
 def remove_sent(locations: Locations, uid: str) -> None:

@@ -1,4 +1,4 @@
-"""Who is killed for a trial's time limit: endless epochs, once, and nothing else."""
+"""The time limit of a trial kills endless epochs, once, and nothing else."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from tests.support.scripted import (
     SPACE,
     MemoryProgress,
     ScriptedRunner,
+    completed,
     epoch_result,
     make_study,
     study_config,
@@ -77,10 +78,7 @@ def test_another_experiment_is_refused_whatever_is_accepted(
 def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     study, record = open_study(storage, "s", study_record(study_config()))
-    ledger = Ledger(study, record.config)
-    first = ledger.start("scripted", 1)
-    ledger.report(first, epoch_result(1, 0.2))
-    ledger.complete(first)
+    first = completed(Ledger(study, record.config), 0.2)
     now = study_record(study_config(), fingerprint="data-2")
     for accepted, known in ((study_record(study_config()), True), (now, False)):
         study, record = open_study(storage, "s", accepted, accept_changes=True)
@@ -94,19 +92,14 @@ def test_values_of_other_data_are_not_told_again(tmp_path: Path) -> None:
 def test_values_of_other_data_neither_win_nor_race_nor_stand_in_the_table(tmp_path: Path) -> None:
     storage = open_storage(url(tmp_path))
     study, record = open_study(storage, "s", study_record(study_config()))
-    ledger = Ledger(study, record.config)
-    higher = ledger.start("scripted", 1)
-    ledger.report(higher, epoch_result(1, 0.9))
-    ledger.complete(higher)
+    completed(Ledger(study, record.config), 0.9)
     now = study_record(study_config(), fingerprint="data-2")
     study, record = open_study(storage, "s", now, accept_changes=True)
     ledger = Ledger(study, record.config)
     assert ledger.best() is None
     with pytest.raises(PromotionError, match=r"data of today \(from trial 1 on\)"):
         top_candidates(study, 5)
-    lower = ledger.start("scripted", 1)
-    ledger.report(lower, epoch_result(1, 0.2))
-    ledger.complete(lower)
+    lower = completed(ledger, 0.2)
     best = ledger.best()
     assert best is not None
     assert best.number == lower.trial.number

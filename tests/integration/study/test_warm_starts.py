@@ -21,7 +21,7 @@ from hpo.study.warm_starts import with_best_of
 from tests.support.scripted import (
     MemoryProgress,
     ScriptedRunner,
-    epoch_result,
+    completed,
     make_study,
     study_config,
     study_record,
@@ -126,9 +126,7 @@ def test_defaults_and_warm_starts_start_again_on_other_data(tmp_path: Path) -> N
     study, record = open_study(storage, "s", study_record(config))
     ledger = Ledger(study, record.config)
     for _ in range(2):
-        assignment = ledger.start("scripted", 1)
-        ledger.report(assignment, epoch_result(1, 0.2))
-        ledger.complete(assignment)
+        completed(ledger, 0.2)
     for _ in range(2):
         other = study_record(config, fingerprint="data-2")
         study, record = open_study(storage, "s", other, accept_changes=True)
@@ -136,9 +134,7 @@ def test_defaults_and_warm_starts_start_again_on_other_data(tmp_path: Path) -> N
     ledger = Ledger(study, record.config)
     assert ledger.n_comparable() == 0
     assert default_candidate(study) is None
-    again = ledger.start("scripted", 1)
-    ledger.report(again, epoch_result(1, 0.3))
-    ledger.complete(again)
+    completed(ledger, 0.3)
     default, row = default_candidate(study), default_trial(comparable(record, read_trials(study)))
     assert default is not None
     assert row is not None
