@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hpo.api.study_result import StudyResult, given_locations
 from hpo.config import Locations, Override, default_name, load_study_config, study_path, toml_text
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recsys.datasets import InMemory
     from recsys.evaluation import MetricName
 
-RUNNERS = ("process", "inline", "ray")
+Runner = Literal["process", "inline", "ray"]
 DATA_FOLDER = "data"  # beside the storage, for tables given in memory
 
 
@@ -37,7 +37,7 @@ def tune(
     timeout: float | None = None,
     seed: int | None = None,
     device: str = "auto",
-    runner: Literal["process", "inline", "ray"] = "process",
+    runner: Runner = "process",
     ray_address: str = "auto",
     storage: str | Path | None = None,
     tracking: str | Path | bool = True,
@@ -131,8 +131,8 @@ def _check_arguments(data: object, runner: object, tracking: object, callbacks: 
             f"data={data!r} is empty; give the name of a data set, a path or a table, or None for "
             "the study file's"
         )
-    if runner not in RUNNERS:
-        found.append(f"runner={runner!r}: give one of {', '.join(map(repr, RUNNERS))}")
+    if runner not in get_args(Runner):
+        found.append(f"runner={runner!r}: give one of {', '.join(map(repr, get_args(Runner)))}")
     if tracking is not None and not isinstance(tracking, str | Path | bool):
         found.append(
             f"tracking={tracking!r}: give True, False, None, the Path of an SQLite database, or a "
@@ -149,7 +149,7 @@ def _request(
     config: StudyConfig,
     file_stem: str,
     locations: Locations,
-    runner: Literal["process", "inline", "ray"],
+    runner: Runner,
     device: str,
 ) -> Request:
     """Return the request of a program, which takes no signals and writes no report."""

@@ -64,7 +64,6 @@ FILES = (
 
 
 EDITION = "<!-- edition"  # beginning of the last line of a page
-ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True)
@@ -269,7 +268,7 @@ def report_files(findings: Findings) -> dict[str, bytes]:
             picture.figure.savefig(buffer := io.BytesIO(), format="png")
             images[picture.name] = buffer.getvalue()
     best = complete_best_first(findings.trials)[0].number
-    ended = [trial.number for trial in findings.trials if trial.state in ENDED]
+    ended = [trial.number for trial in findings.trials if trial.ended]
     page = f"{render_html(report, images)}{edition(findings.record, best, ended)}\n"
     texts = {PAGE: page, SUMMARY: render_markdown(report)}
     return {f"{name}.png": image for name, image in images.items()} | {

@@ -62,9 +62,9 @@ class PairScorer(nn.Module):
         """Return the scores (n,) float32 of pairs (n, 2) int64 of user and item positions."""
         users, items = pairs[:, 0], pairs[:, 1]
         scores = (self.user_vectors[users] * self.item_vectors[items]).sum(1) + self.bias[items]
-        neighbour_queries = self.asking_items[users]  # (n, q)
-        there = self.neighbours[neighbour_queries] == items[:, None, None]  # (n, q, K)
-        said = (there * self.nearness[neighbour_queries]).sum(2)
+        asking = self.asking_items[users]  # (n, q)
+        there = self.neighbours[asking] == items[:, None, None]  # (n, q, K)
+        said = (there * self.nearness[asking]).sum(2)
         return scores + (said * self.asking_weights[users]).sum(1)
 
 
@@ -72,13 +72,8 @@ def _neighbours(model: TwoTower, history: Interactions) -> dict[str, Tensor]:
     """Return the tensors of the neighbours' part of the score; of width 0 if the model has none."""
     if model.neighbours is None:
         none = torch.zeros(history.n_items, 0)
-        neighbour_queries = torch.zeros(history.n_users, 0)
-        items, nearness, rows, weights = (
-            none.int(),
-            none,
-            neighbour_queries.long(),
-            neighbour_queries,
-        )
+        nobody = torch.zeros(history.n_users, 0)
+        items, nearness, rows, weights = none.int(), none, nobody.long(), nobody
     else:
         items, nearness = model.neighbours.items, model.neighbours.nearness
         histories, everybody = Histories(model, history), torch.arange(history.n_users)
