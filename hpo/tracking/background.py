@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpo.config import Locations, command
 from hpo.errors import HpoError, SettingsError, StudyStopped
-from hpo.study import is_lost, storage_failure
-from hpo.tracking.mirror import Mirror, SyncReport
+from hpo.study import (
+    REPORT,
+    StudyRecord,
+    existing_storage,
+    is_lost,
+    load_named,
+    storage_failure,
+)
+from hpo.tracking.mirror import Mirror, SyncReport, was_deleted
 from hpo.tracking.study_page import experiment_of
 from recsys.artifacts import open_client
 from recsys.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-from hpo.study import REPORT, StudyRecord, existing_storage, load_named
 
 MAX_WAIT_SECONDS = 60.0
 
@@ -120,7 +126,7 @@ class MirrorThread:
         elif isinstance(error, HpoError):
             self.result = TrackingError(str(error))
         elif is_lost(error):
-            self.result = TrackingError("the study was deleted from its storage")
+            self.result = TrackingError(was_deleted(self._study_name, self._places.storage))
         elif sentence := storage_failure(error):
             self.result = TrackingError(sentence)
         else:

@@ -94,6 +94,16 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def was_deleted(name: str, storage: str) -> str:
+    """Return the sentence on a study that was deleted while it is mirrored.
+
+    Args:
+        name: name of the study.
+        storage: URL of its storage.
+    """
+    return f"study {name!r} was deleted from {without_password(storage)}"
+
+
 class Mirror:
     """The mirror of one study in MLflow, for use by one thread.
 
@@ -128,15 +138,14 @@ class Mirror:
             StudyError: the study was deleted, also if another one has got its id, or was moved.
         """
         study = self._study
-        where = without_password(self._places.storage)
+        gone = was_deleted(self._name, self._places.storage)
         try:
             record = StudyRecord.of(study)
         except KeyError as error:  # Optuna reads the attributes of a deleted study as none
-            raise StudyError(f"study {self._name!r} was deleted from {where}") from error
+            raise StudyError(gone) from error
         if self._uid not in (None, record.uid):
             raise StudyError(
-                f"study {self._name!r} was deleted from {where}, and another one was made there; "
-                "call this again to sync that one"
+                f"{gone}, and another one was made there; call this again to sync that one"
             )
         if mark := Moved.of(study):  # two mirrors of one uid would overwrite each other
             raise StudyError(
