@@ -40,7 +40,12 @@ def main(argv: Sequence[str]) -> int:
     from hpo.promotion import PromotionSettings
 
     settings = PromotionSettings(
-        options.candidates, options.seeds, options.dry_run, options.force, options.model
+        options.candidates,
+        options.seeds,
+        options.dry_run,
+        options.force,
+        options.model,
+        options.teachers,
     )
     return run_promotion(locations, options.study_name, data=options.data, settings=settings)
 
@@ -108,6 +113,13 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"{what} (default: {default})",
         )
+    result.add_argument(
+        "--teachers",
+        type=int,
+        metavar="N",
+        help="models trained first for the refit to learn from; 0: none, which is the fastest "
+        "(default: the study's [promotion] teachers)",
+    )
     add_gate_arguments(result, "the study's [promotion] model, else two-tower")
     result.add_argument(
         "--rollback", action="store_true", help="make the previous champion the champion again"

@@ -141,6 +141,7 @@ class StudyResult:
         force: str | None = None,
         data: str | None = None,
         model: str | None = None,
+        teachers: int | None = None,
     ) -> Promotion:
         """Race, refit, measure and register the winner, as `python -m hpo.promote` does.
 
@@ -152,6 +153,8 @@ class StudyResult:
                 decides.
             data: name or path of the study's data, if it has moved.
             model: name of the registered model; None: the one in the study's [promotion].
+            teachers: number of models trained first for the refit to learn from, 0..16; None: the
+                one in the study's [promotion].
 
         Returns:
             The findings and the decision: `passed`, `test`, `registered`.
@@ -175,7 +178,7 @@ class StudyResult:
             checked_model_name(MODEL if model is None else model)
         except ValueError as error:
             raise SettingsError(f"model={model!r}: {error}") from None
-        settings = PromotionSettings(candidates, seeds, dry_run, force, model)
+        settings = PromotionSettings(candidates, seeds, dry_run, force, model, teachers)
         found = promote_study(self.locations, self.name, data=data, settings=settings)
         print(promotion_summary(found, self.locations))
         return found

@@ -37,6 +37,7 @@ from .shipped_studies import (
 )
 from .study_config import (
     MAX_NAME as MAX_NAME,
+    MAX_TEACHERS as MAX_TEACHERS,
     OUR_TAGS as OUR_TAGS,
     DataConfig as DataConfig,
     PromotionConfig as PromotionConfig,

@@ -34,6 +34,7 @@ from recsys.evaluation import (
 TAG_KEY = re.compile(r"[\w.\- /:]{1,250}")  # MLflow's rule
 MAX_NAME = 250  # characters of a run's name in MLflow; Optuna takes 512
 MAX_DEVICE_SLOTS = 64
+MAX_TEACHERS = 16
 OUR_TAGS = ("hpo.", "optuna.", "env.", "mlflow.")
 
 
@@ -105,7 +106,7 @@ class SplitConfig(_Section):
 
 
 class PromotionConfig(_Section):
-    """The rules for a model to become the champion, see `hpo.gate.rules`, and its name."""
+    """The refit of the winner, and what makes it the champion, see `hpo.gate.rules`."""
 
     min_gain: Number = Field(0.002, ge=0, lt=1)
     """Least gain over the champion: the lower end of the 95% interval of the gain in the objective
@@ -121,6 +122,9 @@ class PromotionConfig(_Section):
     """Highest size of all files of the model, in millions of bytes; left out: no limit."""
     max_latency_ms: Positive | None = None
     """Highest median time of one answer, in milliseconds; left out: no limit."""
+    teachers: Whole = Field(0, ge=0, le=MAX_TEACHERS)
+    """Number of models trained before the refit, with other seeds, for it to learn from as well:
+    often 1% more recall from a model of the same size, for teachers + 2 times the training."""
     model: Annotated[str, AfterValidator(checked_model_name)] = MODEL
     """Name of the registered model in MLflow. Each name has a champion of its own, so give the
     studies on other data another name."""

@@ -80,13 +80,13 @@ def refit_model(
     Raises:
         DivergedError: the loss of the refit is not finite.
     """
-    device = default_device()
-    say(
-        f"refit: trial {recipe.source.trial}, {count(recipe.epochs, 'epoch')} on train + validation"
-    )
-    model = train(split.final.seen, recipe.config, recipe.epochs, device)
+    device, source = default_device(), recipe.source
+    teachers = source.promotion.teachers
+    epochs = count(recipe.epochs, "epoch")
+    taught = f", {count(teachers, 'teacher')} first" if teachers else ""
+    say(f"refit: trial {source.trial}, {epochs} on train + validation{taught}")
+    model = train(split.final.seen, recipe.config, recipe.epochs, device, teachers=teachers)
     renews = context.drift is not None
-    source = recipe.source
     rules, cutoffs = source.promotion, source.cutoffs
     evaluation = FinalEvaluation(split, model, rules, device, source.objective, renews, cutoffs)
     if champion:

@@ -124,9 +124,11 @@ def _purpose(recipe: Recipe, split: Split) -> str:
 
 def _protocol(recipe: Recipe, split: Split) -> str:
     n_seen, n_test = len(split.final.seen), len(split.test)
+    teachers = recipe.source.promotion.teachers
+    taught = f" and on what {count(teachers, 'model')} like it expect" if teachers else ""
     return (
         f"Trained for {count(recipe.epochs, 'epoch')} on train + validation "
-        f"({count(n_seen, 'row')}), "
+        f"({count(n_seen, 'row')}){taught}, "
         f"then asked once for the {count(n_test, 'test row')}: full ranking over "
         f"{count(split.interactions.n_items, 'item')}. `measured.safetensors` is the history "
         "behind these figures; serving uses the whole one, `history.safetensors`."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from hpo.config import MAX_TEACHERS
 from hpo.errors import SettingsError
 from hpo.gate import GateFindings
 from hpo.registry import CHAMPION, Recipe
@@ -38,6 +39,8 @@ class PromotionSettings:
         force: reason to make the model the champion whatever the gate decides; None: the gate
             decides.
         model: name of the registered model; None: the one in the study's [promotion].
+        teachers: number of models for the refit to learn from, see `recsys.training.fit.train`;
+            None: the one in the study's [promotion].
     """
 
     candidates: int = 5
@@ -45,13 +48,16 @@ class PromotionSettings:
     dry_run: bool = False
     force: str | None = None
     model: str | None = None
+    teachers: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that the settings go together.
+        """Check that the settings are within their ranges and go together.
 
         Raises:
-            SettingsError: both `force` and `dry_run` are given.
+            SettingsError: `teachers` is out of range, or both `force` and `dry_run` are given.
         """
+        if not 0 <= (self.teachers or 0) <= MAX_TEACHERS:
+            raise SettingsError(f"teachers={self.teachers}: must be 0..{MAX_TEACHERS}")
         check_dry_run(dry_run=self.dry_run, force=self.force)
 
 

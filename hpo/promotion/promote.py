@@ -213,7 +213,7 @@ class _Promotion:
     def _measure(self, tags: Mapping[str, str]) -> Promotion:
         split, champion = load_split(self.candidates[0].record, self.data), self.promoter.champion()
         race, winner = self._race(split)
-        recipe = Recipe.of_candidate(winner, self.data)
+        recipe = Recipe.of_candidate(winner, self.data, self.settings.teachers)
         if version := self._find(recipe.version_tags(split.fingerprint)):
             return self._settle(winner, version)
         context = RefitContext(race, default_candidate(self.study))

@@ -89,7 +89,8 @@ def make_version(
     found = final.findings
     name = f"{'retraining' if found.drift else 'promotion'} of trial {recipe.source.trial}"
     with open_run(client, experiment, name, run_tags) as run:
-        log_params(client, run, {**recipe.config.as_dict(), "refit_epochs": recipe.epochs})
+        refit = {"refit_epochs": recipe.epochs, "refit_teachers": recipe.source.promotion.teachers}
+        log_params(client, run, {**recipe.config.as_dict(), **refit})
         tags = {**tags, **_version_tags(recipe, split, final)}
         card = model_card(recipe, split, found, tags["hpo.git_commit"], locations)
         _log_texts(client, run, {gate.FILE: gate.to_json(found), CARD: card})

@@ -64,14 +64,20 @@ class Recipe:
     epochs: int
 
     @classmethod
-    def of_candidate(cls, candidate: Candidate, data: str | None = None) -> Recipe:
+    def of_candidate(
+        cls, candidate: Candidate, data: str | None = None, teachers: int | None = None
+    ) -> Recipe:
         """Return the recipe of a trial.
 
         Args:
             candidate: a COMPLETE trial.
             data: name or path of the study's data if it has moved; None: as the study says.
+            teachers: models for the refit to learn from; None: as the study says.
         """
         record = candidate.record
+        promotion = record.config.promotion
+        if teachers is not None:
+            promotion = promotion.model_copy(update={"teachers": teachers})
         source = Source(
             study_uid=record.uid,
             study=candidate.study,
@@ -81,7 +87,7 @@ class Recipe:
             objective=record.config.objective,
             cutoffs=record.config.cutoffs,
             split=record.config.split,
-            promotion=record.config.promotion,
+            promotion=promotion,
         )
         return cls(source, TrainConfig.of(candidate.config), candidate.refit_epochs)
 
@@ -127,6 +133,7 @@ class Recipe:
             f"{name} {' '.join(value) if isinstance(value, tuple) else value}"
             for name, value in self.source.promotion
             if name != "model"  # a place, not a rule
+            and (name != "teachers" or value)  # versions of before had none, and keep their text
         )
 
     @property

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from recsys.models import taken
 
+_LOWEST = torch.finfo(torch.float32).min
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -27,6 +29,8 @@ class Targets:
         mass: (b, 1) float32, the sum of the weights of each user's targets.
         log_share: (n,) float32, log of the probability of each candidate; None if the candidates
             are the whole catalogue.
+        expected: (b, n) float32, weights of candidates as further targets, 0 for those masked; None
+            without teachers. `mass` counts them too.
     """
 
     masked: Tensor
@@ -35,6 +39,7 @@ class Targets:
     weights: Tensor
     mass: Tensor
     log_share: Tensor | None = None
+    expected: Tensor | None = None
 
 
 class _MaskedSoftmax(torch.autograd.Function):
@@ -54,9 +59,16 @@ class _MaskedSoftmax(torch.autograd.Function):
             flat.index_put_((positions,), chosen)
         flat.index_fill_(0, targets.masked, -torch.inf)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
-        total = buffer.sub_(highest).exp_().sum(1, keepdim=True)  # (b, 1); now of exponentials
+        buffer.sub_(highest)
+        expected = targets.expected
+        if expected is not None:  # -inf times 0 would be NaN
+            falling = (buffer.clamp_min(_LOWEST) * expected).sum()
+        total = buffer.exp_().sum(1, keepdim=True)  # (b, 1); now of exponentials
         below = chosen.sub_(taken(highest, rows))  # (t,) logits below the row's highest
         loss = taken(total.log(), rows).sub_(below).mul_(targets.weights).sum()
+        if expected is not None:
+            loss = loss + (total.log() * expected.sum(1, keepdim=True)).sum() - falling
+        ctx.expected = expected
         ctx.save_for_backward(
             users, items, buffer, flat, total, positions, targets.weights, targets.mass
         )
@@ -67,6 +79,8 @@ class _MaskedSoftmax(torch.autograd.Function):
         users, items, buffer, flat, total, positions, weights, mass = ctx.saved_tensors
         gradient = buffer.mul_(torch.div(mass, total).mul_(grads[0]))
         flat.index_add_(0, positions, weights * grads[0], alpha=-1)
+        if ctx.expected is not None:
+            gradient.sub_(ctx.expected * grads[0])
         return gradient @ items, gradient.T @ users, gradient.sum(0), None
 
 
@@ -74,7 +88,8 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -
     """Return the weighted softmax loss of the targets, summed over users.
 
     A user's loss is the sum over the user's targets j of
-    weights_j * -log softmax(users @ items.T + bias)[row_j, target_j].
+    weights_j * -log softmax(users @ items.T + bias)[row_j, target_j], and with `expected` weights
+    the same sum over all candidates.
 
     With a part of the catalogue as candidates, each candidate's exponential counts 1 / share times
     in the denominator, share being the probability that the draw includes the candidate. So the
@@ -91,7 +106,7 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -
         () float32. May be differentiated once: the backward pass overwrites the logits.
 
     Cost:
-        3 products of b * n * dim, one (b, n) float32 buffer.
+        3 products of b * n * dim, one (b, n) float32 buffer, and two more with `expected`.
     """
     result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
         users, items, bias, targets

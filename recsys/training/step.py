@@ -41,6 +41,7 @@ class Step:
         pooling: the histories after dropout.
         targets: targets and candidates.
         own: (c,) float32, see `recsys.training.cold_start.ColdStartDropout`; None without features.
+        undropped: the histories without dropout, for teachers; None without teachers.
     """
 
     rows: Mapping[str, Tensor]
@@ -49,10 +50,16 @@ class Step:
     pooling: Pooling
     targets: Targets
     own: Tensor | None
+    undropped: Pooling | None = None
 
 
 def groups(
-    plans: Iterable[Plan], config: TrainConfig, device: torch.device, *, ordered: bool
+    plans: Iterable[Plan],
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    ordered: bool,
+    taught: bool = False,
 ) -> Iterator[list[Step]]:
     """Yield the steps of plans on the device, in groups that arrived there together.
 
@@ -61,25 +68,33 @@ def groups(
         config: the shape of the pools.
         device: device of the towers.
         ordered: False if every age counts as 0.
+        taught: True if there are teachers, who see the histories without dropout.
     """
     group: list[Plan] = []
     size = 0
     for plan in plans:
         if group and size + plan.size > MOST:
-            yield list(_sent(group, config, device, ordered=ordered))
+            yield list(_sent(group, config, device, ordered=ordered, taught=taught))
             group, size = [], 0
         group.append(plan)
         size += plan.size
     if group:
-        yield list(_sent(group, config, device, ordered=ordered))
+        yield list(_sent(group, config, device, ordered=ordered, taught=taught))
 
 
 def _sent(
-    plans: Sequence[Plan], config: TrainConfig, device: torch.device, *, ordered: bool
+    plans: Sequence[Plan],
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    ordered: bool,
+    taught: bool,
 ) -> Iterator[Step]:
     """Yield the steps of plans that fit the device together."""
     numbers, values = _Parcel(_numbers(plans), device), _Parcel(_values(plans), device)
-    weights = _weights(plans, numbers, values, config, ordered=ordered)
+    history = _history(numbers, values)
+    weights = _weights(plans, history, numbers, values, config, ordered=ordered)
+    undropped = _undropped(plans, history, config, ordered=ordered) if taught else None
     mass = values.all("mass").unsqueeze(1).split([len(plan.mass) for plan in plans])
     n = len(plans)
     for i, plan in enumerate(plans):
@@ -87,6 +102,7 @@ def _sent(
         by_item = ByItem(
             numbers.part("by_item", i), numbers.part("item_starts", i), *by_item_weights
         )
+        items, starts = numbers.part("items", i), numbers.part("starts", i)
         yield Step(
             {
                 table: numbers.part(f"{name} rows", i)
@@ -96,7 +112,7 @@ def _sent(
             },
             numbers.part("users", i),
             numbers.part("lengths", i),
-            Pooling(numbers.part("items", i), numbers.part("starts", i), recent, whole, by_item),
+            Pooling(items, starts, recent, whole, by_item),
             Targets(
                 numbers.part("masked", i),
                 numbers.part("target rows", i),
@@ -106,6 +122,7 @@ def _sent(
                 None if plan.log_share is None else values.part("log share", i),
             ),
             None if plan.own is None else values.part("own", i),
+            None if undropped is None else Pooling(items, starts, undropped[i], undropped[n + i]),
         )
 
 
@@ -147,8 +164,29 @@ def _values(plans: Sequence[Plan]) -> dict[str, list[Floats32]]:
     return named | ({"log share": shares} if shares else {}) | ({"own": own} if own else {})
 
 
+def _history(numbers: _Parcel, values: _Parcel) -> History:
+    """Return the histories of all plans, end to end."""
+    return History(
+        numbers.all("items"),
+        numbers.all("starts"),
+        values.all("ages"),
+        numbers.all("lengths"),
+        numbers.all("owner"),
+    )
+
+
+def _undropped(
+    plans: Sequence[Plan], history: History, config: TrainConfig, *, ordered: bool
+) -> Sequence[Tensor]:
+    """Return the weights of both pools without dropout: of each kind, one for each plan."""
+    weights = torch.cat(pool_weights(history, config, ordered=ordered))
+    parts: Sequence[Tensor] = weights.split([len(plan.order) for plan in plans] * 2)
+    return parts
+
+
 def _weights(
     plans: Sequence[Plan],
+    history: History,
     numbers: _Parcel,
     values: _Parcel,
     config: TrainConfig,
@@ -156,8 +194,6 @@ def _weights(
     ordered: bool,
 ) -> Sequence[Tensor]:
     """Return the weights of both pools by user, then by item: of each kind, one for each plan."""
-    ages, lengths, owner = values.all("ages"), numbers.all("lengths"), numbers.all("owner")
-    history = History(numbers.all("items"), numbers.all("starts"), ages, lengths, owner)
     recent, whole = pool_weights(
         history,
         config,

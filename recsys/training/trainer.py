@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.errors import DivergedError
-from recsys.models import Towers, new_model
+from recsys.models import Towers, TwoTower, new_model
 from recsys.training.cold_start import ColdStartDropout
+from recsys.training.distillation import Teachers
 from recsys.training.epoch import AVERAGES_PER_EPOCH
 from recsys.training.losses import softmax_loss
 from recsys.training.negatives import NegativeSampler, n_negatives
@@ -35,13 +36,21 @@ class Trainer:
         seen: the interactions to learn from.
         config: all hyperparameters; `epochs` and `patience` belong to `Fit`.
         device: device of the training; the random draws are the same on all devices.
+        teachers: trained models of the same config and data to learn from as well, see
+            `recsys.training.distillation`.
 
     Attributes:
         model: the running average of the weights.
         epoch: epochs trained so far.
     """
 
-    def __init__(self, seen: Interactions, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        seen: Interactions,
+        config: TrainConfig,
+        device: torch.device,
+        teachers: Sequence[TwoTower] = (),
+    ) -> None:
         self._config, self._device = config, device
         self._generator = torch.Generator().manual_seed(config.seed)
         self._windows = Windows(seen, config)
@@ -54,6 +63,8 @@ class Trainer:
         self.model.load_state_dict(self._fast.state_dict())
         if self.model.neighbours is not None:
             self.model.neighbours.learn(seen)
+        untrained = None if self._newcomers is None else self._newcomers.untrained
+        self._teachers = Teachers(teachers, untrained) if teachers else None
         self._towers = self._fast.towers()
         self._tables = self._towers.tables
         self._optimizer = TableAdam(self._tables, config.lr)
@@ -95,7 +106,8 @@ class Trainer:
     def _groups(self) -> Iterator[list[Step]]:
         """Return the steps of the next epoch, as they arrive on the device."""
         plans = self._planner.plans(self._generator)
-        return groups(plans, self._config, self._device, ordered=self._fast.ordered)
+        ordered, taught = self._fast.ordered, self._teachers is not None
+        return groups(plans, self._config, self._device, ordered=ordered, taught=taught)
 
     def _train(self, step: Step) -> Tensor:
         """Run one optimizer step and return its loss, () float32, summed over the users."""
@@ -119,7 +131,8 @@ class Trainer:
             whole = step.targets.log_share is None
             vectors, bias = self._newcomers.candidates(towers, step.own, whole=whole)
         users = towers.user_vectors(step.users, step.pooling, step.lengths)
-        return softmax_loss(users, vectors, bias, step.targets)
+        targets = step.targets if self._teachers is None else self._teachers.targets(step)
+        return softmax_loss(users, vectors, bias, targets)
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next epoch depends on, by name, not copied."""

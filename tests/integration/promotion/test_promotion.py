@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from recsys.artifacts.checkpoint_files import sha256
 from recsys.artifacts.mlflow_client import experiment_id, open_client
 from recsys.data.splitting import TEST
 from recsys.evaluation.evaluator import TowerScorer
+from recsys.models.two_tower import TwoTower
 from recsys.retrieval.recommender import Recommender
+from recsys.training.distillation import teacher_seeds
 from recsys.training.trainer import Trainer
 from tests.support import reference
 from tests.support.promoting import QUICK, alias, all_runs, real, runs, standing, versions
@@ -88,21 +91,30 @@ def test_the_winner_is_measured_registered_and_served(
     assert len(versions(client)) == len(runs(client)) == 1
 
 
-def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(real: RealStudy) -> None:
+@pytest.mark.parametrize("teachers", [0, 2])
+def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(
+    real: RealStudy, teachers: int
+) -> None:
     """Trained here once more, with nothing of the gate's code."""
     study = real.train("shop", n_trials=1)
-    promote_study(real.locations, "shop", settings=QUICK)
+    promote_study(real.locations, "shop", settings=replace(QUICK, teachers=teachers))
     store = ModelStore(real.locations.tracking_uri)
     stored = store.load(store.resolve(Reference.parse("models:/two-tower@champion")))
     split = load_split(StudyRecord.of(study), None)
     outcome = Outcome.of(study.trials[0])
     assert outcome is not None and outcome.best_epoch
     rows = split.interactions.take(split.parts != TEST)
-    trainer = Trainer(rows, stored.model.config, torch.device("cpu"))
-    for _ in range(2 * outcome.best_epoch):
-        trainer.train_epoch()
-    for name, value in trainer.model.state_dict().items():
+    config = stored.model.config
+    taught: list[TwoTower] = []
+    for seed in [*teacher_seeds(config.seed, teachers), config.seed]:
+        learns_from = taught if seed == config.seed else ()
+        trainer = Trainer(rows, config.replace(seed=seed), torch.device("cpu"), learns_from)
+        for _ in range(2 * outcome.best_epoch):
+            trainer.train_epoch()
+        taught.append(trainer.model)
+    for name, value in taught[-1].state_dict().items():
         torch.testing.assert_close(stored.model.state_dict()[name].cpu(), value)
+    assert stored.meta["recipe"]["promotion"]["teachers"] == teachers  # a retraining has them too
 
 
 def check_pyfunc(stored: Any) -> None:

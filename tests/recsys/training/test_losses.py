@@ -21,33 +21,52 @@ def case(seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-def ours_of(values: dict[str, torch.Tensor], log_share: torch.Tensor | None = None) -> torch.Tensor:
+def expectations(values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return weights of all candidates as targets, 0 for those masked."""
+    weights = torch.rand(4, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    weights.view(-1)[values["masked"]] = 0
+    return weights
+
+
+def ours_of(
+    values: dict[str, torch.Tensor],
+    log_share: torch.Tensor | None = None,
+    expected: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Return the loss of a case as a mean over its users."""
     rows, weights = values["rows"], values["weights"]
     mass = torch.zeros(4, 1, dtype=weights.dtype).index_add_(0, rows, weights[:, None])
+    if expected is not None:
+        mass = mass + expected.sum(1, keepdim=True)
     positions = rows * len(values["items"]) + values["targets"]
-    targets = Targets(values["masked"], rows, positions, weights, mass, log_share)
+    targets = Targets(values["masked"], rows, positions, weights, mass, log_share, expected)
     return softmax_loss(values["users"], values["items"], values["bias"], targets) / 4
 
 
-def textbook(values: dict[str, torch.Tensor]) -> torch.Tensor:
+def textbook(values: dict[str, torch.Tensor], expected: torch.Tensor | None = None) -> torch.Tensor:
     logits = values["users"] @ values["items"].T + values["bias"]
     mask = torch.zeros(logits.numel(), dtype=torch.bool)
     mask[values["masked"]] = True
     logits = logits.masked_fill(mask.view_as(logits), -torch.inf)
-    log_probability = torch.log_softmax(logits, 1)[values["rows"], values["targets"]]
-    return -(values["weights"] * log_probability).sum() / len(values["users"])
+    log_probability = torch.log_softmax(logits, 1)
+    chosen = log_probability[values["rows"], values["targets"]]
+    total = (values["weights"] * chosen).sum()
+    if expected is not None:
+        total = total + (expected * log_probability.masked_fill(mask.view_as(logits), 0)).sum()
+    return -total / len(values["users"])
 
 
-def test_value_and_gradients_equal_the_textbook() -> None:
+@pytest.mark.parametrize("with_teachers", [False, True])
+def test_value_and_gradients_equal_the_textbook(with_teachers: bool) -> None:
     ours, theirs = case(), case()
     for values in (ours, theirs):
         for name in ("users", "items", "bias"):
             values[name].requires_grad_()
-    loss, expected = ours_of(ours), textbook(theirs)
-    torch.testing.assert_close(loss, expected)
+    expected = expectations(ours) if with_teachers else None
+    loss, wanted = ours_of(ours, expected=expected), textbook(theirs, expected)
+    torch.testing.assert_close(loss, wanted)
     (3 * loss).backward()
-    (3 * expected).backward()
+    (3 * wanted).backward()
     for name in ("users", "items", "bias"):
         torch.testing.assert_close(ours[name].grad, theirs[name].grad)
 

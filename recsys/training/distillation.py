@@ -1,0 +1,81 @@
+"""Distillation: a model that also learns what models like it, trained before, expect.
+
+A window shows what one user took next, which is one draw of what they might have taken. The mean of
+several models says more of that, and a single model can learn it (born-again networks, Furlanello
+et al., ICML 2018): it answers nearly as well as all of them together, at the price of one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.models import Towers, TwoTower
+from recsys.training.losses import Targets
+from recsys.training.step import Step
+
+SHARE = 0.8  # of the loss that the teachers' expectations have; the targets have the rest
+USER_TABLES = ("recent_items", "whole_items", "users")  # tables that encode users
+
+
+class Teachers:
+    """Trained models whose mean logits are further targets of a training on the same rows.
+
+    The neighbours of the models do not count, since no model learns them by gradients.
+
+    Args:
+        models: trained models of one config; must not change afterwards.
+        untrained: (r,) int64 items that are no candidates of a softmax over the whole catalogue.
+    """
+
+    def __init__(self, models: Sequence[TwoTower], untrained: Tensor | None = None) -> None:
+        self._towers = [model.towers() for model in models]
+        with torch.no_grad():
+            # One product of long vectors gives the mean of all logits.
+            self._items = torch.cat([each.item_vectors() for each in self._towers], 1)
+            self._bias = torch.stack([each.bias for each in self._towers]).mean(0)
+            if untrained is not None:
+                self._bias.index_fill_(0, untrained, -torch.inf)
+
+    def targets(self, step: Step) -> Targets:
+        """Return the targets of a step, and every candidate as a target of the teachers.
+
+        Args:
+            step: a step with `undropped` histories: teachers who see what dropout hides from their
+                student have more to tell.
+        """
+        given = step.targets
+        expected = self._probabilities(step).mul_(SHARE * given.mass)
+        return dataclasses.replace(given, weights=given.weights * (1 - SHARE), expected=expected)
+
+    @torch.no_grad()
+    def _probabilities(self, step: Step) -> Tensor:
+        """Return the softmax of the mean logits over the candidates of a step, (b, n) float32."""
+        rows = {name: step.rows[name] for name in USER_TABLES if name in step.rows}
+        users = [self._users(each.part(rows) if rows else each, step) for each in self._towers]
+        items, bias = self._items, self._bias
+        if (drawn := step.rows.get("items")) is not None:
+            items, bias = items[drawn], bias[drawn]
+        logits = torch.addmm(bias, torch.cat(users, 1), items.T, alpha=1 / len(self._towers))
+        targets, flat = step.targets, logits.view(-1)
+        if targets.log_share is not None:  # as in the student's softmax, see losses.py
+            certain = flat[targets.positions]
+            logits.sub_(targets.log_share)
+            flat.index_put_((targets.positions,), certain)
+        flat.index_fill_(0, targets.masked, -torch.inf)
+        return torch.softmax(logits, 1)
+
+    @staticmethod
+    def _users(towers: Towers, step: Step) -> Tensor:
+        """Return the vectors of the users of a step, (b, dim) float32."""
+        assert step.undropped is not None
+        return towers.user_vectors(step.users, step.undropped, step.lengths)
+
+
+def teacher_seeds(seed: int, n: int) -> list[int]:
+    """Return the seeds of n teachers of a model with this seed."""
+    return [int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(n)]
