@@ -121,16 +121,21 @@ def test_seed(params: Mapping[str, Any], question: Holdout, seed: int) -> tuple[
         question: the test rows, and all rows before them.
         seed: of the training.
     """
-    values = {name: value for name, value in params.items() if name != "refit_epochs"}
-    config = TrainConfig.from_dict({**BEFORE, **values, "seed": seed})
+    how = {"refit_teachers": 0, **params}  # rows of before were trained alone
+    epochs, teachers = how.pop("refit_epochs"), how.pop("refit_teachers")
+    config = TrainConfig.from_dict({**BEFORE, **how, "seed": seed})
     begin = time.process_time()
-    model = train(question.seen, config, params["refit_epochs"], CPU)
+    model = train(question.seen, config, epochs, CPU, teachers=teachers)
     cpu = time.process_time() - begin
     return Evaluator(question, CPU).evaluate(TowerScorer(model, question.seen)), cpu
 
 
 def params_of(candidate: Candidate) -> dict[str, Any]:
-    return {**candidate.config.as_dict(), "refit_epochs": candidate.refit_epochs}
+    return {
+        **candidate.config.as_dict(),
+        "refit_epochs": candidate.refit_epochs,
+        "refit_teachers": candidate.record.config.promotion.teachers,
+    }
 
 
 def _children() -> float:

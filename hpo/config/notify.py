@@ -28,6 +28,11 @@ _ASSIGNED = re.compile(rf"(?<![\w-])-{{0,2}}{_HIDING}(?:: *|=)([^'\"]+)", re.IGN
 _LOOKED_UP = re.compile(r"\$\(|`|\$\{\w|%\w+%|^(?:[/.~]|file:|env:)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OPTION = re.compile(rf"--?{_HIDING}", re.IGNORECASE)
+# curl -u USER:PASSWORD, but not docker run -u UID:GID
+_LOGIN_OPTIONS = ("-u", "--user", "--proxy-user")
+_LOGIN = re.compile(
+    rf"(?:^|\s)(?:{'|'.join(_LOGIN_OPTIONS)})[\s=]*(?!\d+:\d+\b)[\w.@+-]+:([^\s'\"]+)"
+)
 _ADDRESS = re.compile(r"\w+://[^\s'\"]+")
 _RANDOM_PIECE = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]{20,}")
 
@@ -87,8 +92,11 @@ class NotifyConfig(BaseModel):
         Not a refusal of the table itself: studies that have stored such a command can be read.
         """
         for place, word in enumerate(self.command):
-            option = _OPTION.fullmatch(self.command[place - 1]) if place else None
-            if _word_has_secret(word) or (option and not _is_looked_up(word)):
+            before = self.command[place - 1] if place else ""
+            option = _OPTION.fullmatch(before)
+            logins = _LOGIN.findall(f"{before} {word}" if before in _LOGIN_OPTIONS else word)
+            given = [*logins, *([word] if option else [])]
+            if _word_has_secret(word) or not all(map(_is_looked_up, given)):
                 yield (
                     f"word {place + 1} looks as if it held a secret, which would be stored with "
                     "the study; let the program read it from the environment, for instance "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaults
 from hpo.errors import SettingsError
@@ -11,13 +11,20 @@ from recsys.data import Interactions
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, ineffective_parameters
 
+# Defaults for the next item, chosen on two data sets (studies/LOG.md, 2026-11-29). The first two
+# are rarely searched; a study that sets one of them knows its kind of data.
+NEXT_ITEM: Mapping[str, float] = {"neighbours": 200, "reverse_weight": 0.6, "neighbour_weight": 5.0}
+DECISIVE = {"neighbours", "reverse_weight"}
+LONG_LISTS = 50_000  # items up to which lists of 200 neighbours are made unasked: 80 MB a model
+
 
 def adjust_to_data(
     config: StudyConfig, data: Interactions, stored: StudyRecord | None
 ) -> tuple[StudyConfig, list[str]]:
-    """Leave out parameters without effect on the data, and clamp defaults into their ranges.
+    """Leave out parameters without effect on the data, and choose defaults that suit it.
 
-    A new study is also told of a shipped study file that suits its data better.
+    Defaults are those of the next item if it is asked for, and lie within their ranges. A new study
+    is also told of a shipped study file that suits its data better.
 
     Args:
         config: a study config without problems, see `hpo.config.cross_checks`.
@@ -31,16 +38,38 @@ def adjust_to_data(
     Raises:
         SettingsError: no parameter would be left to search.
     """
+    advice = _suited_study(config, data) if stored is None else None
     config, lines = _without_the_idle(config, data, () if stored is None else stored.config.space)
+    if suited := _suited_defaults(config, data, stored):
+        config = with_defaults(config, suited)
+        told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
+        lines.append(f"defaults for the next item: {told}")
     moved = {
         name: value
         for name, value in clamped_defaults(config).items()
         if stored is None or not _is_stored(name, config, stored.config)
     }
     lines += clamped_lines(config, moved)
-    if stored is None and (suited := _suited_study(config, data)):
-        lines.append(suited)
-    return with_defaults(config, moved), lines
+    return with_defaults(config, moved), [*lines, advice] if advice else lines
+
+
+def _suited_defaults(
+    config: StudyConfig, data: Interactions, stored: StudyRecord | None
+) -> dict[str, float]:
+    """Return defaults that suit the data and that the study leaves open, by hyperparameter."""
+    if not _asks_next_item(config, data) or data.n_items > LONG_LISTS:
+        return {}
+    if DECISIVE & {*config.base, *config.space}:
+        return {}
+    if stored and any(stored.config.base.get(name) != NEXT_ITEM[name] for name in DECISIVE):
+        return {}  # made before there were such defaults
+    return {name: value for name, value in NEXT_ITEM.items() if name not in config.base}
+
+
+def _asks_next_item(config: StudyConfig, data: Interactions) -> bool:
+    """Return True if the study tunes the two-tower for the next item of ordered histories."""
+    ordered = data.times is not None
+    return config.trainable is None and ordered and config.split.method == "leave-one-out"
 
 
 def _suited_study(config: StudyConfig, data: Interactions) -> str | None:
@@ -48,7 +77,7 @@ def _suited_study(config: StudyConfig, data: Interactions) -> str | None:
     if config.trainable is not None:
         return None
     told = {*config.base, *config.space}  # a study that sets these knows its kind of data
-    if config.split.method == "leave-one-out" and data.times is not None:
+    if _asks_next_item(config, data):
         name, known, kind = "next_item", "reverse_weight", "asks for the next item"
     elif data.times is None and data.n_items > MAX_EASE_ITEMS:
         kind = f"has {count(data.n_items, 'item')} without times"

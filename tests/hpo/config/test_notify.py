@@ -64,6 +64,9 @@ def test_a_table_is_kept_as_it_is_written(tmp_path: Path, table: str) -> None:
         ('command = ["curl", "https://me:SECRET@host/hook"]', "command: word 2 looks as if it"),
         (f'command = ["curl", "https://host/services/{RANDOM}"]', "command: word 2 looks as"),
         (f'command = ["tell", "xoxb-1-{RANDOM}"]', "command: word 2 looks as if it held a"),
+        ('command = ["curl", "-u", "me:SECRET", "$URL"]', "command: word 3 looks as if it held a"),
+        ("command = ['sh', '-c', 'curl -u me:SECRET $URL']", "command: word 3 looks as if it"),
+        ('command = ["curl", "--user=me:SECRET"]', "command: word 2 looks as if it held a"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
@@ -84,6 +87,8 @@ def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
         """['cmd', '/c', 'curl -H "Authorization: Bearer %TOKEN%" %URL%']""",
         """['notify.py', '--api-key', '/run/secrets/api_key']""",
         f"""['docker', 'run', 'img@sha256:{"0a" * 32}']""",
+        """['docker', 'run', '-u', '1000:1000', 'img:latest']""",
+        """['sh', '-c', 'curl -u me:$PASSWORD $URL']""",
     ],
 )
 def test_what_the_command_looks_up_is_no_secret(tmp_path: Path, command: str) -> None:

@@ -234,6 +234,45 @@ def test_a_study_of_the_right_file_is_told_nothing(name: str, data: Interactions
     assert not any(MADE_FOR in line for line in adjust_to_data(config, data, None)[1])
 
 
+def test_a_new_study_of_the_next_item_starts_with_defaults_for_it(tmp_path: Path) -> None:
+    config, data = study_config(tmp_path / "shop.csv", **NEXT_ITEM), conveyor()
+    adjusted, lines = adjust_to_data(config, data, None)
+    suited = {"neighbours": 200, "reverse_weight": 0.6, "neighbour_weight": 5.0}
+    assert adjusted.base == {**BASE, "lr": 0.01, **suited}  # lr: clamped into its range
+    told = "defaults for the next item: neighbours 200, reverse_weight 0.6, neighbour_weight 5"
+    assert told in lines
+    stored = make_record(adjusted, "shop", conveyor_split())
+    assert adjust_to_data(config, data, stored)[0].base == adjusted.base
+    older = make_record(config, "shop", conveyor_split())
+    assert adjust_to_data(config, data, older)[0].base == BASE
+
+
+@pytest.mark.parametrize(
+    ("sections", "data"),
+    [
+        ({"base": {**BASE, "neighbours": 30}}, conveyor()),
+        ({"space": {**LR, "reverse_weight": {"low": 0.0, "high": 1.0}}}, conveyor()),
+        ({"split": {"method": "temporal"}}, conveyor()),
+        ({}, untimed()),
+        ({}, replace(conveyor(), item_ids=[f"i{i}" for i in range(50_001)])),
+    ],
+)
+def test_other_studies_keep_their_defaults(
+    tmp_path: Path, sections: dict[str, Any], data: Interactions
+) -> None:
+    config = study_config(tmp_path / "shop.csv", **{**NEXT_ITEM, **sections})
+    assert adjust_to_data(config, data, None)[0].base == {**config.base, "lr": 0.01}
+
+
+def test_a_study_of_the_next_item_goes_on(tmp_path: Path) -> None:
+    config = study_config(shop(tmp_path), **NEXT_ITEM)
+    assert launch(request(tmp_path, config)) == 0
+    assert launch(request(tmp_path, config.model_copy(update={"n_trials": 3}))) == 0
+    study = load_named(open_storage(storage(tmp_path)), "made")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert StudyRecord.of(study).config.base["neighbours"] == 200
+
+
 def test_a_trial_of_another_program_stands_in_the_way_of_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,15 @@ def test_waiting_operations_are_noticed() -> None:
     assert len(seen.waiting()) == 3
 
 
+@pytest.mark.parametrize("negatives", [0, 50])
+def test_a_step_with_teachers_waits_for_no_operation(negatives: int) -> None:
+    data, config = log(100, 200, 20, timed=True), TrainConfig(dim=8, negatives=negatives)
+    trainer = Trainer(data, config, CPU, [Trainer(data, config, CPU).model])
+    with Operations() as seen:
+        trainer.train_epoch()
+    assert seen.waiting() == {}
+
+
 @pytest.mark.parametrize(
     ("data", "config", "most"),
     [
