@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         )
     result.add_argument(
         "--teachers",
-        type=int,
+        type=_teachers,
         metavar="N",
         help="models trained first for the refit to learn from; 0: none, which is the fastest "
         "(default: the study's [promotion] teachers)",
@@ -128,13 +128,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _positive_count(text: str) -> int:
-    """Return a count of candidates or seeds.
+    """Return a count of candidates or seeds."""
+    return _whole(text, 1, MAX_COUNT)
+
+
+def _teachers(text: str) -> int:
+    from hpo.config import MAX_TEACHERS
+
+    return _whole(text, 0, MAX_TEACHERS)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    """Return a whole number.
 
     Raises:
-        argparse.ArgumentTypeError: it is no whole number in 1..MAX_COUNT.
+        argparse.ArgumentTypeError: it is no whole number in least..most.
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COUNT):
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number in 1..{MAX_COUNT}")
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number in {least}..{most}")
     return int(text)
 
 

@@ -121,7 +121,7 @@ def test_seed(params: Mapping[str, Any], question: Holdout, seed: int) -> tuple[
         question: the test rows, and all rows before them.
         seed: of the training.
     """
-    how = {"refit_teachers": 0, **params}  # rows of before were trained alone
+    how = {"refit_teachers": 0, **params}  # older rows had none
     epochs, teachers = how.pop("refit_epochs"), how.pop("refit_teachers")
     config = TrainConfig.from_dict({**BEFORE, **how, "seed": seed})
     begin = time.process_time()

@@ -28,11 +28,9 @@ _ASSIGNED = re.compile(rf"(?<![\w-])-{{0,2}}{_HIDING}(?:: *|=)([^'\"]+)", re.IGN
 _LOOKED_UP = re.compile(r"\$\(|`|\$\{\w|%\w+%|^(?:[/.~]|file:|env:)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OPTION = re.compile(rf"--?{_HIDING}", re.IGNORECASE)
-# curl -u USER:PASSWORD, but not docker run -u UID:GID
-_LOGIN_OPTIONS = ("-u", "--user", "--proxy-user")
-_LOGIN = re.compile(
-    rf"(?:^|\s)(?:{'|'.join(_LOGIN_OPTIONS)})[\s=]*(?!\d+:\d+\b)[\w.@+-]+:([^\s'\"]+)"
-)
+# Logins of curl: -u USER:PASSWORD. Other programs take -u UID:GID and the like.
+_LOGIN_OPTION = r"(?:-\w*[uU]|--(?:proxy-)?user)"
+_LOGIN = re.compile(rf"(?:^|\s){_LOGIN_OPTION}[\s=]*['\"]?[^\s'\":]+:([^\s'\"]+)")
 _ADDRESS = re.compile(r"\w+://[^\s'\"]+")
 _RANDOM_PIECE = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]{20,}")
 
@@ -91,11 +89,13 @@ class NotifyConfig(BaseModel):
 
         Not a refusal of the table itself: studies that have stored such a command can be read.
         """
+        by_curl = any("curl" in word for word in self.command)
         for place, word in enumerate(self.command):
             before = self.command[place - 1] if place else ""
-            option = _OPTION.fullmatch(before)
-            logins = _LOGIN.findall(f"{before} {word}" if before in _LOGIN_OPTIONS else word)
-            given = [*logins, *([word] if option else [])]
+            given = [word] if _OPTION.fullmatch(before) else []
+            if by_curl:
+                alone = re.fullmatch(_LOGIN_OPTION, before) is None
+                given += _LOGIN.findall(word if alone else f"{before} {word}")
             if _word_has_secret(word) or not all(map(_is_looked_up, given)):
                 yield (
                     f"word {place + 1} looks as if it held a secret, which would be stored with "

@@ -119,6 +119,8 @@ class FinalEvaluation:
     def compare_with_default(self, default: Candidate | None, config: TrainConfig) -> None:
         """Compare the model with the study's default configuration, which is never a gate.
 
+        The default learns from no teachers, which its name says where the model had some.
+
         Args:
             default: the trial of the default configuration; None if it has no COMPLETE trial.
             config: the config of the model.
@@ -136,7 +138,9 @@ class FinalEvaluation:
             except DivergedError:
                 self.notes.append("the default configuration diverged on train + validation")
             else:
-                self.compare_with(DEFAULT, TowerScorer(model, seen), f"trial {default.trial}")
+                alone = ", without teachers" if self.rules.teachers else ""
+                what = f"trial {default.trial}{alone}"
+                self.compare_with(DEFAULT, TowerScorer(model, seen), what)
 
     def compare_with_baselines(self) -> None:
         """Compare the model with all baselines that the catalogue allows."""

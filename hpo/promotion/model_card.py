@@ -43,11 +43,11 @@ def model_card(
         git_commit: commit of the code that trained the model.
         locations: addresses of the study and of MLflow, for the command that the card names.
     """
-    source = recipe.source
+    source, teachers = recipe.source, recipe.source.promotion.teachers
     made_by = (
         command("retrain", "", locations)
         if found.drift
-        else command("promote", source.study, locations)
+        else command("promote", source.study, locations, more={"--teachers": str(teachers)})
     )
     return "\n\n".join([
         f"# Two-tower recommender, trial {source.trial} of study {_as_code(source.study)}",
@@ -125,7 +125,7 @@ def _purpose(recipe: Recipe, split: Split) -> str:
 def _protocol(recipe: Recipe, split: Split) -> str:
     n_seen, n_test = len(split.final.seen), len(split.test)
     teachers = recipe.source.promotion.teachers
-    taught = f" and on what {count(teachers, 'model')} like it expect" if teachers else ""
+    taught = f" and on the predictions of {count(teachers, 'teacher')}" if teachers else ""
     return (
         f"Trained for {count(recipe.epochs, 'epoch')} on train + validation "
         f"({count(n_seen, 'row')}){taught}, "

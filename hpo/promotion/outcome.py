@@ -56,8 +56,9 @@ class PromotionSettings:
         Raises:
             SettingsError: `teachers` is out of range, or both `force` and `dry_run` are given.
         """
-        if not 0 <= (self.teachers or 0) <= MAX_TEACHERS:
-            raise SettingsError(f"teachers={self.teachers}: must be 0..{MAX_TEACHERS}")
+        n = 0 if self.teachers is None else self.teachers
+        if type(n) is not int or not 0 <= n <= MAX_TEACHERS:
+            raise SettingsError(f"teachers={n!r}: must be a whole number in 0..{MAX_TEACHERS}")
         check_dry_run(dry_run=self.dry_run, force=self.force)
 
 

@@ -18,6 +18,7 @@ from hpo.gate import Race, RefitContext, check_baselines, run_race
 from hpo.notices import Notice, deliver, stored_receivers
 from hpo.promotion.outcome import Promotion, PromotionSettings, Registered
 from hpo.promotion.promoter import Promoter, changing_registry
+from hpo.promotion.registration import TEACHERS
 from hpo.registry import Recipe, versions as registry
 from hpo.study import (
     COUNTED,
@@ -227,6 +228,12 @@ class _Promotion:
         return race, next(one for one in self.candidates if one.trial == race.winner)
 
     def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
+        had, asked = version.tags.get(TEACHERS, "0"), self.settings.teachers
+        if asked is not None and str(asked) != had:
+            self.promoter.say(
+                f"version {version.version} was refit with {count(int(had), 'teacher')}; a trial "
+                f"is measured once, so --teachers {asked} changes nothing"
+            )
         recipe, is_dry = Recipe.of_candidate(winner), self.settings.dry_run
         found = self.promoter.finish(recipe, version, is_new=False, read_only=is_dry)
         return replace(found, validation=winner.validation)

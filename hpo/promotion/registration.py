@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 EXAMPLE_USER = "hpo.example_user"
+TEACHERS = "hpo.teachers"  # version tag: number of models that its refit learned from
 CARD = "model_card.md"
 TEST = "test_"  # prefix of metric names in the version's run
 
@@ -183,6 +184,7 @@ def _version_tags(recipe: Recipe, split: Split, final: Refit) -> dict[str, str]:
         "optuna.study": recipe.source.study,
         "hpo.objective": recipe.source.objective,
         registry.RULES: recipe.rules,
+        TEACHERS: str(recipe.source.promotion.teachers),
         "hpo.data_fingerprint": split.interactions.fingerprint,
         EXAMPLE_USER: split.interactions.user_ids[0],
         "hpo.git_commit": environment_facts().get("git_commit", "unknown"),

@@ -46,7 +46,7 @@ class Source(BaseModel):
     split: SplitConfig
     """Rule that holds rows out."""
     promotion: PromotionConfig
-    """Rules of the gate."""
+    """Teachers of the refit, rules of the gate, and name of the registered model."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Recipe:
             f"{name} {' '.join(value) if isinstance(value, tuple) else value}"
             for name, value in self.source.promotion
             if name != "model"  # a place, not a rule
-            and (name != "teachers" or value)  # versions of before had none, and keep their text
+            and (name != "teachers" or value)  # the text of older versions must stay the same
         )
 
     @property

@@ -7,15 +7,16 @@ from collections.abc import Collection, Mapping
 from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaults
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
+from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, ineffective_parameters
 
-# Defaults for the next item, chosen on two data sets (studies/LOG.md, 2026-11-29). The first two
-# are rarely searched; a study that sets one of them knows its kind of data.
+# Defaults for the next item, chosen on two data sets (studies/LOG.md, 2026-11-29). A study that
+# sets or searches one of the first two chooses for itself.
 NEXT_ITEM: Mapping[str, float] = {"neighbours": 200, "reverse_weight": 0.6, "neighbour_weight": 5.0}
 DECISIVE = {"neighbours", "reverse_weight"}
-LONG_LISTS = 50_000  # items up to which lists of 200 neighbours are made unasked: 80 MB a model
+LONG_LISTS = 10_000  # items up to which long lists are the default: 16 MB in every model
 
 
 def adjust_to_data(
@@ -23,8 +24,8 @@ def adjust_to_data(
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and choose defaults that suit it.
 
-    Defaults are those of the next item if it is asked for, and lie within their ranges. A new study
-    is also told of a shipped study file that suits its data better.
+    Studies with the split leave-one-out get defaults for the next item, and all defaults are moved
+    into their ranges. A new study is also told of a shipped study file that suits its data better.
 
     Args:
         config: a study config without problems, see `hpo.config.cross_checks`.
@@ -56,14 +57,25 @@ def adjust_to_data(
 def _suited_defaults(
     config: StudyConfig, data: Interactions, stored: StudyRecord | None
 ) -> dict[str, float]:
-    """Return defaults that suit the data and that the study leaves open, by hyperparameter."""
-    if not _asks_next_item(config, data) or data.n_items > LONG_LISTS:
-        return {}
-    if DECISIVE & {*config.base, *config.space}:
-        return {}
-    if stored and any(stored.config.base.get(name) != NEXT_ITEM[name] for name in DECISIVE):
-        return {}  # made before there were such defaults
-    return {name: value for name, value in NEXT_ITEM.items() if name not in config.base}
+    """Return defaults that suit the data and that the study leaves open, by hyperparameter.
+
+    A stored study keeps those that it was made with, whatever has changed since.
+    """
+    suited: Mapping[str, float] = {}
+    if stored is None:
+        suited = NEXT_ITEM if _suits_next_item(config, data) else {}
+    elif stored.config.trainable is None and stored.config.split.method == "leave-one-out":
+        usual = TrainConfig().as_dict()
+        suited = {name: v for name, v in stored.config.base.items() if v != usual[name]}
+    return {name: suited[name] for name in NEXT_ITEM if name in suited and name not in config.base}
+
+
+def _suits_next_item(config: StudyConfig, data: Interactions) -> bool:
+    """Return True if a new study wants the defaults for the next item, and can afford them."""
+    told = {*config.base, *config.space}
+    wants_neighbours = config.base.get("neighbour_weight") != 0 and not DECISIVE & told
+    affordable = data.n_items <= LONG_LISTS and config.constraints.model_mb is None
+    return _asks_next_item(config, data) and wants_neighbours and affordable
 
 
 def _asks_next_item(config: StudyConfig, data: Interactions) -> bool:

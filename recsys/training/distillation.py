@@ -1,8 +1,9 @@
 """Distillation: a model that also learns what models like it, trained before, expect.
 
-A window shows what one user took next, which is one draw of what they might have taken. The mean of
-several models says more of that, and a single model can learn it (born-again networks, Furlanello
-et al., ICML 2018): it answers nearly as well as all of them together, at the price of one.
+A window shows what one user took next, one sample of what they might have taken. The mean of
+several models says more about that, and a single model can learn it (born-again networks,
+Furlanello et al., ICML 2018): it answers nearly as well as all of them together, and costs no more
+than one to serve.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.models import Towers, TwoTower
+from recsys.data import Interactions
+from recsys.models import Towers, TwoTower, to_device
 from recsys.training.losses import Targets
 from recsys.training.step import Step
 
-SHARE = 0.8  # of the loss that the teachers' expectations have; the targets have the rest
-USER_TABLES = ("recent_items", "whole_items", "users")  # tables that encode users
+SHARE = 0.8  # share of the loss that comes from the teachers; the rest comes from the targets
+BY_ROW = ("recent_items", "whole_items", "users")  # tables of which a step may have some rows only
+USER_TABLES = (*BY_ROW, "user_features")  # tables that encode users
 
 
 class Teachers:
@@ -28,18 +31,20 @@ class Teachers:
     The neighbours of the models do not count, since no model learns them by gradients.
 
     Args:
-        models: trained models of one config; must not change afterwards.
-        untrained: (r,) int64 items that are no candidates of a softmax over the whole catalogue.
+        models: trained models of one config, which must not change afterwards; only their user
+            tables and item vectors are kept.
+        seen: the rows that they were trained on.
     """
 
-    def __init__(self, models: Sequence[TwoTower], untrained: Tensor | None = None) -> None:
-        self._towers = [model.towers() for model in models]
+    def __init__(self, models: Sequence[TwoTower], seen: Interactions) -> None:
+        self._towers = [_user_tower(model) for model in models]
         with torch.no_grad():
             # One product of long vectors gives the mean of all logits.
-            self._items = torch.cat([each.item_vectors() for each in self._towers], 1)
-            self._bias = torch.stack([each.bias for each in self._towers]).mean(0)
-            if untrained is not None:
-                self._bias.index_fill_(0, untrained, -torch.inf)
+            self._items = torch.cat([model.item_vectors() for model in models], 1)
+            self._bias = torch.stack([model.bias for model in models]).mean(0)
+            if seen.item_features is not None:  # no candidates, see cold_start.py
+                untrained = np.bincount(seen.items, minlength=seen.n_items) == 0
+                self._bias[to_device(np.flatnonzero(untrained), self._bias.device)] = -torch.inf
 
     def targets(self, step: Step) -> Targets:
         """Return the targets of a step, and every candidate as a target of the teachers.
@@ -55,7 +60,7 @@ class Teachers:
     @torch.no_grad()
     def _probabilities(self, step: Step) -> Tensor:
         """Return the softmax of the mean logits over the candidates of a step, (b, n) float32."""
-        rows = {name: step.rows[name] for name in USER_TABLES if name in step.rows}
+        rows = {name: step.rows[name] for name in BY_ROW if name in step.rows}
         users = [self._users(each.part(rows) if rows else each, step) for each in self._towers]
         items, bias = self._items, self._bias
         if (drawn := step.rows.get("items")) is not None:
@@ -74,6 +79,13 @@ class Teachers:
         """Return the vectors of the users of a step, (b, dim) float32."""
         assert step.undropped is not None
         return towers.user_vectors(step.users, step.undropped, step.lengths)
+
+
+def _user_tower(model: TwoTower) -> Towers:
+    """Return the towers of a model without its items."""
+    towers = model.towers()
+    tables = {name: table for name, table in towers.tables.items() if name in USER_TABLES}
+    return dataclasses.replace(towers, tables=tables, item_bags=None)
 
 
 def teacher_seeds(seed: int, n: int) -> list[int]:

@@ -15,7 +15,7 @@ from recsys.data import Holdout, Interactions
 from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
 from recsys.models import TwoTower, new_model
-from recsys.training.distillation import teacher_seeds
+from recsys.training.distillation import Teachers, teacher_seeds
 from recsys.training.epoch import EpochResult
 from recsys.training.resources import peak_gpu_mb, peak_resident_mb, torch_threads, useful_threads
 from recsys.training.snapshot import load_snapshot, save_snapshot
@@ -172,19 +172,26 @@ def train(
         threads: threads of torch; their number is part of the result, since it orders the sums.
             None: as many as the model's size is worth.
         teachers: models trained beforehand in the same way, with other seeds, for this one to learn
-            from as well, see `recsys.training.distillation`. All takes about teachers + 2 times as
-            long, and the tables of the teachers stay in memory.
+            from as well, see `recsys.training.distillation`. Altogether this takes about
+            teachers + 2 times as long, and the vectors of the teachers stay in memory.
 
     Raises:
         DivergedError: the loss is not finite, or a weight of a model.
     """
     threads = threads or useful_threads(seen.n_items, config, torch.get_num_threads())
     with torch_threads(threads):
-        seeds = teacher_seeds(config.seed, teachers)
-        taught = [
-            _trained(Trainer(seen, config.replace(seed=seed), device), epochs) for seed in seeds
-        ]
+        taught = _teachers(seen, config, epochs, device, teachers) if teachers else None
         return _trained(Trainer(seen, config, device, taught), epochs)
+
+
+def _teachers(
+    seen: Interactions, config: TrainConfig, epochs: int, device: torch.device, n: int
+) -> Teachers:
+    """Return n teachers, see `train`."""
+    trainers = (
+        Trainer(seen, config.replace(seed=seed), device) for seed in teacher_seeds(config.seed, n)
+    )
+    return Teachers([_trained(trainer, epochs) for trainer in trainers], seen)
 
 
 def _trained(trainer: Trainer, epochs: int) -> TwoTower:

@@ -88,8 +88,8 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -
     """Return the weighted softmax loss of the targets, summed over users.
 
     A user's loss is the sum over the user's targets j of
-    weights_j * -log softmax(users @ items.T + bias)[row_j, target_j], and with `expected` weights
-    the same sum over all candidates.
+    weights_j * -log softmax(users @ items.T + bias)[row_j, target_j]; `expected` weights add such a
+    sum over all candidates.
 
     With a part of the catalogue as candidates, each candidate's exponential counts 1 / share times
     in the denominator, share being the probability that the draw includes the candidate. So the
@@ -106,7 +106,7 @@ def softmax_loss(users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -
         () float32. May be differentiated once: the backward pass overwrites the logits.
 
     Cost:
-        3 products of b * n * dim, one (b, n) float32 buffer, and two more with `expected`.
+        3 products of b * n * dim, one (b, n) float32 buffer; with `expected` three more.
     """
     result: Tensor = _MaskedSoftmax.apply(  # type: ignore[no-untyped-call]
         users, items, bias, targets

@@ -179,7 +179,8 @@ def _undropped(
     plans: Sequence[Plan], history: History, config: TrainConfig, *, ordered: bool
 ) -> Sequence[Tensor]:
     """Return the weights of both pools without dropout: of each kind, one for each plan."""
-    weights = torch.cat(pool_weights(history, config, ordered=ordered))
+    batches = [len(plan.batch.users) for plan in plans]
+    weights = torch.cat(pool_weights(history, config, ordered=ordered, batches=batches))
     parts: Sequence[Tensor] = weights.split([len(plan.order) for plan in plans] * 2)
     return parts
 

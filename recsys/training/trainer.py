@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.errors import DivergedError
-from recsys.models import Towers, TwoTower, new_model
+from recsys.models import Towers, new_model
 from recsys.training.cold_start import ColdStartDropout
 from recsys.training.distillation import Teachers
 from recsys.training.epoch import AVERAGES_PER_EPOCH
@@ -36,8 +36,7 @@ class Trainer:
         seen: the interactions to learn from.
         config: all hyperparameters; `epochs` and `patience` belong to `Fit`.
         device: device of the training; the random draws are the same on all devices.
-        teachers: trained models of the same config and data to learn from as well, see
-            `recsys.training.distillation`.
+        teachers: trained models of the same config and rows to learn from as well; None: none.
 
     Attributes:
         model: the running average of the weights.
@@ -49,7 +48,7 @@ class Trainer:
         seen: Interactions,
         config: TrainConfig,
         device: torch.device,
-        teachers: Sequence[TwoTower] = (),
+        teachers: Teachers | None = None,
     ) -> None:
         self._config, self._device = config, device
         self._generator = torch.Generator().manual_seed(config.seed)
@@ -63,8 +62,7 @@ class Trainer:
         self.model.load_state_dict(self._fast.state_dict())
         if self.model.neighbours is not None:
             self.model.neighbours.learn(seen)
-        untrained = None if self._newcomers is None else self._newcomers.untrained
-        self._teachers = Teachers(teachers, untrained) if teachers else None
+        self._teachers = teachers
         self._towers = self._fast.towers()
         self._tables = self._towers.tables
         self._optimizer = TableAdam(self._tables, config.lr)

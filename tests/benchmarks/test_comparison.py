@@ -118,17 +118,19 @@ def test_what_was_tuned_is_tested_without_another_study(cell: quality.Cell) -> N
 def test_a_row_of_before_a_hyperparameter_is_trained_as_it_was(
     cell: quality.Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained: list[tuple[TrainConfig, int]] = []
+    trained: list[tuple[TrainConfig, int, int]] = []
 
-    def train(seen: object, config: TrainConfig, epochs: int, device: object) -> None:
-        trained.append((config, epochs))
+    def train(
+        seen: object, config: TrainConfig, epochs: int, device: object, *, teachers: int
+    ) -> None:
+        trained.append((config, epochs, teachers))
         raise InterruptedError
 
     monkeypatch.setattr(ours, "train", train)
     old = {name: value for name, value in WINNER.items() if name != "neighbour_weight"}
     with pytest.raises(InterruptedError):
         ours.test_seed(old, split(demo_dataset().interactions).final, 3)
-    assert trained == [(TrainConfig(dim=8, neighbour_weight=0.0, seed=3), 2)]
+    assert trained == [(TrainConfig(dim=8, neighbour_weight=0.0, seed=3), 2, 0)]
 
 
 def test_all_leaves_out_data_that_are_not_here_and_goes_on(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.errors import PromotionError, StudyError
+from hpo.errors import PromotionError, SettingsError, StudyError
 from hpo.promote import main as promote_main, run_promotion
 from hpo.promotion.promote import promote_study
 from hpo.registry.model_store import ModelStore, Reference
@@ -34,7 +34,7 @@ from recsys.data.splitting import TEST
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.two_tower import TwoTower
 from recsys.retrieval.recommender import Recommender
-from recsys.training.distillation import teacher_seeds
+from recsys.training.distillation import Teachers, teacher_seeds
 from recsys.training.trainer import Trainer
 from tests.support import reference
 from tests.support.promoting import QUICK, alias, all_runs, real, runs, standing, versions
@@ -107,7 +107,7 @@ def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(
     config = stored.model.config
     taught: list[TwoTower] = []
     for seed in [*teacher_seeds(config.seed, teachers), config.seed]:
-        learns_from = taught if seed == config.seed else ()
+        learns_from = Teachers(taught, rows) if taught and seed == config.seed else None
         trainer = Trainer(rows, config.replace(seed=seed), torch.device("cpu"), learns_from)
         for _ in range(2 * outcome.best_epoch):
             trainer.train_epoch()
@@ -115,6 +115,29 @@ def test_the_refit_learns_train_and_validation_for_twice_the_best_epoch(
     for name, value in taught[-1].state_dict().items():
         torch.testing.assert_close(stored.model.state_dict()[name].cpu(), value)
     assert stored.meta["recipe"]["promotion"]["teachers"] == teachers  # a retraining has them too
+
+
+def test_a_trial_is_measured_once_whatever_the_teachers(real: RealStudy) -> None:
+    real.train("shop", n_trials=1)
+    promote_study(real.locations, "shop", settings=replace(QUICK, teachers=1))
+    told: list[str] = []
+    again = replace(QUICK, teachers=2)
+    found = promote_study(real.locations, "shop", settings=again, say=told.append)
+    assert standing(found)[:2] == (1, False)
+    assert told[-1].startswith("version 1 was refit with 1 teacher; ")
+    assert told[-1].endswith("so --teachers 2 changes nothing")
+
+
+@pytest.mark.parametrize("number", ["17", "-1", "2.5"])
+def test_teachers_are_a_whole_number_within_bounds(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        promote_main([f"--teachers={number}"])
+    assert ended.value.code == 2
+    assert f"'{number}': give a whole number in 0..16" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match=r"must be a whole number in 0\.\.16"):
+        replace(QUICK, teachers=float(number))  # type: ignore[arg-type]
 
 
 def check_pyfunc(stored: Any) -> None:

@@ -133,6 +133,14 @@ def test_new_data_one_version_and_the_drift(
     )  # the new champion knows where its data is
 
 
+def test_a_retraining_has_the_teachers_of_its_promotion(real: RealStudy) -> None:
+    promoted(real, {**EASY, "teachers": 1})
+    grow(real.data)
+    told: list[str] = []
+    retrain_champion(real.locations, dry_run=True, say=told.append)
+    assert [line for line in told if line.endswith("on train + validation, 1 teacher first")]
+
+
 def test_refused_once_then_forced_without_training(
     real: RealStudy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
 from hpo.study.trial_rows import read_trials
 from recsys.data.interactions import Interactions
+from recsys.data.splitting import split
 from recsys.models.neighbours import MAX_EASE_ITEMS
 from tests.support.examples import conveyor, conveyor_split
 from tests.support.real_study import write_csv
@@ -241,10 +242,20 @@ def test_a_new_study_of_the_next_item_starts_with_defaults_for_it(tmp_path: Path
     assert adjusted.base == {**BASE, "lr": 0.01, **suited}  # lr: clamped into its range
     told = "defaults for the next item: neighbours 200, reverse_weight 0.6, neighbour_weight 5"
     assert told in lines
-    stored = make_record(adjusted, "shop", conveyor_split())
-    assert adjust_to_data(config, data, stored)[0].base == adjusted.base
-    older = make_record(config, "shop", conveyor_split())
+    parts = split(data, method="leave-one-out")
+    older = make_record(config, "shop", parts)
     assert adjust_to_data(config, data, older)[0].base == BASE
+    stored = make_record(adjusted, "shop", parts)
+    grown = replace(data, item_ids=[f"i{i}" for i in range(10_001)])
+    for rows, sections in (
+        (data, {}),
+        (grown, {}),
+        (data, {"split": {"method": "temporal"}}),
+        (data, {"space": {**LR, "reverse_weight": {"low": 0.0, "high": 1.0}}}),
+        (data, {"base": {**BASE, "neighbours": 200}}),
+    ):  # what --accept-changes allows, or what changes nothing
+        changed = study_config(tmp_path / "shop.csv", **{**NEXT_ITEM, **sections})
+        assert adjust_to_data(changed, rows, stored)[0].base == adjusted.base
 
 
 @pytest.mark.parametrize(
@@ -253,8 +264,10 @@ def test_a_new_study_of_the_next_item_starts_with_defaults_for_it(tmp_path: Path
         ({"base": {**BASE, "neighbours": 30}}, conveyor()),
         ({"space": {**LR, "reverse_weight": {"low": 0.0, "high": 1.0}}}, conveyor()),
         ({"split": {"method": "temporal"}}, conveyor()),
+        ({"base": {**BASE, "neighbour_weight": 0}}, conveyor()),
+        ({"constraints": {"model_mb": 100}}, conveyor()),
         ({}, untimed()),
-        ({}, replace(conveyor(), item_ids=[f"i{i}" for i in range(50_001)])),
+        ({}, replace(conveyor(), item_ids=[f"i{i}" for i in range(10_001)])),
     ],
 )
 def test_other_studies_keep_their_defaults(

@@ -12,7 +12,6 @@ from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.two_tower import TwoTower
-from recsys.training import trainer as training
 from recsys.training.distillation import SHARE, Teachers, teacher_seeds
 from recsys.training.fit import train
 from recsys.training.losses import Targets
@@ -40,8 +39,8 @@ def taught(
         found.append((step, original(self, step)))
         return found[-1][1]
 
-    monkeypatch.setattr(training.Teachers, "targets", watched)
-    Trainer(seen, config, CPU, teachers).train_epoch()
+    monkeypatch.setattr(Teachers, "targets", watched)
+    Trainer(seen, config, CPU, Teachers(teachers, seen)).train_epoch()
     return teachers, found
 
 

@@ -15,6 +15,7 @@ from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.training.distillation import Teachers
 from recsys.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -63,7 +64,8 @@ def test_waiting_operations_are_noticed() -> None:
 @pytest.mark.parametrize("negatives", [0, 50])
 def test_a_step_with_teachers_waits_for_no_operation(negatives: int) -> None:
     data, config = log(100, 200, 20, timed=True), TrainConfig(dim=8, negatives=negatives)
-    trainer = Trainer(data, config, CPU, [Trainer(data, config, CPU).model])
+    teachers = Teachers([Trainer(data, config, CPU).model], data)
+    trainer = Trainer(data, config, CPU, teachers)
     with Operations() as seen:
         trainer.train_epoch()
     assert seen.waiting() == {}
