@@ -85,7 +85,8 @@ def refit_model(
     epochs = count(recipe.epochs, "epoch")
     taught = f", {count(teachers, 'teacher')} first" if teachers else ""
     say(f"refit: trial {source.trial}, {epochs} on train + validation{taught}")
-    model = train(split.final.seen, recipe.config, recipe.epochs, device, teachers=teachers)
+    seen = split.final.seen
+    model = train(seen, recipe.config, recipe.epochs, device, teachers=teachers, say=say)
     renews = context.drift is not None
     rules, cutoffs = source.promotion, source.cutoffs
     evaluation = FinalEvaluation(split, model, rules, device, source.objective, renews, cutoffs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from recsys.config import TrainConfig
 from recsys.data import Holdout, Interactions
 from recsys.errors import CheckpointError, DivergedError, ScoreError
 from recsys.evaluation import Evaluator, MetricName, TowerScorer
+from recsys.messages import nothing
 from recsys.models import TwoTower, new_model
 from recsys.training.distillation import Teachers, teacher_seeds
 from recsys.training.epoch import EpochResult
@@ -159,6 +160,7 @@ def train(
     device: torch.device,
     threads: int | None = None,
     teachers: int = 0,
+    say: Callable[[str], None] = nothing,
 ) -> TwoTower:
     """Return a model that has learned from `seen` for exactly `epochs` epochs.
 
@@ -174,24 +176,21 @@ def train(
         teachers: models trained beforehand in the same way, with other seeds, for this one to learn
             from as well, see `recsys.training.distillation`. Altogether this takes about
             teachers + 2 times as long, and the vectors of the teachers stay in memory.
+        say: called with one line after each teacher.
 
     Raises:
         DivergedError: the loss is not finite, or a weight of a model.
     """
     threads = threads or useful_threads(seen.n_items, config, torch.get_num_threads())
     with torch_threads(threads):
-        taught = _teachers(seen, config, epochs, device, teachers) if teachers else None
+        models = []
+        for number, seed in enumerate(teacher_seeds(config.seed, teachers), 1):
+            start = time.monotonic()
+            models.append(_trained(Trainer(seen, config.replace(seed=seed), device), epochs))
+            say(f"teacher {number} of {teachers} is trained ({time.monotonic() - start:.0f} s)")
+        taught = Teachers(models, seen) if models else None
+        del models  # only a part of them is kept
         return _trained(Trainer(seen, config, device, taught), epochs)
-
-
-def _teachers(
-    seen: Interactions, config: TrainConfig, epochs: int, device: torch.device, n: int
-) -> Teachers:
-    """Return n teachers, see `train`."""
-    trainers = (
-        Trainer(seen, config.replace(seed=seed), device) for seed in teacher_seeds(config.seed, n)
-    )
-    return Teachers([_trained(trainer, epochs) for trainer in trainers], seen)
 
 
 def _trained(trainer: Trainer, epochs: int) -> TwoTower:

@@ -138,7 +138,9 @@ def test_a_retraining_has_the_teachers_of_its_promotion(real: RealStudy) -> None
     grow(real.data)
     told: list[str] = []
     retrain_champion(real.locations, dry_run=True, say=told.append)
-    assert [line for line in told if line.endswith("on train + validation, 1 teacher first")]
+    first, second, *_ = told
+    assert first.endswith("on train + validation, 1 teacher first")
+    assert second.startswith("teacher 1 of 1 is trained (")
 
 
 def test_refused_once_then_forced_without_training(
