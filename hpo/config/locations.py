@@ -82,8 +82,8 @@ class Locations:
                 [f"{name} is empty; leave it out for the default" for name in empty]
             )
         store = artifacts or cls.usual_artifacts()
-        _check_storage(storage or cls.usual_storage())
-        _check_artifacts(store or "")
+        _check_storage(storage or cls.usual_storage(), "--storage" if storage else "$HPO_STORAGE")
+        _check_artifacts(store or "", "--artifacts" if artifacts else "$HPO_ARTIFACTS")
         dashboard = dashboard_url or os.environ.get("HPO_DASHBOARD_URL")
         mlflow = mlflow_url or os.environ.get("HPO_MLFLOW_URL")
         return cls(
@@ -150,18 +150,26 @@ def require_store(tracking_uri: str) -> None:
         )
 
 
-def _check_storage(url: str) -> None:
+def _check_storage(url: str, name: str) -> None:
     """Check the slashes of an SQLite URL; `hpo.study` checks the rest when it opens the storage.
+
+    Args:
+        url: the address of the storage.
+        name: the option or variable that holds it.
 
     Raises:
         SettingsError: with these slashes, the URL means another file.
     """
     if cure := without_three_slashes(url):
-        raise SettingsError(f"--storage {url}: {cure}")
+        raise SettingsError(f"{name} {url}: {cure}")
 
 
-def _check_artifacts(url: str) -> None:
+def _check_artifacts(url: str, name: str) -> None:
     """Check the address of an artifact store; nothing is connected.
+
+    Args:
+        url: the address of the store.
+        name: the option or variable that holds it.
 
     Raises:
         SettingsError: the address holds a login or options, or such a store cannot be written.
@@ -172,22 +180,22 @@ def _check_artifacts(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:  # the address may hold a login
         raise SettingsError(
-            f"--artifacts {url.partition('://')[0]}://...: {error}; give a folder, "
+            f"{name} {url.partition('://')[0]}://...: {error}; give a folder, "
             "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
         ) from None
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
-            f"--artifacts {parts.scheme}://...: the address holds a login or options; give "
+            f"{name} {parts.scheme}://...: the address holds a login or options; give "
             f"{parts.scheme}://BUCKET/PREFIX alone, and the login as the store's client takes it "
             "from the environment, for instance AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if parts.scheme in FOLDERS and parts.netloc not in ("", "localhost"):
         raise SettingsError(
-            f"--artifacts {url}: names the machine {parts.netloc!r}; give a folder of this one, as "
+            f"{name} {url}: names the machine {parts.netloc!r}; give a folder of this one, as "
             "a path or as file:///PATH"
         )
     if parts.scheme in ("http", "https"):
         raise SettingsError(
-            f"--artifacts {url}: a web address cannot be written; give a folder, "
+            f"{name} {url}: a web address cannot be written; give a folder, "
             "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
         )

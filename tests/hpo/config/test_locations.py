@@ -29,20 +29,25 @@ def test_the_storage_comes_from_the_option_then_the_environment(
 
 
 def test_a_storage_that_means_another_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    cure = "--storage sqlite://a/b.db: write three slashes: sqlite:///a/b.db"
-    with pytest.raises(SettingsError, match=cure):
+    cure = "sqlite://a/b.db: write three slashes: sqlite:///a/b.db"
+    with pytest.raises(SettingsError, match=f"^--storage {cure}"):
         Locations.resolve("sqlite://a/b.db", None)
     monkeypatch.setenv("HPO_STORAGE", "sqlite://a/b.db")
-    with pytest.raises(SettingsError, match=cure):
+    with pytest.raises(SettingsError, match=rf"^\$HPO_STORAGE {cure}"):
         Locations.resolve(None, None)
 
 
-def test_an_artifact_store_that_is_no_address_is_refused_without_showing_it() -> None:
+def test_an_artifact_store_that_is_no_address_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(
         SettingsError, match=r"--artifacts s3://\.\.\.: Invalid IPv6 URL; give"
     ) as e:
         Locations.resolve(None, None, artifacts="s3://me:hush@[b")
     assert "hush" not in str(e.value)
+    monkeypatch.setenv("HPO_ARTIFACTS", "s3://me:hush@[b")
+    with pytest.raises(SettingsError, match=r"^\$HPO_ARTIFACTS s3://\.\.\.: Invalid IPv6 URL"):
+        Locations.resolve(None, None)
 
 
 def test_next_commands_leave_out_the_storage_of_the_environment(
