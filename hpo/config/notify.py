@@ -28,9 +28,10 @@ _ASSIGNED = re.compile(rf"(?<![\w-])-{{0,2}}{_HIDING}(?:: *|=)([^'\"]+)", re.IGN
 _LOOKED_UP = re.compile(r"\$\(|`|\$\{\w|%\w+%|^(?:[/.~]|file:|env:)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OPTION = re.compile(rf"--?{_HIDING}", re.IGNORECASE)
-# Logins of curl: -u USER:PASSWORD. Other programs take -u UID:GID and the like.
+# Logins of curl, -u USER:PASSWORD; other programs take -u UID:GID and the like.
+_CURL = r"(?:^|[\s;|&(/])curl(?:\.exe)?\s(?:[^;|&()]*?\s)?"
 _LOGIN_OPTION = r"(?:-\w*[uU]|--(?:proxy-)?user)"
-_LOGIN = re.compile(rf"(?:^|\s){_LOGIN_OPTION}[\s=]*['\"]?[^\s'\":]+:([^\s'\"]+)")
+_LOGIN = re.compile(rf"{_CURL}{_LOGIN_OPTION}[\s=]*['\"]?[^\s'\":]*:([^\s'\"]+)")
 _ADDRESS = re.compile(r"\w+://[^\s'\"]+")
 _RANDOM_PIECE = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]{20,}")
 
@@ -89,13 +90,11 @@ class NotifyConfig(BaseModel):
 
         Not a refusal of the table itself: studies that have stored such a command can be read.
         """
-        by_curl = any("curl" in word for word in self.command)
+        is_curl = re.fullmatch(r"(?:.*[/\\])?curl(?:\.exe)?", (*self.command, "")[0]) is not None
         for place, word in enumerate(self.command):
             before = self.command[place - 1] if place else ""
             given = [word] if _OPTION.fullmatch(before) else []
-            if by_curl:
-                alone = re.fullmatch(_LOGIN_OPTION, before) is None
-                given += _LOGIN.findall(word if alone else f"{before} {word}")
+            given += _LOGIN.findall(f"curl {before} {word}" if is_curl else word)
             if _word_has_secret(word) or not all(map(_is_looked_up, given)):
                 yield (
                     f"word {place + 1} looks as if it held a secret, which would be stored with "

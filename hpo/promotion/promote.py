@@ -228,13 +228,14 @@ class _Promotion:
         return race, next(one for one in self.candidates if one.trial == race.winner)
 
     def _settle(self, winner: Candidate, version: ModelVersion) -> Promotion:
-        had, asked = version.tags.get(TEACHERS, "0"), self.settings.teachers
-        if asked is not None and str(asked) != had:
+        recipe = Recipe.of_candidate(winner, teachers=self.settings.teachers)
+        had, asked = version.tags.get(TEACHERS, "0"), recipe.source.promotion.teachers
+        if str(asked) != had:
             self.promoter.say(
                 f"version {version.version} was refit with {count(int(had), 'teacher')}; a trial "
-                f"is measured once, so --teachers {asked} changes nothing"
+                f"is measured once, so teachers = {asked} changes nothing"
             )
-        recipe, is_dry = Recipe.of_candidate(winner), self.settings.dry_run
+        is_dry = self.settings.dry_run
         found = self.promoter.finish(recipe, version, is_new=False, read_only=is_dry)
         return replace(found, validation=winner.validation)
 

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaults
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
-from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, ineffective_parameters
 
 # Defaults for the next item, chosen on two data sets (studies/LOG.md, 2026-11-29). A study that
-# sets or searches one of the first two chooses for itself.
+# sets or searches one of the first two chooses for itself. Whoever changes them adds the old ones
+# to _was_made_for_next_item: studies made with them must be able to go on.
 NEXT_ITEM: Mapping[str, float] = {"neighbours": 200, "reverse_weight": 0.6, "neighbour_weight": 5.0}
 DECISIVE = {"neighbours", "reverse_weight"}
 LONG_LISTS = 10_000  # items up to which long lists are the default: 16 MB in every model
@@ -41,8 +41,9 @@ def adjust_to_data(
     """
     advice = _suited_study(config, data) if stored is None else None
     config, lines = _without_the_idle(config, data, () if stored is None else stored.config.space)
-    if suited := _suited_defaults(config, data, stored):
-        config = with_defaults(config, suited)
+    suited = _suited_defaults(config, data, stored)
+    config = with_defaults(config, suited)
+    if suited and stored is None:
         told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
         lines.append(f"defaults for the next item: {told}")
     moved = {
@@ -59,15 +60,22 @@ def _suited_defaults(
 ) -> dict[str, float]:
     """Return defaults that suit the data and that the study leaves open, by hyperparameter.
 
-    A stored study keeps those that it was made with, whatever has changed since.
+    A stored study that was made with them keeps them, whatever has changed since.
     """
+    if config.trainable is not None:
+        return {}
     suited: Mapping[str, float] = {}
-    if stored is None:
-        suited = NEXT_ITEM if _suits_next_item(config, data) else {}
-    elif stored.config.trainable is None and stored.config.split.method == "leave-one-out":
-        usual = TrainConfig().as_dict()
-        suited = {name: v for name, v in stored.config.base.items() if v != usual[name]}
+    if stored is None and _suits_next_item(config, data):
+        suited = NEXT_ITEM
+    elif stored is not None and _was_made_for_next_item(stored.config):
+        suited = stored.config.base
     return {name: suited[name] for name in NEXT_ITEM if name in suited and name not in config.base}
+
+
+def _was_made_for_next_item(stored: StudyConfig) -> bool:
+    """Return True if a stored study has the defaults for the next item, given or chosen."""
+    same = all(stored.base.get(name) == NEXT_ITEM[name] for name in DECISIVE)
+    return stored.trainable is None and same
 
 
 def _suits_next_item(config: StudyConfig, data: Interactions) -> bool:

@@ -186,7 +186,8 @@ def train(
         models = []
         for number, seed in enumerate(teacher_seeds(config.seed, teachers), 1):
             start = time.monotonic()
-            models.append(_trained(Trainer(seen, config.replace(seed=seed), device), epochs))
+            like = config.replace(seed=seed, neighbour_weight=0)  # nobody asks their neighbours
+            models.append(_trained(Trainer(seen, like, device), epochs))
             say(f"teacher {number} of {teachers} is trained ({time.monotonic() - start:.0f} s)")
         taught = Teachers(models, seen) if models else None
         del models  # only a part of them is kept

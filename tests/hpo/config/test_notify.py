@@ -69,6 +69,7 @@ def test_a_table_is_kept_as_it_is_written(tmp_path: Path, table: str) -> None:
         ('command = ["curl", "--user=me:SECRET"]', "command: word 2 looks as if it held a"),
         ("""command = ['sh', '-c', "curl -sSu 'me:SECRET' $URL"]""", "command: word 3 looks as"),
         ("command = ['sh', '-c', 'curl -u $ME:SECRET $URL']", "command: word 3 looks as if it"),
+        ("command = ['/usr/bin/curl', '-s', '-u', ':SECRET']", "command: word 4 looks as if it"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
@@ -89,7 +90,10 @@ def test_what_cannot_be_sent_and_secrets_are_refused_without_repeating_them(
         """['cmd', '/c', 'curl -H "Authorization: Bearer %TOKEN%" %URL%']""",
         """['notify.py', '--api-key', '/run/secrets/api_key']""",
         f"""['docker', 'run', 'img@sha256:{"0a" * 32}']""",
-        """['docker', 'run', '-u', 'root:root', 'img:latest']""",
+        """['docker', 'run', '-u', 'root:root', 'curlimages/curl', '$URL']""",
+        """['sh', '-c', 'docker run -u 1000:1000 curlimages/curl $URL']""",
+        """['sh', '-c', 'curl -d "$(date -u +%H:%M:%S)" $URL']""",
+        """['curl', '-o', '/tmp/a:b', '$URL']""",
         """['sh', '-c', 'curl -u me:$PASSWORD $URL']""",
     ],
 )

@@ -125,7 +125,7 @@ def test_a_trial_is_measured_once_whatever_the_teachers(real: RealStudy) -> None
     found = promote_study(real.locations, "shop", settings=again, say=told.append)
     assert standing(found)[:2] == (1, False)
     assert told[-1].startswith("version 1 was refit with 1 teacher; ")
-    assert told[-1].endswith("so --teachers 2 changes nothing")
+    assert told[-1].endswith("so teachers = 2 changes nothing")
 
 
 @pytest.mark.parametrize("number", ["17", "-1", "2.5"])

@@ -255,7 +255,14 @@ def test_a_new_study_of_the_next_item_starts_with_defaults_for_it(tmp_path: Path
         (data, {"base": {**BASE, "neighbours": 200}}),
     ):  # what --accept-changes allows, or what changes nothing
         changed = study_config(tmp_path / "shop.csv", **{**NEXT_ITEM, **sections})
-        assert adjust_to_data(changed, rows, stored)[0].base == adjusted.base
+        after, lines = adjust_to_data(changed, rows, stored)
+        assert after.base == adjusted.base
+        assert told not in lines
+        again = make_record(after, "shop", conveyor_split())  # a temporal split by now
+        assert adjust_to_data(changed, rows, again)[0].base == adjusted.base
+    seventy = study_config(tmp_path / "shop.csv", base={**BASE, "neighbours": 77})
+    own = make_record(seventy, "shop", parts)
+    assert adjust_to_data(config, data, own)[0].base == BASE
 
 
 @pytest.mark.parametrize(
