@@ -234,7 +234,7 @@ def test_a_card_fits_into_mlflow(evaluation: FinalEvaluation, parts: Split, tmp_
     (pasted,) = re.findall("`(python -m hpo.promote .*?)`", card)
     assert shlex.split(pasted)[5:] == [
         "--storage", "sqlite:////a b/o.db", "--tracking-uri", "sqlite:////a b/m.db",
-        "--experiment-name", "my runs",
+        "--experiment-name", "my runs", "--teachers", "0",
     ]  # fmt: skip
     long = model_card(winner, parts, findings(evaluation, 100), "c" * 40, Locations())
     client = open_client(fresh_store(tmp_path))
