@@ -176,7 +176,7 @@ def train(
         teachers: models trained beforehand in the same way, with other seeds, for this one to learn
             from as well, see `recsys.training.distillation`. Altogether this takes about
             teachers + 2 times as long, and the vectors of the teachers stay in memory.
-        say: called with one line after each teacher.
+        say: called with one line on each teacher.
 
     Raises:
         DivergedError: the loss is not finite, or a weight of a model.
@@ -187,7 +187,11 @@ def train(
         for number, seed in enumerate(teacher_seeds(config.seed, teachers), 1):
             start = time.monotonic()
             like = config.replace(seed=seed, neighbour_weight=0)  # nobody asks their neighbours
-            models.append(_trained(Trainer(seen, like, device), epochs))
+            try:
+                models.append(_trained(Trainer(seen, like, device), epochs))
+            except DivergedError:
+                say(f"teacher {number} of {teachers} diverges")
+                raise
             say(f"teacher {number} of {teachers} is trained ({time.monotonic() - start:.0f} s)")
         taught = Teachers(models, seen) if models else None
         del models  # only a part of them is kept

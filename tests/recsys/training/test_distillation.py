@@ -10,6 +10,7 @@ from torch import Tensor
 from recsys.config import TrainConfig
 from recsys.data.interactions import Interactions
 from recsys.data.splitting import split
+from recsys.errors import DivergedError
 from recsys.evaluation.evaluator import TowerScorer
 from recsys.models.two_tower import TwoTower
 from recsys.training.distillation import SHARE, Teachers, teacher_seeds
@@ -17,7 +18,7 @@ from recsys.training.fit import train
 from recsys.training.losses import Targets
 from recsys.training.step import Step
 from recsys.training.trainer import Trainer
-from tests.support.examples import aisles, random_log
+from tests.support.examples import aisles, exploding, random_log
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(dim=8, lr=0.03, epochs=4, batch_size=2, average=0.8, user_weight=0.4)
@@ -132,6 +133,13 @@ def test_items_without_rows_are_expected_by_nobody(
 def test_two_trainings_are_equal_bit_for_bit() -> None:
     one, two = (train(rows(), CONFIG, 2, CPU, teachers=2).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_teacher_that_diverges_is_told() -> None:
+    told: list[str] = []
+    with pytest.raises(DivergedError):
+        train(exploding().seen, CONFIG, 2, CPU, teachers=2, say=told.append)
+    assert told == ["teacher 1 of 2 diverges"]
 
 
 def test_seeds_of_teachers_differ_from_each_other_and_belong_to_the_seed() -> None:
