@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from recsys.data import Interactions
-from recsys.models import Towers, TwoTower, to_device
-from recsys.training.losses import Targets
+from recsys.models import Towers, TwoTower
+from recsys.training.cold_start import ColdStartDropout
+from recsys.training.losses import Targets, correct_logits
 from recsys.training.step import Step
 
 SHARE = 0.8  # share of the loss that comes from the teachers; the rest comes from the targets
@@ -43,8 +44,8 @@ class Teachers:
             self._items = torch.cat([model.item_vectors() for model in models], 1)
             self._bias = torch.stack([model.bias for model in models]).mean(0)
             if seen.item_features is not None:  # no candidates, see cold_start.py
-                untrained = np.bincount(seen.items, minlength=seen.n_items) == 0
-                self._bias[to_device(np.flatnonzero(untrained), self._bias.device)] = -torch.inf
+                untrained = ColdStartDropout(seen, self._bias.device).untrained
+                self._bias.index_fill_(0, untrained, -torch.inf)
 
     def targets(self, step: Step) -> Targets:
         """Return the targets of a step, and every candidate as a target of the teachers.
@@ -66,12 +67,7 @@ class Teachers:
         if (drawn := step.rows.get("items")) is not None:
             items, bias = items[drawn], bias[drawn]
         logits = torch.addmm(bias, torch.cat(users, 1), items.T, alpha=1 / len(self._towers))
-        targets, flat = step.targets, logits.view(-1)
-        if targets.log_share is not None:  # as in the student's softmax, see losses.py
-            certain = flat[targets.positions]
-            logits.sub_(targets.log_share)
-            flat.index_put_((targets.positions,), certain)
-        flat.index_fill_(0, targets.masked, -torch.inf)
+        correct_logits(logits, step.targets)
         return torch.softmax(logits, 1)
 
     @staticmethod

@@ -42,6 +42,25 @@ class Targets:
     expected: Tensor | None = None
 
 
+def correct_logits(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Correct logits for the draw of the candidates and mask them, in place.
+
+    Args:
+        logits: (b, n) float32, contiguous.
+        targets: targets and candidates.
+
+    Returns:
+        The corrected logits, viewed as (b * n,), and the logits of the targets, (t,) float32.
+    """
+    flat, positions = logits.view(-1), targets.positions
+    chosen = taken(flat, positions)
+    if targets.log_share is not None:  # a target is a candidate with certainty: counts once
+        logits.sub_(targets.log_share)
+        flat.index_put_((positions,), chosen)
+    flat.index_fill_(0, targets.masked, -torch.inf)
+    return flat, chosen
+
+
 class _MaskedSoftmax(torch.autograd.Function):
     """The softmax loss with one (b, n) buffer for logits, exponentials and gradient.
 
@@ -52,12 +71,7 @@ class _MaskedSoftmax(torch.autograd.Function):
     def forward(ctx: Any, users: Tensor, items: Tensor, bias: Tensor, targets: Targets) -> Tensor:
         rows, positions = targets.rows, targets.positions
         buffer = torch.addmm(bias, users, items.T)  # (b, n) logits
-        flat = buffer.view(-1)
-        chosen = taken(flat, positions)  # (t,)
-        if targets.log_share is not None:  # a target is a candidate with certainty: counts once
-            buffer.sub_(targets.log_share)
-            flat.index_put_((positions,), chosen)
-        flat.index_fill_(0, targets.masked, -torch.inf)
+        flat, chosen = correct_logits(buffer, targets)
         highest = buffer.amax(1, keepdim=True)  # (b, 1)
         buffer.sub_(highest)
         expected = targets.expected
