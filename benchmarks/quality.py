@@ -6,11 +6,12 @@
 
 Each cell: tuned by Optuna's TPE on validation recall@10 (50 trials or 900 CPU seconds, whichever
 is first), trained again on train + validation with several seeds, scored on test once, by
-`recsys.evaluation.evaluator` whatever the model. One thread. Finished cells are kept in
-`benchmarks/results` and never run again: delete a line to repeat one. Peers that are libraries
-get an environment of their own below --cache, made at the first use. The data sets are looked for
-below --data-root (ml-100k is fetched if it is not there); without --data, one that is not there is
-left out.
+`recsys.evaluation.evaluator` whatever the model. On the next item, ours and the models that papers
+publish are measured with weights from train only as well, as papers do it. One thread. Finished
+cells are kept in `benchmarks/results` and never run again: delete a line to repeat one. Peers that
+are libraries get an environment of their own below --cache, made at the first use. The data sets
+are looked for below --data-root (ml-100k is fetched if it is not there); without --data, one that
+is not there is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import torch
 from comparison.cases import CASES, Case, DataMissing, digest, load, source
 from comparison.contestants import Contestant, contestant, measure
 from comparison.report import write_report
-from comparison.roster import OURS, PEERS, Model
+from comparison.roster import OURS, PEERS, Model, cases_of
 from comparison.store import FIGURES, Store
 from comparison.tuning import Budget, tune
 
@@ -51,12 +52,19 @@ class Cell:
     def run(self) -> None:
         key = self.case.name, self.model
         tuned = self.store.records("tuned").get(key)
-        if tuned and (self.options.no_test or key in self.store.records("tested")):
+        if tuned and all(key in self.store.records(kind) for kind in self._tests()):
             return
         if self.model in OURS:
             self._run_ours(tuned)
         else:
             self._run_peer(PEERS[self.model], tuned)
+
+    def _tests(self) -> list[str]:
+        """Return the kinds of lines that testing this cell leaves."""
+        if self.options.no_test:
+            return []
+        published = self.model in OURS or PEERS[self.model].train_only
+        return ["tested", "train-only"] if self.case.next_item and published else ["tested"]
 
     def _run_peer(self, model: Model, tuned: dict[str, Any] | None) -> None:
         split, options = _split(self.case, _places(self.options)), self.options
@@ -66,9 +74,9 @@ class Cell:
         ):
             if tuned is None:
                 tuned = self._tune(model, peer, split)
-            if not options.no_test:
-                seeds = options.seeds or 3
-                self._test(peer, tuned["params"], split, seeds if model.random else 1)
+            seeds = (options.seeds or 3) if model.random else 1
+            for kind in self._tests():
+                self._test(kind, peer, tuned["params"], split, seeds)
 
     def _tune(self, model: Model, peer: Contestant, split: Split) -> dict[str, Any]:
         keeps = self.case.repeats == "keep"
@@ -89,16 +97,25 @@ class Cell:
         self._say(f"validation {found.validation['recall_at_10']:.4f} {dict(found.params)}")
         return record
 
-    def _test(self, peer: Contestant, params: dict[str, Any], split: Split, seeds: int) -> None:
+    def _test(
+        self, kind: str, peer: Contestant, params: dict[str, Any], split: Split, seeds: int
+    ) -> None:
         results, cpu, versions = [], 0.0, {}
+        history = split.final.seen
+        seen = history if kind == "tested" else split.tuning.seen
         for seed in range(seeds):
-            trained = peer.train(split.final.seen, params, seed)
+            trained = peer.train(seen, params, seed, None if seen is history else history)
             results.append(measure(trained, split.final))
             cpu, versions = cpu + trained.cpu, trained.versions
-        self._tested(split, results, cpu / seeds, dict(versions))
+        self._tested(kind, split, results, cpu / seeds, dict(versions))
 
     def _tested(
-        self, split: Split, results: list[UserMetrics], cpu: float, versions: dict[str, str]
+        self,
+        kind: str,
+        split: Split,
+        results: list[UserMetrics],
+        cpu: float,
+        versions: dict[str, str],
     ) -> None:
         means = [result.mean().as_dict() for result in results]
         per_user = sum(result.values["recall_at_10"] for result in results) / len(results)
@@ -110,28 +127,28 @@ class Cell:
             "interval": [interval.low, interval.high],
             "cpu_seconds": round(cpu, 3),
         }
-        self.store.keep_users(self.case.name, self.model, results)
-        self.store.add("tested", record)
-        self._say(f"tested with {len(results)} seeds")
+        self.store.keep_users(kind, self.case.name, self.model, results)
+        self.store.add(kind, record)
+        self._say(f"{kind} with {len(results)} seeds")
 
     def _run_ours(self, tuned: dict[str, Any] | None) -> None:
-        from comparison.ours import test_seed
+        from comparison.ours import train_and_test
 
         options, split = self.options, _split(self.case, _places(self.options))
         params = (tuned or self._tune_ours(split))["params"]
-        if options.no_test:
-            return
         seeds = options.seeds or (5 if self.case.name == "ml-100k" else 3)
-        found = [test_seed(params, split.final, seed) for seed in range(seeds)]
-        cpu = sum(seconds for _, seconds in found) / seeds
-        versions = {"torch": torch.__version__}
-        self._tested(split, [result for result, _ in found], cpu, versions)
+        for kind in self._tests():
+            seen = None if kind == "tested" else split.tuning.seen
+            found = [train_and_test(params, split.final, seed, seen) for seed in range(seeds)]
+            cpu = sum(seconds for _, seconds in found) / seeds
+            versions = {"torch": torch.__version__}
+            self._tested(kind, split, [result for result, _ in found], cpu, versions)
 
     def _tune_ours(self, split: Split) -> dict[str, Any]:
         from comparison.ours import params_of, run_study
 
         folder = source(self.case, *_places(self.options))
-        toml, cache_folder = OURS[self.model], self.options.cache
+        toml, cache_folder = OURS[self.model].study, self.options.cache
         study = run_study(self.case, folder, toml, self._budget(), cache_folder)
         record = {
             **self._head(split, {"torch": torch.__version__}),
@@ -191,11 +208,10 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     models = options.model or [*PEERS, *OURS]
     for name in options.data or list(CASES):
         for model in models:
-            only = None if model in OURS else PEERS[model].cases
-            if only is None or name in only:
+            if name in cases_of(model):
                 yield Cell(CASES[name], model, store, options)
             elif options.data and options.model:
-                raise SystemExit(f"{model} takes part in {', '.join(only)} only")
+                raise SystemExit(f"{model} takes part in {', '.join(cases_of(model))} only")
 
 
 def run_all(all_cells: Iterable[Cell], *, named: bool) -> None:

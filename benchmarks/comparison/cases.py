@@ -15,7 +15,7 @@ from recsys.errors import DataError
 
 if TYPE_CHECKING:
     from recsys.data.interactions import Repeats
-    from recsys.data.splitting import Split
+    from recsys.data.splitting import Method, Split
 
 
 class DataMissing(SystemExit):
@@ -32,6 +32,7 @@ class Case:
         about: for the report.
         repeats: "keep": what a user has may come again, nothing is masked.
         timed: False: the time column is taken out first.
+        next_item: each user's newest row is asked for, as papers on the next item do.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Case:
     about: str
     repeats: Repeats = "drop"
     timed: bool = True
+    next_item: bool = False
+
+    @property
+    def method(self) -> Method | None:
+        """Return the method of the split; None for the default."""
+        return "leave-one-out" if self.next_item else None
 
 
 CASES = {
@@ -54,6 +61,13 @@ CASES = {
             "online-retail-ii",
             "Online Retail II, repeats kept: nothing is masked",
             repeats="keep",
+        ),
+        Case("ml-100k-next", "ml-100k", "MovieLens-100K, leave-one-out", next_item=True),
+        Case(
+            "ml-latest-small-next",
+            "ml-latest-small",
+            "MovieLens latest small (2016), leave-one-out",
+            next_item=True,
         ),
     )
 }
@@ -77,7 +91,8 @@ def source(case: Case, data_root: Path, cache: Path) -> Path:
 
 
 def load(case: Case, folder: Path) -> Split:
-    return split(load_dataset(str(folder.resolve()), repeats=case.repeats).interactions)
+    rows = load_dataset(str(folder.resolve()), repeats=case.repeats).interactions
+    return split(rows, case.method)
 
 
 def digest(parts: Split) -> str:

@@ -48,7 +48,17 @@ class Trained:
 
 
 class Contestant(Protocol):
-    def train(self, seen: Interactions, params: Mapping[str, Any], seed: int) -> Trained: ...
+    def train(
+        self,
+        seen: Interactions,
+        params: Mapping[str, Any],
+        seed: int,
+        history: Interactions | None = None,
+    ) -> Trained:
+        """Learn from `seen`, then score all items by `history`: what users have when asked.
+
+        None: the same as `seen`. Another one is for models with `train_only`.
+        """
 
 
 class _MatrixScorer:
@@ -84,7 +94,14 @@ class Local:
         assert model.fit is not None
         self._fit = model.fit
 
-    def train(self, seen: Interactions, params: Mapping[str, Any], seed: int) -> Trained:
+    def train(
+        self,
+        seen: Interactions,
+        params: Mapping[str, Any],
+        seed: int,
+        history: Interactions | None = None,
+    ) -> Trained:
+        assert history is None
         del seed  # none of them draws anything
         begin = time.process_time()
         scores = self._fit(seen, params)
@@ -99,10 +116,17 @@ class Remote:
         self._name, self._process, self._folder = name, process, folder
         self._files: dict[int, tuple[Interactions, Path]] = {}
 
-    def train(self, seen: Interactions, params: Mapping[str, Any], seed: int) -> Trained:
+    def train(
+        self,
+        seen: Interactions,
+        params: Mapping[str, Any],
+        seed: int,
+        history: Interactions | None = None,
+    ) -> Trained:
         out = self._folder / "out.npz"
         request = {
             "train": str(self._written(seen)),
+            "history": str(self._written(history or seen)),
             "params": {"model": self._name, **params},
             "seed": seed,
             "out": str(out),

@@ -22,13 +22,14 @@ from comparison.tuning import Budget
 from hpo.errors import StudyError
 from hpo.gate.race import run_race
 from hpo.promotion.outcome import PromotionSettings
-from hpo.study.candidates import Candidate, top_candidates
+from hpo.study.candidates import REFIT, Candidate, top_candidates
 from hpo.study.data import load_split
 from hpo.study.lifecycle import load_named
 from hpo.study.records import COUNTED, Outcome, epochs_of, first_start_ms
 from hpo.study.storage import storage_if_there
 from recsys.artifacts.checkpoint import BEFORE
 from recsys.config import TrainConfig
+from recsys.data.interactions import Interactions
 from recsys.data.splitting import Holdout
 from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.evaluation.metrics import UserMetrics
@@ -67,6 +68,8 @@ def run_study(case: Case, folder: Path, toml: str, budget: Budget, cache: Path) 
         "--storage", storage, "--n-trials", str(budget.trials), "--workers", "1",
         "--no-tracking", "--device", "cpu",
     ]  # fmt: skip
+    if case.method:
+        command += ["--split", case.method]
     before, study = _children(), _stored(storage, name)
     left = budget.cpu_seconds - (wall_seconds(study) if study else 0.0)
     if left > 0:
@@ -113,19 +116,25 @@ def _winner(study: Study) -> Candidate:
     return next(each for each in candidates if each.trial == race.winner)
 
 
-def test_seed(params: Mapping[str, Any], question: Holdout, seed: int) -> tuple[UserMetrics, float]:
-    """One refit on train + validation, scored on test; with its CPU seconds.
+def train_and_test(
+    params: Mapping[str, Any], question: Holdout, seed: int, seen: Interactions | None = None
+) -> tuple[UserMetrics, float]:
+    """One training, scored on test; with its CPU seconds.
 
     Args:
         params: of `params_of`.
-        question: the test rows, and all rows before them.
+        question: the test rows, and all rows before them: what users have when they are asked.
         seed: of the training.
+        seen: train rows, for weights from train only, after the best epoch; None: the refit on
+            train + validation.
     """
     how = {"refit_teachers": 0, **params}  # older rows had none
     epochs, teachers = how.pop("refit_epochs"), how.pop("refit_teachers")
     config = TrainConfig.from_dict({**BEFORE, **how, "seed": seed})
     begin = time.process_time()
-    model = train(question.seen, config, epochs, CPU, teachers=teachers)
+    if seen is not None:
+        epochs //= REFIT
+    model = train(question.seen if seen is None else seen, config, epochs, CPU, teachers=teachers)
     cpu = time.process_time() - begin
     return Evaluator(question, CPU).evaluate(TowerScorer(model, question.seen)), cpu
 

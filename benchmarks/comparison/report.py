@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from comparison.cases import CASES, Case
-from comparison.roster import OURS, PEERS
+from comparison.roster import OURS, PEERS, cases_of
 from comparison.store import Store
 from recsys.evaluation.bootstrap import Interval, mean_interval
 
@@ -18,6 +18,13 @@ HEAD = (
     "test recall@20 | ours - it, recall@10 [95%] | study, CPU s | one training, CPU s |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
+SHORT = (
+    "| model | test recall@10 [95%] | test ndcg@10 | test recall@20 "
+    "| ours - it, recall@10 [95%] |\n"
+    "|---|---|---|---|---|"
+)
+PAIRED = {"tested": "paired", "train-only": "train-only-paired"}
+"""The kind of a test -> the kind of its differences to ours, see `Store`."""
 
 Record = dict[str, Any]
 
@@ -31,11 +38,13 @@ def write_report(store: Store, path: Path) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     tuned, tested = store.records("tuned"), store.records("tested")
-    sections = [
-        _section(case, store, _of(tuned, case), _of(tested, case))
-        for case in CASES.values()
-        if _of(tuned, case)
-    ]
+    train_only = store.records("train-only")
+    sections = []
+    for case in CASES.values():
+        if found := _of(tuned, case):
+            sections.append(_section(case, store, found, _of(tested, case)))
+        if weights := _of(train_only, case):
+            sections.append(_train_only(case, store, found, weights))
     body = "\n\n".join([*sections, _versions([*tuned.values(), *tested.values()])])
     path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8", newline="\n")
 
@@ -49,10 +58,12 @@ def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[st
     if len(digests) > 1:
         raise SystemExit(f"{case.name}: results of different splits: {', '.join(sorted(digests))}")
     counts = next(iter(tuned.values()))["counts"]
-    ours = max(OURS.keys() & tested.keys(), key=lambda name: _validation(tuned[name]), default=None)
+    ours = _best_of_ours(tuned, tested)
     order = sorted(tuned, key=lambda name: -_sort_key(name, tuned, tested))
     lines = [_line(case, store, name, ours, tuned[name], tested) for name in order]
-    missing = [name for name in (*PEERS, *OURS) if name not in tuned and _takes_part(name, case)]
+    missing = [
+        name for name in (*PEERS, *OURS) if name not in tuned and case.name in cases_of(name)
+    ]
     sizes = (
         f"{counts['users']:,} users, {counts['items']:,} items; {counts['train']:,} rows train, "
         f"{counts['validation']:,} validation, {counts['test']:,} test."
@@ -61,9 +72,27 @@ def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[st
     return "\n".join([f"### {case.name}", "", f"{case.about}: {sizes}", "", HEAD, *lines, *after])
 
 
-def _takes_part(name: str, case: Case) -> bool:
-    only = PEERS[name].cases if name in PEERS else None
-    return only is None or case.name in only
+def _train_only(
+    case: Case, store: Store, tuned: dict[str, Record], weights: dict[str, Record]
+) -> str:
+    """The table of weights from train only, asked with the whole history before the test row."""
+    ours = _best_of_ours(tuned, weights)
+    order = sorted(weights, key=lambda name: -weights[name]["test"]["recall_at_10"])
+    lines = [
+        f"| {_shown(name)} | {' | '.join(_test_cells(weights[name]))} "
+        f"| {_difference(store, 'train-only', case.name, ours, name, weights)} |"
+        for name in order
+    ]
+    return "\n".join([f"{case.name}, weights from train only, as papers do it:", "", SHORT, *lines])
+
+
+def _best_of_ours(tuned: dict[str, Record], tested: dict[str, Record]) -> str | None:
+    """Return the one of ours that is best on validation; None if none was tested."""
+    return max(OURS.keys() & tested.keys(), key=lambda name: _validation(tuned[name]), default=None)
+
+
+def _shown(name: str) -> str:
+    return f"**{name}**" if name in OURS else name
 
 
 def _validation(record: Record) -> float:
@@ -85,11 +114,11 @@ def _line(
 ) -> str:
     tested = all_tested.get(name)
     cells = [
-        f"**{name}**" if name in OURS else name,
+        _shown(name),
         str(tuned["trials"]) if tuned["tunable"] else "-",
         f"{_validation(tuned):.4f}",
         *(_test_cells(tested) if tested else ["not yet"] * 3),
-        _difference(store, case.name, ours, name, all_tested) if tested else "",
+        _difference(store, "tested", case.name, ours, name, all_tested) if tested else "",
         f"{tuned['cpu_seconds']:.0f}",
         f"{tested['cpu_seconds']:.3g}" if tested else "",
     ]
@@ -109,26 +138,27 @@ def _test_cells(tested: Record) -> list[str]:
 
 
 def _difference(
-    store: Store, case: str, ours: str | None, peer: str, tested: dict[str, Record]
+    store: Store, kind: str, case: str, ours: str | None, peer: str, tested: dict[str, Record]
 ) -> str:
     """Paired over users, each user's recall a mean over the seeds."""
+    paired = PAIRED[kind]
     if ours is None or ours == peer:
         return ""
     of = {"ours": ours, "when": [tested[ours]["when"], tested[peer]["when"]]}
-    stored = store.records("paired").get((case, peer), {})
+    stored = store.records(paired).get((case, peer), {})
     if any(stored.get(name) != value for name, value in of.items()):  # of other tests
-        found = _paired(store, case, ours, peer)
+        found = _paired(store, kind, case, ours, peer)
         if found is None:
             return "users' figures are not here"
         difference = [round(value, 6) for value in (found.mean, found.low, found.high)]
         stored = {"case": case, "model": peer, **of, "difference": difference}
-        store.add("paired", stored)
+        store.add(paired, stored)
     mean, low, high = stored["difference"]
     return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def _paired(store: Store, case: str, ours: str, peer: str) -> Interval | None:
-    mine, theirs = store.users(case, ours), store.users(case, peer)
+def _paired(store: Store, kind: str, case: str, ours: str, peer: str) -> Interval | None:
+    mine, theirs = store.users(kind, case, ours), store.users(kind, case, peer)
     if mine is None or theirs is None:
         return None
     assert np.array_equal(mine["users"], theirs["users"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comparison import graph_models
+from comparison.cases import CASES
 from comparison.graph_models import Params, Scores
 from recsys.data.interactions import Interactions
 
@@ -59,6 +60,8 @@ class Model:
         environment: for models of a library.
         random: whether another seed gives another model.
         cases: None: all.
+        train_only: whether papers on the next item publish it with weights from train only; these
+            are then measured as well.
     """
 
     name: str
@@ -69,11 +72,26 @@ class Model:
     environment: Environment | None = None
     random: bool = False
     cases: tuple[str, ...] | None = None
+    train_only: bool = False
 
 
+@dataclass(frozen=True)
+class Ours:
+    """A study file of ours.
+
+    Attributes:
+        study: name in studies/.
+        cases: data sets that it is run on.
+    """
+
+    study: str
+    cases: tuple[str, ...]
+
+
+NEXT = tuple(name for name, case in CASES.items() if case.next_item)
 COUNTS = {"values": Choice(("binary", "log", "count"))}
 SELF = {"keep_self": Choice((False, True))}
-TIMED = ("ml-100k", "ml-latest-small", "online-retail-ii", "online-retail-ii-repeats")
+TIMED = ("ml-100k", "ml-latest-small", "online-retail-ii", "online-retail-ii-repeats", *NEXT)
 NEAREST = Whole(5, 1000, log=True)
 COSINE: dict[str, Dimension] = {"neighbours": NEAREST, "shrink": Real(0.01, 100.0, log=True)}
 
@@ -182,10 +200,20 @@ _LIBRARIES = (
         },
         environment=RECTOOLS,
         random=True,
-        cases=("ml-100k",),
+        cases=("ml-100k", *NEXT),
+        train_only=True,
     ),
 )  # fmt: skip
 
 PEERS = {model.name: model for model in (*_GRAPH, *_LIBRARIES)}
-OURS = {"ours": "two_tower.toml", "ours-wide": "wide.toml"}
-"""Name -> study file."""
+OURS = {
+    "ours": Ours("two_tower.toml", tuple(CASES)),
+    "ours-wide": Ours("wide.toml", tuple(name for name in CASES if name not in NEXT)),
+    "ours-next": Ours("next_item.toml", NEXT),
+}
+
+
+def cases_of(model: str) -> tuple[str, ...]:
+    """Return the data sets that a model takes part in."""
+    only = OURS[model].cases if model in OURS else PEERS[model].cases
+    return tuple(CASES) if only is None else only

@@ -16,9 +16,11 @@ FIGURES = ("recall_at_10", "ndcg_at_10", "recall_at_20", "mrr")
 
 @dataclass(frozen=True)
 class Store:
-    """Three kinds of lines, "tuned", "tested" and "paired"; of equal ones the last holds.
+    """Lines of several kinds; of equal ones the last holds.
 
-    A "paired" line is a model's difference to ours, so that it outlives the users' figures.
+    "tuned"; "tested", of a refit on train + validation, and "train-only", of weights from train
+    only. "paired" and "train-only-paired" are a model's differences to ours in these two, so that
+    they outlive the users' figures.
 
     Attributes:
         folder: of the JSON lines; small, kept in the repository.
@@ -41,22 +43,22 @@ class Store:
         with (self.folder / f"{kind}.jsonl").open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(record) + "\n")
 
-    def keep_users(self, case: str, model: str, seeds: list[UserMetrics]) -> None:
+    def keep_users(self, kind: str, case: str, model: str, seeds: list[UserMetrics]) -> None:
         """(n_seeds, m) of every figure."""
-        path = self._users(case, model)
+        path = self._users(kind, case, model)
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = {name: np.stack([each.values[name] for each in seeds]) for name in FIGURES}
         compact = {name: values.astype(np.float32) for name, values in columns.items()}
         np.savez_compressed(path, users=seeds[0].users, **compact)
 
-    def users(self, case: str, model: str) -> dict[str, np.ndarray] | None:
+    def users(self, kind: str, case: str, model: str) -> dict[str, np.ndarray] | None:
         """`users`, and every figure's mean over the seeds; None if they are not here."""
-        path = self._users(case, model)
+        path = self._users(kind, case, model)
         if not path.exists():
             return None
         with np.load(path) as arrays:
             means = {name: arrays[name].mean(0, dtype=np.float64) for name in FIGURES}
             return {"users": arrays["users"], **means}
 
-    def _users(self, case: str, model: str) -> Path:
-        return self.cache / "users" / f"{case}--{model}.npz"
+    def _users(self, kind: str, case: str, model: str) -> Path:
+        return self.cache / "users" / kind / f"{case}--{model}.npz"

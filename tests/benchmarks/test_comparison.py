@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import quality
+import torch
 from comparison import ours
 from comparison.cases import CASES, digest
 from comparison.report import write_report
@@ -20,16 +21,20 @@ from comparison.store import Store
 from comparison.tuning import Budget
 from optuna.trial import TrialState
 
+from hpo.study.candidates import REFIT
 from hpo.study.records import EPOCHS
 from recsys.config import TrainConfig
-from recsys.data.splitting import split
+from recsys.data.interactions import Interactions
+from recsys.data.splitting import Holdout, split
 from recsys.datasets.demo import demo_dataset
-from recsys.evaluation.metrics import UserMetrics
+from recsys.evaluation.evaluator import Evaluator, TowerScorer
+from recsys.evaluation.metrics import STANDARD, UserMetrics
+from recsys.training.fit import train
 from tests.support.fake_study import FakeStudy, locations
 from tests.support.paths import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-CASE = CASES["ml-100k"]
+CASE, NEXT = CASES["ml-100k"], CASES["ml-100k-next"]
 NAME = "two_tower-ml-100k"
 WINNER = {**TrainConfig(dim=8).as_dict(), "refit_epochs": 2}
 
@@ -115,6 +120,57 @@ def test_what_was_tuned_is_tested_without_another_study(cell: quality.Cell) -> N
     assert len(cell.store.records("tuned")) == 1
 
 
+def test_the_next_item_is_tested_with_weights_from_train_only_as_well(
+    cell: quality.Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = split(demo_dataset().interactions)
+    asked: list[tuple[Interactions | None, int]] = []
+
+    def measured(
+        params: object, question: Holdout, seed: int, seen: Interactions | None
+    ) -> tuple[UserMetrics, float]:
+        assert question.relevant is parts.final.relevant
+        asked.append((seen, seed))
+        return figures(seed)[0], 1.0
+
+    monkeypatch.setattr(quality, "_split", lambda *_: parts)
+    monkeypatch.setattr(ours, "train_and_test", measured)
+    tuned = cell.store.records("tuned")[CASE.name, "ours"]
+    cell.store.add("tuned", {**tuned, "case": NEXT.name})
+    replace(cell, case=NEXT).run()
+    replace(cell, case=NEXT).run()  # finished: asks nothing
+    assert asked == [(None, 0), (None, 1), (parts.tuning.seen, 0), (parts.tuning.seen, 1)]
+    kinds = {kind: set(cell.store.records(kind)) for kind in ("tested", "train-only")}
+    assert kinds == {"tested": {(NEXT.name, "ours")}, "train-only": {(NEXT.name, "ours")}}
+
+
+def test_weights_from_train_only_know_nothing_of_validation() -> None:
+    parts = split(demo_dataset().interactions)
+    briefly = {**WINNER, "refit_epochs": REFIT}
+    found = [
+        ours.train_and_test(briefly, parts.final, 0, seen)[0].mean().recall_at_10
+        for seen in (None, parts.tuning.seen)
+    ]
+    config = TrainConfig(dim=8, seed=0)
+    model = train(parts.tuning.seen, config, 1, torch.device("cpu"))
+    wanted = Evaluator(parts.final, torch.device("cpu")).evaluate(
+        TowerScorer(model, parts.final.seen)
+    )
+    assert found[1] == wanted.mean().recall_at_10 != found[0]
+
+
+def test_a_study_of_the_next_item_is_split_so(
+    study: FakeStudy, commands: list[list[str]], tmp_path: Path
+) -> None:
+    study.run(TrialState.COMPLETE, n_epochs=20)
+    for next_item, split_options in ((False, []), (True, ["--split", "leave-one-out"])):
+        case = replace(CASE, next_item=next_item)
+        ours.run_study(case, tmp_path, "two_tower.toml", Budget(50, 9.0), tmp_path)
+        command = commands.pop()
+        start = command.index("--split") if "--split" in command else len(command)
+        assert command[start : start + 2] == split_options
+
+
 def test_a_row_of_before_a_hyperparameter_is_trained_as_it_was(
     cell: quality.Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +185,7 @@ def test_a_row_of_before_a_hyperparameter_is_trained_as_it_was(
     monkeypatch.setattr(ours, "train", train)
     old = {name: value for name, value in WINNER.items() if name != "neighbour_weight"}
     with pytest.raises(InterruptedError):
-        ours.test_seed(old, split(demo_dataset().interactions).final, 3)
+        ours.train_and_test(old, split(demo_dataset().interactions).final, 3)
     assert trained == [(TrainConfig(dim=8, neighbour_weight=0.0, seed=3), 2, 0)]
 
 
@@ -177,9 +233,8 @@ def test_the_peers_figures_in_the_documents_are_stored() -> None:
 
 
 def figures(seed: int) -> list[UserMetrics]:
-    values = np.random.default_rng(seed).random((4, 300))
-    names = ("recall_at_10", "ndcg_at_10", "recall_at_20", "mrr")
-    return [UserMetrics(np.arange(300), dict(zip(names, values, strict=True)))]
+    values = np.random.default_rng(seed).random((len(STANDARD), 300))
+    return [UserMetrics(np.arange(300), dict(zip(STANDARD, values, strict=True)))]
 
 
 @pytest.fixture
@@ -190,7 +245,7 @@ def pair(tmp_path: Path) -> Iterator[Store]:
         for kind in ("tuned", "tested"):
             line = Store(RESULTS, tmp_path).records(kind)["ml-100k", name]
             store.add(kind, line)
-        store.keep_users("ml-100k", name, figures(place))
+        store.keep_users("tested", "ml-100k", name, figures(place))
     return store
 
 
@@ -215,13 +270,29 @@ def test_an_interval_of_another_test_is_not_kept(pair: Store, tmp_path: Path) ->
     told = interval(path)
     tested = pair.records("tested")["ml-100k", "ease"]
     pair.add("tested", {**tested, "when": "2027-01-01T00:00:00+00:00"})
-    pair.keep_users("ml-100k", "ease", figures(7))
+    pair.keep_users("tested", "ml-100k", "ease", figures(7))
     write_report(pair, path)
     assert interval(path) != told
     shutil.rmtree(pair.cache)
     pair.add("tested", {**tested, "when": "2027-01-02T00:00:00+00:00"})
     write_report(pair, path)
     assert interval(path) == "users' figures are not here"
+
+
+def test_weights_from_train_only_have_a_table_of_their_own(pair: Store, tmp_path: Path) -> None:
+    path = tmp_path / "RESULTS.md"
+    for name, seed in (("ours", 3), ("ease", 4)):
+        line = pair.records("tested")["ml-100k", name]
+        pair.add("train-only", line)
+        pair.keep_users("train-only", "ml-100k", name, figures(seed))
+    write_report(pair, path)
+    tested, _, weights = path.read_text().partition("weights from train only, as papers do it:")
+    rows = [line for line in weights.splitlines() if line.startswith("| ease")]
+    assert len(rows) == 1
+    assert rows[0].split(" | ")[-1] not in tested
+    shutil.rmtree(pair.cache)
+    write_report(pair, path)
+    assert rows[0] in path.read_text()
 
 
 def test_a_report_lists_the_models_that_were_not_run(pair: Store, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from worker import Arrays, serve, shape
 MODELS = {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}
 
 
-def fit(data: Arrays, params: dict[str, Any], seed: int) -> Arrays:
+def fit(data: Arrays, history: Arrays, params: dict[str, Any], seed: int) -> Arrays:
+    del history  # the same as `data`: these models have a row of weights for each user
     settings = dict(params)
     kind = settings.pop("model")
     values = data[settings.pop("values", "binary")]

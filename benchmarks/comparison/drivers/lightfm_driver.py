@@ -8,7 +8,8 @@ from scipy import sparse
 from worker import Arrays, serve, shape
 
 
-def fit(data: Arrays, params: dict[str, Any], seed: int) -> Arrays:
+def fit(data: Arrays, history: Arrays, params: dict[str, Any], seed: int) -> Arrays:
+    del history  # the same as `data`: these models have a row of weights for each user
     settings = {name: value for name, value in params.items() if name not in ("epochs", "model")}
     values = data["binary"]
     matrix = sparse.coo_matrix((values, (data["users"], data["items"])), shape(data))

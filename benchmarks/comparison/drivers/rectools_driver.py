@@ -21,16 +21,9 @@ logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 torch.set_num_threads(1)
 
 
-def fit(data: Arrays, params: dict[str, Any], seed: int) -> Arrays:
+def fit(data: Arrays, history: Arrays, params: dict[str, Any], seed: int) -> Arrays:
     seed_everything(seed)
     settings = {name: value for name, value in params.items() if name not in ("epochs", "model")}
-    rows = pd.DataFrame({
-        Columns.User: data["row_users"],
-        Columns.Item: data["row_items"],
-        Columns.Weight: 1.0,
-        Columns.Datetime: pd.to_datetime(data["row_order"], unit="s"),
-    })  # fmt: skip
-    dataset = Dataset.construct(rows)
 
     def trainer() -> Trainer:
         return Trainer(
@@ -46,17 +39,27 @@ def fit(data: Arrays, params: dict[str, Any], seed: int) -> Arrays:
     model = SASRecModel(
         **settings, session_max_len=SESSION, loss="softmax", get_trainer_func=trainer
     )
-    model.fit(dataset)
+    model.fit(_dataset(data))
     n_users, n_items = shape(data)
     found = model.recommend(
-        users=np.unique(data["row_users"]),
-        dataset=dataset,
+        users=np.unique(history["row_users"]),
+        dataset=_dataset(history),
         k=len(np.unique(data["row_items"])),
         filter_viewed=False,
     )
     scores = np.full((n_users, n_items), WORST, np.float32)
     scores[found[Columns.User].to_numpy(), found[Columns.Item].to_numpy()] = found[Columns.Score]
     return {"scores": scores}
+
+
+def _dataset(data: Arrays) -> Dataset:
+    rows = pd.DataFrame({
+        Columns.User: data["row_users"],
+        Columns.Item: data["row_items"],
+        Columns.Weight: 1.0,
+        Columns.Datetime: pd.to_datetime(data["row_order"], unit="s"),
+    })  # fmt: skip
+    return Dataset.construct(rows)
 
 
 if __name__ == "__main__":
