@@ -1,73 +1,48 @@
-"""The report of real studies: its figures are the storage's, and it needs nothing but itself."""
+"""The page of a report: its figures are the storage's, and it needs nothing but itself."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import errno
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import optuna
 import polars as pl
 import pytest
 import torch
 
-from hpo.config.locations import Locations
-from hpo.config.next_commands import command
 from hpo.errors import StudyError
 from hpo.execution import summary
-from hpo.execution.ledger import Ledger
 from hpo.execution.running_trial import RunEnd
 from hpo.report import main
-from hpo.reporting import is_reported, report as report_module
-from hpo.reporting.delivery import report_at_end
+from hpo.reporting import report as report_module
 from hpo.reporting.document import with_bounds
 from hpo.reporting.figures.search import durations, history, learning_curves
-from hpo.reporting.folders import folder_name, report_folder
 from hpo.reporting.model_comparison import BEST, DEFAULT
 from hpo.reporting.report import (
     FILES,
     PICTURES,
     find_out,
     report_files,
-    write_report,
 )
 from hpo.reporting.sections import Findings
 from hpo.study import store_infeasible
 from hpo.study.data import load_split
-from hpo.study.files.artifacts import artifact_folder, stored_artifacts
-from hpo.study.locks import exclusive
 from hpo.study.records import STUDY, Outcome, StudyRecord
 from hpo.study.trial_rows import best_so_far, read_trials
-from hpo.tracking.background import bring_into_mlflow
-from hpo.tracking.mirror import Mirror
-from recsys import evaluate
-from recsys.artifacts.checkpoint import load
-from recsys.artifacts.mlflow_client import experiment_id, open_client
-from recsys.data.interactions import Interactions
-from recsys.data.splitting import TEST, Split
 from recsys.errors import DivergedError
 from recsys.evaluation.bootstrap import mean_interval
-from recsys.evaluation.evaluator import Evaluator, TowerScorer
 from recsys.training.fit import Fit
-from tests.support.mlflow_server import by_trial, stored_runs
-from tests.support.real_study import BASE, RealStudy
-from tests.support.scripted import ScriptedRunner, make_ledger, study_config
+from tests.support.real_study import RealStudy
+from tests.support.scripted import make_ledger, study_config
 
 SECTIONS = (
     "best", "next", "history", "curves", "importances", "parallel", "slices", "models", "lists",
     "segments", "later", "time", "trials", "about",
 )  # fmt: skip
-
-MODEL = {
-    "model_meta.json", "weights.safetensors", "history.safetensors",
-    "user_vecs.npy", "item_vecs.npy", "item_bias.npy",
-}  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -108,43 +83,6 @@ class Page(HTMLParser):
     def rows(self, name: str) -> list[list[str]]:
         """All rows that begin so, in the order of the page, without the name."""
         return [row[1:] for table in self.tables for row in table if row and row[0] == name]
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> RealStudy:
-    """Eleven complete trials, one pruned, one failed."""
-    real = RealStudy(tmp_path_factory.mktemp("report"))
-    real.base = {**BASE, "neighbour_weight": 0.0}  # neighbours alone make no mistakes here
-    study = real.train("shop", 11)
-    config = StudyRecord.of(study).config
-    ledger, runner = Ledger(study, config), ScriptedRunner(lambda _: [0.1, 0.3, 0.2])
-    for ending in ("prune", "fail"):
-        assignment = ledger.start("inline", 1)
-        for result in runner.epochs(assignment.config):
-            ledger.report(assignment, result)
-        if ending == "fail":
-            ledger.fail(assignment, assignment.outcome("error", "loss is <nan>"))
-        else:
-            ledger.prune(assignment)
-    return real
-
-
-@pytest.fixture(scope="module")
-def findings(real: RealStudy) -> Findings:
-    """Made while nobody can read the test rows."""
-
-    def guard(split: Split) -> Interactions:
-        assert split.method == "global-time", "the report reads test data"  # of tuning rows alone
-        return split.interactions.take(split.parts == TEST)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Split, "test", property(guard))
-        return find_out(real.locations, "shop")
-
-
-@pytest.fixture(scope="module")
-def files(findings: Findings) -> dict[str, bytes]:
-    return report_files(findings)
 
 
 @pytest.fixture(scope="module")
@@ -282,166 +220,6 @@ def test_a_model_that_comes_out_differently_is_said(findings: Findings) -> None:
     assert "exactly the stored values" not in text
 
 
-def kept_names(study: optuna.Study) -> dict[int | None, set[str]]:
-    kept = stored_artifacts(study, StudyRecord.of(study).uid)
-    return {number: {file.name for file in files} for number, files in kept.items()}
-
-
-def test_report_and_best_model_are_kept_and_come_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = RealStudy(tmp_path)
-    study = real.train("kept", 3)
-    best = study.best_trial
-    call = ["--storage", real.locations.storage, "--tracking-uri", real.locations.tracking_uri]
-    Mirror(real.locations, "kept").sync()
-    assert main(call) == 0
-    runs = by_trial(real.locations.tracking_uri)
-    _, kept, where, *_ = capsys.readouterr().out.splitlines()
-    assert kept == f"stored with the study: this report and the model of trial {best.number}"
-    assert where == f"in MLflow: folder report of run {runs[None].run_id}"
-    assert set(runs[None].files) <= {f"report/{name}" for name in FILES}
-    assert {"report/report.html", "report/summary.md"} <= set(runs[None].files)
-    assert kept_names(study)[best.number] == MODEL == set(runs[best.number].files)
-
-    client, mirror = open_client(real.locations.tracking_uri), Mirror(real.locations, "kept")
-    experiment = experiment_id(client, "two-tower-hpo")
-    client.delete_experiment(experiment)
-    assert mirror.sync().uploaded == 0  # out of the trash, with all its files
-    client.rename_experiment(experiment, "gone")
-    assert mirror.sync().uploaded == len(runs[None].files) + len(MODEL)
-    assert mirror.check() == []
-    again = by_trial(real.locations.tracking_uri)
-    assert again[None].run_id != runs[None].run_id
-    assert {key: run.files for key, run in again.items()} == {k: r.files for k, r in runs.items()}
-
-
-def test_the_kept_model_has_the_value_of_its_trial(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Out of MLflow, as anybody would fetch it: by its weights, and by its vectors alone."""
-    real = RealStudy(tmp_path)
-    real.base = {**BASE, "neighbour_weight": 0.0}  # score = vectors and bias, nothing else
-    study = real.train("kept", 3)
-    best = study.best_trial
-    write_report(real.locations, "kept", tmp_path / "out")
-    Mirror(real.locations, "kept").sync()
-    run = by_trial(real.locations.tracking_uri)[best.number]
-    folder = tmp_path / "fetched"
-    folder.mkdir()
-    for name, content in run.files.items():
-        (folder / name).write_bytes(content)
-
-    stored = load(folder)
-    assert stored.meta["trial"] == best.number
-    assert stored.meta["validation"]["recall_at_10"] == best.value
-    parts = load_split(StudyRecord.of(study), None)
-    evaluator = Evaluator(parts.tuning, torch.device("cpu"))
-    measured = evaluator.evaluate(TowerScorer(stored.model, stored.history)).mean()
-    assert measured.recall_at_10 == best.value
-
-    users, items, bias = (
-        torch.from_numpy(np.load(folder / f"{name}.npy"))
-        for name in ("user_vecs", "item_vecs", "item_bias")
-    )
-
-    class Vectors:
-        def scores(self, asked: torch.Tensor) -> torch.Tensor:
-            return users[asked] @ items.T + bias
-
-    assert evaluator.evaluate(Vectors()).mean().recall_at_10 == best.value
-    capsys.readouterr()
-    assert evaluate.main(["--artifacts", str(folder), "--data", str(real.data)]) == 0
-    assert f"recall_at_10   {best.value:.6f}" in capsys.readouterr().out
-
-
-def test_a_better_trial_takes_the_place_of_the_kept_one(tmp_path: Path) -> None:
-    real = RealStudy(tmp_path)
-    real.base = {**BASE, "lr": 0.01, "epochs": 1}
-    study = real.train("kept", 1)
-    write_report(real.locations, "kept", tmp_path / "out")
-    assert set(kept_names(study)) == {None, 0}
-    better = real.train("kept", 8).best_trial
-    assert better.number != 0, "the test needs a better trial"
-    write_report(real.locations, "kept", tmp_path / "out")
-    assert set(kept_names(study)) == {None, better.number}
-    runs = report_and_sync(real)
-    assert runs[better.number] == MODEL
-    assert runs[0] == set()
-
-
-def report_and_sync(real: RealStudy) -> dict[int | None, set[str]]:
-    Mirror(real.locations, None).sync()
-    return {key: set(run.files) for key, run in by_trial(real.locations.tracking_uri).items()}
-
-
-def test_a_model_that_came_out_differently_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = RealStudy(tmp_path)
-    study = real.train("kept", 2)
-    monkeypatch.setattr("hpo.reporting.model_comparison.EXACT", -1.0)  # nothing counts as the same
-    said = write_report(real.locations, "kept", tmp_path / "out")
-    assert said.is_kept
-    number = study.best_trial.number
-    lacking = (
-        rf"the model of trial {number} is not stored with the study: trained again it has "
-        r"recall_at_10 \d\.\d+"
-    )
-    assert re.match(lacking, said.news)
-    assert set(kept_names(study)) == {None}
-
-
-def test_a_report_that_cannot_be_kept_is_a_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = RealStudy(tmp_path)
-    real.train("kept", 1)
-    artifact_folder(real.locations.storage).write_text("a file")
-    assert main(["--storage", real.locations.storage, "--out", str(tmp_path / "out")]) == 0
-    report, news, *_ = capsys.readouterr().out.splitlines()
-    assert report == f"report of study kept: {tmp_path / 'out' / 'report.html'}"
-    assert news.startswith("the report is not stored with the study: artifacts cannot be kept in ")
-
-
-def test_a_report_makes_no_store_and_no_run(tmp_path: Path) -> None:
-    real = RealStudy(tmp_path)
-    real.train("kept", 1)
-    lacking = "not in MLflow: the study has no run there; make one with: "
-    sync = command("sync", "kept", real.locations)
-    assert bring_into_mlflow(real.locations, "kept") == (lacking + sync, True)
-    assert stored_runs(real.locations.tracking_uri) == []
-    elsewhere = Locations(real.locations.storage, f"sqlite:///{(tmp_path / 'none.db').as_posix()}")
-    assert bring_into_mlflow(elsewhere, "kept").line == lacking + command("sync", "kept", elsewhere)
-    assert not (tmp_path / "none.db").exists()
-    gone = bring_into_mlflow(Locations(real.locations.storage, "http://127.0.0.1:9"), "kept")
-    assert gone.line.startswith("not in MLflow: MLflow at http://127.0.0.1:9: ")
-    assert not gone.is_complete
-
-
-def test_a_report_that_mlflow_lacks_is_no_success(tmp_path: Path) -> None:
-    real = RealStudy(tmp_path)
-    real.train("kept", 1)
-    where = ["--storage", real.locations.storage, "--tracking-uri", "http://127.0.0.1:9"]
-    assert main([*where, "--out", str(tmp_path / "out")]) == 3
-    assert (tmp_path / "out" / "report.html").exists()
-
-
-def test_a_sync_that_takes_long_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = RealStudy(tmp_path)
-    study = real.train("kept", 1)
-    Mirror(real.locations, "kept").sync()
-    monkeypatch.setattr("hpo.tracking.background.PATIENCE_SECONDS", 0.0)
-    with exclusive(real.locations.storage, study.study_name, role="sync"):
-        said = bring_into_mlflow(real.locations, "kept")
-    assert not said.is_complete
-    sync = command("sync", "kept", real.locations)
-    wanted = f"not in MLflow: the last sync did not end in time; bring it there with: {sync}"
-    assert said.line == wanted
-
-
 def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, out = RealStudy(tmp_path), tmp_path / "out"
     real.train("../one", 1)
@@ -460,22 +238,6 @@ def test_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 complete trial says too little" in text
     assert {path.name for path in tmp_path.iterdir()} >= {"out"}
     assert not list(tmp_path.glob(".report-*"))
-
-
-def test_a_folder_that_is_a_mount_point_is_written(
-    real: RealStudy, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with --out /reports in a container: nothing can be moved there from the folder above."""
-    out, replace = tmp_path / "reports", Path.replace
-
-    def within(path: Path, target: Path) -> Path:
-        if (out in path.parents) != (out in Path(target).parents):
-            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
-        return replace(path, target)
-
-    monkeypatch.setattr(Path, "replace", within)
-    report_module._write(out, files)
-    assert {path.name for path in out.iterdir()} == set(FILES)
 
 
 def test_a_training_without_the_future_that_fails_costs_its_section_only(
@@ -507,74 +269,6 @@ def test_trials_beyond_a_size_that_was_set_later_are_told(real: RealStudy) -> No
         study.set_user_attr(STUDY, record.to_json())
 
 
-@pytest.fixture(scope="module")
-def whole(findings: Findings) -> Split:
-    return load_split(findings.record, None)
-
-
-def test_the_end_of_a_study_writes_its_report(
-    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hpo.reporting.report.load_split", None)  # the data is there already
-    folder = report_folder(real.locations, "shop")
-    best = real.train("shop", 0).best_trial.number
-    text, code = report_at_end(real.locations, "shop", whole, log=False)
-    said, news, *conclusion = text.splitlines()
-    assert code == 0
-    assert re.fullmatch(rf"report: {re.escape(str(folder / 'report.html'))} \(\d+\.\d s\)", said)
-    assert news == f"stored with the study: this report and the model of trial {best}"
-    assert conclusion[0].startswith(f"recall_at_10 on validation: trial {best} ")
-    assert ", item-kNN 1.0000, popularity 0.0000" in conclusion[0]
-    assert conclusion[1:]
-    assert {path.name for path in folder.iterdir()} == set(FILES)
-    study = real.train("shop", 0)
-    assert is_reported(real.locations, study)
-    record = StudyRecord.of(study)
-    trials = [trial for trial in read_trials(study) if trial.state != "FAIL"]
-    early = find_out(real.locations, "shop", whole=whole)
-    early_files = report_files(dataclasses.replace(early, trials=trials))
-    text = (folder / "report.html").read_bytes()
-    (folder / "report.html").write_bytes(early_files["report.html"])
-    assert not is_reported(real.locations, study), "it was made before the last trial had ended"
-    (folder / "report.html").write_bytes(text)
-    store_infeasible(study, record, (best,))  # as a limit that is set later does
-    assert not is_reported(real.locations, study), "it names a trial that cannot win"
-    study.set_user_attr(STUDY, record.to_json())
-    page = folder / "report.html"
-    page.write_text(page.read_text().partition("<!-- edition")[0])  # as older versions did
-    assert is_reported(real.locations, study)
-
-
-def test_a_report_that_fails_costs_the_study_nothing(
-    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    said, _ = report_at_end(real.locations, "shop", whole, log=True)
-    assert said.startswith("no report: ModuleNotFoundError: ")
-    assert "matplotlib" in said
-    assert "Traceback" in caplog.text
-    monkeypatch.setattr("hpo.reporting.folders.REPORTS", "shop.csv")  # a file
-    said, _ = report_at_end(real.locations, "shop", whole, log=True)
-    assert said.startswith("no report: the report cannot be written to")
-
-
-def test_a_report_that_would_train_for_long_is_left_to_its_command(
-    real: RealStudy, whole: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trials = read_trials(real.train("shop", 0))
-    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SECONDS", 0.0)
-    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 0.0)
-    said, _ = report_at_end(real.locations, "shop", whole, log=False, data="moved.csv")
-    later = re.escape(command("report", "shop", real.locations, data="moved.csv"))
-    wanted = rf"no report yet: it would train for about \d+ s; write it with: {later}"
-    assert re.fullmatch(wanted, said)
-    # three trainings are fewer than eleven
-    monkeypatch.setattr("hpo.reporting.delivery.SMALL_SHARE", 2.0)
-    assert sum(trial.seconds for trial in trials) > 0
-    said, _ = report_at_end(real.locations, "shop", whole, log=False)
-    assert said.startswith("report: ")
-
-
 def test_nothing_complete(tmp_path: Path) -> None:
     ledger = make_ledger(tmp_path, study_config())
     storage = f"sqlite:///{(tmp_path / 'optuna.db').as_posix()}"
@@ -586,58 +280,3 @@ def test_nothing_complete(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     assert main(["--storage", storage, "--csv", str(tmp_path / "all.csv")]) == 0
     assert pl.read_csv(tmp_path / "all.csv").row(0, named=True)["cause"] == "diverged"
-
-
-def test_export_round_trip(
-    real: RealStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = real.train("shop", 0)
-    csv, parquet = tmp_path / "deep" / "trials.csv", tmp_path / "trials.parquet"
-    code = main(["--storage", real.locations.storage, "--csv", str(csv), "--parquet", str(parquet)])
-    assert code == 0
-    assert capsys.readouterr().out.count("13 trials of study shop") == 2
-    frame = pl.read_parquet(parquet)
-    assert frame.equals(pl.read_csv(csv, schema_overrides=frame.schema))
-    assert frame.columns == [
-        "number", "state", "value", "lr", "epochs", "best_epoch", "seconds", "cause", "attempt",
-        "origin", "seed", "started", "ended",
-    ]  # fmt: skip
-    for row, trial in zip(frame.iter_rows(named=True), study.trials, strict=True):
-        outcome, attempt = (trial.user_attrs[f"hpo:{name}"] for name in ("outcome", "attempt"))
-        assert {name: row[name] for name in trial.params} == trial.params
-        assert row["state"] == trial.state.name
-        assert row["value"] == {"COMPLETE": trial.value, "PRUNED": 0.3, "FAIL": None}[row["state"]]
-        assert (row["best_epoch"], row["seconds"]) == (outcome["best_epoch"], outcome["seconds"])
-        assert (row["attempt"], row["seed"]) == (attempt["number"], attempt["seed"])
-        assert (row["started"], row["ended"]) == (trial.datetime_start, trial.datetime_complete)
-
-
-@pytest.mark.parametrize(
-    ("study", "folder"),
-    [
-        ("two_tower-ml-100k", "two_tower-ml-100k"),
-        ("../a b", "___a_b-2c2c791a"),
-        ("v1.0", "v1_0-fa8b919c"),
-        ("v1_0", "v1_0"),
-        ("CON", "CON-a3dbc4b6"),
-        ("lpt1", "lpt1-cfbdeb88"),
-        ("console", "console"),
-    ],
-)
-def test_a_study_has_one_folder(study: str, folder: str) -> None:
-    assert folder_name(study) == folder
-
-
-def test_an_old_report_under_a_reserved_name_is_found(tmp_path: Path) -> None:
-    locations = Locations(f"sqlite:///{tmp_path.as_posix()}/optuna.db")
-    assert report_folder(locations, "Aux") == tmp_path / "reports" / folder_name("Aux")
-    (tmp_path / "reports" / "Aux").mkdir(parents=True)
-    assert report_folder(locations, "Aux") == tmp_path / "reports" / "Aux"
-
-
-def test_a_folder_that_cannot_be_written(real: RealStudy, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StudyError, match="cannot be written"):
-        main(["--storage", real.locations.storage, "--csv", str(tmp_path / "file" / "all.csv")])
-    with pytest.raises(StudyError, match="cannot be written"):
-        write_report(real.locations, "shop", tmp_path / "file" / "out")
