@@ -82,7 +82,7 @@ def test_shared_options_are_in_every_hpo_command() -> None:
 
 
 def test_the_documented_study_file_loads(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", TEXTS["docs/studies.md"], re.DOTALL)
+    text, *_ = re.findall(r"```toml\n(.*?)```", TEXTS["docs/studies.md"], re.DOTALL)
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8")
     assert load_study_config(path, {}).train_config.temperature == 0.15

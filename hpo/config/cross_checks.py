@@ -49,7 +49,9 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
         model = config.hyperparameters
     except SettingsError as error:
         return [StudyProblem(("trainable",), text) for text in error.problems]
-    found = [*_name(config), *_of_two_towers(config), *_base(config, config.base)]
+    found = [*_name(config), *_of_two_towers(config)]
+    for table in ("base", "base_on_gpu"):
+        found += _values(config, getattr(config, table), table)
     for name, parameter in config.space.items():
         found += _parameter(name, parameter, model)
         found += _conditions(name, config.space, model)
@@ -67,12 +69,15 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     sound = config.model_copy(
         update={
             "base": {name: v for name, v in config.base.items() if name not in wrong},
+            "base_on_gpu": {n: v for n, v in config.base_on_gpu.items() if n not in wrong},
             "space": {name: p for name, p in config.space.items() if name not in wrong},
         }
     )
     if why := _refused_base(sound):
         # what was left out may be what keeps the rules
         return found if wrong or broken else [*found, StudyProblem(("base",), why)]
+    if why := _refused_base(with_defaults(sound, sound.base_on_gpu)):
+        return found if wrong or broken else [*found, StudyProblem(("base_on_gpu",), why)]
     sound = with_defaults(sound, clamped_defaults(sound))
     return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
 
@@ -105,13 +110,15 @@ def _of_two_towers(config: StudyConfig) -> Iterator[StudyProblem]:
             yield StudyProblem(("constraints", name), text)
 
 
-def _base(config: StudyConfig, base: Mapping[str, float]) -> Iterator[StudyProblem]:
-    """Yield the problems of values like those of the base."""
+def _values(
+    config: StudyConfig, values: Mapping[str, float], table: str = "base"
+) -> Iterator[StudyProblem]:
+    """Yield the problems of values of a table like [base]."""
     model = config.hyperparameters
-    for name, value in base.items():
+    for name, value in values.items():
         if name == "seed":
             yield StudyProblem(
-                ("base", name), "every trial has its own; the study's is the key seed"
+                (table, name), "every trial has its own; the study's is the key seed"
             )
             continue
         try:
@@ -119,7 +126,7 @@ def _base(config: StudyConfig, base: Mapping[str, float]) -> Iterator[StudyProbl
         except ConfigError as error:
             text = error.problems[0].partition(": ")[2]
             given = "" if name not in model.names() else f" (given: {value:g})"
-            yield StudyProblem(("base", name), f"{text}{given}")
+            yield StudyProblem((table, name), f"{text}{given}")
 
 
 def _refused_base(config: StudyConfig) -> str:
@@ -223,7 +230,7 @@ def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[Study
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
         wrong = {name: value for name, value in start.items() if name in broken}
-        for problem in _base(config, wrong):
+        for problem in _values(config, wrong):
             yield StudyProblem(("warm_starts", index, problem.place[1]), problem.text)
         for name, text in start_problems(config, values, broken).items():
             yield StudyProblem(("warm_starts", index, name), text)

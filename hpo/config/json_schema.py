@@ -46,12 +46,13 @@ def schema() -> dict[str, Any]:
 
 
 def _two_tower() -> dict[str, Any]:
-    """Return the schemas of base, space and warm starts in a study of the two-tower."""
+    """Return the schemas of bases, space and warm starts in a study of the two-tower."""
     numbers = {name: _number(name) for name in searchable()}
     values = {"properties": numbers, "additionalProperties": False}
     names = {"propertyNames": {"enum": list(searchable())}}
     space = {**names, "additionalProperties": {"properties": {"when": names}}}
-    return {"base": values, "space": space, "warm_starts": {"items": values}}
+    warm_starts = {"items": values}
+    return {"base": values, "base_on_gpu": values, "space": space, "warm_starts": warm_starts}
 
 
 def _number(name: str) -> dict[str, Any]:

@@ -237,6 +237,9 @@ class StudyConfig(_Section):
     [space] then hold its hyperparameters. See docs/own_model.md."""
     base: dict[str, Number] = {}
     """Default configuration, which is trial 0; missing hyperparameters have the model's default."""
+    base_on_gpu: dict[str, Number] = {}
+    """Values that replace those of [base] in a study made on a GPU; left out: a larger batch_size
+    and lr if there are users enough and [base] and [space] have no batch_size."""
     space: dict[str, Parameter] = Field(min_length=1)
     """Searched hyperparameters: name = { low, high } or { choices }."""
     objective: MetricName = Field("recall_at_10", json_schema_extra={"pattern": METRIC_PATTERN})

@@ -108,7 +108,7 @@ def dump_study_config(config: StudyConfig) -> str:
     import tomli_w
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
-    for table in (values["base"], *values["warm_starts"]):
+    for table in (values["base"], values["base_on_gpu"], *values["warm_starts"]):
         table |= {name: config.typed(name, value) for name, value in table.items()}
     for name in ("sampler", "pruner"):
         kind = getattr(config, name)

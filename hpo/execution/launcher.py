@@ -180,7 +180,7 @@ def _launch(request: Request, output: Output) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
     say = nothing if request.quiet else to_stderr
     data_name, split = load_data(request.config, say, announce=say)
-    request = _fitted(request, split, output)
+    request = _fitted(_adjusted(request, data_name, split, output), split, output)
     say_random_draws(request.config, output.console.print)
     if request.config.trainable is None:  # nobody knows what another model takes
         say_capacity(request.config, request.devices[0], split.tuning.seen, output.console.print)
@@ -220,6 +220,19 @@ def _launch(request: Request, output: Output) -> int:
     return _conclude(request, today, split, ended, best, synced, sent, output, is_news=is_news)
 
 
+def _adjusted(request: Request, data_name: str, split: Split, output: Output) -> Request:
+    """Return the request with the study's name, and its config adjusted to data and devices."""
+    name = request.config.name or f"{request.file_stem}-{data_name}"
+    config = request.config.model_copy(update={"name": name})
+    storage = storage_if_there(request.locations.storage)
+    stored = stored_record(storage, name) if storage else None
+    on_gpu = "cpu" not in request.devices
+    config, lines = adjust_to_data(config, split.interactions, stored, on_gpu=on_gpu)
+    for line in lines:
+        output.console.print(line)
+    return replace(request, config=config)
+
+
 def _fitted(request: Request, split: Split, output: Output) -> Request:
     """Return the request with the workers that its GPUs have memory for."""
     if request.runner == "ray":
@@ -241,17 +254,11 @@ def _opened(request: Request, data_name: str, split: Split, output: Output) -> I
     """Make or continue the study, and own it while the block runs."""
     locations, console = request.locations, output.console
     ArtifactStore.at(locations.artifacts)  # a missing driver is told before anything is made
-    name = request.config.name or f"{request.file_stem}-{data_name}"
-    config = request.config.model_copy(update={"name": name})
-    storage = storage_if_there(locations.storage)
-    stored = stored_record(storage, name) if storage else None
-    config, lines = adjust_to_data(config, split.interactions, stored)
-    for line in lines:
-        console.print(line)
+    config, name = request.config, str(request.config.name)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
-    storage = storage or open_storage(locations.storage)  # a refused study leaves no file
+    storage = open_storage(locations.storage)  # here: a refused study leaves no file
     if request.warm_start_from:
         config = with_best_of(load_named(storage, request.warm_start_from), config, console.print)
 

@@ -116,14 +116,13 @@ def say_capacity(
 
     Args:
         config: the study's config.
-        name: torch device name of a worker, or "auto" on a cluster.
+        name: torch device name of a worker.
         seen: the training rows.
         say: called with the line.
     """
-    device = torch.device("cpu" if name == "auto" else name)
     sizes, base = Sizes.of(seen), TrainConfig.of(config.train_config)
     threads = config.threads or torch.get_num_threads()
-    say(f"plan: {Capacity.of(sizes, base, device, threads, Processor.here())}")
+    say(f"plan: {Capacity.of(sizes, base, torch.device(name), threads, Processor.here())}")
 
 
 def n_slots(free: int, most: int, n_gpus: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from hpo.config import StudyConfig, clamped_defaults, clamped_lines, with_defaults
 from hpo.errors import SettingsError
 from hpo.study.records import StudyRecord
+from recsys.config import TrainConfig
 from recsys.data import Interactions
 from recsys.messages import count
 from recsys.models import MAX_EASE_ITEMS, ineffective_parameters
@@ -18,20 +20,27 @@ NEXT_ITEM: Mapping[str, float] = {"neighbours": 200, "reverse_weight": 0.6, "nei
 DECISIVE = {"neighbours", "reverse_weight"}
 LONG_LISTS = 10_000  # items up to which long lists are the default: 16 MB in every model
 
+# A step on a GPU takes as long for 1,024 users as for 128, so a larger batch is so much faster; an
+# epoch needs a few steps, though. Chosen on CPUs, by quality (studies/LOG.md, 2026-11-30).
+GPU_BATCHES = (256, 512, 1024)
+GPU_STEPS = 24  # full ones in an epoch, at least
+
 
 def adjust_to_data(
-    config: StudyConfig, data: Interactions, stored: StudyRecord | None
+    config: StudyConfig, data: Interactions, stored: StudyRecord | None, *, on_gpu: bool = False
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and choose defaults that suit it.
 
-    Studies with the split leave-one-out get defaults for the next item, and all defaults are moved
-    into their ranges. A new study is also told of a shipped study file that suits its data better.
+    Studies with the split leave-one-out get defaults for the next item, those made on a GPU get
+    defaults for it, and all defaults are moved into their ranges. A new study is also told of a
+    shipped study file that suits its data better.
 
     Args:
         config: a study config without problems, see `hpo.config.cross_checks`.
         data: the interactions of the study.
         stored: record of the existing study of that name, if there is one. Its parameters all
             stay, and so does a default if neither it nor the range has changed.
+        on_gpu: whether trials run on GPUs. A stored study stays as it was made.
 
     Returns:
         The adjusted config, and lines for people.
@@ -46,6 +55,11 @@ def adjust_to_data(
     if suited and stored is None:
         told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
         lines.append(f"defaults for the next item: {told}")
+    if on_device := _defaults_on_gpu(config, data, stored, on_gpu=on_gpu):
+        config = with_defaults(config, on_device)
+        if stored is None:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in on_device.items())
+            lines.append(f"defaults on a GPU: {told}")
     moved = {
         name: value
         for name, value in clamped_defaults(config).items()
@@ -70,6 +84,41 @@ def _suited_defaults(
     elif stored is not None and _was_made_for_next_item(stored.config):
         suited = stored.config.base
     return {name: suited[name] for name in NEXT_ITEM if name in suited and name not in config.base}
+
+
+def _defaults_on_gpu(
+    config: StudyConfig, data: Interactions, stored: StudyRecord | None, *, on_gpu: bool
+) -> Mapping[str, float]:
+    """Return the defaults of a study made on a GPU by hyperparameter; none for other studies.
+
+    A stored study was made on one if it has these defaults.
+    """
+    if config.base_on_gpu:
+        possible = [config.base_on_gpu]
+    elif config.trainable is not None or "batch_size" in {*config.base, *config.space}:
+        return {}
+    else:
+        possible = [_for_batch(config, batch) for batch in GPU_BATCHES]
+    if stored is not None and stored.config.base_on_gpu == config.base_on_gpu:
+        return next((each for each in possible if _has_defaults(stored.config, config, each)), {})
+    if not config.base_on_gpu:
+        turns = data.n_users * TrainConfig.of(config.train_config).cuts
+        possible = [each for each in possible if turns >= GPU_STEPS * each["batch_size"]]
+    return possible[-1] if possible and on_gpu else {}
+
+
+def _for_batch(config: StudyConfig, batch: int) -> dict[str, float]:
+    """Return defaults for a batch size; lr grows with its root, unless the study gives one."""
+    usual = TrainConfig()
+    lr = usual.lr * math.sqrt(batch / usual.batch_size)
+    return {"batch_size": batch} if "lr" in config.base else {"batch_size": batch, "lr": lr}
+
+
+def _has_defaults(stored: StudyConfig, config: StudyConfig, values: Mapping[str, float]) -> bool:
+    """Return True if a stored study has these defaults, as they are or moved into its ranges."""
+    made = with_defaults(config, values)
+    moved = {**values, **clamped_defaults(made.model_copy(update={"space": stored.space}))}
+    return all(stored.base.get(name) == moved[name] for name in values)
 
 
 def _was_made_for_next_item(stored: StudyConfig) -> bool:

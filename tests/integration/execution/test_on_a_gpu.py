@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo import replay, run
-from hpo.study.records import ATTEMPT, EPOCHS, OUTCOME
+from hpo.study.records import ATTEMPT, EPOCHS, OUTCOME, StudyRecord
 from tests.support.commands import shop, study_file, study_in
 from tests.support.cuda_double import CudaDouble, cuda as cuda
 
@@ -50,3 +50,22 @@ def _moved(trial: object, by: float) -> dict[str, list[float]]:
     """The epochs of a trial with another objective."""
     epochs = trial.user_attrs[EPOCHS]  # type: ignore[attr-defined]
     return {**epochs, "recall_at_10": [value - by for value in epochs["recall_at_10"]]}
+
+
+def test_a_study_made_on_a_gpu_goes_on_with_its_base_on_a_cpu(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    cuda: CudaDouble,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = ["--study", str(study_file(tmp_path)), "--data", str(shop(tmp_path)), "--no-tracking"]
+    call += ["--no-report", "--runner", "inline", "--set", "base_on_gpu.batch_size=512"]
+    for n_trials, device in (("1", "cuda"), ("2", "cpu")):
+        assert run.main([*call, "--n-trials", n_trials, "--device", device]) == 0
+        told = "defaults on a GPU: batch_size 512" in capsys.readouterr().out
+        assert told == (device == "cuda")
+    study = study_in(tmp_path)
+    devices = [trial.user_attrs[ATTEMPT]["device"] for trial in study.trials]
+    assert devices == ["cuda:0", "cpu"]
+    assert StudyRecord.of(study).config.base["batch_size"] == 512

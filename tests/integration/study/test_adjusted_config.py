@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,72 @@ def test_other_studies_keep_their_defaults(
 ) -> None:
     config = study_config(tmp_path / "shop.csv", **{**NEXT_ITEM, **sections})
     assert adjust_to_data(config, data, None)[0].base == {**config.base, "lr": 0.01}
+
+
+def visited(n_users: int) -> Interactions:
+    """The conveyor of so many users, most of whom have no rows."""
+    return replace(conveyor(), user_ids=[f"u{place}" for place in range(n_users)])
+
+
+def on_gpu(config: StudyConfig, data: Interactions) -> StudyConfig:
+    return adjust_to_data(config, data, None, on_gpu=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("n_users", "batch"), [(6_143, None), (6_144, 256), (24_575, 512), (24_576, 1024)]
+)
+def test_a_new_study_on_a_gpu_has_a_batch_by_its_users(
+    tmp_path: Path, n_users: int, batch: int | None
+) -> None:
+    space = {"dim": {"low": 4, "high": 8}}
+    config, data = study_config(tmp_path / "shop.csv", space=space), visited(n_users)
+    assert adjust_to_data(config, data, None)[0].base == BASE
+    adjusted, lines = adjust_to_data(config, data, None, on_gpu=True)
+    if batch is None:
+        assert adjusted.base == BASE
+        return
+    lr = 0.003 * math.sqrt(batch / 128)
+    assert adjusted.base == {**BASE, "batch_size": batch, "lr": pytest.approx(lr)}
+    assert f"defaults on a GPU: batch_size {batch}, lr {lr:.4g}" in lines
+    own = study_config(tmp_path / "shop.csv", space=space, base={**BASE, "lr": 0.02})
+    assert on_gpu(own, data).base == {**own.base, "batch_size": batch}
+    twice = study_config(tmp_path / "shop.csv", space=space, base={**BASE, "cuts": 2})
+    assert on_gpu(twice, visited(n_users // 2)).base["batch_size"] == batch
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"base": {**BASE, "batch_size": 128}},
+        {"space": {**LR, "batch_size": {"choices": [64, 128]}}},
+        {"base_on_gpu": {"batch_size": 128}},
+    ],
+)
+def test_a_study_with_a_batch_of_its_own_keeps_it(tmp_path: Path, sections: dict[str, Any]) -> None:
+    config = study_config(tmp_path / "shop.csv", **sections)
+    adjusted = on_gpu(config, visited(50_000))
+    assert adjusted.train_config.as_dict()["batch_size"] == 128
+    assert adjusted.base["lr"] == 0.01  # clamped, not scaled
+
+
+@pytest.mark.parametrize("table", [{}, {"batch_size": 512, "dim": 4}])
+def test_a_study_goes_on_with_the_base_of_the_device_it_was_made_on(
+    tmp_path: Path, table: dict[str, float]
+) -> None:
+    config = study_config(tmp_path / "shop.csv", base_on_gpu=table)
+    data, parts = visited(50_000), conveyor_split()
+    for made_on_gpu in (False, True):
+        made = adjust_to_data(config, data, None, on_gpu=made_on_gpu)[0]
+        stored = make_record(made, "shop", parts)
+        for goes_on_gpu in (False, True):
+            after, lines = adjust_to_data(config, data, stored, on_gpu=goes_on_gpu)
+            assert after.base == made.base
+            assert not any("GPU" in line for line in lines)
+        grown = adjust_to_data(config, visited(100), stored, on_gpu=True)[0]
+        assert grown.base == made.base
+    other = study_config(tmp_path / "shop.csv", base_on_gpu={"batch_size": 2048})
+    assert adjust_to_data(other, data, stored, on_gpu=True)[0].base["batch_size"] == 2048
+    assert "batch_size" not in adjust_to_data(other, data, stored, on_gpu=False)[0].base
 
 
 def test_a_study_of_the_next_item_goes_on(tmp_path: Path) -> None:
