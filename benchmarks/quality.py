@@ -50,21 +50,26 @@ class Cell:
     options: argparse.Namespace
 
     def run(self) -> None:
-        key = self.case.name, self.model
-        tuned = self.store.records("tuned").get(key)
-        if tuned and all(key in self.store.records(kind) for kind in self._tests()):
+        tuned = self.store.records("tuned").get((self.case.name, self.model))
+        if tuned and not self._tests(tuned):
             return
         if self.model in OURS:
             self._run_ours(tuned)
         else:
             self._run_peer(PEERS[self.model], tuned)
 
-    def _tests(self) -> list[str]:
-        """Return the kinds of lines that testing this cell leaves."""
+    def _tests(self, tuned: dict[str, Any] | None) -> list[str]:
+        """Return the kinds of tests to make, each of which leaves a line.
+
+        Args:
+            tuned: the stored line, whose tests need no repetition; None if it was tuned just now.
+        """
         if self.options.no_test:
             return []
         published = self.model in OURS or PEERS[self.model].train_only
-        return ["tested", "train-only"] if self.case.next_item and published else ["tested"]
+        kinds = ["tested", "train-only"] if self.case.next_item and published else ["tested"]
+        key = self.case.name, self.model
+        return [kind for kind in kinds if tuned is None or key not in self.store.records(kind)]
 
     def _run_peer(self, model: Model, tuned: dict[str, Any] | None) -> None:
         split, options = _split(self.case, _places(self.options)), self.options
@@ -72,11 +77,10 @@ class Cell:
             tempfile.TemporaryDirectory() as folder,
             contestant(model, options.envs, Path(folder)) as peer,
         ):
-            if tuned is None:
-                tuned = self._tune(model, peer, split)
+            params = (tuned or self._tune(model, peer, split))["params"]
             seeds = (options.seeds or 3) if model.random else 1
-            for kind in self._tests():
-                self._test(kind, peer, tuned["params"], split, seeds)
+            for kind in self._tests(tuned):
+                self._test(kind, peer, params, split, seeds)
 
     def _tune(self, model: Model, peer: Contestant, split: Split) -> dict[str, Any]:
         keeps = self.case.repeats == "keep"
@@ -137,7 +141,7 @@ class Cell:
         options, split = self.options, _split(self.case, _places(self.options))
         params = (tuned or self._tune_ours(split))["params"]
         seeds = options.seeds or (5 if self.case.name == "ml-100k" else 3)
-        for kind in self._tests():
+        for kind in self._tests(tuned):
             seen = None if kind == "tested" else split.tuning.seen
             found = [train_and_test(params, split.final, seed, seen) for seed in range(seeds)]
             cpu = sum(seconds for _, seconds in found) / seeds

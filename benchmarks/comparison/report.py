@@ -42,10 +42,13 @@ def write_report(store: Store, path: Path) -> None:
     sections = []
     for case in CASES.values():
         if found := _of(tuned, case):
+            weights = _of(train_only, case)
+            _check_split(case, [*found.values(), *_of(tested, case).values(), *weights.values()])
             sections.append(_section(case, store, found, _of(tested, case)))
-        if weights := _of(train_only, case):
-            sections.append(_train_only(case, store, found, weights))
-    body = "\n\n".join([*sections, _versions([*tuned.values(), *tested.values()])])
+            if weights := {name: weights[name] for name in weights.keys() & found.keys()}:
+                sections.append(_train_only(case, store, found, weights))
+    records = [*tuned.values(), *tested.values(), *train_only.values()]
+    body = "\n\n".join([*sections, _versions(records)])
     path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8", newline="\n")
 
 
@@ -53,10 +56,18 @@ def _of(records: dict[tuple[str, str], Record], case: Case) -> dict[str, Record]
     return {model: record for (name, model), record in records.items() if name == case.name}
 
 
-def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[str, Record]) -> str:
-    digests = {record["digest"] for record in [*tuned.values(), *tested.values()]}
+def _check_split(case: Case, records: list[Record]) -> None:
+    """Refuse results of different splits.
+
+    Raises:
+        SystemExit: there are some.
+    """
+    digests = {record["digest"] for record in records}
     if len(digests) > 1:
         raise SystemExit(f"{case.name}: results of different splits: {', '.join(sorted(digests))}")
+
+
+def _section(case: Case, store: Store, tuned: dict[str, Record], tested: dict[str, Record]) -> str:
     counts = next(iter(tuned.values()))["counts"]
     ours = _best_of_ours(tuned, tested)
     order = sorted(tuned, key=lambda name: -_sort_key(name, tuned, tested))

@@ -61,4 +61,5 @@ class Store:
             return {"users": arrays["users"], **means}
 
     def _users(self, kind: str, case: str, model: str) -> Path:
-        return self.cache / "users" / kind / f"{case}--{model}.npz"
+        suffix = "" if kind == "tested" else f"--{kind}"
+        return self.cache / "users" / f"{case}--{model}{suffix}.npz"

@@ -76,10 +76,14 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     if why := _refused_base(sound):
         # what was left out may be what keeps the rules
         return found if wrong or broken else [*found, StudyProblem(("base",), why)]
-    if why := _refused_base(with_defaults(sound, sound.base_on_gpu)):
+    on_gpu = with_defaults(sound, sound.base_on_gpu)
+    if why := _refused_base(on_gpu):
         return found if wrong or broken else [*found, StudyProblem(("base_on_gpu",), why)]
-    sound = with_defaults(sound, clamped_defaults(sound))
-    return [*found, *_warm_starts(sound, {*wrong & set(config.space), *broken})]
+    for made in (sound, on_gpu):
+        moved = with_defaults(made, clamped_defaults(made))
+        of_starts = _warm_starts(moved, {*wrong & set(config.space), *broken})
+        found += [problem for problem in of_starts if problem not in found]
+    return found
 
 
 def check_study(config: StudyConfig) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+# Hyperparameters whose defaults a new study adjusts to its data and device, see hpo.study.
+ADJUSTED = frozenset({"batch_size", "lr", "neighbours", "neighbour_weight", "reverse_weight"})
+
 
 class SearchSpace:
     """The hyperparameters that a study samples; all others stay at the default configuration.

@@ -17,11 +17,13 @@ from hpo.config.cross_checks import StudyProblem, problems, unknown_parents
 from hpo.config.error_text import is_explained_by_items, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
+from hpo.config.search_space import ADJUSTED
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
 from hpo.config.study_config import MetricLimit, StudyConfig
 from hpo.errors import SettingsError
 
 NO_STUDIES = ("pyproject.toml",)
+TABLES = ("base", "base_on_gpu", "space")  # of hyperparameters by name
 FLAGS = {  # options with another name than their key
     ("name",): "--study-name",
     ("data", "source"): "--data",
@@ -104,10 +106,15 @@ def default_name(path: Path, config: StudyConfig) -> str:
 
 
 def dump_study_config(config: StudyConfig) -> str:
-    """Return the study as TOML with all defaults spelled out; loading it gives the same study."""
+    """Return the study as TOML with all defaults spelled out; loading it gives the same study.
+
+    What data and device decide stays open.
+    """
     import tomli_w
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
+    for name in ADJUSTED - config.base.keys() if config.trainable is None else ():
+        del values["base"][name]
     for table in (values["base"], values["base_on_gpu"], *values["warm_starts"]):
         table |= {name: config.typed(name, value) for name, value in table.items()}
     for name in ("sampler", "pruner"):
@@ -212,7 +219,7 @@ def _section(place: Sequence[str | int]) -> type[BaseModel]:
 
 def _unjudged(values: Mapping[str, Any], locations: Collection[tuple[Any, ...]]) -> set[str]:
     """Return hyperparameters with errors in base or space, and those with conditions on them."""
-    wrong = {place[1] for place in locations if place[0] in ("base", "space") and len(place) > 1}
+    wrong = {place[1] for place in locations if place[0] in TABLES and len(place) > 1}
     space = values.get("space")
     if not isinstance(space, dict):
         return wrong
@@ -230,11 +237,11 @@ def _sound(
         if len(place) > 1 and place[0] == "warm_starts":
             rest["warm_starts"] = list(rest["warm_starts"])  # a program may give a tuple
             rest["warm_starts"][place[1]] = {}
-        elif len(place) > 1 and place[0] in ("base", "space"):
+        elif len(place) > 1 and place[0] in TABLES:
             rest[place[0]].pop(place[1], None)
         else:
             rest.pop(place[0], None)
-    for table in (rest.get("base"), rest.get("space")):
+    for table in map(rest.get, TABLES):
         if isinstance(table, dict):
             for name in out:
                 table.pop(name, None)

@@ -70,8 +70,11 @@ from recsys.errors import TrackingError
 from recsys.evaluation import Evaluator, measured_names
 from recsys.messages import count, nothing, to_stderr
 from recsys.models import Popularity, model_mb
+from recsys.training import trained_users
 
 if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
     from hpo.tracking import SyncReport
 
 
@@ -180,11 +183,14 @@ def _launch(request: Request, output: Output) -> int:
     """Run or continue the study, whose engine is ready; return the exit code."""
     say = nothing if request.quiet else to_stderr
     data_name, split = load_data(request.config, say, announce=say)
-    request = _fitted(_adjusted(request, data_name, split, output), split, output)
+    ArtifactStore.at(request.locations.artifacts)  # a missing driver is told before much is made
+    storage = storage_if_there(request.locations.storage)
+    request = _adjusted(request, storage, data_name, split, output)
+    request = _fitted(request, split, output)
     say_random_draws(request.config, output.console.print)
     if request.config.trainable is None:  # nobody knows what another model takes
         say_capacity(request.config, request.devices[0], split.tuning.seen, output.console.print)
-    with _opened(request, data_name, split, output) as opened:
+    with _opened(request, storage, data_name, split, output) as opened:
         n_before, n_trials = opened.ledger.n_finished(), opened.config.n_trials
         if n_before >= n_trials:
             name = opened.study.study_name
@@ -220,14 +226,15 @@ def _launch(request: Request, output: Output) -> int:
     return _conclude(request, today, split, ended, best, synced, sent, output, is_news=is_news)
 
 
-def _adjusted(request: Request, data_name: str, split: Split, output: Output) -> Request:
+def _adjusted(
+    request: Request, storage: RDBStorage | None, data_name: str, split: Split, output: Output
+) -> Request:
     """Return the request with the study's name, and its config adjusted to data and devices."""
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
-    storage = storage_if_there(request.locations.storage)
     stored = stored_record(storage, name) if storage else None
-    on_gpu = "cpu" not in request.devices
-    config, lines = adjust_to_data(config, split.interactions, stored, on_gpu=on_gpu)
+    users = 0 if "cpu" in request.devices else len(trained_users(split.tuning.seen))
+    config, lines = adjust_to_data(config, split.interactions, stored, users)
     for line in lines:
         output.console.print(line)
     return replace(request, config=config)
@@ -250,15 +257,16 @@ def quieten_optuna() -> None:
 
 
 @contextmanager
-def _opened(request: Request, data_name: str, split: Split, output: Output) -> Iterator[OpenStudy]:
+def _opened(
+    request: Request, storage: RDBStorage | None, data_name: str, split: Split, output: Output
+) -> Iterator[OpenStudy]:
     """Make or continue the study, and own it while the block runs."""
     locations, console = request.locations, output.console
-    ArtifactStore.at(locations.artifacts)  # a missing driver is told before anything is made
     config, name = request.config, str(request.config.name)
     measures = {"model_mb": partial(model_mb, split.tuning.seen)}
     Constraints(config, measures).check()
     check_baselines(config.promotion, split.interactions.n_items)
-    storage = open_storage(locations.storage)  # here: a refused study leaves no file
+    storage = storage or open_storage(locations.storage)  # a refused study leaves no file
     if request.warm_start_from:
         config = with_best_of(load_named(storage, request.warm_start_from), config, console.print)
 

@@ -20,14 +20,15 @@ NEXT_ITEM: Mapping[str, float] = {"neighbours": 200, "reverse_weight": 0.6, "nei
 DECISIVE = {"neighbours", "reverse_weight"}
 LONG_LISTS = 10_000  # items up to which long lists are the default: 16 MB in every model
 
-# A step on a GPU takes as long for 1,024 users as for 128, so a larger batch is so much faster; an
-# epoch needs a few steps, though. Chosen on CPUs, by quality (studies/LOG.md, 2026-11-30).
+# A step on a GPU is expected to take as long for 1,024 users as for 128, but too few steps an epoch
+# cost quality. Chosen by quality, on CPUs (studies/LOG.md, 2026-11-30, night). Whoever takes one
+# away keeps it known to _made_on_gpu.
 GPU_BATCHES = (256, 512, 1024)
 GPU_STEPS = 24  # full ones in an epoch, at least
 
 
 def adjust_to_data(
-    config: StudyConfig, data: Interactions, stored: StudyRecord | None, *, on_gpu: bool = False
+    config: StudyConfig, data: Interactions, stored: StudyRecord | None, users_on_gpu: int = 0
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and choose defaults that suit it.
 
@@ -40,7 +41,7 @@ def adjust_to_data(
         data: the interactions of the study.
         stored: record of the existing study of that name, if there is one. Its parameters all
             stay, and so does a default if neither it nor the range has changed.
-        on_gpu: whether trials run on GPUs. A stored study stays as it was made.
+        users_on_gpu: users that an epoch goes over, if trials run on GPUs; 0 on CPUs.
 
     Returns:
         The adjusted config, and lines for people.
@@ -55,11 +56,11 @@ def adjust_to_data(
     if suited and stored is None:
         told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
         lines.append(f"defaults for the next item: {told}")
-    if on_device := _defaults_on_gpu(config, data, stored, on_gpu=on_gpu):
-        config = with_defaults(config, on_device)
-        if stored is None:
-            told = ", ".join(f"{name} {value:.4g}" for name, value in on_device.items())
-            lines.append(f"defaults on a GPU: {told}")
+    on_gpu = _defaults_on_gpu(config, stored, users_on_gpu)
+    config = with_defaults(config, on_gpu)
+    if on_gpu and stored is None:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in on_gpu.items())
+        lines.append(f"defaults on a GPU: {told}")
     moved = {
         name: value
         for name, value in clamped_defaults(config).items()
@@ -87,38 +88,41 @@ def _suited_defaults(
 
 
 def _defaults_on_gpu(
-    config: StudyConfig, data: Interactions, stored: StudyRecord | None, *, on_gpu: bool
+    config: StudyConfig, stored: StudyRecord | None, users: int
 ) -> Mapping[str, float]:
     """Return the defaults of a study made on a GPU by hyperparameter; none for other studies.
 
-    A stored study was made on one if it has these defaults.
+    A stored study keeps what it was made with, unless its table has changed since.
     """
-    if config.base_on_gpu:
-        possible = [config.base_on_gpu]
-    elif config.trainable is not None or "batch_size" in {*config.base, *config.space}:
+    if stored is None:
+        return (config.base_on_gpu or _automatic(config, users)) if users else {}
+    names = _made_on_gpu(stored.config, config)
+    if names and config.base_on_gpu != stored.config.base_on_gpu:
+        return config.base_on_gpu
+    return {name: stored.config.base[name] for name in names}
+
+
+def _automatic(config: StudyConfig, users: int) -> dict[str, float]:
+    """Return the batch size by the users of an epoch, and an lr that grows with its root."""
+    if config.trainable is not None or "batch_size" in {*config.base, *config.space}:
         return {}
-    else:
-        possible = [_for_batch(config, batch) for batch in GPU_BATCHES]
-    if stored is not None and stored.config.base_on_gpu == config.base_on_gpu:
-        return next((each for each in possible if _has_defaults(stored.config, config, each)), {})
-    if not config.base_on_gpu:
-        turns = data.n_users * TrainConfig.of(config.train_config).cuts
-        possible = [each for each in possible if turns >= GPU_STEPS * each["batch_size"]]
-    return possible[-1] if possible and on_gpu else {}
+    usual, turns = TrainConfig(), users * TrainConfig.of(config.train_config).cuts
+    fitting = [batch for batch in GPU_BATCHES if turns >= GPU_STEPS * batch]
+    if not fitting:
+        return {}
+    lr = usual.lr * math.sqrt(fitting[-1] / usual.batch_size)
+    return {"batch_size": fitting[-1], **({} if "lr" in config.base else {"lr": lr})}
 
 
-def _for_batch(config: StudyConfig, batch: int) -> dict[str, float]:
-    """Return defaults for a batch size; lr grows with its root, unless the study gives one."""
-    usual = TrainConfig()
-    lr = usual.lr * math.sqrt(batch / usual.batch_size)
-    return {"batch_size": batch} if "lr" in config.base else {"batch_size": batch, "lr": lr}
-
-
-def _has_defaults(stored: StudyConfig, config: StudyConfig, values: Mapping[str, float]) -> bool:
-    """Return True if a stored study has these defaults, as they are or moved into its ranges."""
-    made = with_defaults(config, values)
-    moved = {**values, **clamped_defaults(made.model_copy(update={"space": stored.space}))}
-    return all(stored.base.get(name) == moved[name] for name in values)
+def _made_on_gpu(stored: StudyConfig, config: StudyConfig) -> Collection[str]:
+    """Return the names of the defaults that a stored study has because it was made on a GPU."""
+    if table := stored.base_on_gpu:
+        moved = {**table, **clamped_defaults(with_defaults(stored, table))}
+        return table if all(stored.base.get(name) == moved[name] for name in table) else ()
+    chosen = stored.trainable is None and stored.base.get("batch_size") in GPU_BATCHES
+    if not chosen or "batch_size" in config.base:
+        return ()
+    return {"batch_size", "lr"} - config.base.keys()
 
 
 def _was_made_for_next_item(stored: StudyConfig) -> bool:
@@ -129,7 +133,7 @@ def _was_made_for_next_item(stored: StudyConfig) -> bool:
 
 def _suits_next_item(config: StudyConfig, data: Interactions) -> bool:
     """Return True if a new study wants the defaults for the next item, and can afford them."""
-    told = {*config.base, *config.space}
+    told = {*config.base, *config.base_on_gpu, *config.space}
     wants_neighbours = config.base.get("neighbour_weight") != 0 and not DECISIVE & told
     affordable = data.n_items <= LONG_LISTS and config.constraints.model_mb is None
     return _asks_next_item(config, data) and wants_neighbours and affordable

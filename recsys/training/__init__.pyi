@@ -17,3 +17,4 @@ from .resources import (
     useful_threads as useful_threads,
 )
 from .snapshot import check_snapshot as check_snapshot
+from .windows import trained_users as trained_users

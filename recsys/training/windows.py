@@ -47,6 +47,11 @@ class Batch:
     target_weights: Floats32
 
 
+def trained_users(seen: Interactions) -> Ints64:
+    """Return the users that an epoch goes over, (n,) ascending: those with two rows or more."""
+    return np.flatnonzero(np.diff(seen.offsets) >= 2)
+
+
 class Windows:
     """The training data of one run, left where `seen` has it.
 
@@ -64,7 +69,7 @@ class Windows:
         self._items = seen.items
         self._weights = None if seen.weights is None else _raised(seen.weights)
         self._starts, self._lengths = seen.offsets[:-1], np.diff(seen.offsets)
-        self._users = np.flatnonzero(self._lengths >= 2)
+        self._users = trained_users(seen)
         self.n_batches = -(-len(self._users) * config.cuts // config.batch_size)
         distance = torch.arange(config.window).float()
         self._nearness = torch.exp(distance / -config.target_decay).numpy()  # (window,)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpo.config.override import Override
+from hpo.config.search_space import ADJUSTED
 from hpo.config.toml_file import default_name, dump_study_config, load_study_config
 from hpo.errors import SettingsError
 from hpo.run import main
@@ -100,6 +101,17 @@ def test_what_is_printed_loads_as_the_same_study(tmp_path: Path) -> None:
     assert load(tmp_path, printed) == config
     assert dump_study_config(load(tmp_path, printed)) == printed
     assert "high = 256\n" in printed  # a whole number stays one
+
+
+def test_what_a_device_or_data_decide_is_not_spelled_out(tmp_path: Path) -> None:
+    open_one = load(tmp_path, SPACE)
+    printed = dump_study_config(open_one)
+    assert "temperature = 0.16" in printed
+    assert load(tmp_path, printed).base.keys() & ADJUSTED == set()
+    given = load(tmp_path, f"[base]\nbatch_size = 128\n[base_on_gpu]\ndim = 64\n{SPACE}")
+    again = load(tmp_path, dump_study_config(given))
+    assert again.base.keys() & ADJUSTED == {"batch_size"}
+    assert again.base_on_gpu == {"dim": 64}
 
 
 @pytest.mark.parametrize("source", ["ml-100k", "my.shop.csv.gz", "folder.d", "deep/events.csv"])

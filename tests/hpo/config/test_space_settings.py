@@ -191,3 +191,42 @@ def test_what_hangs_on_a_wrong_parameter_is_told_too(tmp_path: Path) -> None:
         "warm_starts.0.lr: 0.5 is not in 0.001..0.01",
     ):
         assert part in found
+
+
+def test_all_problems_of_the_base_on_a_gpu_are_told(tmp_path: Path) -> None:
+    text = """
+    [base_on_gpu]
+    batch_size = "many"
+    dimm = 3
+    dim = 5000
+    seed = 1
+    [space]
+    lr = { low = 0.001, high = 0.01 }
+    """
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    found = sorted(problem.partition("base_on_gpu")[2][:40] for problem in caught.value.problems)
+    assert found == [
+        ".batch_size: must be a number (given: 'm",
+        ".dim: must be 1..4096 (given: 5000)",
+        ".dimm: no such hyperparameter; known: di",
+        ".seed: every trial has its own; the stud",
+    ]
+
+
+def test_a_warm_start_fits_the_base_on_a_gpu_too(tmp_path: Path) -> None:
+    text = """
+    [base]
+    cuts = 2
+    [base_on_gpu]
+    cuts = 1
+    [space]
+    cuts = { low = 1, high = 2 }
+    user_power = { low = 0.1, high = 1.0, when = { cuts = 2 } }
+    [[warm_starts]]
+    user_power = 0.5
+    """
+    with pytest.raises(SettingsError, match="searched only where cuts in 2") as caught:
+        load(tmp_path, text)
+    assert len(caught.value.problems) == 1
+    load(tmp_path, text.replace("cuts = 1\n", "dim = 64\n"))
