@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from socketserver import ThreadingMixIn
 from typing import Protocol
@@ -165,7 +165,9 @@ class MlflowServer:
         # The guard of mlflow_protocol.py refuses foreign hosts and origins, whatever their ports.
         # MLflow compares with the port, though a tunnel or proxy may have another one; and by
         # itself it refuses the requests of its own page under a name that is not localhost.
-        command += ["--allowed-hosts", "*", "--cors-allowed-origins", ",".join(_origins(hosts))]
+        known = [pattern for name in hosts for pattern in _with_any_port(name)]
+        origins = [f"{scheme}://{each}" for scheme in ("http", "https") for each in known]
+        command += ["--allowed-hosts", ",".join(known), "--cors-allowed-origins", ",".join(origins)]
         env = {**_environment(tracking_uri), HOSTS_VARIABLE: ",".join(hosts)}
         self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE)
 
@@ -208,13 +210,9 @@ def _environment(tracking_uri: str) -> dict[str, str]:
     return {**os.environ, **mine}
 
 
-def _origins(names: Sequence[str]) -> Iterator[str]:
-    """Yield the origins of the MLflow UI's pages under these names, as patterns of fnmatch."""
-    for name in names:
-        literal = name.replace("[", "[[]")
-        for scheme in ("http", "https"):
-            yield f"{scheme}://{name}"
-            yield f"{scheme}://{literal}:*"
+def _with_any_port(name: str) -> tuple[str, str]:
+    """Return a host's name as it is, and a pattern of fnmatch for it with any port."""
+    return name, f"{name.replace('[', '[[]')}:*"
 
 
 def _free_port(host: str, port: int, option: str) -> int:
