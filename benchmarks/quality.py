@@ -62,14 +62,17 @@ class Cell:
         """Return the kinds of tests to make, each of which leaves a line.
 
         Args:
-            tuned: the stored line, whose tests need no repetition; None if it was tuned just now.
+            tuned: the stored line, whose tests since then need no repetition; None if it was tuned
+                just now.
         """
         if self.options.no_test:
             return []
         published = self.model in OURS or PEERS[self.model].train_only
         kinds = ["tested", "train-only"] if self.case.next_item and published else ["tested"]
-        key = self.case.name, self.model
-        return [kind for kind in kinds if tuned is None or key not in self.store.records(kind)]
+        if tuned is None:
+            return kinds
+        made = {kind: self.store.records(kind).get((self.case.name, self.model)) for kind in kinds}
+        return [kind for kind, test in made.items() if not test or test["when"] < tuned["when"]]
 
     def _run_peer(self, model: Model, tuned: dict[str, Any] | None) -> None:
         split, options = _split(self.case, _places(self.options)), self.options

@@ -42,10 +42,13 @@ def write_report(store: Store, path: Path) -> None:
     sections = []
     for case in CASES.values():
         if found := _of(tuned, case):
-            weights = _of(train_only, case)
-            _check_split(case, [*found.values(), *_of(tested, case).values(), *weights.values()])
-            sections.append(_section(case, store, found, _of(tested, case)))
-            if weights := {name: weights[name] for name in weights.keys() & found.keys()}:
+            of_case, weights = (
+                {name: record for name, record in _of(kind, case).items() if name in found}
+                for kind in (tested, train_only)
+            )
+            _check_split(case, [*found.values(), *of_case.values(), *weights.values()])
+            sections.append(_section(case, store, found, of_case))
+            if weights:
                 sections.append(_train_only(case, store, found, weights))
     records = [*tuned.values(), *tested.values(), *train_only.values()]
     body = "\n\n".join([*sections, _versions(records)])

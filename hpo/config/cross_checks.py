@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo.config.parameter import Condition, CycleError, Parameter, in_order, with_children
@@ -79,11 +79,18 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     on_gpu = with_defaults(sound, sound.base_on_gpu)
     if why := _refused_base(on_gpu):
         return found if wrong or broken else [*found, StudyProblem(("base_on_gpu",), why)]
-    for made in (sound, on_gpu):
-        moved = with_defaults(made, clamped_defaults(made))
-        of_starts = _warm_starts(moved, {*wrong & set(config.space), *broken})
-        found += [problem for problem in of_starts if problem not in found]
-    return found
+    broken = {*wrong & set(config.space), *broken}
+    of_starts, there = (
+        [*_warm_starts(with_defaults(made, clamped_defaults(made)), broken)]
+        for made in (sound, on_gpu)
+    )
+    told = {problem.place for problem in of_starts}
+    of_starts += [
+        replace(problem, text=f"with [base_on_gpu] {problem.text}")
+        for problem in there
+        if problem.place not in told
+    ]
+    return [*found, *of_starts]
 
 
 def check_study(config: StudyConfig) -> None:

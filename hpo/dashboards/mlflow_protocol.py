@@ -38,7 +38,12 @@ class _Guarded:
         )
         reason = self._hosts.refusal(hosts, origins)
         if reason is None:
-            await self._app(scope, receive, send)
+            # MLflow checks both again, and takes capital letters for another name.
+            known = [
+                (name, value.lower() if name in (b"host", b"origin") else value)
+                for name, value in scope["headers"]
+            ]
+            await self._app({**scope, "headers": known}, receive, send)
             return
         headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 403, "headers": headers})

@@ -233,7 +233,7 @@ def _adjusted(
     name = request.config.name or f"{request.file_stem}-{data_name}"
     config = request.config.model_copy(update={"name": name})
     stored = stored_record(storage, name) if storage else None
-    users = 0 if "cpu" in request.devices else len(trained_users(split.tuning.seen))
+    users = None if "cpu" in request.devices else len(trained_users(split.tuning.seen))
     config, lines = adjust_to_data(config, split.interactions, stored, users)
     for line in lines:
         output.console.print(line)

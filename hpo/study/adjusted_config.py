@@ -21,14 +21,16 @@ DECISIVE = {"neighbours", "reverse_weight"}
 LONG_LISTS = 10_000  # items up to which long lists are the default: 16 MB in every model
 
 # A step on a GPU is expected to take as long for 1,024 users as for 128, but too few steps an epoch
-# cost quality. Chosen by quality, on CPUs (studies/LOG.md, 2026-11-30, night). Whoever takes one
-# away keeps it known to _made_on_gpu.
+# cost quality. Chosen by quality, on CPUs (studies/LOG.md, 2026-11-30, night).
 GPU_BATCHES = (256, 512, 1024)
 GPU_STEPS = 24  # full ones in an epoch, at least
 
 
 def adjust_to_data(
-    config: StudyConfig, data: Interactions, stored: StudyRecord | None, users_on_gpu: int = 0
+    config: StudyConfig,
+    data: Interactions,
+    stored: StudyRecord | None,
+    users_on_gpu: int | None = None,
 ) -> tuple[StudyConfig, list[str]]:
     """Leave out parameters without effect on the data, and choose defaults that suit it.
 
@@ -41,10 +43,11 @@ def adjust_to_data(
         data: the interactions of the study.
         stored: record of the existing study of that name, if there is one. Its parameters all
             stay, and so does a default if neither it nor the range has changed.
-        users_on_gpu: users that an epoch goes over, if trials run on GPUs; 0 on CPUs.
+        users_on_gpu: users that an epoch goes over, if trials run on GPUs; None on CPUs.
 
     Returns:
-        The adjusted config, and lines for people.
+        The adjusted config, and lines for people. Its `base_on_gpu` holds the defaults that a study
+        has because it was made on a GPU, and is empty for all others.
 
     Raises:
         SettingsError: no parameter would be left to search.
@@ -56,8 +59,8 @@ def adjust_to_data(
     if suited and stored is None:
         told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
         lines.append(f"defaults for the next item: {told}")
-    on_gpu = _defaults_on_gpu(config, stored, users_on_gpu)
-    config = with_defaults(config, on_gpu)
+    table, on_gpu = _defaults_on_gpu(config, stored, users_on_gpu)
+    config = with_defaults(config, on_gpu).model_copy(update={"base_on_gpu": table})
     if on_gpu and stored is None:
         told = ", ".join(f"{name} {value:.4g}" for name, value in on_gpu.items())
         lines.append(f"defaults on a GPU: {told}")
@@ -88,18 +91,22 @@ def _suited_defaults(
 
 
 def _defaults_on_gpu(
-    config: StudyConfig, stored: StudyRecord | None, users: int
-) -> Mapping[str, float]:
-    """Return the defaults of a study made on a GPU by hyperparameter; none for other studies.
+    config: StudyConfig, stored: StudyRecord | None, users: int | None
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return the table of a study made on a GPU, and the defaults in it; none for other studies.
 
-    A stored study keeps what it was made with, unless its table has changed since.
+    A stored study keeps what it was made with, unless a table is given and differs.
     """
     if stored is None:
-        return (config.base_on_gpu or _automatic(config, users)) if users else {}
-    names = _made_on_gpu(stored.config, config)
-    if names and config.base_on_gpu != stored.config.base_on_gpu:
-        return config.base_on_gpu
-    return {name: stored.config.base[name] for name in names}
+        chosen = {} if users is None else config.base_on_gpu or _automatic(config, users)
+        return chosen, chosen
+    table, now = stored.config.base_on_gpu, config.base_on_gpu
+    if not table or stored.config.trainable != config.trainable:
+        return {}, {}
+    if now and now != table:
+        return now, now
+    names = [name for name in table if now or name not in config.base]
+    return table, {name: stored.config.base[name] for name in names}
 
 
 def _automatic(config: StudyConfig, users: int) -> dict[str, float]:
@@ -112,17 +119,6 @@ def _automatic(config: StudyConfig, users: int) -> dict[str, float]:
         return {}
     lr = usual.lr * math.sqrt(fitting[-1] / usual.batch_size)
     return {"batch_size": fitting[-1], **({} if "lr" in config.base else {"lr": lr})}
-
-
-def _made_on_gpu(stored: StudyConfig, config: StudyConfig) -> Collection[str]:
-    """Return the names of the defaults that a stored study has because it was made on a GPU."""
-    if table := stored.base_on_gpu:
-        moved = {**table, **clamped_defaults(with_defaults(stored, table))}
-        return table if all(stored.base.get(name) == moved[name] for name in table) else ()
-    chosen = stored.trainable is None and stored.base.get("batch_size") in GPU_BATCHES
-    if not chosen or "batch_size" in config.base:
-        return ()
-    return {"batch_size", "lr"} - config.base.keys()
 
 
 def _was_made_for_next_item(stored: StudyConfig) -> bool:

@@ -107,7 +107,10 @@ def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> quality.Cell:
     monkeypatch.setattr(ours, "run_study", refuse)
     monkeypatch.setattr(quality, "source", lambda *_: tmp_path)
     store = Store(tmp_path / "results", tmp_path)
-    tuned = {"case": CASE.name, "model": "ours", "digest": digest(parts), "params": WINNER}
+    tuned = {
+        "case": CASE.name, "model": "ours", "digest": digest(parts), "params": WINNER,
+        "when": "2026-11-30T00:00:00+00:00",
+    }  # fmt: skip
     store.add("tuned", tuned)
     return quality.Cell(CASE, "ours", store, options(tmp_path, seeds=2))
 
@@ -141,7 +144,14 @@ def test_the_next_item_is_tested_with_weights_from_train_only_as_well(
     replace(cell, case=NEXT).run()  # finished: asks nothing
     assert asked == [(None, 0), (None, 1), (parts.tuning.seen, 0), (parts.tuning.seen, 1)]
     kinds = {kind: set(cell.store.records(kind)) for kind in ("tested", "train-only")}
+    later = cell.store.records("tested")[NEXT.name, "ours"]["when"]
     assert kinds == {"tested": {(NEXT.name, "ours")}, "train-only": {(NEXT.name, "ours")}}
+    (cell.store.folder / "train-only.jsonl").unlink()
+    replace(cell, case=NEXT).run()
+    assert asked[4:] == asked[2:4]  # what lacks alone
+    cell.store.add("tuned", {**tuned, "case": NEXT.name, "when": f"{later}, and later"})
+    replace(cell, case=NEXT).run()  # tuned again: the tests are of other parameters
+    assert asked[6:] == asked[:4]
 
 
 def test_weights_from_train_only_know_nothing_of_validation() -> None:

@@ -138,6 +138,7 @@ def test_both_come_up_on_the_same_stores_and_end_on_ctrl_c(study: FakeStudy) -> 
         assert "two-tower-hpo" in ask(search).body
         assert ask(search, Host=f"10.evil.example:{ports[1]}").status == 403
         assert ask(search, Host="localhost:9000").status == 200  # through a tunnel
+        assert ask(search, Host=f"LocalHost:{ports[1]}").status == 200
         own = {"Host": "box", "Origin": "http://box"}  # a name of --allowed-host, behind a proxy
         searched = f"{mlflow}/ajax-api/2.0/mlflow/experiments/search"
         assert ask(searched, "POST", **own).status != 403

@@ -226,7 +226,9 @@ def test_a_warm_start_fits_the_base_on_a_gpu_too(tmp_path: Path) -> None:
     [[warm_starts]]
     user_power = 0.5
     """
-    with pytest.raises(SettingsError, match="searched only where cuts in 2") as caught:
+    with pytest.raises(
+        SettingsError, match=r"with \[base_on_gpu\] is searched only where"
+    ) as caught:
         load(tmp_path, text)
     assert len(caught.value.problems) == 1
     load(tmp_path, text.replace("cuts = 1\n", "dim = 64\n"))

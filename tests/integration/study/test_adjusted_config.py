@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from hpo.execution.launcher import launch, make_record
 from hpo.execution.request import Request
 from hpo.study.adjusted_config import adjust_to_data
 from hpo.study.data import load_data
-from hpo.study.differences import acceptable, prohibitive
 from hpo.study.lifecycle import load_named, open_study
 from hpo.study.records import StudyRecord
 from hpo.study.storage import open_storage
@@ -284,95 +282,6 @@ def test_other_studies_keep_their_defaults(
 ) -> None:
     config = study_config(tmp_path / "shop.csv", **{**NEXT_ITEM, **sections})
     assert adjust_to_data(config, data, None)[0].base == {**config.base, "lr": 0.01}
-
-
-def on_gpu(config: StudyConfig, users: int = 50_000, stored: StudyRecord | None = None) -> Any:
-    return adjust_to_data(config, conveyor(), stored, users)[0].base
-
-
-DIM = {"dim": {"low": 4, "high": 8}}
-
-
-@pytest.mark.parametrize(
-    ("users", "batch"), [(6_143, None), (6_144, 256), (24_575, 512), (24_576, 1024)]
-)
-def test_a_new_study_on_a_gpu_has_a_batch_by_its_users(
-    tmp_path: Path, users: int, batch: int | None
-) -> None:
-    config = study_config(tmp_path / "shop.csv", space=DIM)
-    assert adjust_to_data(config, conveyor(), None)[0].base == BASE
-    adjusted, lines = adjust_to_data(config, conveyor(), None, users)
-    if batch is None:
-        assert adjusted.base == BASE
-        return
-    lr = 0.003 * math.sqrt(batch / 128)
-    assert adjusted.base == {**BASE, "batch_size": batch, "lr": pytest.approx(lr)}
-    assert f"defaults on a GPU: batch_size {batch}, lr {lr:.4g}" in lines
-    own = study_config(tmp_path / "shop.csv", space=DIM, base={**BASE, "lr": 0.02})
-    assert on_gpu(own, users) == {**own.base, "batch_size": batch}
-    twice = study_config(tmp_path / "shop.csv", space=DIM, base={**BASE, "cuts": 2})
-    assert on_gpu(twice, users // 2)["batch_size"] == batch
-
-
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {"base": {**BASE, "batch_size": 128}},
-        {"space": {**LR, "batch_size": {"choices": [64, 128]}}},
-        {"base_on_gpu": {"batch_size": 128}},
-    ],
-)
-def test_a_study_with_a_batch_of_its_own_keeps_it(tmp_path: Path, sections: dict[str, Any]) -> None:
-    config = study_config(tmp_path / "shop.csv", **sections)
-    adjusted = adjust_to_data(config, conveyor(), None, 50_000)[0]
-    assert adjusted.train_config.as_dict()["batch_size"] == 128
-    assert adjusted.base["lr"] == 0.01  # clamped, not scaled
-
-
-NARROW = {"lr": {"low": 1e-3, "high": 5e-3}}
-
-
-@pytest.mark.parametrize(
-    ("table", "split_method"),
-    [
-        ({}, "temporal"),
-        ({"batch_size": 512, "dim": 4, "lr": 0.01}, "temporal"),
-        ({"neighbours": 100}, "leave-one-out"),
-    ],
-)
-def test_a_study_goes_on_with_the_base_of_the_device_it_was_made_on(
-    tmp_path: Path, table: dict[str, float], split_method: str
-) -> None:
-    def study(**sections: Any) -> StudyConfig:
-        split_by = {"split": {"method": split_method}}
-        given = {"space": NARROW, "base_on_gpu": table, **split_by, **sections}
-        return study_config(tmp_path / "shop.csv", **given)
-
-    parts = split(conveyor(), method=split_method)
-    for made_with in (0, 50_000):
-        made = adjust_to_data(study(), conveyor(), None, made_with)[0]
-        stored = make_record(made, "shop", parts)
-        for goes_on_with in (0, 100, 50_000):
-            after, lines = adjust_to_data(study(), conveyor(), stored, goes_on_with)
-            assert after.base == made.base
-            assert not any("GPU" in line for line in lines)
-            now = make_record(after, "shop", parts)
-            assert acceptable(stored, now) == prohibitive(stored, now) == []
-    if "neighbours" not in table:
-        searched = {"lr": {"low": 1e-3, "high": 1e-1}, "batch_size": {"choices": [64, 512, 1024]}}
-        assert on_gpu(study(space=searched), stored=stored) == made.base  # as it was clamped
-
-
-def test_a_table_that_is_added_says_nothing_of_a_study_made_on_a_cpu(tmp_path: Path) -> None:
-    config = study_config(tmp_path / "shop.csv")
-    made = adjust_to_data(config, conveyor(), None)[0]
-    stored = make_record(made, "shop", conveyor_split())
-    added = study_config(tmp_path / "shop.csv", base_on_gpu={"batch_size": 2048})
-    assert on_gpu(added, stored=stored) == made.base
-    on_one = make_record(adjust_to_data(added, conveyor(), None, 10)[0], "shop", conveyor_split())
-    changed = study_config(tmp_path / "shop.csv", base_on_gpu={"batch_size": 512})
-    for users in (0, 10):
-        assert on_gpu(changed, users, on_one)["batch_size"] == 512
 
 
 def test_a_study_of_the_next_item_goes_on(tmp_path: Path) -> None:
