@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from hpo.config.search_space import ADJUSTED
 from hpo.config.study_config import StudyConfig
 from hpo.execution.launcher import make_record
-from hpo.study.adjusted_config import adjust_to_data
+from hpo.study.adjusted_config import NEXT_ITEM, adjust_to_data
 from hpo.study.differences import acceptable, prohibitive
 from hpo.study.records import StudyRecord
 from recsys.data.splitting import split
@@ -119,3 +120,8 @@ def test_a_table_that_is_added_says_nothing_of_a_study_made_on_a_cpu() -> None:
     changed = study_config(base_on_gpu={"batch_size": 512})
     for users in (None, 10):
         assert on_gpu(changed, users, on_one)["batch_size"] == 512
+
+
+def test_all_that_is_adjusted_stays_open_in_a_printed_study() -> None:
+    automatic = adjust_to_data(study_config(space=DIM), conveyor(), None, 50_000)[0]
+    assert {*automatic.base_on_gpu, *NEXT_ITEM} == ADJUSTED
