@@ -198,16 +198,16 @@ def main(argv: Sequence[str]) -> int:
 def _print_config(path: Path, config: StudyConfig) -> int:
     """Print the resulting study file, and on stderr the adjusted defaults; return the exit code."""
     from hpo.config import (
-        ADJUSTED,
         clamped_defaults,
         clamped_lines,
         default_name,
         dump_study_config,
+        left_open,
         with_defaults,
     )
 
-    left_open = set() if config.trainable else ADJUSTED - config.base.keys()
-    moved = {name: v for name, v in clamped_defaults(config).items() if name not in left_open}
+    kept = left_open(config)
+    moved = {name: v for name, v in clamped_defaults(config).items() if name not in kept}
     for line in clamped_lines(config, moved):
         print(line, file=sys.stderr)
     named = config.model_copy(update={"name": default_name(path, config)})

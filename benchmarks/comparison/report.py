@@ -42,11 +42,9 @@ def write_report(store: Store, path: Path) -> None:
     sections = []
     for case in CASES.values():
         if found := _of(tuned, case):
-            of_case, weights = (
-                {name: record for name, record in _of(kind, case).items() if name in found}
-                for kind in (tested, train_only)
-            )
-            _check_split(case, [*found.values(), *of_case.values(), *weights.values()])
+            tests = [_of(records, case) for records in (tested, train_only)]
+            _check_split(case, [record for kind in (found, *tests) for record in kind.values()])
+            of_case, weights = ({n: kind[n] for n in kind if n in found} for kind in tests)
             sections.append(_section(case, store, found, of_case))
             if weights:
                 sections.append(_train_only(case, store, found, weights))

@@ -23,10 +23,10 @@ from .notify import Event as Event, NotifyConfig as NotifyConfig
 from .override import Override as Override
 from .parameter import Parameter as Parameter
 from .search_space import (
-    ADJUSTED as ADJUSTED,
     SearchSpace as SearchSpace,
     clamped_defaults as clamped_defaults,
     clamped_lines as clamped_lines,
+    left_open as left_open,
     refusal as refusal,
     with_defaults as with_defaults,
 )

@@ -76,20 +76,18 @@ def problems(config: StudyConfig, broken: Collection[str] = ()) -> list[StudyPro
     if why := _refused_base(sound):
         # what was left out may be what keeps the rules
         return found if wrong or broken else [*found, StudyProblem(("base",), why)]
-    on_gpu = with_defaults(sound, sound.base_on_gpu)
-    if why := _refused_base(on_gpu):
-        return found if wrong or broken else [*found, StudyProblem(("base_on_gpu",), why)]
-    broken = {*wrong & set(config.space), *broken}
-    of_starts, there = (
-        [*_warm_starts(with_defaults(made, clamped_defaults(made)), broken)]
-        for made in (sound, on_gpu)
-    )
-    told = {problem.place for problem in of_starts}
-    of_starts += [
-        replace(problem, text=f"with [base_on_gpu] {problem.text}")
-        for problem in there
-        if problem.place not in told
-    ]
+    unjudged = {*wrong & set(config.space), *broken}
+    of_starts = [*_warm_starts(sound, unjudged)]
+    if sound.base_on_gpu:
+        on_gpu = with_defaults(sound, sound.base_on_gpu)
+        if why := _refused_base(on_gpu):
+            return found if wrong or broken else [*found, StudyProblem(("base_on_gpu",), why)]
+        told = {problem.place for problem in of_starts}
+        of_starts += [
+            replace(problem, text=f"with [base_on_gpu] {problem.text}")
+            for problem in _warm_starts(on_gpu, unjudged)
+            if problem.place not in told
+        ]
     return [*found, *of_starts]
 
 
@@ -237,7 +235,8 @@ def _impossible(condition: Condition, parent: Parameter, name: str, *, whole: bo
 
 
 def _warm_starts(config: StudyConfig, broken: Collection[str]) -> Iterator[StudyProblem]:
-    """Yield the problems of warm starts; each must be a point of the space."""
+    """Yield the problems of warm starts; each, with clamped defaults, must lie in the space."""
+    config = with_defaults(config, clamped_defaults(config))
     for index, start in enumerate(config.warm_starts):
         values = {name: value for name, value in start.items() if name not in broken}
         wrong = {name: value for name, value in start.items() if name in broken}

@@ -156,6 +156,11 @@ def clamped_defaults(config: StudyConfig) -> dict[str, float]:
     return moved
 
 
+def left_open(config: StudyConfig) -> frozenset[str]:
+    """Return the hyperparameters that a new study adjusts, because [base] does not give them."""
+    return frozenset() if config.trainable else ADJUSTED - config.base.keys()
+
+
 def with_defaults(config: StudyConfig, values: Mapping[str, float]) -> StudyConfig:
     """Return the study with other defaults for some hyperparameters.
 

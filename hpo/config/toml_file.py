@@ -17,7 +17,7 @@ from hpo.config.cross_checks import StudyProblem, problems, unknown_parents
 from hpo.config.error_text import is_explained_by_items, toml_text, words_for
 from hpo.config.override import Override
 from hpo.config.parameter import Condition, Parameter, with_children
-from hpo.config.search_space import ADJUSTED
+from hpo.config.search_space import left_open
 from hpo.config.shipped_studies import SCHEMA_FILE, shipped_names
 from hpo.config.study_config import MetricLimit, StudyConfig
 from hpo.errors import SettingsError
@@ -113,7 +113,7 @@ def dump_study_config(config: StudyConfig) -> str:
     import tomli_w
 
     values = config.with_whole_base().model_dump(mode="json", exclude_none=True)
-    for name in ADJUSTED - config.base.keys() if config.trainable is None else ():
+    for name in left_open(config):
         del values["base"][name]
     for table in (values["base"], values["base_on_gpu"], *values["warm_starts"]):
         table |= {name: config.typed(name, value) for name, value in table.items()}

@@ -56,14 +56,12 @@ def adjust_to_data(
     config, lines = _without_the_idle(config, data, () if stored is None else stored.config.space)
     suited = _suited_defaults(config, data, stored)
     config = with_defaults(config, suited)
-    if suited and stored is None:
-        told = ", ".join(f"{name} {value:g}" for name, value in suited.items())
-        lines.append(f"defaults for the next item: {told}")
     table, on_gpu = _defaults_on_gpu(config, stored, users_on_gpu)
     config = with_defaults(config, on_gpu).model_copy(update={"base_on_gpu": table})
-    if on_gpu and stored is None:
-        told = ", ".join(f"{name} {value:.4g}" for name, value in on_gpu.items())
-        lines.append(f"defaults on a GPU: {told}")
+    for why, chosen in (("for the next item", suited), ("on a GPU", on_gpu)):
+        if chosen and stored is None:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in chosen.items())
+            lines.append(f"defaults {why}: {told}")
     moved = {
         name: value
         for name, value in clamped_defaults(config).items()

@@ -13,10 +13,7 @@ from hpo.errors import StudyError
 from hpo.report import main
 from hpo.reporting import report as report_module
 from hpo.reporting.folders import folder_name, report_folder
-from hpo.reporting.report import (
-    FILES,
-    write_report,
-)
+from hpo.reporting.report import FILES, write_report
 from tests.support.real_study import RealStudy
 
 

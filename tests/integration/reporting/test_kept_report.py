@@ -1,4 +1,4 @@
-"""What a report leaves with its study and in MLflow, and what it does not."""
+"""Files and runs that a report leaves with its study and in MLflow."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ import torch
 from hpo.config.locations import Locations
 from hpo.config.next_commands import command
 from hpo.report import main
-from hpo.reporting.report import (
-    FILES,
-    write_report,
-)
+from hpo.reporting.report import FILES, write_report
 from hpo.study.data import load_split
 from hpo.study.files.artifacts import artifact_folder, stored_artifacts
 from hpo.study.locks import exclusive

@@ -12,11 +12,7 @@ from hpo.config.next_commands import command
 from hpo.reporting import is_reported
 from hpo.reporting.delivery import report_at_end
 from hpo.reporting.folders import report_folder
-from hpo.reporting.report import (
-    FILES,
-    find_out,
-    report_files,
-)
+from hpo.reporting.report import FILES, find_out, report_files
 from hpo.reporting.sections import Findings
 from hpo.study import store_infeasible
 from hpo.study.data import load_split
